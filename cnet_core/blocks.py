@@ -1,0 +1,219 @@
+"""The building blocks of Stable Diffusion's UNet; attribute names are the keys of ldm checkpoints.
+
+Every layer with weights is made by `ops`: `torch.nn`, or a host's own layers with the same names and
+arguments (ComfyUI's cast their weights on the fly).
+"""
+
+import math
+from typing import Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import NORM_GROUPS
+
+
+class Ops(Protocol):
+    """Where layers come from: `torch.nn` itself, or anything with these four classes."""
+
+    Linear: type[nn.Linear]
+    Conv2d: type[nn.Conv2d]
+    GroupNorm: type[nn.GroupNorm]
+    LayerNorm: type[nn.LayerNorm]
+
+
+#: Plain layers of torch.
+TORCH_OPS = cast(Ops, nn)
+
+
+def timestep_embedding(timesteps: Tensor, dim: int, max_period: float = 10000.0) -> Tensor:
+    """Returns the sinusoidal embedding (B, dim) of timesteps (B,): cosines first, then sines (ldm's order)."""
+    half = dim // 2
+    steps = torch.arange(half, dtype=torch.float32, device=timesteps.device)
+    angles = timesteps[:, None].float() * torch.exp(-math.log(max_period) * steps / half)
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+class TimestepSequential(nn.Sequential):
+    """A sequence that hands the timestep embedding and the text to those of its layers that want them."""
+
+    def forward(
+        self,
+        x: Tensor,
+        emb: Tensor,
+        context: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        for layer in self:
+            if isinstance(layer, ResBlock):
+                x = layer(x, emb)
+            elif isinstance(layer, SpatialTransformer):
+                x = layer(x, context)
+            elif isinstance(layer, Upsample):
+                x = layer(x, size)
+            else:
+                x = layer(x)
+        return x
+
+
+class ResBlock(nn.Module):
+    """Two norm-SiLU-conv stages with the timestep added between, around a (projected) identity."""
+
+    def __init__(
+        self, channels: int, out_channels: int, emb_dim: int, ops: Ops = TORCH_OPS
+    ) -> None:
+        super().__init__()
+        self.in_layers = nn.Sequential(
+            ops.GroupNorm(NORM_GROUPS, channels),
+            nn.SiLU(),
+            ops.Conv2d(channels, out_channels, 3, padding=1),
+        )
+        self.emb_layers = nn.Sequential(nn.SiLU(), ops.Linear(emb_dim, out_channels))
+        self.out_layers = nn.Sequential(
+            ops.GroupNorm(NORM_GROUPS, out_channels),
+            nn.SiLU(),
+            nn.Identity(),  # ldm's dropout, always 0; it holds the place of a key
+            ops.Conv2d(out_channels, out_channels, 3, padding=1),
+        )
+        same = channels == out_channels
+        self.skip_connection = nn.Identity() if same else ops.Conv2d(channels, out_channels, 1)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
+        return self.skip_connection(x) + self.out_layers(h)
+
+
+class Downsample(nn.Module):
+    """Halves both sides, rounding up."""
+
+    def __init__(self, channels: int, ops: Ops = TORCH_OPS) -> None:
+        super().__init__()
+        self.op = ops.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x)
+
+
+class Upsample(nn.Module):
+    """Doubles both sides, or goes to `size` where the way down had rounded up."""
+
+    def __init__(self, channels: int, ops: Ops = TORCH_OPS) -> None:
+        super().__init__()
+        self.conv = ops.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        target = size or (2 * x.shape[-2], 2 * x.shape[-1])
+        return self.conv(F.interpolate(x, size=target, mode="nearest"))
+
+
+class SpatialTransformer(nn.Module):
+    """Attention over the pixels of a feature map and over the text, `depth` times."""
+
+    def __init__(
+        self,
+        channels: int,
+        heads: tuple[int, int],
+        depth: int,
+        context_dim: int,
+        linear_proj: bool,
+        ops: Ops = TORCH_OPS,
+    ) -> None:
+        super().__init__()
+        inner = heads[0] * heads[1]
+        self.norm = ops.GroupNorm(NORM_GROUPS, channels, eps=1e-6)
+        self.proj_in = (
+            ops.Linear(channels, inner) if linear_proj else ops.Conv2d(channels, inner, 1)
+        )
+        self.transformer_blocks = nn.ModuleList(
+            TransformerBlock(inner, heads, context_dim, ops) for _ in range(depth)
+        )
+        self.proj_out = (
+            ops.Linear(inner, channels) if linear_proj else ops.Conv2d(inner, channels, 1)
+        )
+        self.linear_proj = linear_proj
+
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        height, width = x.shape[-2:]
+        h = self.norm(x)
+        if not self.linear_proj:
+            h = self.proj_in(h)
+        h = h.flatten(2).transpose(1, 2)  # (B, H*W, C)
+        if self.linear_proj:
+            h = self.proj_in(h)
+        for block in self.transformer_blocks:
+            h = block(h, context)
+        if self.linear_proj:
+            h = self.proj_out(h)
+        h = h.transpose(1, 2).unflatten(2, (height, width))
+        if not self.linear_proj:
+            h = self.proj_out(h)
+        return x + h
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, attention to the text, gated MLP; each behind a LayerNorm and around an identity."""
+
+    def __init__(
+        self, channels: int, heads: tuple[int, int], context_dim: int, ops: Ops = TORCH_OPS
+    ) -> None:
+        super().__init__()
+        self.attn1 = Attention(channels, channels, heads, ops)
+        self.ff = FeedForward(channels, ops)
+        self.attn2 = Attention(channels, context_dim, heads, ops)
+        self.norm1 = ops.LayerNorm(channels)
+        self.norm2 = ops.LayerNorm(channels)
+        self.norm3 = ops.LayerNorm(channels)
+
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        h = self.norm1(x)
+        x = x + self.attn1(h, h)
+        h = self.norm2(x)
+        x = x + self.attn2(h, h if context is None else context)
+        return x + self.ff(self.norm3(x))
+
+
+class Attention(nn.Module):
+    """Multi-head attention of `x` (B, N, C) to `context` (B, M, D)."""
+
+    def __init__(
+        self, channels: int, context_dim: int, heads: tuple[int, int], ops: Ops = TORCH_OPS
+    ) -> None:
+        super().__init__()
+        inner = heads[0] * heads[1]
+        self.heads = heads[0]
+        self.to_q = ops.Linear(channels, inner, bias=False)
+        self.to_k = ops.Linear(context_dim, inner, bias=False)
+        self.to_v = ops.Linear(context_dim, inner, bias=False)
+        self.to_out = nn.Sequential(ops.Linear(inner, channels), nn.Identity())
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        q, k, v = (
+            t.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, width)
+            for t in (self.to_q(x), self.to_k(context), self.to_v(context))
+        )
+        h = F.scaled_dot_product_attention(q, k, v)
+        return self.to_out(h.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """GEGLU: four times as wide, half of it a GELU gate on the other half."""
+
+    def __init__(self, channels: int, ops: Ops = TORCH_OPS) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            _GEGLU(channels, 4 * channels, ops), nn.Identity(), ops.Linear(4 * channels, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+class _GEGLU(nn.Module):
+    def __init__(self, channels: int, out_channels: int, ops: Ops) -> None:
+        super().__init__()
+        self.proj = ops.Linear(channels, 2 * out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        return value * F.gelu(gate)

@@ -1,0 +1,135 @@
+"""UNetConfig: the few numbers that tell one Stable Diffusion UNet from another, and the released ones as presets."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+#: Groups of every GroupNorm in Stable Diffusion, so all widths are multiples of it.
+NORM_GROUPS = 32
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The shape of a Stable Diffusion UNet, and so of its ControlNets.
+
+    Exactly one of `num_heads` and `head_dim` is set: SD1.x fixes the number of attention heads,
+    SD2.x and SDXL their width.
+    """
+
+    in_channels: int = 4
+    out_channels: int = 4
+    model_channels: int = 320
+    channel_mult: tuple[int, ...] = (1, 2, 4, 4)
+    num_res_blocks: int = 2
+    transformer_depth: tuple[int, ...] = (
+        1,
+        1,
+        1,
+        0,
+    )  # transformer blocks by level; 0 = no attention
+    middle_depth: int = 1  # the middle keeps its norm and projections even at 0 (SDXL "small")
+    context_dim: int = 768
+    num_heads: int | None = 8
+    head_dim: int | None = None
+    linear_proj: bool = False  # proj_in and proj_out are Linear (SD2.x, SDXL) or 1x1 convs (SD1.x)
+    y_dim: int | None = None  # width of the vector condition y (SDXL: 2816)
+
+    def __post_init__(self) -> None:
+        widths = [self.model_channels * m for m in self.channel_mult]
+        if any(w % NORM_GROUPS for w in widths):
+            raise ValueError(
+                f"`model_channels` x `channel_mult` gives the widths {widths}; each must be a multiple of "
+                f"{NORM_GROUPS}, the number of groups of Stable Diffusion's norms."
+            )
+        if len(self.transformer_depth) != len(self.channel_mult):
+            raise ValueError(
+                f"`transformer_depth` has {len(self.transformer_depth)} values and `channel_mult` "
+                f"{len(self.channel_mult)}; give one of each per level."
+            )
+        if (self.num_heads is None) == (self.head_dim is None):
+            raise ValueError("Set exactly one of `num_heads` (SD1.x) and `head_dim` (SD2.x, SDXL).")
+
+    @property
+    def emb_dim(self) -> int:
+        """Width of the timestep embedding."""
+        return 4 * self.model_channels
+
+    @property
+    def encoder(self) -> tuple["EncoderBlock", ...]:
+        """The encoder's blocks, shallow to deep: the conv-in, then each level's blocks and its downsampling."""
+        blocks = [EncoderBlock("conv", self.in_channels, self.model_channels, level=0)]
+        width = self.model_channels
+        last = len(self.channel_mult) - 1
+        for level, mult in enumerate(self.channel_mult):
+            for _ in range(self.num_res_blocks):
+                depth = self.transformer_depth[level]
+                blocks.append(EncoderBlock("res", width, self.model_channels * mult, level, depth))
+                width = self.model_channels * mult
+            if level != last:
+                blocks.append(EncoderBlock("down", width, width, level + 1))
+        return tuple(blocks)
+
+    @property
+    def num_blocks(self) -> int:
+        """How many residuals a ControlNet of this shape gives: 13 for SD1.x and SD2.x, 10 for SDXL."""
+        return len(self.encoder) + 1
+
+    def block_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
+        """Returns (channels, height, width) of every block at a latent size, shallow to deep, middle last."""
+        shapes = [(b.out_channels, *_halved(height, width, b.level)) for b in self.encoder]
+        return (*shapes, shapes[-1])
+
+    def block_sizes(self, height: int, width: int) -> tuple[float, ...]:
+        """Returns each block's latent side sqrt(h*w), shallow to deep, middle last: the paper's h_i."""
+        return tuple(math.sqrt(h * w) for _, h, w in self.block_shapes(height, width))
+
+    def heads(self, channels: int) -> tuple[int, int]:
+        """Returns (number of heads, width of a head) of an attention over `channels`."""
+        if self.num_heads is not None:
+            return self.num_heads, channels // self.num_heads
+        assert self.head_dim is not None  # __post_init__ saw to it
+        return channels // self.head_dim, self.head_dim
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "UNetConfig":
+        """Returns the config of `to_dict()`'s values; unknown names raise TypeError."""
+        known: dict[str, Any] = {
+            k: tuple(cast(list[int], v)) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class EncoderBlock:
+    """One entry of `input_blocks`: what it is, its widths, its resolution level and attention depth."""
+
+    kind: str  # "conv", "res" or "down"
+    in_channels: int
+    out_channels: int
+    level: int  # the output's sides are the latent's, halved this many times (rounded up)
+    depth: int = 0
+
+
+def _halved(height: int, width: int, times: int) -> tuple[int, int]:
+    for _ in range(times):
+        height, width = (height + 1) // 2, (width + 1) // 2
+    return height, width
+
+
+SD15 = UNetConfig()
+SD21 = UNetConfig(context_dim=1024, num_heads=None, head_dim=64, linear_proj=True)
+SDXL = UNetConfig(
+    channel_mult=(1, 2, 4),
+    transformer_depth=(0, 2, 10),
+    middle_depth=10,
+    context_dim=2048,
+    num_heads=None,
+    head_dim=64,
+    linear_proj=True,
+    y_dim=2816,
+)

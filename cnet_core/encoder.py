@@ -1,0 +1,74 @@
+"""The part that a UNet and its ControlNets share: embedding, encoder and middle block."""
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import (
+    TORCH_OPS,
+    Downsample,
+    Ops,
+    ResBlock,
+    SpatialTransformer,
+    TimestepSequential,
+    timestep_embedding,
+)
+from .config import EncoderBlock, UNetConfig
+
+
+class Encoder(nn.Module):
+    """`time_embed`, `label_emb` (SDXL), `input_blocks` and `middle_block`, with the keys of ldm checkpoints."""
+
+    def __init__(self, config: UNetConfig, ops: Ops = TORCH_OPS) -> None:
+        super().__init__()
+        self.config = config
+        emb = config.emb_dim
+        self.time_embed = _mlp(config.model_channels, emb, ops)
+        if config.y_dim is not None:
+            self.label_emb = nn.Sequential(_mlp(config.y_dim, emb, ops))
+        self.input_blocks = nn.ModuleList(_encoder_block(b, config, ops) for b in config.encoder)
+        deepest = config.encoder[-1].out_channels
+        self.middle_block = TimestepSequential(
+            ResBlock(deepest, deepest, emb, ops),
+            transformer(deepest, config.middle_depth, config, ops),
+            ResBlock(deepest, deepest, emb, ops),
+        )
+
+    def embed(self, timesteps: Tensor, y: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """Returns the embedding (B, 4*model_channels) of timesteps (B,) and, for SDXL, of y.
+
+        Raises:
+            ValueError: `y` is missing for a net that needs it, or given to one that has no place for it.
+        """
+        wants = self.config.y_dim
+        if (y is None) != (wants is None):
+            has = "no `y`" if y is None else f"a `y` of width {y.shape[-1]}"
+            need = "no `y` (SD1.x, SD2.x)" if wants is None else f"a `y` of width {wants} (SDXL)"
+            raise ValueError(
+                f"The call brings {has}, but this net takes {need}: the two are of different families."
+            )
+        emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(dtype))
+        return emb if y is None else emb + self.label_emb(y.to(emb))
+
+
+def transformer(channels: int, depth: int, config: UNetConfig, ops: Ops) -> SpatialTransformer:
+    """Returns the attention layer that `config` has at this width."""
+    return SpatialTransformer(
+        channels, config.heads(channels), depth, config.context_dim, config.linear_proj, ops
+    )
+
+
+def _mlp(channels: int, out_channels: int, ops: Ops) -> nn.Sequential:
+    return nn.Sequential(
+        ops.Linear(channels, out_channels), nn.SiLU(), ops.Linear(out_channels, out_channels)
+    )
+
+
+def _encoder_block(block: EncoderBlock, config: UNetConfig, ops: Ops) -> TimestepSequential:
+    if block.kind == "conv":
+        return TimestepSequential(ops.Conv2d(block.in_channels, block.out_channels, 3, padding=1))
+    if block.kind == "down":
+        return TimestepSequential(Downsample(block.in_channels, ops))
+    layers: list[nn.Module] = [ResBlock(block.in_channels, block.out_channels, config.emb_dim, ops)]
+    if block.depth:
+        layers.append(transformer(block.out_channels, block.depth, config, ops))
+    return TimestepSequential(*layers)

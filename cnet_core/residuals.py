@@ -1,0 +1,78 @@
+"""Residuals: what a ControlNet adds to the skip connections and the middle of a UNet, and every shape check on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """One tensor per block, shallow to deep, the middle apart; None where a block gets nothing."""
+
+    skips: tuple[Tensor | None, ...]  # (B, C_i, H_i, W_i) each
+    middle: Tensor | None  # (B, C, H, W)
+
+    @property
+    def blocks(self) -> tuple[Tensor | None, ...]:
+        """All of them in block order: the skips, then the middle."""
+        return (*self.skips, self.middle)
+
+    @classmethod
+    def of(cls, blocks: Sequence[Tensor | None]) -> "Residuals":
+        """Returns the residuals of a sequence in block order, middle last."""
+        return cls(tuple(blocks[:-1]), blocks[-1])
+
+    def __add__(self, other: "Residuals") -> "Residuals":
+        """Returns the sum, block by block.
+
+        Raises:
+            ValueError: the two are for UNets of different shape.
+        """
+        if len(self.skips) != len(other.skips):
+            raise ValueError(
+                f"Residuals for {len(self.blocks)} and for {len(other.blocks)} blocks cannot be added: the "
+                "ControlNets are of different families (SD1.x and SD2.x have 13 blocks, SDXL 10)."
+            )
+        pairs = zip(self.blocks, other.blocks, strict=True)
+        return Residuals.of([_sum(a, b, index) for index, (a, b) in enumerate(pairs)])
+
+    def scatter(self, rows: Sequence[int], batch: int) -> "Residuals":
+        """Returns residuals for a batch of `batch` rows: these in `rows`, zeros in the others."""
+        if len(rows) == batch:
+            return self
+        return Residuals.of([_scatter(b, rows, batch) for b in self.blocks])
+
+
+def injected(feature: Tensor, residual: Tensor, block: str) -> Tensor:
+    """Returns feature + residual, both (B, C, H, W), in the feature's dtype.
+
+    Raises:
+        ValueError: another batch, width, size or device; the message names both sides.
+    """
+    if residual.shape != feature.shape or residual.device != feature.device:
+        raise ValueError(
+            f"The ControlNet's residual for {block} is {_describe(residual)}, but the UNet's feature map there is "
+            f"{_describe(feature)}. The ControlNet and the UNet must be of one family (SD1.x, SD2.x or SDXL)."
+        )
+    return feature + residual.to(feature.dtype)
+
+
+def _sum(a: Tensor | None, b: Tensor | None, index: int) -> Tensor | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return injected(a, b, f"block {index}")
+
+
+def _scatter(residual: Tensor | None, rows: Sequence[int], batch: int) -> Tensor | None:
+    if residual is None:
+        return None
+    full = residual.new_zeros((batch, *residual.shape[1:]))
+    full[torch.tensor(rows, device=full.device)] = residual
+    return full
+
+
+def _describe(tensor: Tensor) -> str:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return f"{'x'.join(map(str, tensor.shape))} ({dtype} on {tensor.device})"

@@ -1,0 +1,72 @@
+"""HintRouting: how much of the hint each branch of classifier-free guidance gets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Branch = Literal["cond", "uncond"]
+
+
+@dataclass(frozen=True)
+class HintRouting:
+    """Branch -> gain. With eps = u + g * (c - u), a control effect D in the cond branch counts g times, one in
+    the uncond branch 1 - g times; so gains c and m give the total c * g + m * (1 - g).
+    """
+
+    cond: float = 1.0
+    uncond: float = 1.0
+    target: float | None = None  # the total gain wanted, whatever the CFG scale; overrides the two
+
+    @classmethod
+    def both(cls) -> "HintRouting":
+        """Both branches alike: the control's effect is not amplified by guidance."""
+        return cls(1.0, 1.0)
+
+    @classmethod
+    def cond_only(cls) -> "HintRouting":
+        """Only the prompt's branch: guidance multiplies the effect by the CFG scale."""
+        return cls(1.0, 0.0)
+
+    @classmethod
+    def uncond_only(cls) -> "HintRouting":
+        """Only the empty prompt's branch: guidance pushes away from the hint."""
+        return cls(0.0, 1.0)
+
+    @classmethod
+    def weighted(cls, cond: float = 1.0, uncond: float = 0.5) -> "HintRouting":
+        """Any gain for each branch."""
+        return cls(cond, uncond)
+
+    @classmethod
+    def target_gain(cls, gain: float = 2.0) -> "HintRouting":
+        """The uncond gain that makes the total `gain` at the CFG scale in use: m = (g - gain) / (g - 1)."""
+        return cls(1.0, 0.0, gain)
+
+    def gains(
+        self, branches: Sequence[Branch], cfg_scale: float | None = None
+    ) -> tuple[float, ...]:
+        """Returns the gain of each row, given the branch of each row.
+
+        With `target_gain` and no uncond row, or at CFG scale 1, the cond rows carry the whole gain.
+
+        Raises:
+            ValueError: a row is neither cond nor uncond, or `target_gain` has no CFG scale to go by.
+        """
+        unknown = sorted(set(branches) - {"cond", "uncond"})
+        if unknown:
+            raise ValueError(f"`rows` has the branches {unknown}; a row is 'cond' or 'uncond'.")
+        cond, uncond = self._pair(cfg_scale, "uncond" in branches)
+        return tuple(cond if branch == "cond" else uncond for branch in branches)
+
+    def _pair(self, cfg_scale: float | None, guided: bool) -> tuple[float, float]:
+        if self.target is None:
+            return self.cond, self.uncond
+        if not guided:
+            return self.target, 0.0
+        if cfg_scale is None:
+            raise ValueError(
+                "`target_gain` needs the CFG scale of the run: set `cfg_scale` on the Attachment."
+            )
+        if cfg_scale == 1:
+            return self.target, 0.0
+        return 1.0, (cfg_scale - self.target) / (cfg_scale - 1)

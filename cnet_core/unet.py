@@ -1,0 +1,63 @@
+"""The Stable Diffusion UNet, whole: for the embedded model, for tests and for training."""
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import TORCH_OPS, Ops, ResBlock, TimestepSequential, Upsample
+from .config import NORM_GROUPS, UNetConfig
+from .encoder import Encoder, transformer
+
+
+class UNet(Encoder):
+    """Predicts the noise in a latent. Module names are the keys below `model.diffusion_model.` in ldm checkpoints."""
+
+    def __init__(self, config: UNetConfig, ops: Ops = TORCH_OPS) -> None:
+        super().__init__(config, ops)
+        self.output_blocks = nn.ModuleList(_decoder(config, ops))
+        self.out = nn.Sequential(
+            ops.GroupNorm(NORM_GROUPS, config.model_channels),
+            nn.SiLU(),
+            ops.Conv2d(config.model_channels, config.out_channels, 3, padding=1),
+        )
+
+    def forward(
+        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None
+    ) -> Tensor:
+        """Returns the prediction, of `x`'s size.
+
+        Args:
+            x: noisy latents (B, in_channels, H, W).
+            timesteps: (B,), 0..999.
+            context: text embeddings (B, tokens, context_dim).
+            y: vector condition (B, y_dim), for SDXL.
+        """
+        emb = self.embed(timesteps, y, x.dtype)
+        skips: list[Tensor] = []
+        h = x
+        for block in self.input_blocks:
+            h = block(h, emb, context)
+            skips.append(h)
+        h = self.middle_block(h, emb, context)
+        for block in self.output_blocks:
+            h = torch.cat([h, skips.pop()], dim=1)
+            size = (skips[-1].shape[-2], skips[-1].shape[-1]) if skips else None
+            h = block(h, emb, context, size)
+        return self.out(h)
+
+
+def _decoder(config: UNetConfig, ops: Ops) -> list[TimestepSequential]:
+    """The decoder's blocks, deep to shallow: one for each skip connection."""
+    skips = [b.out_channels for b in config.encoder]
+    width = skips[-1]
+    blocks: list[TimestepSequential] = []
+    for level in reversed(range(len(config.channel_mult))):
+        out = config.model_channels * config.channel_mult[level]
+        for index in range(config.num_res_blocks + 1):
+            layers: list[nn.Module] = [ResBlock(width + skips.pop(), out, config.emb_dim, ops)]
+            if config.transformer_depth[level]:
+                layers.append(transformer(out, config.transformer_depth[level], config, ops))
+            if level and index == config.num_res_blocks:
+                layers.append(Upsample(out, ops))
+            blocks.append(TimestepSequential(*layers))
+            width = out
+    return blocks
