@@ -38,7 +38,7 @@ def timestep_embedding(timesteps: Tensor, dim: int, max_period: float = 10000.0)
 class TimestepSequential(nn.Sequential):
     """A sequence that hands the timestep embedding and the text to those of its layers that want them."""
 
-    def forward(
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         x: Tensor,
         emb: Tensor,

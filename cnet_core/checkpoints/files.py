@@ -4,9 +4,10 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 
@@ -21,8 +22,11 @@ def read_tensors(path: str | Path, device: str = "cpu") -> tuple[dict[str, Tenso
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
-        with safe_open(path, framework="pt", device=device) as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        with safe_open(path, framework="pt", device=device) as file:  # pyright: ignore[reportUnknownVariableType]
+            keys = cast(list[str], file.keys())
+            return {key: file.get_tensor(key) for key in keys}, cast(
+                dict[str, str], file.metadata() or {}
+            )
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a whole safetensors file ({error}); download it again."

@@ -1,0 +1,36 @@
+"""`cnet`: the command line. Every subcommand is a module of `cnet_core.commands`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .commands import COMMANDS
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit status: 0 fine, 1 the job failed, 2 wrong usage.
+
+    A failure is one clear sentence on stderr, without a traceback.
+    """
+    parser = argparse.ArgumentParser(
+        prog="cnet", description="ControlNet for any Stable Diffusion UNet."
+    )
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    args = parser.parse_args(argv)
+    try:
+        return args.run(args)
+    except (ValueError, OSError) as error:
+        print(f"cnet: {_sentence(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("cnet: interrupted.", file=sys.stderr)
+        return 1
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{place}."
+    return " ".join(str(error).split())

@@ -1,0 +1,71 @@
+"""Fake UNets of a few lines, built like ldm's, and small real nets with weights from a local generator."""
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+import cnet_core as cn
+
+M = TypeVar("M", bound=nn.Module)
+
+#: The smallest config with Stable Diffusion 1.x's 13 blocks.
+SMALL = cn.UNetConfig(model_channels=32, channel_mult=(1, 1, 2, 2), context_dim=16, num_heads=4)
+
+
+class FakeUNet(nn.Module):
+    """One conv a block, a skip connection each; sums what comes in, so that injections can be read off."""
+
+    def __init__(self, channels: int = 4, blocks: int = 3) -> None:
+        super().__init__()
+        self.input_blocks = nn.ModuleList(nn.Conv2d(channels, channels, 1) for _ in range(blocks))
+        self.middle_block = nn.Conv2d(channels, channels, 1)
+        self.output_blocks = nn.ModuleList(
+            nn.Conv2d(2 * channels, channels, 1) for _ in range(blocks)
+        )
+
+    def forward(
+        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None
+    ) -> Tensor:
+        skips = []
+        for block in self.input_blocks:
+            x = block(x)
+            skips.append(x)
+        x = self.middle_block(x)
+        for block in self.output_blocks:
+            x = block(torch.cat([x, skips.pop()], dim=1))
+        return x
+
+
+def small_unet(seed: int = 0) -> cn.UNet:
+    """A real UNet of SMALL with random weights."""
+    return randomised(cn.UNet(SMALL), seed)
+
+
+def small_net(seed: int = 1) -> cn.ControlNet:
+    """A real ControlNet of SMALL with random weights, zero convs included."""
+    return randomised(cn.ControlNet(SMALL), seed)
+
+
+def randomised(module: M, seed: int, std: float = 0.05) -> M:
+    """Draws every weight and bias anew, so that nothing is zero by construction."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+    return module.requires_grad_(False)
+
+
+def call_inputs(
+    rows: int = 2, height: int = 8, width: int = 8, seed: int = 2
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents, timesteps and text embeddings for SMALL, every row different."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, SMALL.in_channels, height, width, generator=generator)
+    context = torch.randn(rows, 8, SMALL.context_dim, generator=generator)
+    return x, torch.full((rows,), 500.0), context
+
+
+def random_hint(height: int = 64, width: int = 64, count: int = 1, seed: int = 3) -> Tensor:
+    """A hint of noise in 0..1."""
+    return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(seed))
