@@ -5,11 +5,13 @@ from .config import SD15, SD21, SDXL, UNetConfig
 from .control import ControlStack, ControlUnit, UNetCall
 from .controlnet import ControlNet
 from .hints import fit_hint, hint_from_image
-from .patching import Attachment, patch_unet
+from .patching import Attachment, UNetAdapter, attachments, patch_unet, register_adapter
 from .residuals import Residuals
 from .routing import HintRouting
+from .rows import Row
 from .schedules import BlockScales
 from .unet import UNet
+from .windows import Window
 
 __version__ = "0.1.0"
 
@@ -24,12 +26,17 @@ __all__ = [
     "ControlUnit",
     "HintRouting",
     "Residuals",
+    "Row",
     "UNet",
+    "UNetAdapter",
     "UNetCall",
     "UNetConfig",
+    "Window",
+    "attachments",
     "fit_hint",
     "hint_from_image",
     "load_controlnet",
     "patch_unet",
+    "register_adapter",
     "save_controlnet",
 ]

@@ -6,14 +6,16 @@ from functools import cached_property
 from typing import Protocol, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .config import UNetConfig
 from .hints import latent_size
 from .residuals import Residuals
-from .routing import Branch, HintRouting
+from .routing import HintRouting
+from .rows import Row
 from .schedules import BlockScales
+from .weighting import POOL_FIRST, Order, check_order, mask_mode, resized_mask, weigh
+from .windows import Step, Window
 
 #: The last training timestep of Stable Diffusion: percent 0 of a run.
 LAST_TIMESTEP = 999
@@ -53,6 +55,8 @@ class ControlUnit:
         scales: how much each block gets.
         start_percent, end_percent: the part of the run with control, 0..1 of training time.
         mask: where it acts, (H, W) or (N, H, W), 0..1, any size.
+        window: how the two percents are read; a profile may count sampling steps instead.
+        order: what comes first of pooling, scaling and masking.
     """
 
     net: Net
@@ -65,6 +69,8 @@ class ControlUnit:
     mask: Tensor | None = None
     control_types: Sequence[str] | None = None
     reuse_tolerance: float = 0.0
+    window: Window = field(default_factory=Window.training)
+    order: Order = POOL_FIRST
 
     def __post_init__(self) -> None:
         if self.hint.dim() != 4 or self.hint.shape[1] != self.net.hint_channels:
@@ -83,6 +89,7 @@ class ControlUnit:
             raise ValueError(
                 f"`mask` has the shape {tuple(self.mask.shape)}; it must be (H, W) or (N, H, W)."
             )
+        check_order(self.order)
         if self.control_types is not None:
             raise ValueError(
                 "`control_types` are for Union ControlNets; this ControlNet has one type. Leave it out."
@@ -92,22 +99,10 @@ class ControlUnit:
                 "`reuse_tolerance` above 0 is not available: residuals are computed at every step."
             )
 
-    def factor(self, percent: float) -> float:
-        """Returns strength x time curve at `percent` of the run; 0 outside the window.
-
-        The window is ComfyUI's: both ends in, 0 and 1 never cut anything off.
-        """
-        started = self.start_percent <= 0 or percent >= self.start_percent
-        ended = self.end_percent < 1 and percent > self.end_percent
-        return self.strength * self.scales.at(percent) if started and not ended else 0.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a UNet batch: its branch of guidance, and which picture of the batch it belongs to."""
-
-    branch: Branch
-    picture: int
+    def factor(self, percent: float, step: Step | None = None) -> float:
+        """Returns strength x time curve at `percent` of the run; 0 outside the window."""
+        on = self.window.active(self.start_percent, self.end_percent, percent, step)
+        return self.strength * self.scales.at(percent) if on else 0.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +116,7 @@ class UNetCall:
     rows: tuple[Row, ...]  # B of them
     cfg_scale: float | None = None
     known_percents: tuple[float, ...] | None = None  # by row, from hosts that count otherwise
+    step: Step | None = None  # for windows that count sampling steps
 
     @cached_property
     def percents(self) -> tuple[float, ...]:
@@ -134,21 +130,6 @@ class UNetCall:
     def pictures(self) -> int:
         """How many pictures are being made."""
         return max(row.picture for row in self.rows) + 1
-
-
-def rows_of(branches: Sequence[Branch], batch: int) -> tuple[Row, ...]:
-    """Returns the rows of a batch that holds one chunk of pictures per branch, in order.
-
-    Raises:
-        ValueError: the batch cannot be cut into that many chunks.
-    """
-    if not branches or batch % len(branches):
-        raise ValueError(
-            f"The UNet was called with {batch} rows, which cannot be cut into {len(branches)} equal parts "
-            f"{tuple(branches)}: say in `rows` which branches the batch holds, for example ('cond',) without guidance."
-        )
-    count = batch // len(branches)
-    return tuple(Row(branch, picture) for branch in branches for picture in range(count))
 
 
 @dataclass
@@ -192,11 +173,10 @@ class ControlStack:
             return None
         _check_call(unit, call)
         found = self._evaluate(index, call, wanted, scales)
-        masks = None if unit.mask is None else [call.rows[row].picture for row in wanted]
+        pictures = [call.rows[row].picture for row in wanted]
+        wanted_gains = [gains[row] for row in wanted]
         weighted = [
-            None
-            if block is None
-            else self._weight(index, block, [gains[row] for row in wanted], masks)
+            None if block is None else self._weight(index, block, wanted_gains, pictures)
             for block in found.blocks
         ]
         return Residuals.of(weighted).scatter(wanted, len(gains))
@@ -224,40 +204,28 @@ class ControlStack:
 
     def _hint_features(self, index: int, call: UNetCall) -> Tensor:
         unit = self.units[index]
-        key = (index, unit.net.dtype, call.x.device, torch.is_grad_enabled())
-        if key not in self._features:
-            self.counts.hint_encodings += 1
-            self._features[key] = unit.net.hint_features(
-                unit.hint.to(call.x.device, unit.net.dtype)
-            )
-        return self._features[key]
+        key = (index, unit.net.dtype, call.x.device, *_autograd_mode())
+        if key in self._features:
+            return self._features[key]
+        self.counts.hint_encodings += 1
+        features = unit.net.hint_features(unit.hint.to(call.x.device, unit.net.dtype))
+        if not features.requires_grad:  # a graph serves one backward pass, then the weights change
+            self._features[key] = features
+        return features
 
-    def _weight(
-        self, index: int, block: Tensor, gains: list[float], pictures: list[int] | None
-    ) -> Tensor:
-        """Returns the block's residual times gain by row and mask by pixel."""
-        if len(set(gains)) == 1:
-            weighted = block if gains[0] == 1 else block * gains[0]
-        else:
-            weighted = (
-                block
-                * torch.tensor(gains, dtype=block.dtype, device=block.device)[:, None, None, None]
-            )
-        if pictures is None:
-            return weighted
-        mask = self._mask(index, block)
-        return weighted * (
-            mask if len(mask) == 1 else mask[torch.tensor(pictures, device=mask.device)]
-        )
+    def _weight(self, index: int, block: Tensor, gains: list[float], pictures: list[int]) -> Tensor:
+        """Returns the block's residual times gain by row and mask by pixel, pooled if the net is pooled."""
+        unit = self.units[index]
+        mask = None if unit.mask is None else self._mask(index, unit.mask, block)
+        if mask is not None and len(mask) > 1:
+            mask = mask[torch.tensor(pictures, device=mask.device)]
+        return weigh(block, unit.order, gains, mask, bool(getattr(unit.net, "pooled", False)))
 
-    def _mask(self, index: int, like: Tensor) -> Tensor:
-        """Returns the unit's mask (N, 1, h, w) averaged down to a block's size."""
-        key = (index, like.shape[-2:], like.dtype, like.device)
+    def _mask(self, index: int, mask: Tensor, like: Tensor) -> Tensor:
+        """Returns the unit's mask (N, 1, h, w) at a block's size."""
+        key = (index, like.shape[-2:], like.dtype, like.device, *_autograd_mode())
         if key not in self._masks:
-            mask = self.units[index].mask
-            assert mask is not None  # only asked for when there is one
-            full = mask.reshape(-1, 1, *mask.shape[-2:]).to(like.device, torch.float32)
-            self._masks[key] = F.interpolate(full, size=like.shape[-2:], mode="area").to(like.dtype)
+            self._masks[key] = resized_mask(mask, like, mask_mode(self.units[index].order))
         return self._masks[key]
 
 
@@ -266,7 +234,15 @@ def row_gains(unit: ControlUnit, call: UNetCall) -> tuple[float, ...]:
     gains = unit.routing.gains([row.branch for row in call.rows], call.cfg_scale)
     whole_run = unit.start_percent <= 0 and unit.end_percent >= 1 and not unit.scales.curve
     percents = (0.0,) * len(gains) if whole_run else call.percents
-    return tuple(gain * unit.factor(percent) for gain, percent in zip(gains, percents, strict=True))
+    return tuple(
+        gain * unit.factor(percent, call.step)
+        for gain, percent in zip(gains, percents, strict=True)
+    )
+
+
+def _autograd_mode() -> tuple[bool, bool]:
+    """What is kept under one mode must not serve another: it would lack a graph, or could not be in one."""
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
 
 def _check_call(unit: ControlUnit, call: UNetCall) -> None:

@@ -1,35 +1,48 @@
 """patch_unet and the Attachment it returns: control on a UNet until it is removed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from typing import NoReturn, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..control import ControlStack, ControlUnit, Counts, UNetCall, rows_of
+from ..control import ControlStack, ControlUnit, Counts, UNetCall
 from ..residuals import Residuals
-from ..routing import Branch
-from .ldm import attach_ldm, is_ldm_like
+from ..rows import Layout, rows_of
+from ..windows import Step
+from .adapter import adapter_for
 
 
 class Attachment:
     """Control that is active on a UNet. Use it as a `with` block, or call `remove()`.
 
-    It lives until `remove()`, also if nobody holds it. `rows` and `cfg_scale` may be set again at any time.
+    It lives until `remove()`, also if nobody holds it; `attachments(unet)` finds it again. While it is there, the
+    UNet cannot be pickled or deep-copied: neither a copy without control nor one with a second set of ControlNets
+    is what was asked for. `state_dict()` is untouched.
 
     Attributes:
-        rows: the branches a batch holds, in order: ("uncond", "cond") for guidance in one batch.
+        units: what it adds.
+        rows: the branches a batch holds, in order, or one Row for each row: see `cnet_core.rows.rows_of`.
         cfg_scale: the CFG scale of the run; only `HintRouting.target_gain` needs it.
+        step: (index, number of steps) of the sampling step under way; only windows that count steps need it.
+
+    The last three may be set again at any time.
     """
 
-    def __init__(
-        self, unet: nn.Module, units: Sequence[ControlUnit], rows: Sequence[Branch]
-    ) -> None:
-        self.rows = tuple(rows)
+    def __init__(self, unet: nn.Module, units: Sequence[ControlUnit], rows: Layout) -> None:
+        self.units = tuple(units)
+        self.rows = rows
         self.cfg_scale: float | None = None
-        self._stack = ControlStack(units)
-        self._handles: list[RemovableHandle] = attach_ldm(unet, self._on_call)
+        self.step: Step | None = None
+        self._stack = ControlStack(self.units)
+        self._handles: list[RemovableHandle] = [unet.register_forward_pre_hook(self._anchor)]
+        try:
+            self._handles += adapter_for(unet).attach(unet, self._on_call)
+        except BaseException:
+            self.remove()
+            raise
 
     @property
     def counts(self) -> Counts:
@@ -54,33 +67,84 @@ class Attachment:
     ) -> None:
         self.remove()
 
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            "A UNet with control attached cannot be pickled or deep-copied: call remove() on the Attachment first "
+            "(`cnet_core.attachments(unet)` finds it), or save the UNet's state_dict()."
+        )
+
+    def _anchor(self, module: nn.Module, args: object) -> None:
+        """Does nothing: the hook by which `attachments` finds this object."""
+
     def _on_call(
-        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> Residuals | None:
         steps = torch.as_tensor(timesteps, device=x.device).expand(len(x))
-        call = UNetCall(x, steps, context, y, rows_of(self.rows, len(x)), self.cfg_scale)
-        return self._stack.residuals(call)
+        rows = rows_of(self.rows, len(x))
+        call = UNetCall(x, steps, context, y, rows, self.cfg_scale, step=self.step)
+        return _computed(self._stack, call)
 
 
 def patch_unet(
     unet: nn.Module,
     units: ControlUnit | Sequence[ControlUnit],
     *,
-    rows: Sequence[Branch] = ("uncond", "cond"),
+    rows: Layout = ("uncond", "cond"),
 ) -> Attachment:
     """Returns an Attachment through which every call of `unet` gets the units' control, at once.
 
+    The ControlNets follow the UNet to its device; each keeps its own dtype. `unet.forward(...)`, called without the
+    module itself, goes past every hook and so gets no control.
+
     Args:
-        unet: an ldm-like UNet (`input_blocks`, `middle_block`, `output_blocks`).
+        unet: an ldm-like UNet (`input_blocks`, `middle_block`, `output_blocks`), a diffusers one, or one for which
+            an adapter was registered; it may be compiled.
         units: one or several; their residuals add up.
-        rows: the branches a batch holds, in order; the batch is cut into that many equal parts.
+        rows: the branches a batch holds, in order (the batch is cut into that many equal parts), or one Row for
+            each of its rows.
 
     Raises:
-        TypeError: a model that is no such UNet.
+        TypeError: a model that no adapter knows.
+        ValueError: a UNet that no ControlNet fits.
     """
-    if not is_ldm_like(unet):
-        raise TypeError(
-            f"`unet` is a {type(unet).__name__}, which has no `input_blocks`, `middle_block` and `output_blocks`; "
-            "only Stable Diffusion UNets built like ldm's can be patched."
-        )
-    return Attachment(unet, [units] if isinstance(units, ControlUnit) else units, rows)
+    units = [units] if isinstance(units, ControlUnit) else units
+    attachment = Attachment(_original(unet), units, rows)
+    if _is_compiled(unet):
+        torch.compiler.reset()  # compiled code does not see hooks that came later
+    return attachment
+
+
+def attachments(unet: nn.Module) -> tuple[Attachment, ...]:
+    """Returns what is attached to a UNet, in order of attaching; call `remove()` on them to be rid of it."""
+    hooks = cast(Mapping[int, object], vars(_original(unet))["_forward_pre_hooks"])
+    owners = (getattr(hook, "__self__", None) for hook in hooks.values())
+    return tuple({id(o): o for o in owners if isinstance(o, Attachment)}.values())
+
+
+def _compute(stack: ControlStack, call: UNetCall) -> Residuals | None:
+    for unit in stack.units:
+        _follow(unit.net, call.x.device)
+    return stack.residuals(call)
+
+
+#: One graph break: what control computes depends on the step.
+_computed = cast(
+    Callable[[ControlStack, UNetCall], Residuals | None], torch.compiler.disable(_compute)
+)
+
+
+def _original(unet: nn.Module) -> nn.Module:
+    """Returns the module itself where torch.compile has wrapped it."""
+    return cast(nn.Module, getattr(unet, "_orig_mod", unet))
+
+
+def _is_compiled(unet: nn.Module) -> bool:
+    return _original(unet) is not unet or getattr(unet, "_compiled_call_impl", None) is not None
+
+
+def _follow(net: object, device: torch.device) -> None:
+    """Moves a ControlNet to a device if it is elsewhere."""
+    if isinstance(net, nn.Module):
+        first = next(net.parameters(), None)
+        if first is not None and first.device != device:
+            net.to(device)

@@ -1,91 +1,125 @@
 """Adapter for UNets built like ldm's: CompVis, Stability's sgm, ours, fakes of a few lines.
 
-Their decoder calls `output_blocks[k](cat([h, skip]), ...)`, so a residual is added to the last channels of that
-input by a forward pre-hook, and to the middle's output by a forward hook. Nothing else of the forward is touched.
+Their encoder keeps what each of `input_blocks` returns and their decoder calls `output_blocks[k](cat([h, skip]), ...)`.
+So forward hooks see the skips, a forward pre-hook adds a residual to the last channels of that input, and a forward
+hook adds to the middle's output. Nothing else of the forward is touched.
 """
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..residuals import Residuals, injected
-
-#: (x, timesteps, context, y) of a call of the UNet -> what to add, or None.
-OnCall = Callable[[Tensor, Tensor, Tensor, Tensor | None], Residuals | None]
-
-
-def is_ldm_like(unet: nn.Module) -> bool:
-    """Whether the model has ldm's three lists of blocks."""
-    return all(
-        isinstance(getattr(unet, name, None), nn.Module)
-        for name in ("input_blocks", "middle_block", "output_blocks")
-    )
+from ..residuals import injected
+from .adapter import OnCall
+from .arguments import argument_names, named_arguments, required
 
 
-def attach_ldm(unet: nn.Module, on_call: OnCall) -> list[RemovableHandle]:
-    """Hooks `on_call` into an ldm-like UNet; removing the handles restores it bit for bit."""
-    return _LdmHooks(unet, on_call).handles
+class LdmAdapter:
+    """Injects by hooks on `input_blocks`, `middle_block` and `output_blocks`."""
 
+    def fits(self, unet: nn.Module) -> bool:
+        """Whether the model has ldm's three lists of blocks, with as many output as input blocks."""
+        blocks, middle, outputs = (
+            getattr(unet, name, None) for name in ("input_blocks", "middle_block", "output_blocks")
+        )
+        if not (isinstance(blocks, nn.Module) and isinstance(outputs, nn.Module)):
+            return False
+        counts = (len(list(blocks.children())), len(list(outputs.children())))
+        return isinstance(middle, nn.Module) and counts[0] == counts[1]
 
-class _LdmHooks:
-    """The hooks of one attachment, and the residuals of the call under way."""
-
-    def __init__(self, unet: nn.Module, on_call: OnCall) -> None:
-        blocks = list(unet.get_submodule("output_blocks").children())
-        self._on_call = on_call
-        self._signature = inspect.signature(unet.forward)
-        self._count = len(blocks)
-        self._residuals: Residuals | None = None
-        self.handles = [
-            unet.register_forward_pre_hook(self._before, with_kwargs=True),
-            unet.get_submodule("middle_block").register_forward_hook(self._after_middle),
+    def attach(self, unet: nn.Module, on_call: OnCall) -> Sequence[RemovableHandle]:
+        """Hooks `on_call` into the UNet."""
+        calls = _Calls(unet, on_call)
+        inputs = unet.get_submodule("input_blocks").children()
+        outputs = unet.get_submodule("output_blocks").children()
+        return [
+            unet.register_forward_pre_hook(calls.begin, with_kwargs=True),
+            *(b.register_forward_hook(_SeeSkip(calls, k)) for k, b in enumerate(inputs)),
+            unet.get_submodule("middle_block").register_forward_hook(calls.add_middle),
             *(
-                block.register_forward_pre_hook(self._skip_hook(index))
-                for index, block in enumerate(blocks)
+                b.register_forward_pre_hook(_AddSkip(calls, calls.count - 1 - k))
+                for k, b in enumerate(outputs)  # the decoder takes the skips from the deepest on
             ),
-            unet.register_forward_hook(self._after, always_call=True),
+            unet.register_forward_hook(calls.check_all_added),
+            unet.register_forward_hook(calls.forget, always_call=True),
         ]
 
-    def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        given = self._signature.bind(*args, **kwargs).arguments
-        names = list(self._signature.parameters)
-        x, timesteps = given[names[0]], given[names[1]]
-        residuals = self._on_call(x, timesteps, given["context"], given.get("y"))
-        if residuals is not None and len(residuals.skips) != self._count:
+
+class _Calls:
+    """The call under way: the UNet's skips as they come, and the residuals that are still to be added."""
+
+    def __init__(self, unet: nn.Module, on_call: OnCall) -> None:
+        self.count = len(list(unet.get_submodule("output_blocks").children()))
+        self.skips: list[Tensor | None] = [None] * self.count
+        self.left: list[Tensor | None] = [None] * (self.count + 1)  # the middle's last
+        self._on_call = on_call
+        self._names = argument_names(unet)
+
+    def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Asks for the residuals of the call."""
+        given = named_arguments(self._names, args, kwargs)
+        x, timesteps = (required(given, name) for name in self._names[:2])
+        found = self._on_call(x, timesteps, required(given, "context"), given.get("y"))
+        if found is None:
+            return
+        if len(found.skips) != self.count:
             raise ValueError(
-                f"The ControlNet gives {len(residuals.skips)} skip residuals, but the UNet has {self._count} skip "
+                f"The ControlNet gives {len(found.skips)} skip residuals, but the UNet has {self.count} skip "
                 "connections: the two are of different families (SD1.x and SD2.x have 12, SDXL 9)."
             )
-        self._residuals = residuals
+        self.left = list(found.blocks)
 
-    def _after_middle(
-        self, module: nn.Module, args: tuple[Any, ...], output: Tensor
-    ) -> Tensor | None:
-        if self._residuals is None or self._residuals.middle is None:
+    def add_middle(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        """Adds the middle's residual to its output."""
+        residual, self.left[-1] = self.left[-1], None
+        return None if residual is None else injected(output, residual, "the middle")
+
+    def check_all_added(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
+        """Raises RuntimeError where a block was never called through its hooks."""
+        left = [index for index, residual in enumerate(self.left) if residual is not None]
+        if left:
+            raise _not_added(left)
+
+    def forget(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
+        """Lets go of every tensor of the call, also after an exception."""
+        self.skips = [None] * self.count
+        self.left = [None] * (self.count + 1)
+
+
+class _SeeSkip:
+    """Forward hook of input block `index`: notes the skip, to know how wide it is."""
+
+    def __init__(self, calls: _Calls, index: int) -> None:
+        self.calls, self.index = calls, index
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        if self.calls.left[self.index] is not None:
+            self.calls.skips[self.index] = output
+
+
+class _AddSkip:
+    """Forward pre-hook of the output block that takes skip `index`: adds the residual to the input's last channels."""
+
+    def __init__(self, calls: _Calls, index: int) -> None:
+        self.calls, self.index = calls, index
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        residual, self.calls.left[self.index] = self.calls.left[self.index], None
+        skip, self.calls.skips[self.index] = self.calls.skips[self.index], None
+        if residual is None:
             return None
-        return injected(output, self._residuals.middle, "the middle")
+        if skip is None:
+            raise _not_added([self.index])
+        own, skipped = args[0][:, : -skip.shape[1]], args[0][:, -skip.shape[1] :]
+        name = f"skip connection {self.index}"
+        return (torch.cat([own, injected(skipped, residual, name)], dim=1), *args[1:])
 
-    def _skip_hook(
-        self, index: int
-    ) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...] | None]:
-        """Output block `index` consumes the skips from the deepest on."""
-        skip = self._count - 1 - index
 
-        def add(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-            residual = None if self._residuals is None else self._residuals.skips[skip]
-            if residual is None:
-                return None
-            own, skipped = args[0][:, : -residual.shape[1]], args[0][:, -residual.shape[1] :]
-            return (
-                torch.cat([own, injected(skipped, residual, f"skip connection {skip}")], dim=1),
-                *args[1:],
-            )
-
-        return add
-
-    def _after(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
-        self._residuals = None
+def _not_added(blocks: list[int]) -> RuntimeError:
+    return RuntimeError(
+        f"Control was not added at the blocks {blocks}: the UNet ran without their hooks. If it was compiled before "
+        "it was patched, call torch.compiler.reset() after patch_unet."
+    )

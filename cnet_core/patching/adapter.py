@@ -1,0 +1,73 @@
+"""UNetAdapter: how control gets into one kind of UNet, and the list of the kinds that are known."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from ..residuals import Residuals
+
+#: (x, timesteps, context, y) of a call of the UNet -> what to add, or None.
+#: timesteps: a number, or a tensor () or (B,); y: SDXL's vector condition (B, y_dim), or None.
+OnCall = Callable[[Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None]
+
+
+class UNetAdapter(Protocol):
+    """Knows one kind of UNet."""
+
+    def fits(self, unet: nn.Module) -> bool:
+        """Whether a model is of this kind, by what it has, not by its class."""
+        ...
+
+    def attach(self, unet: nn.Module, on_call: OnCall) -> Sequence[RemovableHandle]:
+        """Makes every call of the UNet ask `on_call` and add what it returns.
+
+        Uses hooks only, so that removing the handles, in any order, restores the UNet bit for bit. Must raise
+        ValueError where residuals do not fit: control is never dropped silently.
+        """
+        ...
+
+
+_adapters: list[UNetAdapter] = []
+
+
+def register_adapter(adapter: UNetAdapter) -> Callable[[], None]:
+    """Makes `patch_unet` know another kind of UNet, before those it knows; returns what takes the adapter off again.
+
+    An adapter for a UNet whose blocks add `self.extra` to their output, if it is set:
+
+        class MyAdapter:
+            def fits(self, unet):
+                return hasattr(unet, "my_blocks")
+
+            def attach(self, unet, on_call):
+                def before(module, args):
+                    x, t, text = args
+                    found = on_call(x, t, text, None)
+                    extras = [None] * len(unet.my_blocks) if found is None else found.blocks
+                    for block, extra in zip(unet.my_blocks, extras, strict=True):
+                        block.extra = extra
+
+                return [unet.register_forward_pre_hook(before)]
+
+        cn.register_adapter(MyAdapter())
+    """
+    _adapters.insert(0, adapter)
+    return lambda: _adapters.remove(adapter)
+
+
+def adapter_for(unet: nn.Module) -> UNetAdapter:
+    """Returns the adapter for a model.
+
+    Raises:
+        TypeError: no adapter knows such a model.
+    """
+    for adapter in _adapters:
+        if adapter.fits(unet):
+            return adapter
+    raise TypeError(
+        f"`unet` is a {type(unet).__name__}, which has neither ldm's `input_blocks`, `middle_block` and "
+        "`output_blocks` nor diffusers' arguments for additional residuals; give the UNet itself, not what holds it "
+        "(`pipe.unet`, `model.model.diffusion_model`), or see cnet_core.register_adapter."
+    )

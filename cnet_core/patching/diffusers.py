@@ -1,0 +1,142 @@
+"""Adapter for diffusers' UNet2DConditionModel: residuals go in by its own arguments for them.
+
+diffusers is not imported: everything is read off the model. Source of the rules: diffusers 0.42
+(models/unets/unet_2d_condition.py, `forward` and `get_aug_embed`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from ..residuals import Residuals, injected
+from .adapter import OnCall
+from .arguments import argument_names, named_arguments, required
+
+SKIPS = "down_block_additional_residuals"
+MIDDLE = "mid_block_additional_residual"
+#: T2I-Adapters' argument. Where SKIPS comes without MIDDLE, diffusers takes it for this one.
+INSIDE = "down_intrablock_additional_residuals"
+
+#: Ways to condition on more than time and text that ControlNets know: none (SD1.x, SD2.x) and SDXL's.
+KNOWN_EMBEDDINGS = (None, "text_time")
+
+
+class DiffusersAdapter:
+    """Adds to `down_block_additional_residuals` and `mid_block_additional_residual` by a forward pre-hook."""
+
+    def fits(self, unet: nn.Module) -> bool:
+        """Whether the model's forward takes additional residuals."""
+        return {SKIPS, MIDDLE} <= set(argument_names(unet))
+
+    def attach(self, unet: nn.Module, on_call: OnCall) -> Sequence[RemovableHandle]:
+        """Hooks `on_call` into the UNet.
+
+        Raises:
+            ValueError: a UNet whose further conditions no ControlNet knows.
+        """
+        kind = _config(unet, "addition_embed_type")
+        if kind not in KNOWN_EMBEDDINGS:
+            raise ValueError(
+                f"`unet` has the addition_embed_type {kind!r}, which Stable Diffusion's ControlNets do not know; "
+                "they fit SD1.x, SD2.x (None) and SDXL ('text_time')."
+            )
+        return [unet.register_forward_pre_hook(_AddArguments(unet, on_call), with_kwargs=True)]
+
+
+@dataclass(frozen=True)
+class _Skip:
+    channels: int
+    level: int  # how often the latent's sides are halved, rounding up
+
+
+class _AddArguments:
+    """Forward pre-hook that adds residuals to a call's arguments."""
+
+    def __init__(self, unet: nn.Module, on_call: OnCall) -> None:
+        self._on_call = on_call
+        self._names = argument_names(unet)
+        self._skips = _skips(unet)
+
+    def __call__(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        given = named_arguments(self._names, args, kwargs)
+        x = required(given, "sample")
+        found = self._on_call(
+            x,
+            required(given, "timestep"),
+            required(given, "encoder_hidden_states"),
+            _vector(module, given),
+        )
+        if found is None:
+            return None
+        skips, middle = self._fitted(found, x)
+        return (), {**given, **_merged(given, skips, middle)}
+
+    def _fitted(self, found: Residuals, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Returns the residuals as diffusers wants them; it would cut off or broadcast what does not fit."""
+        if len(found.skips) != len(self._skips):
+            raise ValueError(
+                f"The ControlNet gives {len(found.skips)} skip residuals, but the UNet has {len(self._skips)} skip "
+                "connections: the two are of different families (SD1.x and SD2.x have 12, SDXL 9)."
+            )
+        zero = x.new_zeros(())  # where a block gets nothing
+        skips = [
+            zero if residual is None else _checked(residual, skip, x, f"skip connection {index}")
+            for index, (residual, skip) in enumerate(zip(found.skips, self._skips, strict=True))
+        ]
+        if found.middle is None:
+            return skips, zero
+        return skips, _checked(found.middle, self._skips[-1], x, "the middle")
+
+
+def _checked(residual: Tensor, skip: _Skip, x: Tensor, name: str) -> Tensor:
+    """Returns a residual in the UNet's dtype; raises ValueError unless it has the shape of the feature map there."""
+    height, width = x.shape[-2:]
+    for _ in range(skip.level):
+        height, width = (height + 1) // 2, (width + 1) // 2
+    expected = x.new_zeros(()).expand(len(x), skip.channels, height, width)
+    return injected(expected, residual, name)
+
+
+def _merged(given: dict[str, Any], skips: list[Tensor], middle: Tensor) -> dict[str, object]:
+    """Returns the arguments for residuals: ours plus those of the caller."""
+    theirs, their_middle = given.get(SKIPS), given.get(MIDDLE)
+    if theirs is not None and their_middle is None and given.get(INSIDE) is None:
+        return {SKIPS: skips, MIDDLE: middle, INSIDE: list(theirs)}
+    if theirs is not None:
+        skips = [ours + their for ours, their in zip(skips, theirs, strict=True)]
+    return {SKIPS: skips, MIDDLE: middle if their_middle is None else middle + their_middle}
+
+
+def _vector(unet: nn.Module, given: dict[str, Any]) -> Tensor | None:
+    """Returns SDXL's y (B, pooled text + 256 per number): the input of `add_embedding`, as get_aug_embed builds it."""
+    if _config(unet, "addition_embed_type") is None:
+        return None
+    added = cast(dict[str, Any], required(given, "added_cond_kwargs"))
+    pooled: Tensor = required(added, "text_embeds")
+    numbers: Tensor = required(added, "time_ids")
+    embedded = cast(nn.Module, unet.add_time_proj)(numbers.flatten())
+    return torch.cat([pooled, embedded.reshape(len(pooled), -1).to(pooled.dtype)], dim=-1)
+
+
+def _skips(unet: nn.Module) -> list[_Skip]:
+    """Returns what the encoder hands to the decoder: the conv-in, each ResNet, each downsampling."""
+    conv_in = cast(nn.Conv2d, unet.get_submodule("conv_in"))
+    skips = [_Skip(conv_in.out_channels, 0)]
+    level = 0
+    for block in unet.get_submodule("down_blocks").children():
+        resnets = list(block.get_submodule("resnets").children())
+        skips += [_Skip(cast(int, resnet.out_channels), level) for resnet in resnets]
+        if getattr(block, "downsamplers", None) is not None:
+            level += 1
+            skips.append(_Skip(skips[-1].channels, level))
+    return skips
+
+
+def _config(unet: nn.Module, name: str) -> object:
+    return getattr(getattr(unet, "config", None), name, None)

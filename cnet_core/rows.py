@@ -1,0 +1,53 @@
+"""What each row of a UNet batch is: its branch of guidance and its picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from .routing import Branch
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a UNet batch: its branch of guidance, and which picture of the batch it belongs to."""
+
+    branch: Branch
+    picture: int = 0
+
+
+#: Branches, one for each equal part of a batch; or Rows, one for each row of it.
+Layout = Sequence[Branch] | Sequence[Row]
+
+
+def rows_of(layout: Layout, batch: int) -> tuple[Row, ...]:
+    """Returns the rows of a batch.
+
+    A layout of branches cuts the batch into that many equal parts, in order, each with all pictures: ("uncond",
+    "cond") is guidance in one batch, ("cond",) none, ("uncond", "cond", "cond") two prompts for each picture. A
+    layout of Rows says every row by itself, for batches that are laid out in any other way.
+
+    Raises:
+        ValueError: the batch cannot be cut into that many parts, or has another number of rows than were said.
+        TypeError: branches and Rows are mixed.
+    """
+    said = [row for row in layout if isinstance(row, Row)]
+    if not said:
+        return _parts(cast(Sequence[Branch], layout), batch)
+    if len(said) != len(layout):
+        raise TypeError(f"`rows` mixes branches and Rows: {tuple(layout)}; give one or the other.")
+    if len(said) != batch:
+        raise ValueError(
+            f"The UNet was called with {batch} rows, but `rows` has {len(said)} Rows: say one for each, or give "
+            "branches such as ('uncond', 'cond'), which fit any number of pictures."
+        )
+    return tuple(said)
+
+
+def _parts(branches: Sequence[Branch], batch: int) -> tuple[Row, ...]:
+    if not branches or batch % len(branches):
+        raise ValueError(
+            f"The UNet was called with {batch} rows, which cannot be cut into {len(branches)} equal parts "
+            f"{tuple(branches)}: say in `rows` which branches the batch holds, for example ('cond',) without guidance."
+        )
+    count = batch // len(branches)
+    return tuple(Row(branch, picture) for branch in branches for picture in range(count))

@@ -1,0 +1,71 @@
+"""The order in which a unit's residuals are pooled, scaled and masked: what a tool does decides what a mask does."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Stage = Literal["pool", "scale", "mask", "mask_bilinear"]
+#: "scale" (by strength, block and row) commutes with the rest; a mask before "pool" only weakens, after it it cuts out.
+Order = tuple[Stage, ...]
+
+#: ComfyUI's order, and ours: a pooled residual is one value per channel, and the mask says where it acts.
+POOL_FIRST: Order = ("pool", "scale", "mask")
+
+_RESIZE_MODES = {"mask": "area", "mask_bilinear": "bilinear"}
+
+
+def check_order(order: Order) -> None:
+    """Raises ValueError unless `order` holds pool, scale and one kind of mask, each once."""
+    kinds = sorted("mask" if stage in _RESIZE_MODES else str(stage) for stage in order)
+    if kinds != ["mask", "pool", "scale"]:
+        raise ValueError(
+            f"`order` is {order}; it must hold 'pool', 'scale' and one of 'mask' and 'mask_bilinear', each once."
+        )
+
+
+def mask_mode(order: Order) -> str:
+    """Returns how masks are brought to a block's size: "area" or "bilinear"."""
+    return next(_RESIZE_MODES[stage] for stage in order if stage in _RESIZE_MODES)
+
+
+def weigh(
+    block: Tensor, order: Order, gains: list[float], mask: Tensor | None, pooled: bool
+) -> Tensor:
+    """Returns one block's residual after all stages, in their order.
+
+    Args:
+        block: (B, C, h, w).
+        order: which stage comes when.
+        gains: one number per row.
+        mask: (B or 1, 1, h, w), 0..1, or None.
+        pooled: whether the ControlNet is one that is pooled ("shuffle"); if not, "pool" does nothing.
+    """
+    masked: Callable[[Tensor], Tensor] = lambda b: b if mask is None else b * mask  # noqa: E731
+    stages: dict[Stage, Callable[[Tensor], Tensor]] = {
+        "pool": lambda b: _pool(b) if pooled else b,
+        "scale": lambda b: _times(b, gains),
+        "mask": masked,
+        "mask_bilinear": masked,
+    }
+    for stage in order:
+        block = stages[stage](block)
+    return block
+
+
+def resized_mask(mask: Tensor, like: Tensor, mode: str) -> Tensor:
+    """Returns a mask (H, W) or (N, H, W) at a block's size: (N, 1, h, w), in the block's dtype and on its device."""
+    full = mask.reshape(-1, 1, *mask.shape[-2:]).to(like.device, torch.float32)
+    return F.interpolate(full, size=like.shape[-2:], mode=mode).to(like.dtype)
+
+
+def _pool(block: Tensor) -> Tensor:
+    return block.float().mean((2, 3), keepdim=True).to(block.dtype).expand_as(block)
+
+
+def _times(block: Tensor, gains: list[float]) -> Tensor:
+    if len(set(gains)) == 1:
+        return block if gains[0] == 1 else block * gains[0]
+    return block * torch.tensor(gains, dtype=block.dtype, device=block.device)[:, None, None, None]
