@@ -6,6 +6,7 @@ from .control import ControlStack, ControlUnit, UNetCall
 from .controlnet import ControlNet
 from .hints import fit_hint, hint_from_image
 from .patching import Attachment, UNetAdapter, attachments, patch_unet, register_adapter
+from .profiles import PROFILE_NAMES, Profile, profile
 from .residuals import Residuals
 from .routing import HintRouting
 from .rows import Row
@@ -16,6 +17,7 @@ from .windows import Window
 __version__ = "0.1.0"
 
 __all__ = [
+    "PROFILE_NAMES",
     "SD15",
     "SD21",
     "SDXL",
@@ -25,6 +27,7 @@ __all__ = [
     "ControlStack",
     "ControlUnit",
     "HintRouting",
+    "Profile",
     "Residuals",
     "Row",
     "UNet",
@@ -37,6 +40,7 @@ __all__ = [
     "hint_from_image",
     "load_controlnet",
     "patch_unet",
+    "profile",
     "register_adapter",
     "save_controlnet",
 ]
