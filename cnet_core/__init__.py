@@ -5,7 +5,14 @@ from .config import SD15, SD21, SDXL, UNetConfig
 from .control import ControlStack, ControlUnit, UNetCall
 from .controlnet import ControlNet
 from .hints import fit_hint, hint_from_image
-from .patching import Attachment, UNetAdapter, attachments, patch_unet, register_adapter
+from .patching import (
+    Attachment,
+    UNetAdapter,
+    attachments,
+    control_pipeline,
+    patch_unet,
+    register_adapter,
+)
 from .profiles import PROFILE_NAMES, Profile, profile
 from .residuals import Residuals
 from .routing import HintRouting
@@ -36,6 +43,7 @@ __all__ = [
     "UNetConfig",
     "Window",
     "attachments",
+    "control_pipeline",
     "fit_hint",
     "hint_from_image",
     "load_controlnet",

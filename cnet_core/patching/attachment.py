@@ -27,8 +27,10 @@ class Attachment:
         rows: the branches a batch holds, in order, or one Row for each row: see `cnet_core.rows.rows_of`.
         cfg_scale: the CFG scale of the run; only `HintRouting.target_gain` needs it.
         step: (index, number of steps) of the sampling step under way; only windows that count steps need it.
+        before_call: called with this object at every call of the UNet, before anything else; a host's place to set
+            the three above.
 
-    The last three may be set again at any time.
+    All but the units may be set again at any time.
     """
 
     def __init__(self, unet: nn.Module, units: Sequence[ControlUnit], rows: Layout) -> None:
@@ -36,6 +38,7 @@ class Attachment:
         self.rows = rows
         self.cfg_scale: float | None = None
         self.step: Step | None = None
+        self.before_call: Callable[[Attachment], None] | None = None
         self._stack = ControlStack(self.units)
         self._handles: list[RemovableHandle] = [unet.register_forward_pre_hook(self._anchor)]
         try:
@@ -79,10 +82,21 @@ class Attachment:
     def _on_call(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> Residuals | None:
+        return _outside_graphs(self, x, timesteps, context, y)
+
+    def answer(
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
+    ) -> Residuals | None:
+        """Returns what is added to one call of the UNet."""
+        if self.before_call is not None:
+            self.before_call(self)
+        for unit in self.units:
+            _follow(unit.net, x.device)
         steps = torch.as_tensor(timesteps, device=x.device).expand(len(x))
         rows = rows_of(self.rows, len(x))
-        call = UNetCall(x, steps, context, y, rows, self.cfg_scale, step=self.step)
-        return _computed(self._stack, call)
+        return self._stack.residuals(
+            UNetCall(x, steps, context, y, rows, self.cfg_scale, step=self.step)
+        )
 
 
 def patch_unet(
@@ -121,15 +135,10 @@ def attachments(unet: nn.Module) -> tuple[Attachment, ...]:
     return tuple({id(o): o for o in owners if isinstance(o, Attachment)}.values())
 
 
-def _compute(stack: ControlStack, call: UNetCall) -> Residuals | None:
-    for unit in stack.units:
-        _follow(unit.net, call.x.device)
-    return stack.residuals(call)
-
-
-#: One graph break: what control computes depends on the step.
-_computed = cast(
-    Callable[[ControlStack, UNetCall], Residuals | None], torch.compiler.disable(_compute)
+#: One graph break: what control computes depends on the step, and graphs must not.
+_outside_graphs = cast(
+    Callable[[Attachment, Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None],
+    torch.compiler.disable(Attachment.answer),
 )
 
 

@@ -1,0 +1,105 @@
+"""A plain diffusers pipeline with our units gives the latents of diffusers' own ControlNet pipelines."""
+
+from functools import partial
+
+import pytest
+import torch
+
+pytest.importorskip("diffusers")
+
+from diffusers import EulerDiscreteScheduler
+from diffusers_models import (
+    FAMILIES,
+    Family,
+    as_ours,
+    controlled_pipeline,
+    controlnet,
+    plain_pipeline,
+    run_arguments,
+    unet,
+)
+
+import cnet_core as cn
+
+#: diffusers' Euler scheduler with NumPy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+#: Largest difference of latents after 10 steps, relative to the largest latent, in float32.
+TOLERANCE = 1e-5
+
+
+def hint(seed: int) -> torch.Tensor:
+    return torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+
+
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max())
+
+
+def compare(
+    family: Family,
+    *,
+    guess: bool = False,
+    scales: tuple[float, ...] = (0.8,),
+    windows: tuple[tuple[float, float], ...] = ((0.0, 1.0),),
+    pooled: bool = False,
+    pictures: int = 1,
+    guidance: float = 7.5,
+    scheduler=None,
+) -> None:
+    """Runs diffusers' ControlNet pipeline and ours, and compares; also that control did something."""
+    model = unet(family)
+    nets = [controlnet(family, seed, pooled) for seed in range(1, len(scales) + 1)]
+    hints = [hint(seed) for seed in range(len(nets))]
+    run = {"guidance_scale": guidance, **run_arguments(family, pictures)}
+    starts, ends = ([w[k] for w in windows] for k in (0, 1))
+    one = len(nets) == 1
+    theirs = controlled_pipeline(family, model, nets, scheduler and scheduler())(
+        image=hints[0] if one else hints,
+        controlnet_conditioning_scale=scales[0] if one else list(scales),
+        control_guidance_start=starts,
+        control_guidance_end=ends,
+        guess_mode=guess,
+        **run,
+    ).images
+    profile = cn.profile("diffusers_guess" if guess else "diffusers")
+    units = [
+        profile.unit(as_ours(net, family), picture, scale, *window)
+        for net, picture, scale, window in zip(nets, hints, scales, windows, strict=True)
+    ]
+    pipe = plain_pipeline(family, model, scheduler and scheduler())
+    ours = cn.control_pipeline(pipe, units)(**run).images
+    plain = pipe(**run).images
+    print(f"difference {relative(ours, theirs):.1e}, without control {relative(plain, theirs):.1e}")
+    assert relative(ours, theirs) <= TOLERANCE
+    assert relative(plain, theirs) > 100 * TOLERANCE
+
+
+CASES = {
+    "plain": {},
+    "guess mode": {"guess": True},
+    "without guidance": {"guidance": 1.0},
+    "guess mode without guidance": {"guess": True, "guidance": 1.0},
+    "window": {"windows": ((0.2, 0.75),)},
+    "window in guess mode": {"guess": True, "windows": ((0.35, 1.0),)},
+    "two nets": {"scales": (0.5, 1.0), "windows": ((0.0, 1.0), (0.0, 1.0))},
+    "two nets, each its window": {"scales": (0.5, 1.0), "windows": ((0.0, 0.6), (0.3, 0.9))},
+    "two nets in guess mode": {
+        "guess": True,
+        "scales": (0.5, 1.0),
+        "windows": ((0.0, 0.6), (0.3, 0.9)),
+    },
+    "pooled": {"pooled": True},
+    "pooled in guess mode": {"pooled": True, "guess": True},
+    "two pictures": {"pictures": 2, "guess": True},
+    "Euler": {
+        "scheduler": partial(EulerDiscreteScheduler, steps_offset=1),
+        "windows": ((0.0, 0.5),),
+    },
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_our_patched_pipeline_gives_diffusers_latents(family: Family, case) -> None:
+    compare(family, **case)
