@@ -1,6 +1,6 @@
 """ControlNet for any Stable Diffusion UNet: load, route, schedule, inject."""
 
-from .checkpoints import load_controlnet, save_controlnet
+from .checkpoints import Fingerprint, identify, load_controlnet, save_controlnet
 from .config import SD15, SD21, SDXL, UNetConfig
 from .control import ControlStack, ControlUnit, UNetCall
 from .controlnet import ControlNet
@@ -19,6 +19,7 @@ from .routing import HintRouting
 from .rows import Row
 from .schedules import BlockScales
 from .unet import UNet
+from .union import UnionControlNet
 from .windows import Window
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ __all__ = [
     "ControlNet",
     "ControlStack",
     "ControlUnit",
+    "Fingerprint",
     "HintRouting",
     "Profile",
     "Residuals",
@@ -41,11 +43,13 @@ __all__ = [
     "UNetAdapter",
     "UNetCall",
     "UNetConfig",
+    "UnionControlNet",
     "Window",
     "attachments",
     "control_pipeline",
     "fit_hint",
     "hint_from_image",
+    "identify",
     "load_controlnet",
     "patch_unet",
     "profile",

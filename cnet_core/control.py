@@ -1,15 +1,17 @@
 """ControlUnit and ControlStack: one UNet call in, one Residuals out. The heart of the library."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from .config import UNetConfig
 from .hints import latent_size
+from .net import Net, is_pooled
 from .residuals import Residuals
 from .routing import HintRouting
 from .rows import Row
@@ -21,28 +23,6 @@ from .windows import Step, Window
 LAST_TIMESTEP = 999
 
 
-class Net(Protocol):
-    """What a ControlUnit needs of a ControlNet; `cnet_core.ControlNet` is one."""
-
-    config: UNetConfig
-    hint_channels: int
-
-    @property
-    def dtype(self) -> torch.dtype: ...
-
-    def hint_features(self, hint: Tensor) -> Tensor: ...
-
-    def residuals(
-        self,
-        x: Tensor,
-        features: Tensor,
-        timesteps: Tensor,
-        context: Tensor,
-        y: Tensor | None = None,
-        scales: Sequence[float] | None = None,
-    ) -> Residuals: ...
-
-
 @dataclass(frozen=True)
 class ControlUnit:
     """One ControlNet with its hint and all that says how much of it goes where and when.
@@ -50,17 +30,19 @@ class ControlUnit:
     Args:
         net: the ControlNet.
         hint: (N, C, 8H, 8W), 0..1 (-1 where an inpaint hint is masked); N is 1 or the number of pictures.
+            For a Union ControlNet also a tuple of them, one for each of `control_types`.
         strength: the user's one number; 0 switches the unit off.
         routing: which branch of classifier-free guidance gets it.
         scales: how much each block gets.
         start_percent, end_percent: the part of the run with control, 0..1 of training time.
         mask: where it acts, (H, W) or (N, H, W), 0..1, any size.
+        control_types: what the hints are, for Union ControlNets; None leaves it open.
         window: how the two percents are read; a profile may count sampling steps instead.
         order: what comes first of pooling, scaling and masking.
     """
 
     net: Net
-    hint: Tensor
+    hint: Tensor | tuple[Tensor, ...]
     strength: float = 1.0
     routing: HintRouting = field(default_factory=HintRouting.both)
     scales: BlockScales = field(default_factory=BlockScales.uniform)
@@ -73,31 +55,30 @@ class ControlUnit:
     order: Order = POOL_FIRST
 
     def __post_init__(self) -> None:
-        if self.hint.dim() != 4 or self.hint.shape[1] != self.net.hint_channels:
-            raise ValueError(
-                f"`hint` has the shape {tuple(self.hint.shape)}; this ControlNet takes "
-                f"(N, {self.net.hint_channels}, 8H, 8W)."
-            )
-        latent_size(self.hint)
-        if not bool(torch.isfinite(self.hint).all()):
-            raise ValueError("`hint` holds NaN or infinite values; it must be a picture in 0..1.")
+        for hint in self.hints:
+            _check_hint(hint, self.net.hint_channels)
+        if self.control_types is not None or len(self.hints) != 1:
+            self.net.check_types(len(self.hints), self.control_types)
         if not 0 <= self.start_percent <= 1 or not 0 <= self.end_percent <= 1:
             raise ValueError(
                 f"`start_percent` ({self.start_percent}) and `end_percent` ({self.end_percent}) must lie in 0..1."
             )
+        if not math.isfinite(self.strength):
+            raise ValueError(f"`strength` is {self.strength}; it must be a finite number.")
         if self.mask is not None and self.mask.dim() not in (2, 3):
             raise ValueError(
                 f"`mask` has the shape {tuple(self.mask.shape)}; it must be (H, W) or (N, H, W)."
             )
         check_order(self.order)
-        if self.control_types is not None:
-            raise ValueError(
-                "`control_types` are for Union ControlNets; this ControlNet has one type. Leave it out."
-            )
         if self.reuse_tolerance:
             raise ValueError(
                 "`reuse_tolerance` above 0 is not available: residuals are computed at every step."
             )
+
+    @property
+    def hints(self) -> tuple[Tensor, ...]:
+        """Its hints: one, or one for each of `control_types`."""
+        return self.hint if isinstance(self.hint, tuple) else (self.hint,)
 
     def factor(self, percent: float, step: Step | None = None) -> float:
         """Returns strength x time curve at `percent` of the run; 0 outside the window."""
@@ -139,6 +120,12 @@ class Counts:
     hint_encodings: int = 0
     evaluations: int = 0
     rows: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Adds another's numbers to these."""
+        self.hint_encodings += other.hint_encodings
+        self.evaluations += other.evaluations
+        self.rows += other.rows
 
 
 class ControlStack:
@@ -200,6 +187,7 @@ class ControlStack:
             _take(call.context, wanted).to(dtype),
             None if call.y is None else _take(call.y, wanted).to(dtype),
             scales,
+            **_types(self.units[index]),
         )
 
     def _hint_features(self, index: int, call: UNetCall) -> Tensor:
@@ -208,7 +196,9 @@ class ControlStack:
         if key in self._features:
             return self._features[key]
         self.counts.hint_encodings += 1
-        features = unit.net.hint_features(unit.hint.to(call.x.device, unit.net.dtype))
+        hints = tuple(hint.to(call.x.device, unit.net.dtype) for hint in unit.hints)
+        hint = hints[0] if len(hints) == 1 else hints
+        features = unit.net.hint_features(hint, **_types(unit))
         if not features.requires_grad:  # a graph serves one backward pass, then the weights change
             self._features[key] = features
         return features
@@ -219,7 +209,7 @@ class ControlStack:
         mask = None if unit.mask is None else self._mask(index, unit.mask, block)
         if mask is not None and len(mask) > 1:
             mask = mask[torch.tensor(pictures, device=mask.device)]
-        return weigh(block, unit.order, gains, mask, bool(getattr(unit.net, "pooled", False)))
+        return weigh(block, unit.order, gains, mask, is_pooled(unit.net))
 
     def _mask(self, index: int, mask: Tensor, like: Tensor) -> Tensor:
         """Returns the unit's mask (N, 1, h, w) at a block's size."""
@@ -248,13 +238,14 @@ def _autograd_mode() -> tuple[bool, bool]:
 def _check_call(unit: ControlUnit, call: UNetCall) -> None:
     """Raises ValueError when a unit does not fit the call: size of the hint, pictures, family."""
     need = call.x.shape[-2:]
-    have = latent_size(unit.hint)
-    if have != tuple(need):
-        raise ValueError(
-            f"The hint is {8 * have[1]} x {8 * have[0]} pixels, but the latents need {8 * need[1]} x {8 * need[0]}; "
-            "resize it with cnet_core.fit_hint."
-        )
-    for name, count in (("hint", len(unit.hint)), ("mask", _pictures(unit.mask))):
+    for have in map(latent_size, unit.hints):
+        if have != tuple(need):
+            raise ValueError(
+                f"The hint is {8 * have[1]} x {8 * have[0]} pixels, but the latents need {8 * need[1]} x "
+                f"{8 * need[0]}; resize it with cnet_core.fit_hint."
+            )
+    hints = [("hint", len(hint)) for hint in unit.hints]
+    for name, count in (*hints, ("mask", _pictures(unit.mask))):
         if count not in (1, call.pictures):
             raise ValueError(
                 f"`{name}` has {count} pictures, but {call.pictures} are being made; give 1 or as many."
@@ -273,6 +264,21 @@ def _check_family(config: UNetConfig, call: UNetCall) -> None:
         raise ValueError(
             f"The latents have {call.x.shape[1]} channels, but the ControlNet takes {config.in_channels}."
         )
+
+
+def _check_hint(hint: Tensor, channels: int) -> None:
+    if hint.dim() != 4 or hint.shape[1] != channels:
+        raise ValueError(
+            f"`hint` has the shape {tuple(hint.shape)}; this ControlNet takes (N, {channels}, 8H, 8W)."
+        )
+    latent_size(hint)
+    if not bool(torch.isfinite(hint).all()):
+        raise ValueError("`hint` holds NaN or infinite values; it must be a picture in 0..1.")
+
+
+def _types(unit: ControlUnit) -> dict[str, Sequence[str]]:
+    """The argument that only Union ControlNets take."""
+    return {} if unit.control_types is None else {"control_types": unit.control_types}
 
 
 def _pictures(mask: Tensor | None) -> int:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from .control import ControlUnit, Net
+from .control import ControlUnit
+from .net import Net, is_pooled
 from .routing import HintRouting
 from .schedules import BlockScales
 from .weighting import POOL_FIRST, Order
@@ -44,7 +45,7 @@ class Profile:
     def unit(
         self,
         net: Net,
-        hint: Tensor,
+        hint: Tensor | tuple[Tensor, ...],
         strength: float = 1.0,
         start_percent: float = 0.0,
         end_percent: float = 1.0,
@@ -52,9 +53,7 @@ class Profile:
         control_types: Sequence[str] | None = None,
     ) -> ControlUnit:
         """Returns a ControlUnit that does what the tool does with this ControlNet; arguments as in ControlUnit."""
-        way = (
-            self if self.if_pooled is None or not getattr(net, "pooled", False) else self.if_pooled
-        )
+        way = self if self.if_pooled is None or not is_pooled(net) else self.if_pooled
         return ControlUnit(
             net,
             hint,

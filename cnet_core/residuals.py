@@ -38,11 +38,20 @@ class Residuals:
         pairs = zip(self.blocks, other.blocks, strict=True)
         return Residuals.of([_sum(a, b, index) for index, (a, b) in enumerate(pairs)])
 
+    def pooled(self) -> "Residuals":
+        """Returns each block's mean over height and width, everywhere."""
+        return Residuals.of([None if b is None else pooled(b) for b in self.blocks])
+
     def scatter(self, rows: Sequence[int], batch: int) -> "Residuals":
         """Returns residuals for a batch of `batch` rows: these in `rows`, zeros in the others."""
         if len(rows) == batch:
             return self
         return Residuals.of([_scatter(b, rows, batch) for b in self.blocks])
+
+
+def pooled(residual: Tensor) -> Tensor:
+    """Returns the mean of a residual (B, C, h, w) over height and width, in every place."""
+    return residual.float().mean((2, 3), keepdim=True).to(residual.dtype).expand_as(residual)
 
 
 def injected(feature: Tensor, residual: Tensor, block: str) -> Tensor:

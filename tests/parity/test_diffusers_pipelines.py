@@ -64,7 +64,7 @@ def compare(
     ).images
     profile = cn.profile("diffusers_guess" if guess else "diffusers")
     units = [
-        profile.unit(as_ours(net, family), picture, scale, *window)
+        profile.unit(as_ours(net), picture, scale, *window)
         for net, picture, scale, window in zip(nets, hints, scales, windows, strict=True)
     ]
     pipe = plain_pipeline(family, model, scheduler and scheduler())

@@ -51,7 +51,7 @@ def test_one_call_equals_diffusers_own(family: Family, height: int, width: int) 
     model, net = unet(family), controlnet(family, 1)
     hint = torch.rand(1, 3, 8 * height, 8 * width, generator=torch.Generator().manual_seed(6))
     given = call(family, height, width)
-    unit = cn.ControlUnit(as_ours(net, family), hint, 0.7)
+    unit = cn.ControlUnit(as_ours(net), hint, 0.7)
     with cn.patch_unet(model, unit):
         ours = model(**given).sample
     theirs = by_hand(model, net, given, hint)
@@ -61,7 +61,7 @@ def test_one_call_equals_diffusers_own(family: Family, height: int, width: int) 
 def test_residuals_of_the_caller_are_kept() -> None:
     model, net, given = unet(SD15), controlnet(SD15, 1), call(SD15)
     hint = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(6))
-    ours = as_ours(net, SD15)
+    ours = as_ours(net)
     with cn.patch_unet(model, [cn.ControlUnit(ours, hint, 0.7)] * 2):
         want = model(**given).sample
     with cn.patch_unet(model, cn.ControlUnit(ours, hint, 0.7)):
@@ -70,7 +70,7 @@ def test_residuals_of_the_caller_are_kept() -> None:
 
 
 def test_a_controlnet_of_another_family_is_refused() -> None:
-    model, other = unet(SD15), as_ours(controlnet(SDXL, 1), SDXL)
+    model, other = unet(SD15), as_ours(controlnet(SDXL, 1))
     with (
         cn.patch_unet(model, cn.ControlUnit(other, torch.zeros(1, 3, 64, 64))),
         pytest.raises(ValueError, match="no `y`"),
@@ -79,7 +79,7 @@ def test_a_controlnet_of_another_family_is_refused() -> None:
 
 
 def test_sdxl_without_its_conditions_is_refused() -> None:
-    model, net = unet(SDXL), as_ours(controlnet(SDXL, 1), SDXL)
+    model, net = unet(SDXL), as_ours(controlnet(SDXL, 1))
     given = call(SDXL) | {"added_cond_kwargs": None}
     with (
         cn.patch_unet(model, cn.ControlUnit(net, torch.zeros(1, 3, 64, 64))),
@@ -90,7 +90,7 @@ def test_sdxl_without_its_conditions_is_refused() -> None:
 
 def test_the_users_own_callback_is_called_and_the_attachment_knows_the_step() -> None:
     pipe = plain_pipeline(SD15, unet(SD15))
-    net = as_ours(controlnet(SD15, 1), SD15)
+    net = as_ours(controlnet(SD15, 1))
     seen = []
 
     def callback(pipe, index, timestep, tensors):
@@ -107,7 +107,7 @@ def test_the_users_own_callback_is_called_and_the_attachment_knows_the_step() ->
 
 def test_a_pipeline_that_fails_is_left_without_control() -> None:
     pipe = plain_pipeline(SD15, unet(SD15))
-    wrong_size = cn.ControlUnit(as_ours(controlnet(SD15, 1), SD15), torch.zeros(1, 3, 128, 64))
+    wrong_size = cn.ControlUnit(as_ours(controlnet(SD15, 1)), torch.zeros(1, 3, 128, 64))
     with pytest.raises(ValueError, match="the latents need 64 x 64"):
         cn.control_pipeline(pipe, wrong_size)(**run_arguments(SD15))
     assert cn.attachments(pipe.unet) == ()

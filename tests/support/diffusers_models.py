@@ -1,6 +1,6 @@
 """Tiny random models of diffusers, shaped like SD1.5 and SDXL, and the same ControlNet as ours."""
 
-import re
+import tempfile
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,6 @@ import cnet_core as cn
 class Family:
     """How to build a family's models, and what its pipelines are."""
 
-    config: cn.UNetConfig
     shape: dict[str, object]
     unet_only: dict[str, object]
     plain: type
@@ -32,7 +31,6 @@ class Family:
 
 
 SD15 = Family(
-    cn.UNetConfig(model_channels=32, channel_mult=(1, 2, 2, 2), context_dim=24, num_heads=4),
     {
         "block_out_channels": (32, 64, 64, 64),
         "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
@@ -44,17 +42,6 @@ SD15 = Family(
     StableDiffusionControlNetPipeline,
 )
 SDXL = Family(
-    cn.UNetConfig(
-        model_channels=32,
-        channel_mult=(1, 2, 4),
-        transformer_depth=(0, 1, 2),
-        middle_depth=2,
-        context_dim=24,
-        num_heads=None,
-        head_dim=16,
-        linear_proj=True,
-        y_dim=20 + 6 * 8,
-    ),
     {
         "block_out_channels": (32, 64, 128),
         "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -145,46 +132,8 @@ def run_arguments(family: Family, pictures: int = 1, seed: int = 5) -> dict[str,
     return given
 
 
-def as_ours(net: ControlNetModel, family: Family) -> cn.ControlNet:
-    """The same ControlNet as cnet_core.ControlNet, keys renamed."""
-    ours = cn.ControlNet(family.config)
-    names = {key: _ldm_key(key) for key in net.state_dict()}
-    ours.load_state_dict({names[key]: value for key, value in net.state_dict().items()})
-    ours.pooled = bool(net.config.global_pool_conditions)
-    return ours.requires_grad_(False)
-
-
-#: diffusers' name -> ldm's. Blocks of two ResNets and a downsampling each, so block 3i+j+1 is level i's j-th.
-_RULES = [
-    (r"^conv_in\.", "input_blocks.0.0."),
-    (r"^time_embedding\.linear_(\d)", lambda m: f"time_embed.{2 * int(m[1]) - 2}"),
-    (r"^add_embedding\.linear_(\d)", lambda m: f"label_emb.0.{2 * int(m[1]) - 2}"),
-    (r"^down_blocks\.(\d)\.resnets\.(\d)", lambda m: f"input_blocks.{3 * int(m[1]) + int(m[2]) + 1}.0"),
-    (r"^down_blocks\.(\d)\.attentions\.(\d)", lambda m: f"input_blocks.{3 * int(m[1]) + int(m[2]) + 1}.1"),
-    (r"^down_blocks\.(\d)\.downsamplers\.0\.conv", lambda m: f"input_blocks.{3 * int(m[1]) + 3}.0.op"),
-    (r"^mid_block\.resnets\.(\d)", lambda m: f"middle_block.{2 * int(m[1])}"),
-    (r"^mid_block\.attentions\.0", "middle_block.1"),
-    (r"^controlnet_down_blocks\.(\d+)", r"zero_convs.\1.0"),
-    (r"^controlnet_mid_block", "middle_block_out.0"),
-    (r"^controlnet_cond_embedding\.conv_in", "input_hint_block.0"),
-    (r"^controlnet_cond_embedding\.blocks\.(\d)", lambda m: f"input_hint_block.{2 * int(m[1]) + 2}"),
-    (r"^controlnet_cond_embedding\.conv_out", "input_hint_block.14"),
-]  # fmt: skip
-_RES_BLOCK = {
-    "norm1": "in_layers.0",
-    "conv1": "in_layers.2",
-    "time_emb_proj": "emb_layers.1",
-    "norm2": "out_layers.0",
-    "conv2": "out_layers.3",
-    "conv_shortcut": "skip_connection",
-}
-
-
-def _ldm_key(key: str) -> str:
-    found = key
-    if ".resnets." in key:
-        head, layer, kind = key.rsplit(".", 2)
-        found = f"{head}.{_RES_BLOCK[layer]}.{kind}"
-    for pattern, ldm in _RULES:
-        found = re.sub(pattern, ldm, found)
-    return found
+def as_ours(net: ControlNetModel) -> cn.ControlNet:
+    """The same ControlNet as we load it from diffusers' own folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        net.save_pretrained(folder)
+        return cn.load_controlnet(folder).requires_grad_(False)

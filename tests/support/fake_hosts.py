@@ -20,7 +20,10 @@ class KnownNet:
             context_dim=5, in_channels=4, block_sizes=lambda h, w: [float(h)] * blocks
         )
 
-    def hint_features(self, hint: Tensor) -> Tensor:
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """Takes any."""
+
+    def hint_features(self, hint: Tensor, control_types: Sequence[str] | None = None) -> Tensor:
         return hint[:, :1, ::8, ::8]
 
     def residuals(
@@ -31,6 +34,8 @@ class KnownNet:
         context: Tensor,
         y: Tensor | None = None,
         scales: Sequence[float] = (),
+        *,
+        control_types: Sequence[str] | None = None,
     ) -> cn.Residuals:
         like = torch.ones(len(x), self.channels, *x.shape[-2:])
         found = [None if s == 0 else like * (k + 1) * s for k, s in enumerate(scales)]

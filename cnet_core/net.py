@@ -1,0 +1,45 @@
+"""Net: what a ControlUnit needs of a ControlNet."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .config import UNetConfig
+from .residuals import Residuals
+
+
+class Net(Protocol):
+    """What a ControlUnit needs of a ControlNet; `cnet_core.ControlNet` is one."""
+
+    config: UNetConfig
+    hint_channels: int
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None: ...
+
+    def hint_features(
+        self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
+    ) -> Tensor: ...
+
+    def residuals(
+        self,
+        x: Tensor,
+        features: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None = None,
+        scales: Sequence[float] | None = None,
+        *,
+        control_types: Sequence[str] | None = None,
+    ) -> Residuals:
+        """Returns the residuals times scales; of a pooled net before they are pooled."""
+        ...
+
+
+def is_pooled(net: Net) -> bool:
+    """Whether a net's residuals are to be replaced by their means ("shuffle"); nets that do not say so are not."""
+    return bool(getattr(net, "pooled", False))
