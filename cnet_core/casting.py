@@ -31,45 +31,36 @@ def _cast(weight: Tensor | None, like: Tensor) -> Tensor | None:
     return None if weight is None else weight.to(like.dtype)
 
 
-class _Linear(nn.Linear):
-    def reset_parameters(self) -> None:
-        """Leaves the weights to the file."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight.to(input.dtype), _cast(self.bias, input))
-
-
-class _Conv2d(nn.Conv2d):
-    def reset_parameters(self) -> None:
-        """Leaves the weights to the file."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self._conv_forward(input, self.weight.to(input.dtype), _cast(self.bias, input))
-
-
-class _GroupNorm(nn.GroupNorm):
-    def reset_parameters(self) -> None:
-        """Leaves the weights to the file."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        weight, bias = _cast(self.weight, input), _cast(self.bias, input)
-        return F.group_norm(input, self.num_groups, weight, bias, self.eps)
-
-
-class _LayerNorm(nn.LayerNorm):
-    def reset_parameters(self) -> None:
-        """Leaves the weights to the file."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        weight, bias = _cast(self.weight, input), _cast(self.bias, input)
-        return F.layer_norm(input, tuple(self.normalized_shape), weight, bias, self.eps)
-
-
 class _CastingOps:
-    Linear = _Linear
-    Conv2d = _Conv2d
-    GroupNorm = _GroupNorm
-    LayerNorm = _LayerNorm
+    class Linear(nn.Linear):
+        def reset_parameters(self) -> None:
+            """Leaves the weights to the file."""
+
+        def forward(self, input: Tensor) -> Tensor:
+            return F.linear(input, self.weight.to(input.dtype), _cast(self.bias, input))
+
+    class Conv2d(nn.Conv2d):
+        def reset_parameters(self) -> None:
+            """Leaves the weights to the file."""
+
+        def forward(self, input: Tensor) -> Tensor:
+            return self._conv_forward(input, self.weight.to(input.dtype), _cast(self.bias, input))
+
+    class GroupNorm(nn.GroupNorm):
+        def reset_parameters(self) -> None:
+            """Leaves the weights to the file."""
+
+        def forward(self, input: Tensor) -> Tensor:
+            weight, bias = _cast(self.weight, input), _cast(self.bias, input)
+            return F.group_norm(input, self.num_groups, weight, bias, self.eps)
+
+    class LayerNorm(nn.LayerNorm):
+        def reset_parameters(self) -> None:
+            """Leaves the weights to the file."""
+
+        def forward(self, input: Tensor) -> Tensor:
+            weight, bias = _cast(self.weight, input), _cast(self.bias, input)
+            return F.layer_norm(input, tuple(self.normalized_shape), weight, bias, self.eps)
 
 
 #: torch.nn's layers, casting.

@@ -1,7 +1,6 @@
 """The config of a UNet or ControlNet, read off the shapes of its tensors (ldm keys)."""
 
 from collections.abc import Collection, Mapping
-from itertools import count
 
 from ..config import UNetConfig
 
@@ -65,9 +64,9 @@ def _levels(shapes: Shapes) -> list[list[tuple[int, int]]]:
 
 
 def _depth(shapes: Shapes, block: str) -> int:
-    """How many transformer blocks an attention layer has."""
-    name = f"{block}.transformer_blocks.{{}}.norm1.weight"
-    depth = next(i for i in count() if name.format(i) not in shapes)
+    """How many transformer blocks an attention layer has; differences to a base may lack some of their layers."""
+    start = f"{block}.transformer_blocks."
+    depth = len({key[len(start) :].partition(".")[0] for key in shapes if key.startswith(start)})
     if depth > MAX_BLOCKS:
         raise ValueError(
             f"{block} has {depth} transformer blocks; no Stable Diffusion has so many."

@@ -63,22 +63,27 @@ def open_source(path: str | Path) -> Source:
         config, path = _folder_config(path / "config.json"), _folder_weights(path)
     if not path.is_file():
         raise UnreadableFile("no file", f"{path} is neither a file nor a folder.")
-    safetensors = not _beginning(path).startswith(PICKLES)
+    safetensors = _is_safetensors(path)
     read: Callable[[Path], Header] = read_header if safetensors else pickle_header
     return Source(path, read(path), path.stat().st_size, safetensors, config)
 
 
-def _beginning(path: Path) -> bytes:
-    """Returns a file's first bytes, of which safetensors files and PyTorch's can be told."""
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file is to be read as safetensors, not as PyTorch's; raises for what is neither.
+
+    A safetensors file begins with the length of its header, which may be any eight bytes, and then a brace.
+    """
     with path.open("rb") as file:
         start = file.read(64)
+    if start[8:9] == b"{":
+        return True
     if not start:
         raise UnreadableFile("an empty file", f"{path} is empty. Download or copy it again.")
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     for mark, what, advice in IMPOSTORS:
-        if text.startswith(mark) and start[8:9] != b"{":
+        if text.startswith(mark):
             raise UnreadableFile(what, f"{path} is {what}, not a checkpoint; {advice}.")
-    return start
+    return not start.startswith(PICKLES)
 
 
 def _folder_weights(folder: Path) -> Path:

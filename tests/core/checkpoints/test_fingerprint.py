@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from fakes import small_net
-from files import hollow_file, published
+from files import hollow_file, published, raw_file
 
 import cnet_core as cn
 
@@ -114,6 +114,16 @@ def test_a_missing_an_extra_and_a_swapped_layer_are_problems(tmp_path) -> None:
     assert "zero_convs.3.0.weight" in found.problems[0]
     assert "extra.weight" in found.problems[1]
     assert "middle_block_out.0.weight" in found.problems[2]
+
+
+@pytest.mark.parametrize("first", [0x80, ord("<"), ord("P"), ord("G")])
+def test_the_length_of_the_header_is_not_taken_for_another_format(tmp_path, first) -> None:
+    """A safetensors file begins with that length, whose first byte may be a pickle's or a page's."""
+    header = json.dumps({"emb_params": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})
+    padded = header + " " * ((first - len(header)) % 256)
+    path = raw_file(tmp_path / "x.safetensors", padded.encode(), 8)
+    assert path.read_bytes()[0] == first
+    assert cn.identify(path).what == "a textual inversion embedding"
 
 
 def test_a_report_is_plain_json(tmp_path) -> None:
