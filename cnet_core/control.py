@@ -121,6 +121,9 @@ class UNetCall:
     rows: tuple[Row, ...]  # B of them
     cfg_scale: float | None = None
     known_percents: tuple[float, ...] | None = None  # by row, from hosts that count otherwise
+    guided: bool | None = (
+        None  # whether the run has uncond rows, which another call may hold; None = see rows
+    )
 
     @cached_property
     def percents(self) -> tuple[float, ...]:
@@ -263,7 +266,8 @@ class ControlStack:
 
 def row_gains(unit: ControlUnit, call: UNetCall) -> tuple[float, ...]:
     """Returns by how much each row's residuals are multiplied: strength x window x time curve x routing."""
-    gains = unit.routing.gains([row.branch for row in call.rows], call.cfg_scale)
+    branches: list[Branch] = [row.branch for row in call.rows]
+    gains = unit.routing.gains(branches, call.cfg_scale, guided=call.guided)
     whole_run = unit.start_percent <= 0 and unit.end_percent >= 1 and not unit.scales.curve
     percents = (0.0,) * len(gains) if whole_run else call.percents
     return tuple(gain * unit.factor(percent) for gain, percent in zip(gains, percents, strict=True))
