@@ -1,5 +1,6 @@
 """ControlUnit and ControlStack: one UNet call in, one Residuals out. The heart of the library."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -79,6 +80,8 @@ class ControlUnit:
             raise ValueError(
                 f"`start_percent` ({self.start_percent}) and `end_percent` ({self.end_percent}) must lie in 0..1."
             )
+        if not math.isfinite(self.strength):
+            raise ValueError(f"`strength` is {self.strength}; it must be a finite number.")
         if self.mask is not None and self.mask.dim() not in (2, 3):
             raise ValueError(
                 f"`mask` has the shape {tuple(self.mask.shape)}; it must be (H, W) or (N, H, W)."
@@ -161,6 +164,12 @@ class Counts:
     hint_encodings: int = 0
     evaluations: int = 0
     rows: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Adds another's numbers to these."""
+        self.hint_encodings += other.hint_encodings
+        self.evaluations += other.evaluations
+        self.rows += other.rows
 
 
 class ControlStack:

@@ -11,15 +11,16 @@ from torch import Tensor
 from .controlnet import HINT_DOWNSCALE
 
 Fit = Literal["crop", "stretch", "pad"]
+#: White in Pillow's gray modes of more than 8 bits; it opens 16-bit files as I;16, older ones as I.
+_GRAY_PEAKS = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0, "F": 1.0}
 FITS: tuple[Fit, ...] = ("crop", "stretch", "pad")
 
 
 def hint_from_image(image: Image.Image) -> Tensor:
-    """Returns a picture as a hint: (1, 3, H, W), float32, 0..1. Transparent parts become black; 16 bits are kept."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float32)
-        peak = 65535.0 if values.max(initial=0) > 255 else 255.0
-        array = np.repeat(values[:, :, None] / peak, 3, axis=2).clip(0, 1)
+    """Returns a picture as a hint: (1, 3, H, W), float32, 0..1. Transparent parts are black, 16 bits are kept."""
+    if image.mode in _GRAY_PEAKS:
+        gray = np.asarray(image, dtype=np.float32) / _GRAY_PEAKS[image.mode]
+        array = np.repeat(gray[:, :, None], 3, axis=2).clip(0, 1)
     else:
         rgba = image.convert("RGBA")
         black = Image.new("RGBA", rgba.size, (0, 0, 0, 255))

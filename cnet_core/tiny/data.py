@@ -1,7 +1,7 @@
 """Procedural pictures for the tiny Stable Diffusion: one coloured shape on a background, its outline, its prompt."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -30,6 +30,9 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 #: Colours of one picture are at least this far apart (Euclidean, RGB), so that its shape can be found again.
 MIN_COLOUR_DISTANCE = 0.45
 MIN_RADIUS, MAX_RADIUS = 0.19, 0.38  # of the picture's side
+
+#: (u, v), the picture's coordinates turned and scaled to circumradius 1 -> signed distance.
+Shape = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,19 @@ def random_scene(count: int, generator: torch.Generator) -> Scene:
     )
 
 
-def distance_field(scene: Scene, size: int) -> Tensor:
-    """Returns the signed distance to each shape's border in pixels, negative inside: (B, size, size)."""
+def distance_field(scene: Scene, size: int, shapes: Mapping[str, Shape] | None = None) -> Tensor:
+    """Returns the signed distance to each shape's border in pixels, negative inside: (B, size, size).
+
+    `shapes` replaces SHAPES, for shapes that training does not know.
+    """
+    known = SHAPES if shapes is None else shapes
     grid = (torch.arange(size, dtype=torch.float32) + 0.5) / size
     x = grid[None, None, :] - scene.centre[:, 0, None, None]
     y = grid[None, :, None] - scene.centre[:, 1, None, None]
     cos, sin = torch.cos(scene.angle)[:, None, None], torch.sin(scene.angle)[:, None, None]
     radius = scene.radius[:, None, None]
     u, v = (cos * x + sin * y) / radius, (cos * y - sin * x) / radius
-    rows = [SHAPES[kind](u[i], v[i]) for i, kind in enumerate(scene.kinds)]
+    rows = [known[kind](u[i], v[i]) for i, kind in enumerate(scene.kinds)]
     return torch.stack(rows) * radius * size
 
 
@@ -92,7 +99,7 @@ def outline(field: Tensor, width: float | Tensor = 1.5) -> Tensor:
     return (half + 0.5 - field.abs()).clamp(0, 1)[:, None].expand(-1, 3, -1, -1)
 
 
-def regular_polygon(corners: int) -> Callable[[Tensor, Tensor], Tensor]:
+def regular_polygon(corners: int) -> Shape:
     """Returns the distance function of the regular polygon with circumradius 1."""
     inner = math.cos(math.pi / corners)
 
@@ -126,7 +133,7 @@ def _cross(u: Tensor, v: Tensor) -> Tensor:
 
 
 #: Word -> distance function of the shape with circumradius 1, of (u, v).
-SHAPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+SHAPES: dict[str, Shape] = {
     "circle": _circle,
     "triangle": regular_polygon(3),
     "square": regular_polygon(4),

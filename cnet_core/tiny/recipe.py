@@ -12,13 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.files import read_tensors, write_tensors
-from ..config import UNetConfig
 from .autoencoder import Autoencoder
 from .data import Scene, distance_field, outline, picture, random_scene
 from .diffusion import TIMESTEPS, add_noise
 
-#: Stable Diffusion 1.x in all but width: 12 + middle + 12 blocks, norms of 32 groups.
-TINY = UNetConfig(model_channels=64, channel_mult=(1, 1, 2, 2), context_dim=64, num_heads=4)
 MAX_GRAD_NORM = 1.0
 
 
@@ -54,10 +51,15 @@ def batches(
 
 
 def training_prompts(scene: Scene, empty: float, generator: torch.Generator) -> list[str]:
-    """Returns one prompt a picture: a share `empty` of empty ones; one in five of the others names only a part."""
-    chance = cast(list[list[float]], torch.rand(len(scene.kinds), 2, generator=generator).tolist())
+    """Returns one prompt a picture, a share `empty` of them empty.
+
+    Of the others one in five names only a part, and one in five says `shape` for the shape's word.
+    """
+    chance = cast(list[list[float]], torch.rand(len(scene.kinds), 3, generator=generator).tolist())
     prompts: list[str] = []
-    for prompt, (drop, part) in zip(scene.prompts(), chance, strict=True):
+    for prompt, kind, (drop, part, vague) in zip(scene.prompts(), scene.kinds, chance, strict=True):
+        if vague < 0.2:
+            prompt = prompt.replace(kind, "shape")
         shape, background = prompt.split(" on ")
         if part < 0.2:
             prompt = shape if part < 0.1 else background

@@ -16,12 +16,13 @@ from ..unet import UNet
 from .autoencoder import Autoencoder
 from .data import random_scene
 from .measure import nearest_colour, shape_mask
-from .recipe import TINY, Batch, batches, load_autoencoder, optimise, save_weights
+from .model import TINY
+from .recipe import Batch, batches, load_autoencoder, optimise, save_weights
 from .sampler import ddim, last
 from .text import TextEmbedding
 
 #: size -> (steps, batch, peak learning rate)
-STAGES = {64: (2400, 32, 2e-3), 128: (700, 24, 1e-3)}
+STAGES = {64: (2400, 32, 2e-3), 128: (450, 24, 1e-3)}
 EMPTY_PROMPTS = 0.1
 
 

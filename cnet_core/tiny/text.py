@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .data import COLOURS, SHAPES
 
 #: Every word a prompt may hold. Token 0 is padding; a prompt of padding alone is the null text.
-VOCABULARY: tuple[str, ...] = ("a", "an", "the", "on", "background", *SHAPES, *COLOURS)
+VOCABULARY: tuple[str, ...] = ("a", "an", "the", "on", "background", "shape", *SHAPES, *COLOURS)
 MAX_TOKENS = 8
 CONTEXT_DIM = 64
 

@@ -1,0 +1,157 @@
+"""The demonstration: one hint, every routing and schedule, with the prompt and with the empty prompt."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from ..control import ControlUnit, Counts
+from ..routing import HintRouting
+from ..schedules import BlockScales
+from .data import Scene, distance_field, outline
+from .measure import filled_outline, iou, saturation, shape_mask
+from .model import SIDE, TinyStableDiffusion
+from .sampler import last
+
+DEFAULT_PROMPT = "a coral shape on a navy background"
+#: Columns of the contact sheet: name -> (routing, scales); None runs without control.
+ROWS: dict[str, tuple[HintRouting, BlockScales] | None] = {
+    "no_control": None,
+    "both": (HintRouting.both(), BlockScales.uniform()),
+    "cond_only": (HintRouting.cond_only(), BlockScales.uniform()),
+    "cond_only_soft": (HintRouting.cond_only(), BlockScales.soft()),
+    "cond_only_resolution": (HintRouting.cond_only(), BlockScales.resolution()),
+    "cond_only_resolution_raw": (HintRouting.cond_only(), BlockScales.resolution(normalised=False)),
+    "target_gain": (HintRouting.target_gain(2.0), BlockScales.uniform()),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a demonstration is run with."""
+
+    prompt: str = DEFAULT_PROMPT
+    steps: int = 20
+    cfg_scale: float = 7.5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """One picture of the demonstration and its figures."""
+
+    row: str
+    prompt: str
+    adherence: float | None  # IoU with the hint's filled outline; None if it encloses nothing
+    saturation: float  # share of values outside 0..1 before clamping
+    scales: tuple[float, ...]  # by block, shallow to deep, middle last; empty without control
+    gains: dict[str, float]  # by branch
+    control_net_evaluations: int
+    control_net_rows: int
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """File name without its ending."""
+        return f"{self.row}__{'prompt' if self.prompt else 'empty'}"
+
+    def figures(self) -> dict[str, object]:
+        """Returns plain values for JSON."""
+        return {"name": self.name, **asdict(self)}
+
+
+def run(
+    model: TinyStableDiffusion,
+    hint: Tensor,
+    settings: Settings,
+    on_step: Callable[[str], None] = lambda name: None,
+) -> Iterator[tuple[Result, Tensor]]:
+    """Yields each picture (3, H, W), not clamped, with its figures; same settings, same pixels.
+
+    Args:
+        model: the embedded model.
+        hint: (1, 3, H, W), 0..1.
+        settings: prompt, steps, CFG scale, seed.
+        on_step: called after each sampler step with the picture's row.
+    """
+    for row in ROWS:
+        for prompt in (settings.prompt, ""):
+            yield _one(model, hint, settings, row, prompt, on_step)
+
+
+def drawn_hint(side: int = SIDE) -> Tensor:
+    """Returns the demonstration's own hint, the outline of a star: (1, 3, side, side)."""
+    star = Scene(
+        kinds=["star"],
+        colours=["coral"],
+        backgrounds=["navy"],
+        radius=torch.tensor([0.37]),
+        centre=torch.tensor([[0.5, 0.53]]),
+        angle=torch.tensor([-torch.pi / 2]),
+    )
+    return outline(distance_field(star, side), 2.0).clone()
+
+
+def _one(
+    model: TinyStableDiffusion,
+    hint: Tensor,
+    settings: Settings,
+    row: str,
+    prompt: str,
+    on_step: Callable[[str], None],
+) -> tuple[Result, Tensor]:
+    begin = time.monotonic()
+    unit = _unit(model, hint, row)
+    counts = Counts()
+    steps = model.sample(
+        [prompt],
+        steps=settings.steps,
+        cfg_scale=settings.cfg_scale,
+        seed=settings.seed,
+        side=hint.shape[-1],
+        units=[] if unit is None else [unit],
+        counts=counts,
+    )
+    picture = model.decode(last(_told(steps, lambda: on_step(row))))
+    seconds = time.monotonic() - begin
+    result = Result(
+        row=row,
+        prompt=prompt,
+        adherence=adherence(picture, hint),
+        saturation=float(saturation(picture)),
+        scales=() if unit is None else _scales(unit, hint),
+        gains={} if unit is None else _gains(unit, settings.cfg_scale),
+        control_net_evaluations=counts.evaluations,
+        control_net_rows=counts.rows,
+        seconds=round(seconds, 3),
+    )
+    return result, picture[0]
+
+
+def adherence(picture: Tensor, hint: Tensor) -> float | None:
+    """Returns the IoU of the shape drawn in a picture (1, 3, H, W) with the hint's; None if it has none."""
+    wanted = filled_outline(hint)
+    return float(iou(shape_mask(picture), wanted)) if bool(wanted.any()) else None
+
+
+def _unit(model: TinyStableDiffusion, hint: Tensor, row: str) -> ControlUnit | None:
+    how = ROWS[row]
+    return how and ControlUnit(model.control_net, hint, routing=how[0], scales=how[1])
+
+
+def _scales(unit: ControlUnit, hint: Tensor) -> tuple[float, ...]:
+    height, width = hint.shape[-2] // 8, hint.shape[-1] // 8
+    return unit.scales.values(unit.net.config.block_sizes(height, width))
+
+
+def _gains(unit: ControlUnit, cfg_scale: float) -> dict[str, float]:
+    uncond, cond = unit.routing.gains(("uncond", "cond"), cfg_scale)
+    return {"cond": cond, "uncond": uncond, "total": cfg_scale * cond + (1 - cfg_scale) * uncond}
+
+
+def _told(steps: Iterator[Tensor], tell: Callable[[], None]) -> Iterator[Tensor]:
+    for latents in steps:
+        tell()
+        yield latents

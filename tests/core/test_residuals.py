@@ -1,0 +1,42 @@
+"""Residuals: sums, scattering, and the checks before an injection."""
+
+import pytest
+import torch
+
+from cnet_core.residuals import Residuals, injected
+
+
+def ones(rows: int = 1, blocks: int = 3, width: int = 2) -> Residuals:
+    return Residuals.of([torch.ones(rows, width, 4, 4)] * blocks)
+
+
+def test_sum_keeps_what_only_one_side_has() -> None:
+    left = Residuals.of([torch.ones(1, 2, 4, 4), None, None])
+    right = Residuals.of([torch.ones(1, 2, 4, 4), torch.full((1, 2, 4, 4), 5.0), None])
+    total = left + right
+    assert float(total.skips[0].mean()) == 2
+    assert float(total.skips[1].mean()) == 5
+    assert total.middle is None
+
+
+def test_scatter_fills_the_other_rows_with_zeros() -> None:
+    full = ones(rows=2).scatter([3, 1], batch=4)
+    assert full.middle[:, 0, 0, 0].tolist() == [0, 1, 0, 1]
+
+
+def test_different_families_cannot_be_added() -> None:
+    with pytest.raises(ValueError, match="for 3 and for 4 blocks"):
+        ones() + ones(blocks=4)
+    with pytest.raises(ValueError, match="of one family"):
+        ones() + ones(width=4)
+
+
+def test_injection_takes_the_features_dtype() -> None:
+    feature = torch.ones(1, 2, 4, 4, dtype=torch.bfloat16)
+    assert injected(feature, torch.ones(1, 2, 4, 4), "x").dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 4, 4), (1, 3, 4, 4), (1, 2, 8, 4)])
+def test_injection_of_another_shape_names_both_sides(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"skip 3 is .*float32 on cpu.* but .*1x2x4x4"):
+        injected(torch.ones(1, 2, 4, 4), torch.ones(shape), "skip 3")

@@ -1,0 +1,39 @@
+"""HintRouting: gains by branch, for any row layout."""
+
+import pytest
+
+from cnet_core import HintRouting
+
+LAYOUTS = {
+    "both": (HintRouting.both(), ("uncond", "cond"), None, (1, 1)),
+    "cond only": (HintRouting.cond_only(), ("uncond", "cond"), None, (0, 1)),
+    "cond first": (HintRouting.cond_only(), ("cond", "uncond"), None, (1, 0)),
+    "three rows": (HintRouting.cond_only(), ("cond", "uncond", "cond"), None, (1, 0, 1)),
+    "no guidance": (HintRouting.cond_only(), ("cond",), None, (1,)),
+    "uncond only": (HintRouting.uncond_only(), ("uncond", "cond"), None, (1, 0)),
+    "weighted": (HintRouting.weighted(0.8, 0.3), ("uncond", "cond"), None, (0.3, 0.8)),
+    "target gain": (HintRouting.target_gain(2), ("uncond", "cond"), 7.5, (5.5 / 6.5, 1)),
+    "target gain = scale": (HintRouting.target_gain(7.5), ("uncond", "cond"), 7.5, (0, 1)),
+    "target gain, no uncond": (HintRouting.target_gain(2), ("cond", "cond"), 7.5, (2, 2)),
+    "target gain at scale 1": (HintRouting.target_gain(2), ("uncond", "cond"), 1.0, (0, 2)),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_gains(name: str) -> None:
+    routing, rows, scale, expected = LAYOUTS[name]
+    assert routing.gains(rows, scale) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5, 4.0, 7.5, 15.0])
+@pytest.mark.parametrize("wanted", [0.5, 1.0, 2.0, 5.0])
+def test_target_gain_makes_the_total_gain_of_guidance(scale: float, wanted: float) -> None:
+    uncond, cond = HintRouting.target_gain(wanted).gains(("uncond", "cond"), scale)
+    assert uncond + scale * (cond - uncond) == pytest.approx(wanted)
+
+
+def test_bad_rows_and_missing_scale_are_named() -> None:
+    with pytest.raises(ValueError, match="'cond' or 'uncond'"):
+        HintRouting.both().gains(("positive",))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="set `cfg_scale`"):
+        HintRouting.target_gain().gains(("uncond", "cond"))
