@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from host import Host
-from weights import write_all
+from weights import write_all, write_lora
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +20,10 @@ def comfy(
         pytest.skip("no ComfyUI: give --comfyui PATH or set CNET_COMFYUI")
     python = request.config.getoption("--comfyui-python") or os.environ.get("CNET_COMFYUI_PYTHON")
     base = tmp_path_factory.mktemp("comfyui")
-    (base / "models/controlnet").mkdir(parents=True)
+    for folder in ("controlnet", "loras"):
+        (base / "models" / folder).mkdir(parents=True)
     write_all(base / "models/controlnet")
+    write_lora(base / "models/loras/random.safetensors")
     host = Host(Path(path), python or sys.executable, base)
     yield host
     host.stop()

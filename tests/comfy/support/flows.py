@@ -27,6 +27,7 @@ class Control:
     inputs: Mapping[str, Any] = field(default_factory=dict)  # further inputs of ApplyControlNet
     routing: Mapping[str, Any] | None = None  # inputs of CFGHintRouting
     scales: Mapping[str, Any] | None = None  # inputs of BlockScaleSchedule
+    count_as: str = ""  # a name under which the rows of the ControlNet's runs are counted
 
     def picture(self, graph: Graph) -> Link:
         """Adds the hint."""
@@ -75,6 +76,8 @@ def _native_apply(graph: Graph, control: Control, positive: Link, negative: Link
 def _ours(graph: Graph, control: Control, wired: Wired, loader: str = "LoadControlNet") -> Wired:
     model, positive, negative = wired
     net = graph.add(loader, control_net_name=control.file)
+    if control.count_as:
+        net = graph.add("ProbeCountNet", control_net=net, name=control.count_as)
     inputs = dict(control.inputs)
     if control.routing is not None:
         inputs["routing"] = graph.add("CFGHintRouting", **{**ROUTING, **control.routing})

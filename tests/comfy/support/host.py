@@ -30,6 +30,7 @@ class Result:
 
     samples: Tensor  # the latents, as they came out of the sampler
     calls: list[list[int]]  # per UNet call, which cond each chunk was
+    counts: dict[str, list[Any]]  # all that was counted so far, by name
 
 
 class Host:
@@ -101,7 +102,8 @@ class Host:
         """Returns what ProbeSave wrote under a name."""
         path = self.base / "output" / "probe" / f"{name}.safetensors"
         with safe_open(path, framework="pt") as file:
-            return Result(file.get_tensor("samples"), json.loads(file.metadata()["calls"]))
+            counts = json.loads(file.metadata()["counts"])
+            return Result(file.get_tensor("samples"), counts.get(name, []), counts)
 
     def memory(self, name: str) -> dict[str, Any]:
         """Returns what ProbeMemory wrote under a name."""

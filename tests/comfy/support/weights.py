@@ -1,9 +1,11 @@
 """Random ControlNet files, and the UNets that go with them, narrow enough for a CPU."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from graphs import Family
+from safetensors.torch import save_file
 
 import cnet_core as cn
 
@@ -27,11 +29,15 @@ SDXL = cn.UNetConfig(
     y_dim=2816,
 )
 
+#: As SD15, with SD1.5's own steps in width, which FreeU goes by.
+WIDENING = replace(SD15, channel_mult=(1, 2, 4, 4))
+
 #: File -> (config, seed of the weights).
 FILES = {
     "sd15.safetensors": (SD15, 1),
     "sd15_other.safetensors": (SD15, 2),
     "sdxl.safetensors": (SDXL, 3),
+    "widening.safetensors": (WIDENING, 5),
 }
 
 
@@ -77,6 +83,19 @@ def random_net(config: cn.UNetConfig, seed: int) -> cn.ControlNet:
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(centre + noise * 0.7 / fan_in**0.5)
     return net
+
+
+def write_lora(path: Path) -> None:
+    """Writes a random LoRA for two layers of the UNet's middle."""
+    generator = torch.Generator().manual_seed(8)
+    tensors = {}
+    for layer in ("attn1_to_v", "attn1_to_out_0"):
+        key = f"lora_unet_middle_block_1_transformer_blocks_0_{layer}"
+        tensors[f"{key}.lora_down.weight"] = torch.randn(
+            4, SD15.model_channels, generator=generator
+        )
+        tensors[f"{key}.lora_up.weight"] = torch.randn(SD15.model_channels, 4, generator=generator)
+    save_file(tensors, path)
 
 
 def write_all(folder: Path) -> None:

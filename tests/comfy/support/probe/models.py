@@ -132,3 +132,24 @@ class ProbeCount:
     @classmethod
     def IS_CHANGED(cls, **inputs):
         return float("nan")
+
+
+class ProbeCountNet:
+    """Counts the rows of each run of a ControlNet under a name."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"control_net": ("CNET_CONTROL_NET",), "name": ("STRING", {})}}
+
+    RETURN_TYPES = ("CNET_CONTROL_NET",)
+    FUNCTION = "count"
+    CATEGORY = "probe"
+
+    def count(self, control_net, name):
+        COUNTS[name] = []
+
+        def hook(module, arguments, output):
+            COUNTS[name].append(len(output))
+
+        control_net.net.zero_convs[0].register_forward_hook(hook)
+        return (control_net,)

@@ -56,7 +56,7 @@ class ProbeSave:
     CATEGORY = "probe"
 
     def save(self, samples, name):
-        metadata = {"calls": json.dumps(COUNTS.get(name, []))}
+        metadata = {"counts": json.dumps(COUNTS)}
         tensors = {"samples": samples["samples"].float().cpu().contiguous()}
         save_file(tensors, str(_folder() / f"{name}.safetensors"), metadata)
         return {"ui": {"saved": [name]}}
