@@ -38,10 +38,9 @@ def _opened(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below
-            image = Image.open(path)
-            _check_size(path, image.size)
-            image.load()
-            return image
+            with Image.open(path) as image:
+                _check_size(path, image.size)
+                return image.copy()
     except (UnidentifiedImageError, SyntaxError) as error:
         raise ValueError(f"{path} is not a picture; use a PNG, JPEG or WebP file.") from error
     except Image.DecompressionBombError as error:

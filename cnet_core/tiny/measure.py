@@ -6,18 +6,24 @@ from torch import Tensor
 
 from .data import COLOURS
 
-#: A pixel belongs to the shape if it is further than this from the border's colour (Euclidean, RGB).
+#: A pixel may belong to the shape if it is further than this from the border's colour (Euclidean, RGB): half of
+#: the smallest distance that two colours of one picture have.
 SHAPE_THRESHOLD = 0.22
 
 
 def shape_mask(pictures: Tensor) -> Tensor:
-    """Returns where each picture (B, 3, H, W) differs from the median colour of its border: (B, H, W), bool."""
+    """Returns where each picture (B, 3, H, W) shows its shape: (B, H, W), bool.
+
+    The background is the median colour of the border, the shape's colour that of what differs from it; a pixel
+    nearer to the second belongs to the shape.
+    """
     pictures = pictures.clamp(0, 1)
-    rim = torch.cat(
-        [pictures[:, :, 0], pictures[:, :, -1], pictures[:, :, :, 0], pictures[:, :, :, -1]], dim=-1
-    )
-    background = rim.median(dim=-1).values[:, :, None, None]
-    return (pictures - background).square().sum(1).sqrt() > SHAPE_THRESHOLD
+    rim = [pictures[:, :, 0], pictures[:, :, -1], pictures[:, :, :, 0], pictures[:, :, :, -1]]
+    background = torch.cat(rim, dim=-1).median(dim=-1).values[:, :, None, None]
+    distance = (pictures - background).square().sum(1).sqrt()
+    differing = torch.where(distance > SHAPE_THRESHOLD, distance, torch.nan)
+    half = differing.flatten(1).nanmedian(dim=1).values / 2  # nan where nothing differs
+    return distance > half.nan_to_num(SHAPE_THRESHOLD).clamp(min=SHAPE_THRESHOLD)[:, None, None]
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
@@ -35,7 +41,7 @@ def filled_outline(hints: Tensor) -> Tensor:
     lines = F.pad(hints.amax(1) > 0.5, (1, 1, 1, 1))[:, None]
     outside = torch.zeros_like(lines)
     outside[:, :, 0, 0] = True
-    while not torch.equal(grown := _grow(outside) & ~lines, outside):
+    while not torch.equal(grown := _flooded(outside, lines), outside):
         outside = grown
     inside = ~lines & ~outside
     enclosed = inside.flatten(1).any(1)[:, None, None, None]
@@ -64,6 +70,23 @@ def nearest_colour(pictures: Tensor, mask: Tensor) -> list[str]:
         colour = picture[:, where].median(dim=-1).values
         found.append(names[int((palette - colour).square().sum(1).argmin())])
     return found
+
+
+def _flooded(wet: Tensor, walls: Tensor) -> Tensor:
+    """Returns what water reaches from `wet` along rows, then along columns, up to the walls."""
+    for dim in (-1, -2):
+        for ahead in (False, True):
+            wet = wet | _flooded_along(wet, walls, dim, ahead)
+    return wet
+
+
+def _flooded_along(wet: Tensor, walls: Tensor, dim: int, ahead: bool) -> Tensor:
+    if not ahead:
+        return _flooded_along(wet.flip(dim), walls.flip(dim), dim, True).flip(dim)
+    place = torch.ones_like(wet, dtype=torch.long).cumsum(dim)
+    last_wet = torch.where(wet, place, 0).cummax(dim).values
+    last_wall = torch.where(walls, place, 0).cummax(dim).values
+    return last_wet > last_wall
 
 
 def _grow(mask: Tensor) -> Tensor:

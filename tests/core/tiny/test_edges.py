@@ -1,0 +1,94 @@
+"""Edges and hint files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cnet_core.tiny.data import distance_field, outline, picture, random_scene
+from cnet_core.tiny.edges import find_edges
+from cnet_core.tiny.hint_file import read_hint
+from cnet_core.tiny.measure import filled_outline, iou
+
+
+def test_edges_of_a_drawing_are_its_outline() -> None:
+    scene = random_scene(8, torch.Generator().manual_seed(5))
+    field = distance_field(scene, 128)
+    edges = find_edges(picture(scene, field))
+    assert (
+        float(field.abs()[edges[:, 0] > 0.5].max()) < 3
+    )  # no line is further than 3 pixels from the border
+    assert float(iou(filled_outline(edges), field < 0).median()) > 0.93
+
+
+def test_flat_and_faintly_noisy_pictures_have_no_edges() -> None:
+    noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.01
+    assert not find_edges(0.5 + noise).any()
+
+
+def save(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def disc(size: int) -> Image.Image:
+    at = np.arange(size) - size / 2
+    inside = at[:, None] ** 2 + at[None] ** 2 < (0.35 * size) ** 2
+    return Image.fromarray(
+        np.where(inside[..., None], [220, 60, 40], [30, 40, 90]).astype(np.uint8)
+    )
+
+
+@pytest.mark.parametrize("size", [(64, 64), (500, 300), (800, 1200)])
+def test_photos_become_lines_of_the_asked_size(tmp_path: Path, size: tuple[int, int]) -> None:
+    photo = Image.new("RGB", size, (30, 40, 90))
+    photo.paste(disc(min(size)), ((size[0] - min(size)) // 2, (size[1] - min(size)) // 2))
+    hint = read_hint(save(tmp_path / "a.png", photo), 128)
+    assert hint.shape == (1, 3, 128, 128)
+    assert 0 < float(hint.mean()) < 0.1
+    assert float(filled_outline(hint).float().mean()) > 0.1
+
+
+@pytest.mark.parametrize("size", [100, 128, 512, 2000])
+def test_thin_lines_stay_closed_at_any_size(tmp_path: Path, size: int) -> None:
+    scene = random_scene(1, torch.Generator().manual_seed(3))
+    line = outline(distance_field(scene, size), 1.5)[0, 0].numpy()
+    path = save(tmp_path / "lines.png", Image.fromarray((line * 255).astype(np.uint8)))
+    assert filled_outline(read_hint(path, 128, is_edges=True)).any()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "RGBA", "CMYK"])
+def test_picture_modes_are_read(tmp_path: Path, mode: str) -> None:
+    ending = "tif" if mode == "CMYK" else "png"
+    assert read_hint(save(tmp_path / f"a.{ending}", disc(200).convert(mode)), 128).any()
+
+
+def test_16_bit_and_animated_pictures_are_read(tmp_path: Path) -> None:
+    deep = Image.fromarray(np.asarray(disc(200).convert("L")).astype(np.uint16) * 257)
+    assert read_hint(save(tmp_path / "deep.png", deep), 128).any()
+    frames = [disc(200), Image.new("RGB", (200, 200))]
+    moving = save(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])
+    assert read_hint(moving, 128).any()
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text("hello")
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(save(tmp_path / "whole.png", disc(200)).read_bytes()[:300])
+    dot = save(tmp_path / "dot.png", Image.new("RGB", (1, 1)))
+    huge = save(tmp_path / "huge.png", Image.new("1", (8001, 8000)))
+    for path, words in (
+        (text, "is not a picture"),
+        (cut, "damaged picture"),
+        (dot, "1 x 1 pixels"),
+        (huge, "more than 64 million pixels"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            read_hint(path, 128)
+    with pytest.raises(FileNotFoundError):
+        read_hint(tmp_path / "none.png", 128)
+    with pytest.raises(IsADirectoryError):
+        read_hint(tmp_path, 128)
