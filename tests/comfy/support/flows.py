@@ -133,6 +133,7 @@ class Flow:
     after: ModelNodes = same
     positive: ModelNodes = same
     negative: ModelNodes = same
+    watched: bool = False  # whether to look, at the end of the run, at what lives in ComfyUI
 
     def run(self, comfy: Host, name: str, *controls: Control) -> Result:
         """Runs it with these controls, one behind the other."""
@@ -146,9 +147,10 @@ class Flow:
             wired = WIRINGS[control.kind](graph, control, wired)
         model, positive, negative = wired
         counted = graph.add("ProbeCount", model=self.after(graph, model), name=name)
-        comfy.run(
-            save(graph, self.sampler(graph, counted, positive, negative, self.sampling), name)
-        )
+        latents = self.sampler(graph, counted, positive, negative, self.sampling)
+        if self.watched:
+            graph.add("ProbeMemory", name=name, after=latents)
+        comfy.run(save(graph, latents, name))
         return comfy.saved(name)
 
 
