@@ -21,14 +21,12 @@ class UNetConfig:
     out_channels: int = 4
     model_channels: int = 320
     channel_mult: tuple[int, ...] = (1, 2, 4, 4)
-    num_res_blocks: int = 2
-    transformer_depth: tuple[int, ...] = (
-        1,
-        1,
-        1,
-        0,
-    )  # transformer blocks by level; 0 = no attention
-    middle_depth: int = 1  # the middle keeps its norm and projections even at 0 (SDXL "small")
+    # Residual blocks of every level; or one number per level, for pruned UNets.
+    num_res_blocks: int | tuple[int, ...] = 2
+    # Transformer blocks by level, 0 = no attention; or a tuple with one number per residual block (SSD-1B).
+    transformer_depth: tuple[int | tuple[int, ...], ...] = (1, 1, 1, 0)
+    # The middle keeps its norm and projections even at 0 (SDXL "small"); -1 = one residual block alone (SSD-1B).
+    middle_depth: int = 1
     context_dim: int = 768
     num_heads: int | None = 8
     head_dim: int | None = None
@@ -42,13 +40,29 @@ class UNetConfig:
                 f"`model_channels` x `channel_mult` gives the widths {widths}; each must be a multiple of "
                 f"{NORM_GROUPS}, the number of groups of Stable Diffusion's norms."
             )
-        if len(self.transformer_depth) != len(self.channel_mult):
+        if not len(self.transformer_depth) == len(self._res_blocks) == len(self.channel_mult):
             raise ValueError(
-                f"`transformer_depth` has {len(self.transformer_depth)} values and `channel_mult` "
-                f"{len(self.channel_mult)}; give one of each per level."
+                f"`transformer_depth` has {len(self.transformer_depth)} values, `num_res_blocks` "
+                f"{len(self._res_blocks)} and `channel_mult` {len(self.channel_mult)}; give one of each per level."
             )
+        for level, (blocks, depths) in enumerate(zip(self._res_blocks, self.depths, strict=True)):
+            if len(depths) != blocks:
+                raise ValueError(
+                    f"`transformer_depth` has {len(depths)} values for the {blocks} residual blocks of level {level}."
+                )
         if (self.num_heads is None) == (self.head_dim is None):
             raise ValueError("Set exactly one of `num_heads` (SD1.x) and `head_dim` (SD2.x, SDXL).")
+
+    @property
+    def _res_blocks(self) -> tuple[int, ...]:
+        count = self.num_res_blocks
+        return (count,) * len(self.channel_mult) if isinstance(count, int) else count
+
+    @property
+    def depths(self) -> tuple[tuple[int, ...], ...]:
+        """Transformer blocks behind every residual block of the encoder, by level."""
+        pairs = zip(self._res_blocks, self.transformer_depth, strict=True)
+        return tuple((depth,) * n if isinstance(depth, int) else depth for n, depth in pairs)
 
     @property
     def emb_dim(self) -> int:
@@ -62,8 +76,7 @@ class UNetConfig:
         width = self.model_channels
         last = len(self.channel_mult) - 1
         for level, mult in enumerate(self.channel_mult):
-            for _ in range(self.num_res_blocks):
-                depth = self.transformer_depth[level]
+            for depth in self.depths[level]:
                 blocks.append(EncoderBlock("res", width, self.model_channels * mult, level, depth))
                 width = self.model_channels * mult
             if level != last:
@@ -86,10 +99,14 @@ class UNetConfig:
 
     def heads(self, channels: int) -> tuple[int, int]:
         """Returns (number of heads, width of a head) of an attention over `channels`."""
-        if self.num_heads is not None:
-            return self.num_heads, channels // self.num_heads
-        assert self.head_dim is not None  # __post_init__ saw to it
-        return channels // self.head_dim, self.head_dim
+        parts = self.num_heads or self.head_dim or 0
+        if parts < 1 or channels % parts:
+            raise ValueError(
+                f"An attention over {channels} channels cannot be cut by `num_heads` {self.num_heads} or "
+                f"`head_dim` {self.head_dim}."
+            )
+        other = channels // parts
+        return (other, parts) if self.num_heads is None else (parts, other)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
@@ -98,10 +115,7 @@ class UNetConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "UNetConfig":
         """Returns the config of `to_dict()`'s values; unknown names raise TypeError."""
-        known: dict[str, Any] = {
-            k: tuple(cast(list[int], v)) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return cls(**known)
+        return cls(**{name: _frozen(value) for name, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,11 @@ class EncoderBlock:
     out_channels: int
     level: int  # the output's sides are the latent's, halved this many times (rounded up)
     depth: int = 0
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as tuples."""
+    return tuple(_frozen(v) for v in cast(list[Any], value)) if isinstance(value, list) else value
 
 
 def _halved(height: int, width: int, times: int) -> tuple[int, int]:

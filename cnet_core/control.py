@@ -29,7 +29,11 @@ class Net(Protocol):
     @property
     def dtype(self) -> torch.dtype: ...
 
-    def hint_features(self, hint: Tensor) -> Tensor: ...
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None: ...
+
+    def hint_features(
+        self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
+    ) -> Tensor: ...
 
     def residuals(
         self,
@@ -39,6 +43,8 @@ class Net(Protocol):
         context: Tensor,
         y: Tensor | None = None,
         scales: Sequence[float] | None = None,
+        *,
+        control_types: Sequence[str] | None = None,
     ) -> Residuals: ...
 
 
@@ -49,15 +55,17 @@ class ControlUnit:
     Args:
         net: the ControlNet.
         hint: (N, C, 8H, 8W), 0..1 (-1 where an inpaint hint is masked); N is 1 or the number of pictures.
+            For a Union ControlNet also a tuple of them, one for each of `control_types`.
         strength: the user's one number; 0 switches the unit off.
         routing: which branch of classifier-free guidance gets it.
         scales: how much each block gets.
         start_percent, end_percent: the part of the run with control, 0..1 of training time.
         mask: where it acts, (H, W) or (N, H, W), 0..1, any size.
+        control_types: what the hints are, for Union ControlNets; None leaves it open.
     """
 
     net: Net
-    hint: Tensor
+    hint: Tensor | tuple[Tensor, ...]
     strength: float = 1.0
     routing: HintRouting = field(default_factory=HintRouting.both)
     scales: BlockScales = field(default_factory=BlockScales.uniform)
@@ -68,14 +76,10 @@ class ControlUnit:
     reuse_tolerance: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.hint.dim() != 4 or self.hint.shape[1] != self.net.hint_channels:
-            raise ValueError(
-                f"`hint` has the shape {tuple(self.hint.shape)}; this ControlNet takes "
-                f"(N, {self.net.hint_channels}, 8H, 8W)."
-            )
-        latent_size(self.hint)
-        if not bool(torch.isfinite(self.hint).all()):
-            raise ValueError("`hint` holds NaN or infinite values; it must be a picture in 0..1.")
+        for hint in self.hints:
+            _check_hint(hint, self.net.hint_channels)
+        if self.control_types is not None or len(self.hints) != 1:
+            self.net.check_types(len(self.hints), self.control_types)
         if not 0 <= self.start_percent <= 1 or not 0 <= self.end_percent <= 1:
             raise ValueError(
                 f"`start_percent` ({self.start_percent}) and `end_percent` ({self.end_percent}) must lie in 0..1."
@@ -86,14 +90,15 @@ class ControlUnit:
             raise ValueError(
                 f"`mask` has the shape {tuple(self.mask.shape)}; it must be (H, W) or (N, H, W)."
             )
-        if self.control_types is not None:
-            raise ValueError(
-                "`control_types` are for Union ControlNets; this ControlNet has one type. Leave it out."
-            )
         if self.reuse_tolerance:
             raise ValueError(
                 "`reuse_tolerance` above 0 is not available: residuals are computed at every step."
             )
+
+    @property
+    def hints(self) -> tuple[Tensor, ...]:
+        """Its hints: one, or one for each of `control_types`."""
+        return self.hint if isinstance(self.hint, tuple) else (self.hint,)
 
     def factor(self, percent: float) -> float:
         """Returns strength x time curve at `percent` of the run; 0 outside the window.
@@ -232,6 +237,7 @@ class ControlStack:
             _take(call.context, wanted).to(dtype),
             None if call.y is None else _take(call.y, wanted).to(dtype),
             scales,
+            **_types(self.units[index]),
         )
 
     def _hint_features(self, index: int, call: UNetCall) -> Tensor:
@@ -239,9 +245,9 @@ class ControlStack:
         key = (index, unit.net.dtype, call.x.device, torch.is_grad_enabled())
         if key not in self._features:
             self.counts.hint_encodings += 1
-            self._features[key] = unit.net.hint_features(
-                unit.hint.to(call.x.device, unit.net.dtype)
-            )
+            hints = tuple(hint.to(call.x.device, unit.net.dtype) for hint in unit.hints)
+            hint = hints[0] if len(hints) == 1 else hints
+            self._features[key] = unit.net.hint_features(hint, **_types(unit))
         return self._features[key]
 
     def _weight(
@@ -285,13 +291,14 @@ def row_gains(unit: ControlUnit, call: UNetCall) -> tuple[float, ...]:
 def _check_call(unit: ControlUnit, call: UNetCall) -> None:
     """Raises ValueError when a unit does not fit the call: size of the hint, pictures, family."""
     need = call.x.shape[-2:]
-    have = latent_size(unit.hint)
-    if have != tuple(need):
-        raise ValueError(
-            f"The hint is {8 * have[1]} x {8 * have[0]} pixels, but the latents need {8 * need[1]} x {8 * need[0]}; "
-            "resize it with cnet_core.fit_hint."
-        )
-    for name, count in (("hint", len(unit.hint)), ("mask", _pictures(unit.mask))):
+    for have in map(latent_size, unit.hints):
+        if have != tuple(need):
+            raise ValueError(
+                f"The hint is {8 * have[1]} x {8 * have[0]} pixels, but the latents need {8 * need[1]} x "
+                f"{8 * need[0]}; resize it with cnet_core.fit_hint."
+            )
+    hints = [("hint", len(hint)) for hint in unit.hints]
+    for name, count in (*hints, ("mask", _pictures(unit.mask))):
         if count not in (1, call.pictures):
             raise ValueError(
                 f"`{name}` has {count} pictures, but {call.pictures} are being made; give 1 or as many."
@@ -310,6 +317,21 @@ def _check_family(config: UNetConfig, call: UNetCall) -> None:
         raise ValueError(
             f"The latents have {call.x.shape[1]} channels, but the ControlNet takes {config.in_channels}."
         )
+
+
+def _check_hint(hint: Tensor, channels: int) -> None:
+    if hint.dim() != 4 or hint.shape[1] != channels:
+        raise ValueError(
+            f"`hint` has the shape {tuple(hint.shape)}; this ControlNet takes (N, {channels}, 8H, 8W)."
+        )
+    latent_size(hint)
+    if not bool(torch.isfinite(hint).all()):
+        raise ValueError("`hint` holds NaN or infinite values; it must be a picture in 0..1.")
+
+
+def _types(unit: ControlUnit) -> dict[str, Sequence[str]]:
+    """The argument that only Union ControlNets take."""
+    return {} if unit.control_types is None else {"control_types": unit.control_types}
 
 
 def _pictures(mask: Tensor | None) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .blocks import TORCH_OPS, Ops, TimestepSequential
+from .casting import compute_dtype
 from .config import UNetConfig
 from .encoder import Encoder
 from .residuals import Residuals
@@ -21,11 +22,22 @@ HintInit = Literal["balanced", "released"]
 
 
 class ControlNet(Encoder):
-    """A ControlNet for any Stable Diffusion UNet. Module names are the keys of released ldm files."""
+    """A ControlNet for any Stable Diffusion UNet. Module names are the keys of released ldm files.
 
-    def __init__(self, config: UNetConfig, hint_channels: int = 3, ops: Ops = TORCH_OPS) -> None:
+    A `pooled` one ("shuffle") gives each residual's mean over height and width, everywhere.
+    """
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        hint_channels: int = 3,
+        ops: Ops = TORCH_OPS,
+        *,
+        pooled: bool = False,
+    ) -> None:
         super().__init__(config, ops)
         self.hint_channels = hint_channels
+        self.pooled = pooled
         self.input_hint_block = _hint_encoder(hint_channels, config.model_channels, ops)
         widths = [b.out_channels for b in config.encoder]
         self.zero_convs = nn.ModuleList(TimestepSequential(ops.Conv2d(w, w, 1)) for w in widths)
@@ -69,12 +81,12 @@ class ControlNet(Encoder):
     @property
     def dtype(self) -> torch.dtype:
         """The dtype in which the net computes."""
-        return next(self.parameters()).dtype
+        return compute_dtype(next(self.parameters()))
 
     def forward(
         self,
         x: Tensor,
-        hint: Tensor,
+        hint: Tensor | tuple[Tensor, ...],
         timesteps: Tensor,
         context: Tensor,
         y: Tensor | None = None,
@@ -85,7 +97,7 @@ class ControlNet(Encoder):
 
         Args:
             x: noisy latents (B, in_channels, H, W).
-            hint: the picture that steers, (B or 1, hint_channels, 8H, 8W), 0..1.
+            hint: the picture that steers, (B or 1, hint_channels, 8H, 8W), 0..1; Union: or a tuple, one per type.
             timesteps: (B,), 0..999.
             context: text embeddings (B, tokens, context_dim).
             y: vector condition (B, y_dim), for SDXL.
@@ -94,17 +106,28 @@ class ControlNet(Encoder):
         Raises:
             ValueError: the hint has another size or other channels, or the call is of another family.
         """
+        features = self.hint_features(hint, control_types)
+        return self.residuals(x, features, timesteps, context, y, control_types=control_types)
+
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """Raises ValueError unless there is one hint and no type: types are for Union ControlNets."""
         if control_types is not None:
             raise ValueError(
                 "`control_types` are for Union ControlNets; this ControlNet has one type. Leave it out."
             )
-        return self.residuals(x, self.hint_features(hint), timesteps, context, y)
+        if hints != 1:
+            raise ValueError(f"There are {hints} hints; only Union ControlNets take more than one.")
 
-    def hint_features(self, hint: Tensor) -> Tensor:
+    def hint_features(
+        self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
+    ) -> Tensor:
         """Returns what the trunk gets of a hint (N, hint_channels, 8H, 8W): (N, model_channels, H, W).
 
         It depends on neither the step nor the text, so it is worth keeping between steps.
         """
+        if isinstance(hint, tuple):
+            self.check_types(len(hint), control_types)
+            hint = hint[0]
         if hint.dim() != 4 or hint.shape[1] != self.hint_channels:
             raise ValueError(
                 f"`hint` has the shape {tuple(hint.shape)}; this ControlNet takes (N, {self.hint_channels}, 8H, 8W)."
@@ -114,6 +137,17 @@ class ControlNet(Encoder):
             features = layer(features)
         return features
 
+    def embedding(
+        self,
+        timesteps: Tensor,
+        y: Tensor | None,
+        dtype: torch.dtype,
+        control_types: Sequence[str] | None,
+    ) -> Tensor:
+        """Returns the embedding (B, 4*model_channels) that every block gets."""
+        self.check_types(1, control_types)
+        return self.embed(timesteps, y, dtype)
+
     def residuals(
         self,
         x: Tensor,
@@ -122,13 +156,15 @@ class ControlNet(Encoder):
         context: Tensor,
         y: Tensor | None = None,
         scales: Sequence[float] | None = None,
+        *,
+        control_types: Sequence[str] | None = None,
     ) -> Residuals:
         """Returns the residuals for hint features (B or 1, model_channels, H, W), times one scale per block.
 
         Blocks whose scale is 0 give None, and the net runs only as deep as the last scale that is not 0.
 
         Args:
-            x, timesteps, context, y: as in `forward`.
+            x, timesteps, context, y, control_types: as in `forward`.
             features: from `hint_features`.
             scales: one number per block, shallow to deep, middle last; None is 1 for each.
         """
@@ -142,18 +178,22 @@ class ControlNet(Encoder):
         check_scale_count(scales, self.config.num_blocks)
         depth = max((i + 1 for i, s in enumerate(scales) if s != 0), default=0)
         found: list[Tensor | None] = [None] * len(scales)
-        emb = self.embed(timesteps, y, x.dtype) if depth else x
+        emb = self.embedding(timesteps, y, x.dtype, control_types) if depth else x
         h = x
         for index in range(min(depth, len(self.input_blocks))):
             h = self.input_blocks[index](h, emb, context)
             if index == 0:
                 h = h + features
             if scales[index] != 0:
-                found[index] = _scaled(self.zero_convs[index](h, emb), scales[index])
+                found[index] = self._residual(self.zero_convs[index](h, emb), scales[index])
         if depth == len(scales):
             h = self.middle_block(h, emb, context)
-            found[-1] = _scaled(self.middle_block_out(h, emb), scales[-1])
+            found[-1] = self._residual(self.middle_block_out(h, emb), scales[-1])
         return Residuals.of(found)
+
+    def _residual(self, found: Tensor, scale: float) -> Tensor:
+        scaled = found if scale == 1 else found * scale
+        return scaled.mean((2, 3), keepdim=True).expand_as(scaled) if self.pooled else scaled
 
 
 def check_scale_count(scales: Sequence[float], blocks: int) -> None:
@@ -184,7 +224,3 @@ def _start_hint_encoder(block: nn.Sequential, init: HintInit) -> None:
             fan_in = layer.weight[0].numel()
             nn.init.normal_(layer.weight, std=2 / math.sqrt(fan_in))
             nn.init.zeros_(cast(Tensor, layer.bias))
-
-
-def _scaled(residual: Tensor, scale: float) -> Tensor:
-    return residual if scale == 1 else residual * scale

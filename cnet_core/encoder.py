@@ -27,11 +27,13 @@ class Encoder(nn.Module):
             self.label_emb = nn.Sequential(_mlp(config.y_dim, emb, ops))
         self.input_blocks = nn.ModuleList(_encoder_block(b, config, ops) for b in config.encoder)
         deepest = config.encoder[-1].out_channels
-        self.middle_block = TimestepSequential(
-            ResBlock(deepest, deepest, emb, ops),
-            transformer(deepest, config.middle_depth, config, ops),
-            ResBlock(deepest, deepest, emb, ops),
-        )
+        middle: list[nn.Module] = [ResBlock(deepest, deepest, emb, ops)]
+        if config.middle_depth >= 0:
+            middle += [
+                transformer(deepest, config.middle_depth, config, ops),
+                ResBlock(deepest, deepest, emb, ops),
+            ]
+        self.middle_block = TimestepSequential(*middle)
 
     def embed(self, timesteps: Tensor, y: Tensor | None, dtype: torch.dtype) -> Tensor:
         """Returns the embedding (B, 4*model_channels) of timesteps (B,) and, for SDXL, of y.

@@ -52,11 +52,12 @@ def _decoder(config: UNetConfig, ops: Ops) -> list[TimestepSequential]:
     blocks: list[TimestepSequential] = []
     for level in reversed(range(len(config.channel_mult))):
         out = config.model_channels * config.channel_mult[level]
-        for index in range(config.num_res_blocks + 1):
+        depths = (*config.depths[level], config.depths[level][-1])
+        for index, depth in enumerate(depths):
             layers: list[nn.Module] = [ResBlock(width + skips.pop(), out, config.emb_dim, ops)]
-            if config.transformer_depth[level]:
-                layers.append(transformer(out, config.transformer_depth[level], config, ops))
-            if level and index == config.num_res_blocks:
+            if depth:
+                layers.append(transformer(out, depth, config, ops))
+            if level and index == len(depths) - 1:
                 layers.append(Upsample(out, ops))
             blocks.append(TimestepSequential(*layers))
             width = out

@@ -1,5 +1,7 @@
-"""ControlNet files: reading and writing."""
+"""ControlNet files: what they are, reading and writing."""
 
-from .ldm import load_controlnet, save_controlnet
+from .fingerprint import Fingerprint, identify
+from .load import load_controlnet
+from .save import save_controlnet
 
-__all__ = ["load_controlnet", "save_controlnet"]
+__all__ = ["Fingerprint", "identify", "load_controlnet", "save_controlnet"]

@@ -1,89 +1,57 @@
-"""ControlNets in the layout of the released files: keys as in cnet_core.ControlNet, config as JSON in the metadata."""
+"""ldm's layout, that of the released files: prefixes, which keys a ControlNet shares with its base, key checks."""
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal, cast
+from collections.abc import Collection, Mapping
+from typing import cast
 
-import torch
 from torch import Tensor, nn
-
-from ..blocks import TORCH_OPS, Ops
-from ..config import UNetConfig
-from ..controlnet import ControlNet
-from .files import read_tensors, write_tensors
 
 #: Metadata key under which our files hold the UNetConfig.
 CONFIG_KEY = "cnet_config"
-Layout = Literal["ldm"]
+#: Metadata key that says "true" in our files of pooled nets.
+POOLED_KEY = "cnet_pooled"
+#: Before a ControlNet's keys in full checkpoints, and in most of the files cut out of them.
+PREFIX = "control_model."
+#: Before a UNet's keys: in checkpoints, in ComfyUI's models, alone.
+UNET_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "")
+#: Modules that a ControlNet copies from its UNet.
+SHARED = ("time_embed.", "label_emb.", "input_blocks.", "middle_block.")
+#: Keys that mark a format and hold no weights.
+MARKERS = ("difference", "lora_controlnet")
 
 
-def load_controlnet(
-    path: str | Path,
-    *,
-    base: nn.Module | Mapping[str, Tensor] | str | Path | None = None,
-    pooled: bool | None = None,
-    dtype: torch.dtype | None = None,
-    device: str | torch.device = "cpu",
-    ops: Ops = TORCH_OPS,
-) -> ControlNet:
-    """Returns the ControlNet of a safetensors file in ldm layout that `save_controlnet` wrote.
-
-    Args:
-        path: the file.
-        base: only for files that hold differences to a base; such files are not read.
-        pooled: only for "shuffle" files; such files are not read.
-        dtype: None keeps the file's.
-        device: where to put it.
-        ops: where its layers come from.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a safetensors file, without our metadata, or of another layout.
-    """
-    if base is not None or pooled is not None:
-        raise ValueError(
-            "`base` and `pooled` belong to file formats that are not read; leave them out."
-        )
-    tensors, metadata = read_tensors(path)
-    if CONFIG_KEY not in metadata:
-        raise ValueError(
-            f"{path} has no {CONFIG_KEY!r} in its metadata: only files of save_controlnet are read."
-        )
-    config = UNetConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
-    first = tensors.get("input_hint_block.0.weight")
-    with torch.device("meta"):
-        net = ControlNet(config, 3 if first is None else first.shape[1], ops)
-    check_keys(net, tensors, str(path))
-    net.load_state_dict(tensors, assign=True)
-    return net.to(device=device, dtype=dtype).train(False)
-
-
-def save_controlnet(net: ControlNet, path: str | Path, *, layout: Layout = "ldm") -> None:
-    """Writes a ControlNet atomically as safetensors, its config in the metadata.
-
-    Raises:
-        ValueError: an unknown layout.
-    """
-    if layout != "ldm":
-        raise ValueError(f"`layout` is {layout!r}; it must be 'ldm'.")
-    write_tensors(net.state_dict(), path, {CONFIG_KEY: json.dumps(net.config.to_dict())})
+def without_prefix(keys: Collection[str]) -> dict[str, str]:
+    """Returns file key -> ControlNet key; in files with the prefix only the keys that have it."""
+    if any(key.startswith(PREFIX) for key in keys):
+        return {key: key.removeprefix(PREFIX) for key in keys if key.startswith(PREFIX)}
+    return {key: key for key in keys if key not in MARKERS}
 
 
 def check_keys(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     """Raises ValueError that counts and shows what is missing, unexpected or of another shape."""
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    found = key_problems(module, shapes)
+    if found:
+        raise ValueError(f"{name} does not fit a {type(module).__name__}: {'; '.join(found)}.")
+
+
+def key_problems(
+    module: nn.Module, shapes: Mapping[str, tuple[int, ...]], may_lack: tuple[str, ...] = ()
+) -> list[str]:
+    """Returns what is missing, unexpected or of another shape than in `module`, a line for each kind.
+
+    Args:
+        may_lack: beginnings of keys that need not be there.
+    """
     want = cast(Mapping[str, Tensor], module.state_dict())
     problems = {
-        "missing": sorted(want.keys() - tensors.keys()),
-        "unexpected": sorted(tensors.keys() - want.keys()),
+        "missing": sorted(k for k in want.keys() - shapes.keys() if not k.startswith(may_lack)),
+        "unexpected": sorted(shapes.keys() - want.keys()),
         "of another shape": sorted(
-            k for k in want.keys() & tensors.keys() if want[k].shape != tensors[k].shape
+            k for k in want.keys() & shapes.keys() if tuple(want[k].shape) != shapes[k]
         ),
     }
-    found = [
-        f"{len(keys)} {what} ({', '.join(keys[:3])}{' …' if keys[3:] else ''})"
+    return [
+        f"{len(keys)} {what} ({', '.join(k[:80] for k in keys[:3])}{' …' if keys[3:] else ''})"
         for what, keys in problems.items()
         if keys
     ]
-    if found:
-        raise ValueError(f"{name} does not fit a {type(module).__name__}: {'; '.join(found)}.")

@@ -60,7 +60,7 @@ def test_missing_layers_are_counted_and_shown(tmp_path) -> None:
     with safe_open(whole, "pt") as file:
         metadata = file.metadata()
     tensors = load_file(whole)
-    del tensors["zero_convs.3.0.weight"]
+    del tensors["control_model.zero_convs.3.0.weight"]
     save_file(tensors, part, metadata)
     with pytest.raises(ValueError, match=r"1 missing .*zero_convs\.3\.0\.weight"):
         cn.load_controlnet(part)

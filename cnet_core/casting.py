@@ -1,0 +1,76 @@
+"""torch's layers for weights that come from a file: never initialised, cast to the input's dtype when used.
+
+So a net can stay in a dtype that cannot compute (fp8), or hold several, and building one costs no random numbers.
+"""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .blocks import Ops
+
+#: Dtypes for storage only, in which no layer computes.
+STORAGE_ONLY = (
+    torch.float8_e4m3fn,
+    torch.float8_e5m2,
+    torch.float8_e4m3fnuz,
+    torch.float8_e5m2fnuz,
+)
+
+
+def compute_dtype(stored: Tensor) -> torch.dtype:
+    """Returns the dtype to compute in with a weight: its own; for fp8 float32 on a CPU, bfloat16 elsewhere."""
+    if stored.dtype not in STORAGE_ONLY:
+        return stored.dtype
+    return torch.float32 if stored.device.type == "cpu" else torch.bfloat16
+
+
+def _cast(weight: Tensor | None, like: Tensor) -> Tensor | None:
+    return None if weight is None else weight.to(like.dtype)
+
+
+class _Linear(nn.Linear):
+    def reset_parameters(self) -> None:
+        """Leaves the weights to the file."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight.to(input.dtype), _cast(self.bias, input))
+
+
+class _Conv2d(nn.Conv2d):
+    def reset_parameters(self) -> None:
+        """Leaves the weights to the file."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input, self.weight.to(input.dtype), _cast(self.bias, input))
+
+
+class _GroupNorm(nn.GroupNorm):
+    def reset_parameters(self) -> None:
+        """Leaves the weights to the file."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight, bias = _cast(self.weight, input), _cast(self.bias, input)
+        return F.group_norm(input, self.num_groups, weight, bias, self.eps)
+
+
+class _LayerNorm(nn.LayerNorm):
+    def reset_parameters(self) -> None:
+        """Leaves the weights to the file."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight, bias = _cast(self.weight, input), _cast(self.bias, input)
+        return F.layer_norm(input, tuple(self.normalized_shape), weight, bias, self.eps)
+
+
+class _CastingOps:
+    Linear = _Linear
+    Conv2d = _Conv2d
+    GroupNorm = _GroupNorm
+    LayerNorm = _LayerNorm
+
+
+#: torch.nn's layers, casting.
+CASTING_OPS = cast(Ops, _CastingOps)

@@ -1,0 +1,125 @@
+"""Base models: the encoder's weights that a ControlNet shares with its UNet, and differences to them."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from . import diffusers
+from .ldm import SHARED, UNET_PREFIXES
+from .source import open_source
+
+#: A base model: a UNet, its state dict, or a file or diffusers folder.
+Base = nn.Module | Mapping[str, Tensor] | str | Path
+
+
+def encoder_weights(base: Base) -> dict[str, Tensor]:
+    """Returns the weights of a base model's encoder by ldm keys.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it holds no Stable Diffusion UNet.
+    """
+    if isinstance(base, str | Path):
+        source = open_source(_unet_folder(Path(base)))
+        names = _encoder_names(source.header.entries.keys())
+        if not names:
+            raise ValueError(
+                f"`base` ({base}) holds no Stable Diffusion UNet; give the checkpoint, its UNet alone, or a "
+                "diffusers folder."
+            )
+        tensors: Mapping[str, Tensor] = source.tensors(names)
+    else:
+        tensors = base.state_dict() if isinstance(base, nn.Module) else base
+        names = _encoder_names(tensors.keys())
+        if not names:
+            raise ValueError(
+                f"`base` is a {type(base).__name__} without a Stable Diffusion UNet's encoder; give the UNet, its "
+                "state dict or its file."
+            )
+    return {new: tensors[old] for old, new in names.items()}
+
+
+def with_base(
+    differences: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str
+) -> dict[str, Tensor]:
+    """Returns a ControlNet out of differences to its base; keys without a difference equal the base's.
+
+    Args:
+        differences: by ControlNet key; those the base lacks (hint encoder, zero convs) are whole.
+        base: from `encoder_weights`.
+        path: the file, for messages.
+    """
+    check_base(differences, base, path)
+    dtype = next(iter(differences.values())).dtype
+    whole = {key: base[key].to(dtype) for key in base.keys() - differences.keys()}
+    for key, value in differences.items():
+        whole[key] = value if key not in base else _combined(value, base[key], 1)
+    return whole
+
+
+def differences_to(
+    weights: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str
+) -> dict[str, Tensor]:
+    """Returns a ControlNet as float32 differences to its base, whole where the base has no such layer."""
+    check_base(weights, base, path)
+    return {
+        key: value.float() if key not in base else _combined(value.float(), base[key], -1)
+        for key, value in weights.items()
+    }
+
+
+def moved(
+    weights: Mapping[str, Tensor],
+    base: Mapping[str, Tensor],
+    new_base: Mapping[str, Tensor],
+    path: str,
+) -> dict[str, Tensor]:
+    """Returns a ControlNet of one base for another: CN + base' - base, in the ControlNet's dtype."""
+    for one in (base, new_base):
+        check_base(weights, one, path)
+    return {
+        key: (value.float() + new_base[key].float() - base[key].float()).to(value.dtype)
+        if key in base and key in new_base
+        else value
+        for key, value in weights.items()
+    }
+
+
+def check_base(shapes: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str) -> None:
+    """Raises ValueError unless all layers that both have are of one shape."""
+    differ = sorted(k for k in shapes.keys() & base.keys() if shapes[k].shape != base[k].shape)
+    if differ or not shapes.keys() & base.keys():
+        example = (
+            f"{differ[0]} is {list(shapes[differ[0]].shape)} here and {list(base[differ[0]].shape)} in the base"
+            if differ
+            else "they share no layer"
+        )
+        raise ValueError(
+            f"{path} was made for a base model of another family than `base`: {example}. Give the base of its own "
+            "family (SD1.x, SD2.x or SDXL)."
+        )
+
+
+def _combined(value: Tensor, base: Tensor, sign: int) -> Tensor:
+    return (value.float() + sign * base.to(value.device, torch.float32)).to(value.dtype)
+
+
+def _unet_folder(path: Path) -> Path:
+    """A diffusers pipeline's UNet."""
+    return path / "unet" if (path / "unet").is_dir() else path
+
+
+def _encoder_names(keys: Collection[str]) -> dict[str, str]:
+    """Returns file key -> ldm key of the encoder's weights in a UNet or checkpoint."""
+    if "conv_in.weight" in keys and any(key.startswith("down_blocks.") for key in keys):
+        return _shared(diffusers.to_ldm(keys))
+    for prefix in UNET_PREFIXES:
+        if f"{prefix}input_blocks.0.0.weight" in keys:
+            return _shared({k: k.removeprefix(prefix) for k in keys if k.startswith(prefix)})
+    return {}
+
+
+def _shared(names: Mapping[str, str]) -> dict[str, str]:
+    return {old: new for old, new in names.items() if new.startswith(SHARED)}

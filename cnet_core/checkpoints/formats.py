@@ -1,0 +1,59 @@
+"""Formats of ControlNet files: an ordered table of predicates on keys, specific before broad."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from . import diffusers
+from .ldm import PREFIX, without_prefix
+from .shapes import Shapes
+
+Keys = Collection[str]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format: its name, how it is told, how its keys become those of cnet_core.ControlNet."""
+
+    name: str
+    matches: Callable[[Keys], bool]
+    rename: Callable[[Keys], dict[str, str]]
+    needs_base: bool = False
+
+
+def _has(*keys: str) -> Callable[[Keys], bool]:
+    return lambda found: all(key in found for key in keys)
+
+
+def _is_ldm(keys: Keys) -> bool:
+    return "zero_convs.0.0.weight" in keys or f"{PREFIX}zero_convs.0.0.weight" in keys
+
+
+def _is_full(keys: Keys) -> bool:
+    return f"{PREFIX}zero_convs.0.0.weight" in keys and any(
+        key.startswith("model.diffusion_model.") for key in keys
+    )
+
+
+FORMATS = (
+    Format("control-lora", _has("lora_controlnet"), without_prefix, needs_base=True),
+    Format("difference", lambda keys: "difference" in keys and _is_ldm(keys), without_prefix, True),
+    Format("full ldm checkpoint", _is_full, without_prefix),
+    Format("ldm", _is_ldm, without_prefix),
+    Format("diffusers", _has("controlnet_cond_embedding.conv_in.weight"), diffusers.to_ldm),
+)
+
+
+def format_of(keys: Keys) -> Format | None:
+    """Returns the format of a file with these keys, or None when it is none of a ControlNet's."""
+    return next((f for f in FORMATS if f.matches(keys)), None)
+
+
+def control_shapes(format: Format, shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of the net in a file of `format`, by its own keys; a LoRA's pairs as the weights they make."""
+    named = {new: shapes[old] for old, new in format.rename(shapes.keys()).items()}
+    found = {key: shape for key, shape in named.items() if not key.endswith((".up", ".down"))}
+    for key, up in named.items():
+        down = named.get(f"{key.removesuffix('.up')}.down")
+        if key.endswith(".up") and down and up:
+            found[f"{key.removesuffix('.up')}.weight"] = (up[0], *down[1:])
+    return found if format.needs_base else named

@@ -1,0 +1,81 @@
+"""A look at every weight of a ControlNet: NaN and infinities, an untrained net, denormals, a mix of dtypes."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from .source import Source, dtype_name
+
+#: The 1x1 convs through which all control goes; a trained net has none that is zero everywhere.
+OUTPUTS = ("zero_convs.", "middle_block_out.")
+#: From this share of a layer's weights on, denormals are reported: they are slow, and flushed to 0 by GPUs.
+DENORMAL_SHARE = 0.01
+
+
+def weight_findings(
+    source: Source, names: Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns (problems, notes) of the weights; tensors are read one by one.
+
+    Args:
+        source: the file.
+        names: file key -> ControlNet key, for what belongs to the ControlNet.
+    """
+    broken: list[str] = []
+    denormal: list[str] = []
+    outputs: dict[str, bool] = {}
+    for old, new in names.items():
+        weight = source.tensors([old])[old]
+        if not weight.is_floating_point():
+            continue
+        weight = weight.float()
+        if not bool(torch.isfinite(weight).all()):
+            broken.append(new)
+        if _denormal_share(weight) > DENORMAL_SHARE:
+            denormal.append(new)
+        if new.startswith(OUTPUTS):
+            outputs[new] = not bool(weight.any())
+    return _problems(source, names, broken), _notes(denormal, outputs)
+
+
+def _problems(source: Source, names: Mapping[str, str], broken: list[str]) -> tuple[str, ...]:
+    problems: list[str] = []
+    if broken:
+        problems.append(
+            f"{_listed(broken)} hold NaN or infinite values: the file is damaged or its training diverged; "
+            "take another copy or an earlier step."
+        )
+    dtypes = {source.header.entries[key].dtype for key in names}
+    whole = [dtype_name(d) for d in dtypes if not d.is_floating_point]
+    if whole:
+        problems.append(
+            f"Some weights are {', '.join(whole)}, which no ControlNet has: the file was quantised by another tool; "
+            "take the original."
+        )
+    return tuple(problems)
+
+
+def _notes(denormal: list[str], outputs: Mapping[str, bool]) -> tuple[str, ...]:
+    notes: list[str] = []
+    if outputs and all(outputs.values()):
+        notes.append("All zero convs are zero: the net is untrained and changes nothing; train it.")
+    elif any(zero for key, zero in outputs.items() if key.endswith("weight")):
+        silent = [k for k, zero in outputs.items() if zero and k.endswith("weight")]
+        notes.append(f"{_listed(silent)} are zero: these blocks add nothing.")
+    if denormal:
+        notes.append(
+            f"{_listed(denormal)} hold denormal numbers, which are slow and vanish on GPUs; convert to float32 "
+            "or bfloat16."
+        )
+    return tuple(notes)
+
+
+def _denormal_share(weight: Tensor) -> float:
+    tiny = torch.finfo(torch.float32).tiny
+    count = (weight != 0) & (weight.abs() < tiny)
+    return float(count.float().mean()) if weight.numel() else 0.0
+
+
+def _listed(keys: list[str]) -> str:
+    return f"{len(keys)} tensors ({', '.join(keys[:3])}{' …' if keys[3:] else ''})"

@@ -1,0 +1,88 @@
+"""load_controlnet: any ControlNet file of any format, its weights straight from the memory map."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..blocks import TORCH_OPS, Ops
+from ..controlnet import ControlNet
+from .base import Base, encoder_weights, with_base
+from .fingerprint import not_ours_sentence
+from .foreign import kind_of, lookalike
+from .formats import Format, format_of
+from .ldm import check_keys
+from .lora import with_low_rank
+from .source import Source, open_source
+from .structure import Structure, structure_of
+
+#: How formats that need the base become whole.
+COMPLETE: Mapping[
+    str, Callable[[Mapping[str, Tensor], Mapping[str, Tensor], str], dict[str, Tensor]]
+] = {"difference": with_base, "control-lora": with_low_rank}
+
+
+def load_controlnet(
+    path: str | Path,
+    *,
+    base: Base | None = None,
+    pooled: bool | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    ops: Ops = TORCH_OPS,
+) -> ControlNet:
+    """Returns the ControlNet of a file, or of a diffusers folder; Union files give a UnionControlNet.
+
+    Formats: ldm with and without `control_model.`, full ldm checkpoints, diffusers, differences and Control-LoRA
+    (both with `base`); .safetensors, and .pth, .ckpt, .bin without running code.
+
+    Args:
+        path: the file or folder.
+        base: the base model, for files that hold differences to it: a UNet, its state dict, or its file.
+        pooled: whether residuals are averaged over the picture ("shuffle"); None: as file or folder say, else no.
+        dtype: None keeps the file's. Weights that are kept in fp8, or in several dtypes, are cast when used.
+        device: where to put it.
+        ops: where its layers come from.
+
+    Raises:
+        FileNotFoundError: no such file. PermissionError: it may not be read.
+        ValueError: no ControlNet, a damaged one, one that needs `base`, or a base of another family.
+    """
+    source = open_source(path)
+    format = _format(source)
+    names = format.rename(source.header.entries.keys())
+    tensors = {names[key]: tensor for key, tensor in source.tensors(names).items()}
+    if format.needs_base:
+        tensors = COMPLETE[format.name](tensors, _base(source, format, base), str(source.path))
+    net = _structure(source, tensors, pooled).build(ops)
+    check_keys(net, tensors, str(source.path))
+    net.load_state_dict(tensors, assign=True)
+    return net.to(device=device, dtype=dtype).train(False)
+
+
+def _format(source: Source) -> Format:
+    keys = source.header.entries.keys()
+    format, other = format_of(keys), lookalike(keys)
+    if format is None or other is not None:
+        raise ValueError(not_ours_sentence(source.path, other or kind_of(keys)))
+    return format
+
+
+def _base(source: Source, format: Format, base: Base | None) -> dict[str, Tensor]:
+    if base is None:
+        raise ValueError(
+            f"{source.path} is a {format.name} file: it holds differences to a base model. Give that model as `base`."
+        )
+    return encoder_weights(base)
+
+
+def _structure(source: Source, tensors: Mapping[str, Tensor], pooled: bool | None) -> Structure:
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    try:
+        found = structure_of(shapes, source.header.metadata, source.config)
+    except ValueError as error:
+        raise ValueError(f"{source.path} is no whole ControlNet. {error}") from error
+    if pooled is None:
+        return found
+    return Structure(found.config, found.hint_channels, found.num_types, pooled)

@@ -1,0 +1,111 @@
+"""Control-LoRA: a ControlNet as low-rank differences to its UNet; read, and extracted by SVD."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from .base import check_base
+
+#: The key that marks the format; it holds nothing.
+MARKER = "lora_controlnet"
+UP, DOWN = ".up", ".down"
+
+
+@dataclass(frozen=True)
+class LayerLoss:
+    """What one layer lost: |W - (base + up @ down)| / |W - base|, Frobenius norms."""
+
+    key: str
+    rank: int
+    loss: float
+
+
+def with_low_rank(
+    tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str
+) -> dict[str, Tensor]:
+    """Returns the whole ControlNet of a Control-LoRA, in the base's dtype.
+
+    W = base + (up.flatten(1) @ down.flatten(1)).reshape (stability-ai's control-lora; there is no alpha). Layers
+    given whole replace the base's; layers not given are the base's.
+    """
+    dtype = next(iter(base.values())).dtype
+    whole = {k: v.to(dtype) for k, v in tensors.items() if not k.endswith((UP, DOWN))}
+    for key in (k.removesuffix(UP) for k in tensors if k.endswith(UP)):
+        weight = base.get(f"{key}.weight")
+        if weight is None or key + DOWN not in tensors:
+            what = "base layer" if weight is None else "`.down`"
+            raise ValueError(
+                f"{path} has {key}{UP} without its {what}: it is damaged or for another family."
+            )
+        update = _product(tensors[key + UP], tensors[key + DOWN])
+        if update.numel() != weight.numel():
+            raise ValueError(
+                f"{path} was made for a base model of another family than `base`: {key} gives {update.numel()} "
+                f"weights where the base has {weight.numel()}."
+            )
+        update = update.reshape(weight.shape)
+        whole[f"{key}.weight"] = (weight.to(update) + update).to(dtype)
+    check_base(whole, base, path)
+    return {**base, **whole}
+
+
+def extract_low_rank(
+    weights: Mapping[str, Tensor],
+    base: Mapping[str, Tensor],
+    path: str,
+    *,
+    rank: int | None = None,
+    energy: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Tensor], list[LayerLoss]]:
+    """Returns a ControlNet as a Control-LoRA, and what every layer lost by it.
+
+    Args:
+        weights: of the ControlNet. base: its base's, from `encoder_weights`. path: for messages.
+        rank: keep so many singular values of every layer; or
+        energy: keep the fewest that hold this share (0..1) of the squared difference.
+        progress: called with (layers done, layers in all).
+    """
+    if (rank is None) == (energy is None):
+        raise ValueError("Give exactly one of `rank` and `energy`.")
+    if (rank is not None and rank < 1) or (energy is not None and not 0 < energy <= 1):
+        raise ValueError(f"`rank` ({rank}) must be at least 1, `energy` ({energy}) in 0..1.")
+    check_base(weights, base, path)
+    found: dict[str, Tensor] = {MARKER: torch.zeros(0)}
+    losses: list[LayerLoss] = []
+    for index, (key, weight) in enumerate(weights.items(), start=1):
+        if key in base and weight.dim() > 1:
+            pair, loss = _factored(key.removesuffix(".weight"), weight, base[key], rank, energy)
+            found |= pair
+            losses.append(loss)
+        elif key not in base or not torch.equal(weight, base[key].to(weight)):
+            found[key] = weight
+        if progress is not None:
+            progress(index, len(weights))
+    return found, losses
+
+
+def _factored(
+    layer: str, weight: Tensor, base: Tensor, rank: int | None, energy: float | None
+) -> tuple[dict[str, Tensor], LayerLoss]:
+    delta = (weight.float() - base.float()).flatten(1)
+    if not bool(delta.any()):
+        return {}, LayerLoss(layer, 0, 0.0)
+    u, s, v = cast(tuple[Tensor, ...], torch.linalg.svd(delta, full_matrices=False))
+    power = s.double().square()
+    total = float(power.sum())
+    if energy is not None:
+        rank = int((power.cumsum(0) < energy * total).sum()) + 1
+    rank = min(rank or 1, len(s))
+    ones = (1,) * (weight.dim() - 2)
+    up = (u[:, :rank] * s[:rank]).reshape(-1, rank, *ones).to(weight.dtype)
+    down = v[:rank].reshape(rank, *weight.shape[1:]).to(weight.dtype)
+    loss = (float(power[rank:].sum()) / total) ** 0.5
+    return {layer + UP: up, layer + DOWN: down}, LayerLoss(layer, rank, loss)
+
+
+def _product(up: Tensor, down: Tensor) -> Tensor:
+    return up.flatten(1).float() @ down.flatten(1).float()

@@ -1,0 +1,95 @@
+"""PyTorch's own files (.pth, .ckpt, .bin): read with `weights_only`, so that nothing in them can run."""
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from .header import Entry, Header, UnreadableFile
+
+#: Longest description of tensors inside a file that is read; real ones are below 1 MB.
+MAX_PICKLE = 64_000_000
+#: Keys under which training programs put the weights.
+WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
+
+
+def read_pickle(path: Path, device: str = "cpu") -> dict[str, Tensor]:
+    """Returns the tensors of a PyTorch file; large ones stay in the memory map until they are used.
+
+    Raises:
+        UnreadableFile: it is damaged, would run code, or holds no tensors.
+    """
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
+        _check_zip(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's notes on old formats are of no use here
+            values = torch.load(path, map_location=device, weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        raise UnreadableFile(
+            "a PyTorch file with code in it",
+            f"{path} holds more than tensors and could run code when opened, so it is not read. "
+            "Get the .safetensors version of it.",
+        ) from error
+    except OSError:
+        raise
+    except Exception as error:  # torch raises whatever the bytes lead it into
+        raise _damaged(path) from error
+    return _tensors(path, values)
+
+
+def pickle_header(path: Path) -> Header:
+    """Returns shapes and dtypes of a PyTorch file without reading its data."""
+    device = "meta" if zipfile.is_zipfile(path) else "cpu"
+    tensors = read_pickle(path, device)
+    return Header({k: Entry(tuple(v.shape), v.dtype) for k, v in tensors.items()}, {})
+
+
+def _check_zip(path: Path) -> None:
+    """Raises unless all is stored as it is and the pickle is of a sane size: no archive may unpack to more."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise _damaged(path) from error
+    pickles = [m for m in members if m.filename.endswith(".pkl")]
+    if any(m.compress_type != zipfile.ZIP_STORED for m in members) or not pickles:
+        raise UnreadableFile(
+            "a zip archive",
+            f"{path} is a zip archive, but not one that PyTorch wrote; unpack it first.",
+        )
+    if max(m.file_size for m in pickles) > MAX_PICKLE:
+        raise _damaged(path)
+
+
+def _tensors(path: Path, values: Any) -> dict[str, Tensor]:
+    for _ in range(2):
+        if isinstance(values, Mapping):
+            inner = [v for k in WRAPPERS if isinstance(v := values.get(k), Mapping)]  # pyright: ignore[reportUnknownVariableType]
+            values = inner[0] if inner else values  # pyright: ignore[reportUnknownVariableType]
+    found = (
+        {k: v for k, v in cast(Mapping[Any, Any], values).items() if _is_weight(k, v)}
+        if isinstance(values, Mapping)
+        else {}
+    )
+    if not found:
+        raise UnreadableFile(
+            "a PyTorch file without tensors", f"{path} holds no named tensors, so no model."
+        )
+    return cast(dict[str, Tensor], found)
+
+
+def _is_weight(key: object, value: object) -> bool:
+    return isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided
+
+
+def _damaged(path: Path) -> UnreadableFile:
+    return UnreadableFile(
+        "a damaged PyTorch file", f"{path} is not a whole PyTorch file. Download or copy it again."
+    )

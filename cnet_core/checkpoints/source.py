@@ -1,0 +1,108 @@
+"""A checkpoint on disk, of whatever container: its header at once, its tensors when asked for."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from .files import read_tensors
+from .header import MAX_HEADER, Header, UnreadableFile, read_header
+from .pickles import pickle_header, read_pickle
+
+#: Names of the weights in a diffusers folder, best first.
+FOLDER_FILES = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.fp16.bin",
+)
+#: Beginnings of files that are something else: (first bytes, what it is, what to do).
+IMPOSTORS = (
+    (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself with `git lfs pull`"),
+    (b"<", "an HTML page", "download the file itself, not the page that shows it"),
+    (b"GGUF", "a GGUF file", "get the .safetensors version"),
+)
+#: Beginnings of PyTorch's files: zip archives, and pickles of protocol 2 and later.
+PICKLES = (b"PK\x03\x04", b"\x80")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint: where it is, what its header says, and how to get its tensors."""
+
+    path: Path
+    header: Header
+    size: int  # bytes
+    safetensors: bool
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])  # a diffusers config.json
+
+    def tensors(self, keys: Iterable[str]) -> dict[str, Tensor]:
+        """Returns some of its tensors, in the memory map where there is one."""
+        if self.safetensors:
+            return read_tensors(self.path, keys)[0]
+        found = read_pickle(self.path)
+        return {key: found[key] for key in keys}
+
+
+def open_source(path: str | Path) -> Source:
+    """Returns the checkpoint of a file, or of a diffusers folder.
+
+    Raises:
+        FileNotFoundError: no such path. PermissionError: it may not be read.
+        UnreadableFile: it is empty, damaged, something else, or a folder without weights.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}.")
+    config: Mapping[str, Any] = {}
+    if path.is_dir():
+        config, path = _folder_config(path / "config.json"), _folder_weights(path)
+    if not path.is_file():
+        raise UnreadableFile("no file", f"{path} is neither a file nor a folder.")
+    safetensors = not _beginning(path).startswith(PICKLES)
+    read: Callable[[Path], Header] = read_header if safetensors else pickle_header
+    return Source(path, read(path), path.stat().st_size, safetensors, config)
+
+
+def _beginning(path: Path) -> bytes:
+    """Returns a file's first bytes, of which safetensors files and PyTorch's can be told."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        raise UnreadableFile("an empty file", f"{path} is empty. Download or copy it again.")
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for mark, what, advice in IMPOSTORS:
+        if text.startswith(mark) and start[8:9] != b"{":
+            raise UnreadableFile(what, f"{path} is {what}, not a checkpoint; {advice}.")
+    return start
+
+
+def _folder_weights(folder: Path) -> Path:
+    for name in FOLDER_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise UnreadableFile(
+        "a folder without weights",
+        f"{folder} is a folder without {FOLDER_FILES[0]}; give the checkpoint file, or a diffusers folder.",
+    )
+
+
+def _folder_config(path: Path) -> Mapping[str, Any]:
+    if not path.is_file() or path.stat().st_size > MAX_HEADER:
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableFile(
+            "a folder with a damaged config", f"{path} is not valid JSON; download it again."
+        ) from error
+    return cast(Mapping[str, Any], values) if isinstance(values, dict) else {}
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Returns 'float16' for torch.float16."""
+    return str(dtype).removeprefix("torch.")

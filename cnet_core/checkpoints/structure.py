@@ -1,0 +1,86 @@
+"""The empty net that a file's weights fit: its config from shapes, built on the meta device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from json import loads
+from typing import Any, cast
+
+import torch
+
+from ..blocks import TORCH_OPS, Ops
+from ..casting import CASTING_OPS
+from ..config import UNetConfig
+from ..controlnet import ControlNet
+from ..union import TYPES, UnionControlNet
+from .diffusers import head_counts, with_heads
+from .ldm import CONFIG_KEY, POOLED_KEY
+from .shapes import Shapes, unet_config_of
+
+
+@dataclass(frozen=True)
+class Structure:
+    """All that a net is besides its weights."""
+
+    config: UNetConfig
+    hint_channels: int
+    num_types: int = 0  # above 0: a Union
+    pooled: bool = False
+
+    def build(self, ops: Ops = TORCH_OPS) -> ControlNet:
+        """Returns the net on the meta device: no memory, no random numbers."""
+        layers = CASTING_OPS if ops is TORCH_OPS else ops
+        with torch.device("meta"):
+            if self.num_types:
+                return UnionControlNet(
+                    self.config,
+                    self.hint_channels,
+                    layers,
+                    num_types=self.num_types,
+                    pooled=self.pooled,
+                )
+            return ControlNet(self.config, self.hint_channels, layers, pooled=self.pooled)
+
+
+def structure_of(
+    shapes: Shapes, metadata: Mapping[str, str], folder_config: Mapping[str, Any]
+) -> Structure:
+    """Returns the structure of a file's net.
+
+    What shapes cannot tell, the number of heads and whether it pools, comes from our metadata, from diffusers'
+    config, or from what is usual in the family. Everything else is read off the shapes, whatever the texts say.
+
+    Args:
+        shapes: by the keys of cnet_core.ControlNet.
+        metadata: of the file.
+        folder_config: a diffusers config.json, or nothing.
+
+    Raises:
+        ValueError: the shapes are not those of a ControlNet.
+    """
+    config = head_counts(folder_config, unet_config_of(shapes))
+    config = _with_saved_heads(config, metadata.get(CONFIG_KEY))
+    hint, tasks = shapes.get("input_hint_block.0.weight"), shapes.get("task_embedding")
+    if tasks is not None and not (len(tasks) == 2 and 0 < tasks[0] <= len(TYPES)):
+        raise ValueError(
+            f"Its task_embedding has the shape {list(tasks)}; up to {len(TYPES)} types are known."
+        )
+    pooled = metadata.get(POOLED_KEY) == "true" or folder_config.get("global_pool_conditions")
+    return Structure(
+        config,
+        hint[1] if hint and len(hint) == 4 else 3,
+        tasks[0] if tasks else 0,
+        pooled is True,
+    )
+
+
+def _with_saved_heads(config: UNetConfig, text: str | None) -> UNetConfig:
+    try:
+        values = loads(text or "{}")
+    except (ValueError, RecursionError):
+        return config
+    if not isinstance(values, dict):
+        return config
+    saved = cast(dict[str, Any], values)
+    heads, width = saved.get("num_heads"), saved.get("head_dim")
+    usable = isinstance(heads, int) if width is None else isinstance(width, int) and heads is None
+    return with_heads(config, heads, width) if usable else config

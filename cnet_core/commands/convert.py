@@ -1,0 +1,36 @@
+"""`cnet convert`: a ControlNet from any format into ldm's, diffusers' or the difference layout."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..checkpoints import load_controlnet, save_controlnet
+from ..checkpoints.save import LAYOUTS
+from .progress import counter
+
+if TYPE_CHECKING:
+    from . import Subparsers
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Adds the command's arguments."""
+    about = "write a ControlNet in another layout"
+    parser = subparsers.add_parser("convert", help=about, description=about)
+    parser.add_argument("input", metavar="IN", help="a ControlNet of any format")
+    parser.add_argument("output", metavar="OUT", help="a .safetensors file; diffusers: or a folder")
+    parser.add_argument("--layout", required=True, choices=LAYOUTS)
+    parser.add_argument(
+        "--base", help="the base model, to read or write differences and to read Control-LoRAs"
+    )
+    parser.add_argument(
+        "--pooled", action="store_true", default=None, help='IN is a pooled ("shuffle") model'
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converts and returns the exit status."""
+    net = load_controlnet(args.input, base=args.base, pooled=args.pooled)
+    base = args.base if args.layout == "difference" else None
+    save_controlnet(net, args.output, layout=args.layout, base=base, progress=counter("writing"))
+    print(f"{args.output}: {args.layout}")
+    return 0

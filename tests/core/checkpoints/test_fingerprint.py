@@ -1,0 +1,146 @@
+"""identify(): published files are known by their shapes; other files are named; headers alone are read."""
+
+import json
+
+import pytest
+import torch
+from fakes import small_net
+from files import hollow_file, published
+
+import cnet_core as cn
+
+# name: format, family, blocks, parameters in millions (as published), types of a Union
+PUBLISHED = {
+    "sd15_v10_full": ("full ldm checkpoint", "SD1.x", 13, 361.3, 0),
+    "sd15_v11": ("ldm", "SD1.x", 13, 361.3, 0),
+    "sd15_difference": ("difference", "SD1.x", 13, 361.3, 0),
+    "sd21": ("ldm", "SD2.x", 13, 364.2, 0),
+    "sd21_diffusers": ("diffusers", "SD2.x", 13, 364.2, 0),
+    "sdxl_full": ("diffusers", "SDXL", 10, 1251.0, 0),
+    "sdxl_mid": ("diffusers", "SDXL mid", 10, 270.9, 0),
+    "sdxl_small": ("diffusers", "SDXL small", 10, 160.1, 0),
+    "sdxl_union_6": ("diffusers", "SDXL", 10, 1256.0, 6),
+    "sdxl_union_8": ("diffusers", "SDXL", 10, 1256.6, 8),
+    "control_lora_128": ("control-lora", "SDXL", 10, 197.8, 0),
+    "control_lora_256": ("control-lora", "SDXL", 10, 387.1, 0),
+}
+
+FOREIGN = {
+    "T2I-Adapter": ["body.0.in_conv.weight", "body.0.body.0.block1.weight"],
+    "T2I-Adapter ": ["adapter.conv_in.weight", "adapter.body.0.resnets.0.block1.weight"],
+    "LoRA": ["lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight"],
+    "ControlNet-LLLite": ["lllite_unet_input_blocks_4_1.conditioning1.0.weight"],
+    "ControlNet-XS": [
+        "controlnet_cond_embedding.conv_in.weight",
+        "control_to_base_for_conv_in.weight",
+    ],
+    "Flux ControlNet": ["controlnet_blocks.0.weight", "controlnet_x_embedder.weight"],
+    "SD3 ControlNet": ["controlnet_blocks.0.weight", "pos_embed_input.proj.weight"],
+    "IP-Adapter": ["image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"],
+    "full Stable Diffusion checkpoint": ["model.diffusion_model.input_blocks.0.0.weight"],
+    "UNet": [
+        "time_embed.0.weight",
+        "input_blocks.0.0.weight",
+        "output_blocks.0.0.in_layers.0.weight",
+    ],
+    "VAE": ["encoder.conv_in.weight", "decoder.conv_out.weight"],
+    "text encoder": ["text_model.embeddings.position_embedding.weight"],
+    "embedding": ["emb_params"],
+    "unknown kind": ["a", "b"],
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_files_are_known_by_their_shapes(tmp_path, name) -> None:
+    found = cn.identify(hollow_file(tmp_path / "x.safetensors", published(name)))
+    format, family, blocks, millions, types = PUBLISHED[name]
+    assert (found.format, found.family, len(found.blocks), found.control_types) == (
+        format,
+        family,
+        blocks,
+        types,
+    )
+    assert round(found.parameters / 1e6, 1) == millions
+    assert (found.hint_channels, found.latent_channels) == (3, 4)
+    assert found.loads, found.problems
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_other_files_are_named_and_not_loaded(tmp_path, what) -> None:
+    path = hollow_file(tmp_path / "x.safetensors", {key: [4, 4] for key in FOREIGN[what]})
+    found = cn.identify(path)
+    assert what.strip() in found.what
+    assert not found.loads
+    with pytest.raises(ValueError, match=r"not a ControlNet for a Stable Diffusion UNet; .*\.$"):
+        cn.load_controlnet(path)
+
+
+def test_channels_of_blocks_hint_and_latents_are_read_off(tmp_path) -> None:
+    shapes = published("sd15_v11")
+    shapes["control_model.input_blocks.0.0.weight"][1] = 9
+    shapes["control_model.input_hint_block.0.weight"][1] = 5
+    found = cn.identify(hollow_file(tmp_path / "x.safetensors", shapes))
+    assert (found.latent_channels, found.hint_channels) == (9, 5)
+    assert found.blocks == (320,) * 4 + (640,) * 3 + (1280,) * 6
+    assert found.loads
+
+
+def test_a_pruned_sdxl_is_understood(tmp_path) -> None:
+    """SSD-1B: depths (0, 0), (2, 2), (4, 4) with one residual block in the middle."""
+    gone = [
+        (f"input_blocks.{block}.1.transformer_blocks.{k}.")
+        for block in (7, 8)
+        for k in range(4, 10)
+    ] + ["middle_block.1.", "middle_block.2."]
+    shapes = {
+        key: shape
+        for key, shape in published("control_lora_128").items()
+        if not key.startswith(tuple(gone))
+    }
+    found = cn.identify(hollow_file(tmp_path / "x.safetensors", shapes))
+    assert found.config is not None
+    assert found.config.depths == ((0, 0), (2, 2), (4, 4))
+    assert found.config.middle_depth == -1
+    assert found.family == "SDXL, pruned (like SSD-1B)"
+
+
+def test_a_missing_an_extra_and_a_swapped_layer_are_problems(tmp_path) -> None:
+    shapes = published("sd15_v11")
+    shapes["control_model.extra.weight"] = [3]
+    del shapes["control_model.zero_convs.3.0.weight"]
+    shapes["control_model.middle_block_out.0.weight"] = [640, 640, 1, 1]
+    found = cn.identify(hollow_file(tmp_path / "x.safetensors", shapes))
+    assert not found.loads
+    assert "zero_convs.3.0.weight" in found.problems[0]
+    assert "extra.weight" in found.problems[1]
+    assert "middle_block_out.0.weight" in found.problems[2]
+
+
+def test_a_report_is_plain_json(tmp_path) -> None:
+    cn.save_controlnet(small_net(), tmp_path / "net.safetensors")
+    found = json.loads(json.dumps(cn.identify(tmp_path / "net.safetensors").to_dict()))
+    assert found["loads"] is True
+    assert found["blocks"] == [32] * 7 + [64] * 6
+    assert found["dtypes"] == ["float32"]
+
+
+def test_a_deep_look_finds_nan_and_silent_convs(tmp_path) -> None:
+    net = small_net()
+    with torch.no_grad():
+        net.input_blocks[0][0].weight[0, 0, 0, 0] = float("nan")
+        net.zero_convs[2][0].weight.zero_()
+    cn.save_controlnet(net, tmp_path / "net.safetensors")
+    assert cn.identify(tmp_path / "net.safetensors").loads
+    deep = cn.identify(tmp_path / "net.safetensors", deep=True)
+    assert "1 tensors (input_blocks.0.0.weight) hold NaN" in deep.problems[0]
+    assert "zero_convs.2.0.weight" in deep.notes[0]
+
+
+def test_a_deep_look_tells_an_untrained_net_and_denormals(tmp_path) -> None:
+    net = cn.ControlNet.from_unet(cn.UNet(small_net().config))
+    with torch.no_grad():
+        net.middle_block[0].in_layers[2].weight.fill_(1e-40)
+    cn.save_controlnet(net, tmp_path / "net.safetensors")
+    notes = cn.identify(tmp_path / "net.safetensors", deep=True).notes
+    assert "untrained" in notes[0]
+    assert "1 tensors (middle_block.0.in_layers.2.weight) hold denormal" in notes[1]
