@@ -3,8 +3,11 @@
 from comfy_api.latest import io
 
 from ..cnet_core.hints import FITS
+from ..cnet_core.union import TYPES
 from . import bridge
 from .sockets import CATEGORY, ControlNetSocket, Routing, Scales
+
+CONTROL_TYPES = ["auto", *("/".join(names) for names in TYPES)]
 
 
 class ApplyControlNet(io.ComfyNode):
@@ -87,6 +90,13 @@ def _optional() -> list[io.Input]:
             round=0.001,
             optional=True,
             tooltip="How much error to allow for more speed, by using a step's control again in the next. 0: none.",
+        ),
+        io.Combo.Input(
+            "control_type",
+            options=CONTROL_TYPES,
+            default=CONTROL_TYPES[0],
+            optional=True,
+            tooltip="What the picture shows, for Union ControlNets, which know several kinds. Otherwise: auto.",
         ),
     ]
 

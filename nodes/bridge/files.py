@@ -17,6 +17,8 @@ from .loaded import LoadedNet
 
 FOLDER = "controlnet"
 COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
+#: Ends of file names by which ComfyUI tells ControlNets whose residuals are averaged over the picture.
+POOLED_NAMES = ("_shuffle", "_shuffle_fp16")
 UNET_PREFIX = "diffusion_model."
 
 
@@ -35,19 +37,23 @@ def file_state(name: str) -> str:
 def load_file(name: str, base_model: Any = None) -> LoadedNet:
     """Returns the ControlNet of a file; `base_model` (MODEL) only for files that hold differences to one."""
     base = None if base_model is None else _unet_weights(base_model)
-    return load_path(folder_paths.get_full_path_or_raise(FOLDER, name), base)
+    pooled = True if Path(name).stem.endswith(POOLED_NAMES) else None
+    return load_path(folder_paths.get_full_path_or_raise(FOLDER, name), base, pooled)
 
 
-def load_path(path: str | Path, base: Mapping[str, Tensor] | None = None) -> LoadedNet:
-    """Returns the ControlNet of a file under ComfyUI's memory management.
+def load_path(
+    path: str | Path, base: Mapping[str, Tensor] | None = None, pooled: bool | None = None
+) -> LoadedNet:
+    """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's.
 
     It is kept in the dtype that ComfyUI would choose for it and computes in the one that the device can.
     """
     management = comfy.model_management
-    net = cn.load_controlnet(path, base=base, ops=comfy.ops.manual_cast)
+    net = cn.load_controlnet(path, base=base, pooled=pooled, ops=comfy.ops.manual_cast)
     device = management.get_torch_device()
+    stored = next(net.parameters()).dtype
     dtype = management.unet_dtype(
-        model_params=-1, supported_dtypes=COMPUTE_DTYPES, weight_dtype=net.dtype
+        model_params=-1, supported_dtypes=COMPUTE_DTYPES, weight_dtype=stored
     )
     cast = management.unet_manual_cast(dtype, device)
     net = net.to(dtype).requires_grad_(False)
@@ -72,4 +78,4 @@ def describe_file(name: str) -> str:
 
 def _unet_weights(model: Any) -> dict[str, Tensor]:
     weights = model.model_state_dict(filter_prefix=UNET_PREFIX)
-    return {key.removeprefix(UNET_PREFIX): value for key, value in weights.items()}
+    return {key.removeprefix(UNET_PREFIX): value.cpu() for key, value in weights.items()}

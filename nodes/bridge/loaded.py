@@ -47,9 +47,15 @@ class LoadedNet:
         """Returns the bytes of the residuals, which live beside the UNet's own features."""
         return residual_bytes(self.config, rows, height, width, element)
 
-    def hint_features(self, hint: Tensor) -> Tensor:
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """As ControlNet.check_types."""
+        self.net.check_types(hints, control_types)
+
+    def hint_features(
+        self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
+    ) -> Tensor:
         """As ControlNet.hint_features."""
-        return self.net.hint_features(hint)
+        return self.net.hint_features(hint, control_types)
 
     def residuals(
         self,
@@ -59,9 +65,13 @@ class LoadedNet:
         context: Tensor,
         y: Tensor | None = None,
         scales: Sequence[float] | None = None,
+        *,
+        control_types: Sequence[str] | None = None,
     ) -> Residuals:
         """As ControlNet.residuals."""
-        return self.net.residuals(x, features, timesteps, context, y, scales)
+        return self.net.residuals(
+            x, features, timesteps, context, y, scales, control_types=control_types
+        )
 
 
 def residual_bytes(config: Any, rows: int, height: int, width: int, element: int) -> int:

@@ -15,10 +15,11 @@ from torch import Tensor
 from ...cnet_core import Residuals
 from ...cnet_core.blocks import timestep_embedding
 from ...cnet_core.controlnet import check_scale_count
+from ...cnet_core.union import TYPES, type_indices
 from .loaded import residual_bytes
 from .spec import Source
 
-SOURCE_NAMES = ("hint_channels", "key", "patchers", "open", "memory")
+SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memory")
 
 
 def source_of(control_net: Any) -> Source:
@@ -95,7 +96,7 @@ class NativeNet:
     def __init__(self, control: Any) -> None:
         self._model = control.control_model
         self._pooled = control.global_average_pooling
-        self._types = control.extra_args.get("control_type", [])
+        self._types: list[int] = control.extra_args.get("control_type", [])
         self.config = NativeConfig.of(self._model)
         self.hint_channels = self._model.input_hint_block[0].in_channels
         self.dtype: torch.dtype = control.manual_cast_dtype or self._model.dtype
@@ -104,10 +105,19 @@ class NativeNet:
     def _union(self) -> bool:
         return getattr(self._model, "control_add_embedding", None) is not None
 
-    def hint_features(self, hint: Tensor) -> Tensor:
-        """Returns what the trunk gets of the hint."""
-        if self._union and self._types:
-            return self._model.union_controlnet_merge(hint[None], self._types, None, None)
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """Raises ValueError for a type that the net does not know."""
+        if control_types is not None and not self._union:
+            raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
+        type_indices(control_types, getattr(self._model, "num_control_type", 0))
+
+    def hint_features(
+        self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
+    ) -> Tensor:
+        """Returns what the trunk gets of the hint; a type given here goes before SetUnionControlNetType's."""
+        types = self._type_indices(control_types)
+        if self._union and types:
+            return self._model.union_controlnet_merge(hint[None], types, None, None)
         return self._model.input_hint_block(hint, None, None)
 
     def residuals(
@@ -118,6 +128,8 @@ class NativeNet:
         context: Tensor,
         y: Tensor | None = None,
         scales: Sequence[float] | None = None,
+        *,
+        control_types: Sequence[str] | None = None,
     ) -> Residuals:
         """As ControlNet.residuals."""
         model = self._model
@@ -125,7 +137,7 @@ class NativeNet:
         check_scale_count(scales, self.config.num_blocks)
         depth = max((i + 1 for i, scale in enumerate(scales) if scale != 0), default=0)
         found: list[Tensor | None] = [None] * len(scales)
-        emb = self._embedding(timesteps, y, x.dtype)
+        emb = self._embedding(timesteps, y, x.dtype, self._type_indices(control_types))
         h = x
         for index in range(min(depth, len(model.input_blocks))):
             h = model.input_blocks[index](h, emb, context)
@@ -138,11 +150,16 @@ class NativeNet:
             found[-1] = self._out(model.middle_block_out(h, emb, context), scales[-1])
         return Residuals.of(found)
 
-    def _embedding(self, timesteps: Tensor, y: Tensor | None, dtype: torch.dtype) -> Tensor:
+    def _type_indices(self, control_types: Sequence[str] | None) -> list[int]:
+        return type_indices(control_types, len(TYPES)) or self._types
+
+    def _embedding(
+        self, timesteps: Tensor, y: Tensor | None, dtype: torch.dtype, types: list[int]
+    ) -> Tensor:
         model = self._model
         emb = model.time_embed(timestep_embedding(timesteps, model.model_channels).to(dtype))
         if self._union:
-            emb = emb + model.control_add_embedding(self._types, emb.dtype, emb.device)
+            emb = emb + model.control_add_embedding(types, emb.dtype, emb.device)
         if model.num_classes is None:
             return emb
         if y is None:
@@ -166,6 +183,7 @@ class NativeSource:
         self.hint_channels = self._net.hint_channels
         self.key = f"{id(control.control_model)} {control.extra_args}"
         self.patchers: list[object] = [control.control_model_wrapped]
+        self.check_types = self._net.check_types
 
     def open(self, base_model: object) -> NativeNet:
         """Returns the net; ComfyUI has loaded its weights."""
@@ -185,6 +203,11 @@ class ControlLoraSource:
         self._control = control
         self.key = str(id(control.control_weights))
         self.hint_channels: int = control.control_weights["input_hint_block.0.weight"].shape[1]
+
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """Raises ValueError for any type: there is no Union Control-LoRA."""
+        if control_types is not None:
+            raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
 
     def open(self, base_model: Any) -> NativeNet:
         """Returns the net for this UNet."""

@@ -12,11 +12,18 @@ from ...cnet_core.control import Net
 from ...cnet_core.controlnet import HINT_DOWNSCALE
 from ...cnet_core.hints import Fit
 
+#: The control type that leaves it open.
+AUTO = "auto"
+
 
 class Source(Protocol):
     """Where a run gets its Net from: a file of ours, or an object of ComfyUI's own loaders."""
 
     hint_channels: int
+
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """Raises ValueError for a control type that the net does not know."""
+        ...
 
     @property
     def key(self) -> str:
@@ -51,6 +58,7 @@ class UnitSpec:
     mask: Tensor | None = None
     hint_fit: Fit = "crop"
     reuse_tolerance: float = 0.0
+    control_type: str = AUTO
 
     @property
     def off(self) -> bool:
@@ -72,6 +80,7 @@ class UnitSpec:
             start_percent=self.start_percent,
             end_percent=self.end_percent,
             mask=None if self.mask is None else matched(_stacked(self.mask), frames),
+            control_types=None if self.control_type == AUTO else (self.control_type,),
             reuse_tolerance=self.reuse_tolerance,
         )
 
@@ -98,7 +107,7 @@ def checked(spec: UnitSpec) -> UnitSpec:
         raise ValueError(
             "`image` holds NaN or infinite values; the node that made the picture is at fault."
         )
-    spec.unit(_HintOnly(spec.source.hint_channels), 8, 8, [0])
+    spec.unit(_HintOnly(spec.source), 8, 8, [0])
     return spec
 
 
@@ -116,5 +125,6 @@ def _stacked(mask: Tensor) -> Tensor:
 class _HintOnly:
     """Stands in for a net that is not there yet, where only the hint is checked."""
 
-    def __init__(self, hint_channels: int) -> None:
-        self.hint_channels = hint_channels
+    def __init__(self, source: Source) -> None:
+        self.hint_channels = source.hint_channels
+        self.check_types = source.check_types
