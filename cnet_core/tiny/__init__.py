@@ -1,0 +1,5 @@
+"""The embedded tiny Stable Diffusion: trained weights, text, data, samplers, and the recipes that made it."""
+
+from .model import TinyStableDiffusion
+
+__all__ = ["TinyStableDiffusion"]

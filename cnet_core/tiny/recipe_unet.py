@@ -22,7 +22,7 @@ from .sampler import ddim, last
 from .text import TextEmbedding
 
 #: size -> (steps, batch, peak learning rate)
-STAGES = {64: (2400, 32, 2e-3), 128: (450, 24, 1e-3)}
+STAGES = {64: (2400, 32, 2e-3), 128: (320, 24, 1e-3)}
 EMPTY_PROMPTS = 0.1
 
 

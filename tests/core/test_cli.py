@@ -1,0 +1,103 @@
+"""`cnet demo` from the outside: what it writes, and one sentence for every mistake."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cnet_core.cli import main
+from cnet_core.tiny.demo import ROWS
+
+QUICK = ["--steps", "2"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of one short demonstration."""
+    out = tmp_path_factory.mktemp("demo")
+    assert main(["demo", "--out", str(out), *QUICK]) == 0
+    return out
+
+
+def test_demo_writes_every_picture_and_nothing_else(folder: Path) -> None:
+    pictures = {f"{row}__{kind}.png" for row in ROWS for kind in ("prompt", "empty")}
+    assert {f.name for f in folder.iterdir()} == pictures | {
+        "contact_sheet.png",
+        "hint.png",
+        "report.json",
+    }
+    assert Image.open(folder / "both__empty.png").size == (128, 128)
+
+
+def test_report_tells_what_was_run(folder: Path) -> None:
+    report = {p["name"]: p for p in json.loads((folder / "report.json").read_text())["pictures"]}
+    assert len(report) == 14
+    rows = {
+        name: (p["control_net_evaluations"], p["control_net_rows"]) for name, p in report.items()
+    }
+    assert rows["no_control__prompt"] == (0, 0)
+    assert rows["both__empty"] == (2, 4)
+    assert rows["cond_only__prompt"] == (2, 2)
+    assert report["target_gain__empty"]["gains"]["total"] == pytest.approx(2)
+    assert report["cond_only_soft__empty"]["scales"][0] == pytest.approx(0.0994, abs=1e-4)
+    assert 0 <= report["both__prompt"]["adherence"] <= 1
+
+
+def test_same_seed_same_pixels(folder: Path, tmp_path: Path) -> None:
+    assert main(["demo", "--out", str(tmp_path), *QUICK]) == 0
+    for name in ("target_gain__prompt.png", "contact_sheet.png"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_blank_hint_has_no_adherence(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "blank.png")
+    assert (
+        main(["demo", "--hint", str(tmp_path / "blank.png"), "--out", str(tmp_path / "o"), *QUICK])
+        == 0
+    )
+    report = json.loads((tmp_path / "o" / "report.json").read_text())
+    assert report["pictures"][0]["adherence"] is None
+
+
+FAILURES = {
+    "no such file": (["--hint", "none.png"], "No such file or directory: none.png"),
+    "unknown words": (["--prompt", "a cat"], "does not know 'cat'"),
+    "too many words": (["--prompt", "a " * 9], "reads at most 8"),
+    "a folder as hint": (["--hint", "."], "Is a directory: ."),
+    "a file as folder": (["--out", "file"], "which is a file; name a folder"),
+    "below a file": (["--out", "file/below"], "Not a directory"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_failures_are_one_sentence(name: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("mine")
+    arguments, words = FAILURES[name]
+    assert main(["demo", *QUICK, *arguments]) == 1
+    message = capsys.readouterr().err
+    assert words in message
+    assert message.count("\n") == 1
+    assert [f.name for f in tmp_path.rglob("*") if f.is_file()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--steps", "0"], ["--steps", "x"], ["--cfg", "nan"], ["--seed", "-1"], ["--color", "1"]],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(["demo", *arguments])
+    assert error.value.code == 2
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch, capsys) -> None:
+    def full(self: Image.Image, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    assert main(["demo", *QUICK, "--out", str(tmp_path)]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

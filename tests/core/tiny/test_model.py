@@ -1,0 +1,77 @@
+"""The embedded model, trained: the laws of guidance and routing on it, with few steps."""
+
+import pytest
+import torch
+from torch import Tensor
+
+import cnet_core as cn
+from cnet_core.tiny import TinyStableDiffusion
+from cnet_core.tiny.data import distance_field, outline, random_scene
+from cnet_core.tiny.measure import iou, nearest_colour, saturation, shape_mask
+from cnet_core.tiny.sampler import last
+
+SCENE = random_scene(4, torch.Generator().manual_seed(77))
+FIELD = distance_field(SCENE, 128)
+
+
+@pytest.fixture(scope="module")
+def model() -> TinyStableDiffusion:
+    return TinyStableDiffusion.load()
+
+
+def draw(
+    model: TinyStableDiffusion,
+    routing: cn.HintRouting | None,
+    *,
+    empty: bool = False,
+    cfg_scale: float = 7.5,
+) -> Tensor:
+    """Four pictures of 10 steps."""
+    units = (
+        []
+        if routing is None
+        else [cn.ControlUnit(model.control_net, outline(FIELD), routing=routing)]
+    )
+    prompts = [""] * 4 if empty else SCENE.prompts()
+    return model.decode(last(model.sample(prompts, steps=10, cfg_scale=cfg_scale, units=units)))
+
+
+def test_it_follows_hint_and_prompt(model: TinyStableDiffusion) -> None:
+    pictures = draw(model, cn.HintRouting.cond_only())
+    mask = shape_mask(pictures)
+    assert float(iou(mask, FIELD < 0).mean()) > 0.85
+    assert nearest_colour(pictures, mask) == SCENE.colours
+    assert nearest_colour(pictures, ~mask) == SCENE.backgrounds
+
+
+def test_without_control_it_does_not_know_the_place(model: TinyStableDiffusion) -> None:
+    assert float(iou(shape_mask(draw(model, None)), FIELD < 0).mean()) < 0.5
+
+
+def test_empty_prompt_on_both_branches_has_no_guidance(model: TinyStableDiffusion) -> None:
+    weak, strong = (
+        draw(model, cn.HintRouting.both(), empty=True, cfg_scale=g) for g in (1.5, 12.0)
+    )
+    assert (
+        float((weak - strong).abs().max()) < 1e-2
+    )  # equal rows of a batch may differ in the last digits
+
+
+def test_empty_prompt_on_cond_only_burns(model: TinyStableDiffusion) -> None:
+    both, cond_only = (
+        float(saturation(draw(model, r, empty=True)).mean())
+        for r in (cn.HintRouting.both(), cn.HintRouting.cond_only())
+    )
+    assert cond_only > 4 * both
+
+
+def test_a_batch_gives_what_single_pictures_give(model: TinyStableDiffusion) -> None:
+    together = last(model.sample(["", "a red star"], steps=2, seed=5))
+    alone = last(model.sample(["a red star"], steps=2, seed=6))
+    torch.testing.assert_close(together[1:], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_embedded_files_are_small() -> None:
+    from cnet_core.tiny.model import WEIGHTS
+
+    assert sum(f.stat().st_size for f in WEIGHTS.glob("*.safetensors")) <= 32e6
