@@ -120,3 +120,29 @@ def test_many_runs_do_not_grow_the_memory(comfy: Host) -> None:
     assert len(seen[1]["loaded"]) == len(seen[0]["loaded"])
     grown = int(seen[1]["rss"]) - int(seen[0]["rss"])
     assert grown * os.sysconf("SC_PAGE_SIZE") < 30e6
+
+
+def test_with_little_memory_weights_are_streamed_and_the_result_is_the_same(comfy: Host) -> None:
+    def scarce(graph: Graph, model: list) -> list:
+        return graph.add("ProbeLowMemory", model=model, name="scarce")
+
+    flow = Flow(family(SD15), after=scarce)
+    plain = Flow(family(SD15)).run(comfy, "plain")
+    expected = Flow(family(SD15)).run(comfy, "enough", Control())
+    found = flow.run(comfy, "little", Control())
+    loaded, size = comfy.memory("scarce")["loaded"]["ControlNet"]
+    assert loaded < 0.05 * size
+    assert effect_share(plain, expected, found) <= 1e-3
+
+
+def test_the_memory_estimate_counts_the_residuals(comfy: Host) -> None:
+    def scarce(graph: Graph, model: list) -> list:
+        return graph.add("ProbeLowMemory", model=model, name="estimate")
+
+    asked = []
+    for controls in ((), (Control(),)):
+        Flow(family(SD15), after=scarce).run(comfy, "estimate", *controls)
+        asked.append(comfy.memory("estimate")["required"][0])
+    shapes = SD15.block_shapes(8, 8)
+    residuals = 2 * 4 * sum(c * h * w for c, h, w in shapes)  # two rows of float32
+    assert asked[1] - asked[0] >= residuals

@@ -1,5 +1,6 @@
 """Nodes for tests alone: small random models and conds, counters of UNet calls, latents saved exactly."""
 
+from .low import ProbeLowMemory
 from .models import ProbeConditioning, ProbeCount, ProbeCountNet, ProbeModel, ProbePicture
 from .odd import ProbeAdapter, ProbeNoUNet, ProbeNoWrappers, ProbeOddRows, ProbeShrink
 from .record import ProbeBreak, ProbeLatent, ProbeMemory, ProbeSave, ProbeSlow
@@ -13,6 +14,7 @@ NODE_CLASS_MAPPINGS = {
         ProbeCount,
         ProbeCountNet,
         ProbeLatent,
+        ProbeLowMemory,
         ProbeMemory,
         ProbeModel,
         ProbeNoUNet,
