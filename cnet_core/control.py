@@ -13,7 +13,7 @@ from .config import UNetConfig
 from .hints import latent_size
 from .net import Net, is_pooled
 from .residuals import Residuals
-from .routing import HintRouting
+from .routing import Branch, HintRouting
 from .rows import Row
 from .schedules import BlockScales
 from .weighting import POOL_FIRST, Order, check_order, mask_mode, resized_mask, weigh
@@ -98,6 +98,9 @@ class UNetCall:
     cfg_scale: float | None = None
     known_percents: tuple[float, ...] | None = None  # by row, from hosts that count otherwise
     step: Step | None = None  # for windows that count sampling steps
+    guided: bool | None = (
+        None  # whether the run has uncond rows, maybe in another call; None: see rows
+    )
 
     @cached_property
     def percents(self) -> tuple[float, ...]:
@@ -221,7 +224,8 @@ class ControlStack:
 
 def row_gains(unit: ControlUnit, call: UNetCall) -> tuple[float, ...]:
     """Returns by how much each row's residuals are multiplied: strength x window x time curve x routing."""
-    gains = unit.routing.gains([row.branch for row in call.rows], call.cfg_scale)
+    branches: list[Branch] = [row.branch for row in call.rows]
+    gains = unit.routing.gains(branches, call.cfg_scale, guided=call.guided)
     whole_run = unit.start_percent <= 0 and unit.end_percent >= 1 and not unit.scales.curve
     percents = (0.0,) * len(gains) if whole_run else call.percents
     return tuple(

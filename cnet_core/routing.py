@@ -43,11 +43,16 @@ class HintRouting:
         return cls(1.0, 0.0, gain)
 
     def gains(
-        self, branches: Sequence[Branch], cfg_scale: float | None = None
+        self,
+        branches: Sequence[Branch],
+        cfg_scale: float | None = None,
+        *,
+        guided: bool | None = None,
     ) -> tuple[float, ...]:
         """Returns the gain of each row, given the branch of each row.
 
-        With `target_gain` and no uncond row, or at CFG scale 1, the cond rows carry the whole gain.
+        With `target_gain` and no uncond row, or at CFG scale 1, the cond rows carry the whole gain. A host that
+        runs the branches in separate calls says by `guided` whether there are uncond rows elsewhere.
 
         Raises:
             ValueError: a row is neither cond nor uncond, or `target_gain` has no CFG scale to go by.
@@ -55,7 +60,7 @@ class HintRouting:
         unknown = sorted(set(branches) - {"cond", "uncond"})
         if unknown:
             raise ValueError(f"`rows` has the branches {unknown}; a row is 'cond' or 'uncond'.")
-        cond, uncond = self._pair(cfg_scale, "uncond" in branches)
+        cond, uncond = self._pair(cfg_scale, "uncond" in branches if guided is None else guided)
         return tuple(cond if branch == "cond" else uncond for branch in branches)
 
     def _pair(self, cfg_scale: float | None, guided: bool) -> tuple[float, float]:

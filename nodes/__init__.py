@@ -1,0 +1,24 @@
+"""The nodes, and the extension through which ComfyUI finds them."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import apply, embedded, loading, settings
+from .bridge import warn_of_taken_ids
+
+NODES: list[type[io.ComfyNode]] = [
+    *apply.NODES,
+    *loading.NODES,
+    *settings.NODES,
+    *embedded.NODES,
+]
+
+
+class _Extension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        warn_of_taken_ids([node.define_schema().node_id for node in NODES])
+        return NODES
+
+
+async def comfy_entrypoint() -> ComfyExtension:
+    """Returns the extension; ComfyUI calls this once, when it loads the pack."""
+    return _Extension()

@@ -1,0 +1,108 @@
+"""ApplyControlNet: a MODEL that follows a picture."""
+
+from comfy_api.latest import io
+
+from ..cnet_core.hints import FITS
+from ..cnet_core.union import TYPES
+from . import bridge
+from .sockets import CATEGORY, ControlNetSocket, Routing, Scales
+
+CONTROL_TYPES = ["auto", *("/".join(names) for names in TYPES)]
+
+
+class ApplyControlNet(io.ComfyNode):
+    """Patches a clone of the MODEL; chained ones add up."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ApplyControlNet",
+            display_name="Apply ControlNet (to the model)",
+            category=CATEGORY,
+            description="Makes the model follow a picture: edges, a pose, a depth map. Put several in a row to "
+            "follow several pictures.",
+            inputs=[*_required(), *_optional()],
+            outputs=[io.Model.Output(display_name="model")],
+        )
+
+    @classmethod
+    def execute(cls, model, control_net, **settings) -> io.NodeOutput:
+        return io.NodeOutput(bridge.apply(model, control_net, **settings))
+
+
+def _required() -> list[io.Input]:
+    return [
+        io.Model.Input("model", tooltip="The model that shall follow the picture."),
+        io.MultiType.Input(
+            "control_net",
+            types=[ControlNetSocket, io.ControlNet],
+            tooltip="From Load ControlNet here, or from ComfyUI's own loader.",
+        ),
+        io.Image.Input(
+            "image",
+            tooltip="The picture to follow, already of the kind that this ControlNet knows (edges, pose, ...). "
+            "One for all pictures, or one for each picture of the batch.",
+        ),
+        io.Float.Input(
+            "strength",
+            default=1.0,
+            min=0.0,
+            max=10.0,
+            step=0.01,
+            tooltip="How strongly to follow the picture. 0 switches it off.",
+        ),
+        _percent("start_percent", 0.0, "From which part of the sampling on; 0 is the beginning."),
+        _percent("end_percent", 1.0, "Up to which part of the sampling; 1 is the end."),
+    ]
+
+
+def _optional() -> list[io.Input]:
+    return [
+        Routing.Input(
+            "routing",
+            optional=True,
+            tooltip="Which prompt gets the control, from CFG Hint Routing. Nothing here: both.",
+        ),
+        Scales.Input(
+            "scales",
+            optional=True,
+            tooltip="How much each block gets, from Block-Scale Schedule. Nothing here: the same for all.",
+        ),
+        io.Mask.Input(
+            "mask",
+            optional=True,
+            tooltip="Where in the picture the control acts: white yes, black no. One, or one for each picture.",
+        ),
+        io.Combo.Input(
+            "hint_fit",
+            options=list(FITS),
+            default="crop",
+            optional=True,
+            tooltip="When the picture has other proportions: crop cuts off what is too much (as ComfyUI does), "
+            "stretch distorts it, pad shows all of it with black around.",
+        ),
+        io.Float.Input(
+            "reuse_tolerance",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.001,
+            round=0.001,
+            optional=True,
+            tooltip="How much error to allow for more speed, by using a step's control again in the next. 0: none.",
+        ),
+        io.Combo.Input(
+            "control_type",
+            options=CONTROL_TYPES,
+            default=CONTROL_TYPES[0],
+            optional=True,
+            tooltip="What the picture shows, for Union ControlNets, which know several kinds. Otherwise: auto.",
+        ),
+    ]
+
+
+def _percent(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.001, tooltip=tooltip)
+
+
+NODES = [ApplyControlNet]

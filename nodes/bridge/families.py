@@ -1,0 +1,55 @@
+"""Families of models, as the width of their text embeddings tells them."""
+
+from typing import Any
+
+from .spec import Source
+
+#: Width of the text embeddings -> family.
+FAMILIES = {
+    64: "the embedded tiny model",
+    768: "SD1.x",
+    1024: "SD2.x",
+    1280: "the SDXL refiner",
+    2048: "SDXL",
+}
+BLOCK_LISTS = ("input_blocks", "middle_block", "output_blocks")
+
+
+def check_pair(model: Any, source: Source) -> None:
+    """Raises unless the MODEL has a UNet, and one of the ControlNet's family.
+
+    Raises:
+        TypeError: the MODEL is no UNet (Flux, SD3, ...).
+        ValueError: different families; the message names both.
+    """
+    unet = model.model.diffusion_model
+    if not all(hasattr(unet, name) for name in BLOCK_LISTS):
+        raise TypeError(
+            f"The MODEL is a {type(model.model).__name__} ({type(unet).__name__}), which has no UNet. ApplyControlNet "
+            "is for Stable Diffusion 1.x, 2.x and SDXL; use ComfyUI's own Apply ControlNet with a ControlNet of that "
+            "model."
+        )
+    config = getattr(source, "config", None)
+    if config is None:  # made from the UNet itself when the run starts
+        return
+    ours = (config.context_dim, config.num_blocks)
+    theirs = (_context_dim(model), len(unet.output_blocks) + 1)
+    if ours != theirs:
+        raise ValueError(
+            f"The ControlNet is made for {_described(*ours)}, but the MODEL is {_described(*theirs)}. "
+            f"Use a ControlNet made for {family(theirs[0])}, or a model of the ControlNet's family."
+        )
+
+
+def family(context_dim: int | None) -> str:
+    """Returns a family's name."""
+    return FAMILIES.get(context_dim or 0, "an unknown family")
+
+
+def _described(context_dim: int | None, blocks: int) -> str:
+    return f"{family(context_dim)} (text embeddings {context_dim} wide, {blocks} blocks)"
+
+
+def _context_dim(model: Any) -> int | None:
+    dim = model.model.model_config.unet_config.get("context_dim")
+    return dim[0] if isinstance(dim, list) else dim

@@ -1,0 +1,81 @@
+"""ControlNet files in ComfyUI's folders, loaded with its casting layers and memory management."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import folder_paths
+import torch
+from torch import Tensor, nn
+
+from ... import cnet_core as cn
+from .loaded import LoadedNet
+
+FOLDER = "controlnet"
+COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
+#: Ends of file names by which ComfyUI tells ControlNets whose residuals are averaged over the picture.
+POOLED_NAMES = ("_shuffle", "_shuffle_fp16")
+UNET_PREFIX = "diffusion_model."
+
+
+def file_names() -> list[str]:
+    """Returns the names of all files in the `controlnet` folders."""
+    return folder_paths.get_filename_list(FOLDER)
+
+
+def file_state(name: str) -> str:
+    """Returns a text that changes when the file does."""
+    path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+    stat = path.stat()
+    return hashlib.sha256(f"{path} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
+
+
+def load_file(name: str, base_model: Any = None) -> LoadedNet:
+    """Returns the ControlNet of a file; `base_model` (MODEL) only for files that hold differences to one."""
+    base = None if base_model is None else _unet_weights(base_model)
+    pooled = True if Path(name).stem.endswith(POOLED_NAMES) else None
+    return load_path(folder_paths.get_full_path_or_raise(FOLDER, name), base, pooled)
+
+
+def load_path(
+    path: str | Path, base: Mapping[str, Tensor] | None = None, pooled: bool | None = None
+) -> LoadedNet:
+    """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's.
+
+    It is kept in the dtype that ComfyUI would choose for it and computes in the one that the device can.
+    """
+    management = comfy.model_management
+    net = cn.load_controlnet(path, base=base, pooled=pooled, ops=comfy.ops.manual_cast)
+    device = management.get_torch_device()
+    stored = next(net.parameters()).dtype
+    dtype = management.unet_dtype(
+        model_params=-1, supported_dtypes=COMPUTE_DTYPES, weight_dtype=stored
+    )
+    cast = management.unet_manual_cast(dtype, device)
+    net = net.to(dtype).requires_grad_(False)
+    patcher = patcher_of(net, device, management.unet_offload_device())
+    return LoadedNet(net, patcher, dtype if cast is None else cast)
+
+
+def patcher_of(module: nn.Module, device: torch.device, offload: torch.device) -> Any:
+    """Returns ComfyUI's patcher of a module, through which it is loaded and offloaded.
+
+    Newer versions swap the class at start, so it is looked up at each call.
+    """
+    module_of = comfy.model_patcher
+    kind = getattr(module_of, "CoreModelPatcher", module_of.ModelPatcher)
+    return kind(module, load_device=device, offload_device=offload)
+
+
+def describe_file(name: str) -> str:
+    """Returns what a file is, in a few lines."""
+    return str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name)))
+
+
+def _unet_weights(model: Any) -> dict[str, Tensor]:
+    weights = model.model_state_dict(filter_prefix=UNET_PREFIX)
+    return {key.removeprefix(UNET_PREFIX): value.cpu() for key, value in weights.items()}

@@ -1,0 +1,79 @@
+"""LoadedNet: one of our ControlNets as it travels between nodes, with ComfyUI's patcher of its weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...cnet_core import ControlNet, Residuals, UNetConfig
+
+
+@dataclass(frozen=True)
+class LoadedNet:
+    """A Net and the Source of itself (CNET_CONTROL_NET). It computes in `dtype`, whatever its weights are kept in."""
+
+    net: ControlNet
+    patcher: Any  # ComfyUI's ModelPatcher
+    dtype: torch.dtype
+
+    @property
+    def config(self) -> UNetConfig:
+        """The shape of the net."""
+        return self.net.config
+
+    @property
+    def hint_channels(self) -> int:
+        """Channels of the hint."""
+        return self.net.hint_channels
+
+    @property
+    def key(self) -> str:
+        """Equal for equal weights."""
+        return str(id(self.net))
+
+    @property
+    def patchers(self) -> list[object]:
+        """What ComfyUI loads with the model."""
+        return [self.patcher]
+
+    def open(self, base_model: object) -> "LoadedNet":
+        """Returns itself."""
+        return self
+
+    def memory(self, rows: int, height: int, width: int, element: int) -> int:
+        """Returns the bytes of the residuals, which live beside the UNet's own features."""
+        return residual_bytes(self.config, rows, height, width, element)
+
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """As ControlNet.check_types."""
+        self.net.check_types(hints, control_types)
+
+    def hint_features(
+        self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
+    ) -> Tensor:
+        """As ControlNet.hint_features."""
+        return self.net.hint_features(hint, control_types)
+
+    def residuals(
+        self,
+        x: Tensor,
+        features: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None = None,
+        scales: Sequence[float] | None = None,
+        *,
+        control_types: Sequence[str] | None = None,
+    ) -> Residuals:
+        """As ControlNet.residuals."""
+        return self.net.residuals(
+            x, features, timesteps, context, y, scales, control_types=control_types
+        )
+
+
+def residual_bytes(config: Any, rows: int, height: int, width: int, element: int) -> int:
+    """Returns the bytes of all residuals of a batch; `element` is the size of one number."""
+    return rows * element * sum(prod(shape) for shape in config.block_shapes(height, width))

@@ -1,0 +1,228 @@
+"""ComfyUI's own CONTROL_NET objects (cldm ControlNets and Control-LoRAs) as Nets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.cldm.cldm
+import comfy.controlnet
+import comfy.model_management
+import torch
+from comfy.ldm.modules.attention import CrossAttention
+from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample
+from torch import Tensor
+
+from ...cnet_core import Residuals
+from ...cnet_core.blocks import timestep_embedding
+from ...cnet_core.controlnet import check_scale_count
+from ...cnet_core.union import TYPES, type_indices
+from .loaded import residual_bytes
+from .spec import Source
+
+SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memory")
+
+
+def source_of(control_net: Any) -> Source:
+    """Returns a Source for what is on the control_net socket.
+
+    Raises:
+        TypeError: it is neither ours nor a cldm ControlNet or Control-LoRA of ComfyUI's; the message names it.
+    """
+    if all(hasattr(control_net, name) for name in SOURCE_NAMES):
+        return control_net
+    if isinstance(control_net, comfy.controlnet.ControlLora):
+        return ControlLoraSource(control_net)
+    inner = getattr(control_net, "control_model", None)
+    if isinstance(control_net, comfy.controlnet.ControlNet) and isinstance(
+        inner, comfy.cldm.cldm.ControlNet
+    ):
+        return NativeSource(control_net)
+    kind = type(control_net).__name__ + ("" if inner is None else f" ({type(inner).__name__})")
+    raise TypeError(
+        f"`control_net` is a {kind}. ApplyControlNet takes ControlNets and Control-LoRAs for Stable Diffusion 1.x, 2.x "
+        "and SDXL; for T2I adapters and for other models use ComfyUI's own Apply ControlNet."
+    )
+
+
+@dataclass(frozen=True)
+class NativeConfig:
+    """What a ControlUnit asks of a config, read off a cldm ControlNet's modules."""
+
+    channels: tuple[int, ...]  # of each residual, shallow to deep, middle last
+    levels: tuple[int, ...]  # how often the sides were halved, by residual
+    in_channels: int
+    context_dim: int
+    y_dim: int | None
+
+    @classmethod
+    def of(cls, model: Any) -> "NativeConfig":
+        """Returns the config of comfy.cldm.cldm.ControlNet."""
+        level, levels = 0, []
+        for block in model.input_blocks:
+            level += any(isinstance(module, Downsample) for module in block)
+            levels.append(level)
+        convs = [*(block[0] for block in model.zero_convs), model.middle_block_out[0]]
+        attentions = [m for m in model.modules() if isinstance(m, CrossAttention)]
+        return cls(
+            channels=tuple(conv.out_channels for conv in convs),
+            levels=(*levels, level),
+            in_channels=model.input_blocks[0][0].in_channels,
+            context_dim=attentions[
+                1
+            ].to_k.in_features,  # the first reads the pixels, the second the text
+            y_dim=None if model.num_classes is None else model.label_emb[0][0].in_features,
+        )
+
+    @property
+    def num_blocks(self) -> int:
+        """How many residuals there are."""
+        return len(self.levels)
+
+    def block_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
+        """As UNetConfig.block_shapes."""
+        return tuple(
+            (channels, -(-height // 2**level), -(-width // 2**level))
+            for channels, level in zip(self.channels, self.levels, strict=True)
+        )
+
+    def block_sizes(self, height: int, width: int) -> tuple[float, ...]:
+        """As UNetConfig.block_sizes."""
+        return tuple((h * w) ** 0.5 for _, h, w in self.block_shapes(height, width))
+
+
+class NativeNet:
+    """A cldm ControlNet of ComfyUI's, run block by block so that scales and depth apply."""
+
+    def __init__(self, control: Any) -> None:
+        self._model = control.control_model
+        self._pooled = control.global_average_pooling
+        self._types: list[int] = control.extra_args.get("control_type", [])
+        self.config = NativeConfig.of(self._model)
+        self.hint_channels = self._model.input_hint_block[0].in_channels
+        self.dtype: torch.dtype = control.manual_cast_dtype or self._model.dtype
+
+    @property
+    def _union(self) -> bool:
+        return getattr(self._model, "control_add_embedding", None) is not None
+
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """Raises ValueError for a type that the net does not know."""
+        if control_types is not None and not self._union:
+            raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
+        type_indices(control_types, getattr(self._model, "num_control_type", 0))
+
+    def hint_features(
+        self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
+    ) -> Tensor:
+        """Returns what the trunk gets of the hint; a type given here goes before SetUnionControlNetType's."""
+        types = self._type_indices(control_types)
+        if self._union and types:
+            return self._model.union_controlnet_merge(hint[None], types, None, None)
+        return self._model.input_hint_block(hint, None, None)
+
+    def residuals(
+        self,
+        x: Tensor,
+        features: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None = None,
+        scales: Sequence[float] | None = None,
+        *,
+        control_types: Sequence[str] | None = None,
+    ) -> Residuals:
+        """As ControlNet.residuals."""
+        model = self._model
+        scales = [1.0] * self.config.num_blocks if scales is None else scales
+        check_scale_count(scales, self.config.num_blocks)
+        depth = max((i + 1 for i, scale in enumerate(scales) if scale != 0), default=0)
+        found: list[Tensor | None] = [None] * len(scales)
+        emb = self._embedding(timesteps, y, x.dtype, self._type_indices(control_types))
+        h = x
+        for index in range(min(depth, len(model.input_blocks))):
+            h = model.input_blocks[index](h, emb, context)
+            if index == 0:
+                h = h + features
+            if scales[index] != 0:
+                found[index] = self._out(model.zero_convs[index](h, emb, context), scales[index])
+        if depth == len(scales):
+            h = model.middle_block(h, emb, context)
+            found[-1] = self._out(model.middle_block_out(h, emb, context), scales[-1])
+        return Residuals.of(found)
+
+    def _type_indices(self, control_types: Sequence[str] | None) -> list[int]:
+        return type_indices(control_types, len(TYPES)) or self._types
+
+    def _embedding(
+        self, timesteps: Tensor, y: Tensor | None, dtype: torch.dtype, types: list[int]
+    ) -> Tensor:
+        model = self._model
+        emb = model.time_embed(timestep_embedding(timesteps, model.model_channels).to(dtype))
+        if self._union:
+            emb = emb + model.control_add_embedding(types, emb.dtype, emb.device)
+        if model.num_classes is None:
+            return emb
+        if y is None:
+            raise ValueError(
+                "The ControlNet is for SDXL, but the MODEL gives no `y`: it is of another family."
+            )
+        return emb + model.label_emb(y)
+
+    def _out(self, residual: Tensor, scale: float) -> Tensor:
+        if self._pooled:
+            residual = residual.mean(dim=(2, 3), keepdim=True).expand_as(residual)
+        return residual if scale == 1 else residual * scale
+
+
+class NativeSource:
+    """A ControlNet that ComfyUI's loader made."""
+
+    def __init__(self, control: Any) -> None:
+        self._net = NativeNet(control)
+        self.config = self._net.config
+        self.hint_channels = self._net.hint_channels
+        self.key = f"{id(control.control_model)} {control.extra_args}"
+        self.patchers: list[object] = [control.control_model_wrapped]
+        self.check_types = self._net.check_types
+
+    def open(self, base_model: object) -> NativeNet:
+        """Returns the net; ComfyUI has loaded its weights."""
+        return self._net
+
+    def memory(self, rows: int, height: int, width: int, element: int) -> int:
+        """Returns the bytes of the residuals."""
+        return residual_bytes(self.config, rows, height, width, element)
+
+
+class ControlLoraSource:
+    """A Control-LoRA of ComfyUI's: its net is made from the UNet's own weights when the run starts."""
+
+    patchers: tuple[object, ...] = ()
+
+    def __init__(self, control: Any) -> None:
+        self._control = control
+        self.key = str(id(control.control_weights))
+        self.hint_channels: int = control.control_weights["input_hint_block.0.weight"].shape[1]
+
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """Raises ValueError for any type: there is no Union Control-LoRA."""
+        if control_types is not None:
+            raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
+
+    def open(self, base_model: Any) -> NativeNet:
+        """Returns the net for this UNet."""
+        opened = self._control.copy()
+        opened.pre_run(base_model, base_model.model_sampling.percent_to_sigma)
+        return _OpenedLora(opened)
+
+    def memory(self, rows: int, height: int, width: int, element: int) -> int:
+        """Returns the bytes of the weights, as ComfyUI counts them."""
+        return self._control.inference_memory_requirements(comfy.model_management.unet_dtype())
+
+
+class _OpenedLora(NativeNet):
+    """The net of a Control-LoRA, alive for one run."""
+
+    def __init__(self, control: Any) -> None:
+        super().__init__(control)
+        self.close = control.cleanup

@@ -1,0 +1,134 @@
+"""ModelControl: control on a clone of a MODEL, through ComfyUI's keyed wrappers."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from comfy.patcher_extension import CallbacksMP, WrappersMP
+
+from .inject import with_residuals
+from .run import Run, Step
+from .spec import UnitSpec
+
+KEY = "cnet"
+RUN = "cnet_run"
+STEP = "cnet_step"
+
+
+class ModelControl:
+    """The units on one MODEL. State of a run lives in the run's options, so one MODEL may be in two samplers."""
+
+    def __init__(self, specs: Sequence[UnitSpec]) -> None:
+        self.specs = tuple(specs)
+        self._entered: list[object] = []
+
+    def attach(self, model: Any) -> None:
+        """Puts the wrappers on a ModelPatcher, in place of those of earlier units."""
+        for kind, wrapper in self._wrappers().items():
+            model.remove_wrappers_with_key(kind, KEY)
+            model.add_wrapper_with_key(kind, KEY, wrapper)
+        model.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, KEY)
+        model.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, self._check_entered)
+        for spec in self.specs:
+            model.set_additional_models(f"{KEY} {spec.source.key}", list(spec.source.patchers))
+        model.set_attachments(KEY, self)
+
+    def _wrappers(self) -> dict[str, Callable[..., Any]]:
+        return {
+            WrappersMP.OUTER_SAMPLE: self._outer_sample,
+            WrappersMP.PREPARE_SAMPLING: self._prepare_sampling,
+            WrappersMP.CALC_COND_BATCH: self._calc_cond_batch,
+            WrappersMP.DIFFUSION_MODEL: self._diffusion_model,
+        }
+
+    def _outer_sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Opens the run, and closes it also after an error or an interrupt."""
+        guider = executor.class_obj
+        run = Run(self.specs, guider)
+        guider.model_options["transformer_options"][RUN] = run
+        self._entered.append(guider.model_patcher)
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            self._entered.remove(guider.model_patcher)
+            guider.model_options["transformer_options"].pop(RUN, None)
+            run.close()
+
+    def _check_entered(self, patcher: object, *args: object) -> None:
+        """Raises when a sampler starts that passes by the wrappers: the control would be lost without a word."""
+        if not any(patcher is entered for entered in self._entered):
+            raise RuntimeError(
+                "This sampler or guider runs a patched model without ComfyUI's sampling wrappers, so ApplyControlNet "
+                "would have no effect. Apply it only to the guider's main model, or use another guider."
+            )
+
+    def _prepare_sampling(
+        self, executor: Any, model: Any, noise_shape: Sequence[int], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Asks for the memory of our features too, as if the latents were that much wider."""
+        rows = 2 * noise_shape[0]
+        shape = [rows, *noise_shape[1:]]
+        element = model.model.get_dtype().itemsize
+        size = (noise_shape[-2], noise_shape[-1])
+        sources = {spec.source.key: spec.source for spec in self.specs if not spec.off}
+        ours = sum(source.memory(rows, *size, element) for source in sources.values())
+        share = ours / max(1.0, model.model.memory_required(shape))
+        wider = [*noise_shape[:-1], math.ceil(noise_shape[-1] * (1 + share))]
+        return executor(model, wider, *args, **kwargs)
+
+    def _calc_cond_batch(
+        self,
+        executor: Any,
+        model: Any,
+        conds: Sequence[Any],
+        x: Any,
+        timestep: Any,
+        model_options: dict[str, Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Adds to the options which of the conds are cond, for the UNet calls inside."""
+        options = model_options["transformer_options"]
+        given = options.get(RUN)
+        run = Run(self.specs, None) if given is None else given
+        step = Step.of(run, model, conds)
+        inner = {**model_options, "transformer_options": {**options, STEP: step}}
+        try:
+            return executor(model, conds, x, timestep, inner, *args, **kwargs)
+        finally:
+            if given is None:
+                run.close()
+
+    def _diffusion_model(
+        self,
+        executor: Any,
+        x: Any,
+        timesteps: Any = None,
+        context: Any = None,
+        y: Any = None,
+        control: Any = None,
+        transformer_options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Computes the residuals of one UNet call and has them injected."""
+        options = {} if transformer_options is None else transformer_options
+        if STEP not in options:
+            raise RuntimeError(
+                "The UNet was called outside of ComfyUI's sampling, so ApplyControlNet cannot tell what its rows are."
+            )
+        step: Step = options[STEP]
+        text = kwargs.get("crossattn_controlnet", context)
+        residuals = step.residuals(x, timesteps, text, y, options)
+        if residuals is not None:
+            _check_count(executor.class_obj, len(residuals.skips))
+            options = with_residuals(options, residuals, step.run.note_resize)
+        return executor(x, timesteps, context, y, control, options, **kwargs)
+
+
+def _check_count(unet: Any, skips: int) -> None:
+    have = len(unet.output_blocks)
+    if skips != have:
+        raise ValueError(
+            f"The ControlNet gives {skips} skip residuals, but the UNet has {have} skip connections: the two are of "
+            "different families (SD1.x and SD2.x have 12, SDXL 9)."
+        )

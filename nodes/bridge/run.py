@@ -1,0 +1,146 @@
+"""Run and Step: what lives as long as one sampling, and what one call of ComfyUI's `calc_cond_batch` adds to it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...cnet_core import ControlStack, Residuals, UNetCall
+from ...cnet_core.control import Net, Row, rows_of
+from ...cnet_core.routing import Branch
+from .roles import branches_of, cfg_scale_of, is_guided
+from .spec import UnitSpec
+from .window import percent_in_window
+
+logger = logging.getLogger("cnet")
+
+
+class Run:
+    """One sampling: its guider, the nets opened for it and everything kept between its steps."""
+
+    def __init__(self, specs: Sequence[UnitSpec], guider: object | None) -> None:
+        self.specs = tuple(specs)
+        self.guider = guider
+        self._nets: dict[str, Net] = {}
+        self._stacks: dict[tuple[object, ...], ControlStack] = {}
+        self._resize_noted = False
+
+    def net(self, index: int, model: object) -> Net:
+        """Returns the net of a unit, opened at its first use."""
+        source = self.specs[index].source
+        if source.key not in self._nets:
+            self._nets[source.key] = source.open(model)
+        return self._nets[source.key]
+
+    def stack(
+        self, index: int, net: Net, size: tuple[int, int], frames: tuple[int, ...]
+    ) -> ControlStack:
+        """Returns the stack of one unit for a latent size and a set of pictures, kept for the run."""
+        key = (index, size, frames)
+        if key not in self._stacks:
+            self._stacks[key] = ControlStack([self.specs[index].unit(net, *size, frames)])
+        return self._stacks[key]
+
+    def note_resize(self) -> None:
+        """Says once a run that residuals were resized."""
+        if not self._resize_noted:
+            logger.info("A node shrinks the UNet's features; the control is resized to fit them.")
+        self._resize_noted = True
+
+    def close(self) -> None:
+        """Drops everything kept between steps."""
+        for stack in self._stacks.values():
+            stack.clear()
+        for net in self._nets.values():
+            getattr(net, "close", _nothing)()
+        self._stacks.clear()
+        self._nets.clear()
+
+
+@dataclass(frozen=True)
+class Step:
+    """The facts of one call of `calc_cond_batch`, for the UNet calls inside it."""
+
+    run: Run
+    model: Any  # ComfyUI's BaseModel, its model sampling in force
+    branches: tuple[Branch, ...]  # of each list of conds
+    cfg_scale: float | None
+    guided: bool
+
+    @classmethod
+    def of(cls, run: Run, model: object, conds: Sequence[Any]) -> "Step":
+        """Returns the facts of a call with these lists of conds."""
+        branches = branches_of(conds, run.guider)
+        return cls(run, model, branches, cfg_scale_of(run.guider), is_guided(run.guider, branches))
+
+    @torch.compiler.disable
+    def residuals(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None,
+        options: Mapping[str, Any],
+    ) -> Residuals | None:
+        """Returns what all units add to this call of the UNet; None for nothing.
+
+        Raises:
+            ValueError: the rows cannot be told apart, or a unit does not fit the call.
+        """
+        rows = self._rows(len(x), options["cond_or_uncond"])
+        sigma = float(options["sigmas"].flatten()[0])
+        frames = _frames(options, max(row.picture for row in rows) + 1)
+        total: Residuals | None = None
+        for index, spec in enumerate(self.run.specs):
+            percent = self._percent(spec, sigma)
+            if percent is None or spec.off:
+                continue
+            net = self.run.net(index, self.model)
+            call = UNetCall(
+                x=x[:, : net.config.in_channels],  # inpaint models carry mask and picture behind
+                timesteps=timesteps,
+                context=context,
+                y=None if net.config.y_dim is None else y,
+                rows=rows,
+                cfg_scale=self.cfg_scale,
+                known_percents=(percent,) * len(rows),
+                guided=self.guided,
+            )
+            size = (x.shape[-2], x.shape[-1])
+            part = self.run.stack(index, net, size, frames).residuals(call)
+            total = part if total is None or part is None else total + part
+        return total
+
+    def _percent(self, spec: UnitSpec, sigma: float) -> float | None:
+        return percent_in_window(
+            sigma,
+            spec.start_percent,
+            spec.end_percent,
+            self.model.model_sampling.percent_to_sigma,
+            exact=bool(spec.scales.curve),
+        )
+
+    def _rows(self, batch: int, indices: Sequence[int]) -> tuple[Row, ...]:
+        if not indices or batch % len(indices):
+            raise ValueError(
+                f"The UNet was called with {batch} rows for {len(indices)} conditionings, so it cannot be told which "
+                "rows belong to which. A node between the sampler and the model changes the batch (tiled "
+                "samplers do); use it without ApplyControlNet, or ComfyUI's own ControlNet nodes."
+            )
+        return rows_of([self.branches[index] for index in indices], batch)
+
+
+def _nothing() -> None:
+    """For nets that keep nothing for a run."""
+
+
+def _frames(options: Mapping[str, Any], pictures: int) -> tuple[int, ...]:
+    """Returns which picture of the whole batch each one in this call is: a context window shows only some."""
+    window = options.get("context_window")
+    listed = getattr(window, "index_list", None)
+    if listed is not None and getattr(window, "dim", None) == 0 and len(listed) == pictures:
+        return tuple(listed)
+    return tuple(range(pictures))

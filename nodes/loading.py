@@ -1,0 +1,71 @@
+"""Nodes that read ControlNet files."""
+
+from comfy_api.latest import io, ui
+
+from . import bridge
+from .sockets import CATEGORY, ControlNetSocket
+
+
+class LoadControlNet(io.ComfyNode):
+    """Reads a ControlNet file from ComfyUI's `controlnet` folders."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LoadControlNet",
+            display_name="Load ControlNet",
+            category=CATEGORY,
+            description="Loads a ControlNet from models/controlnet.",
+            inputs=[
+                _file_input(
+                    "The ControlNet file; it must be made for the same family as your model."
+                ),
+                io.Model.Input(
+                    "base_model",
+                    optional=True,
+                    tooltip="Only for files that hold differences to a model (difference files, Control-LoRA): the "
+                    "model that you use.",
+                ),
+            ],
+            outputs=[ControlNetSocket.Output(display_name="control_net")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, control_net_name: str, **inputs) -> str:
+        return bridge.file_state(control_net_name)
+
+    @classmethod
+    def execute(cls, control_net_name: str, base_model=None) -> io.NodeOutput:
+        return io.NodeOutput(bridge.load_file(control_net_name, base_model))
+
+
+class IdentifyControlNet(io.ComfyNode):
+    """Says what a file is without loading it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IdentifyControlNet",
+            display_name="Identify ControlNet",
+            category=CATEGORY,
+            description="Says which kind of ControlNet a file is and which models it fits.",
+            inputs=[_file_input("The file to look at; it is not loaded.")],
+            outputs=[io.String.Output(display_name="report")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, control_net_name: str) -> str:
+        return bridge.file_state(control_net_name)
+
+    @classmethod
+    def execute(cls, control_net_name: str) -> io.NodeOutput:
+        report = bridge.describe_file(control_net_name)
+        return io.NodeOutput(report, ui=ui.PreviewText(report))
+
+
+def _file_input(tooltip: str) -> io.Combo.Input:
+    return io.Combo.Input("control_net_name", options=bridge.file_names(), tooltip=tooltip)
+
+
+NODES = [LoadControlNet, IdentifyControlNet]

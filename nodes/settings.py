@@ -1,0 +1,126 @@
+"""Nodes that make settings: where the hint goes, and how much of it each block gets."""
+
+from collections.abc import Callable
+
+from comfy_api.latest import io
+
+from ..cnet_core import BlockScales, HintRouting
+from ..cnet_core.schedules import SOFT_BASE, parse_scales
+from .sockets import CATEGORY, Routing, Scales
+
+#: Mode -> routing, from (cond_weight, uncond_weight, target_gain).
+MODES: dict[str, Callable[[float, float, float], HintRouting]] = {
+    "both": lambda cond, uncond, target: HintRouting.both(),
+    "cond_only": lambda cond, uncond, target: HintRouting.cond_only(),
+    "uncond_only": lambda cond, uncond, target: HintRouting.uncond_only(),
+    "weighted": lambda cond, uncond, target: HintRouting.weighted(cond, uncond),
+    "target_gain": lambda cond, uncond, target: HintRouting.target_gain(target),
+}
+
+#: Profile -> scales, from (base, custom_scales).
+PROFILES: dict[str, Callable[[float, str], BlockScales]] = {
+    "uniform": lambda base, custom: BlockScales.uniform(),
+    "soft": lambda base, custom: BlockScales.soft(base),
+    "logspace": lambda base, custom: BlockScales.logspace(),
+    "resolution": lambda base, custom: BlockScales.resolution(),
+    "resolution_raw": lambda base, custom: BlockScales.resolution(normalised=False),
+    "webui": lambda base, custom: BlockScales.webui(),
+    "custom": lambda base, custom: BlockScales.custom(parse_scales(custom)),
+}
+
+
+class CFGHintRouting(io.ComfyNode):
+    """Says which branch of classifier-free guidance gets the hint."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CFGHintRouting",
+            display_name="CFG Hint Routing",
+            category=CATEGORY,
+            description="Where the control picture goes: to your prompt, to the negative prompt, or to both.",
+            inputs=[
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default="cond_only",
+                    tooltip="both: as ComfyUI's own nodes do. cond_only: only with your prompt, so the CFG scale "
+                    "strengthens the control. uncond_only: pushes away from the picture. weighted: your own "
+                    "two numbers. target_gain: the same strength at every CFG scale.",
+                ),
+                _number(
+                    "cond_weight", 1.0, "weighted: how much control your (positive) prompt gets."
+                ),
+                _number(
+                    "uncond_weight", 0.5, "weighted: how much control the negative prompt gets."
+                ),
+                _number(
+                    "target_gain",
+                    2.0,
+                    "target_gain: how strong the control is in the end. 1 is as strong as both, the CFG scale is "
+                    "as strong as cond_only; between them it stays the same when you change the CFG scale.",
+                ),
+            ],
+            outputs=[Routing.Output(display_name="routing")],
+        )
+
+    @classmethod
+    def execute(
+        cls, mode: str, cond_weight: float, uncond_weight: float, target_gain: float
+    ) -> io.NodeOutput:
+        return io.NodeOutput(MODES[mode](cond_weight, uncond_weight, target_gain))
+
+
+class BlockScaleSchedule(io.ComfyNode):
+    """Says how much of the control each block of the UNet gets."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="BlockScaleSchedule",
+            display_name="Block-Scale Schedule",
+            category=CATEGORY,
+            description="How much control each block of the UNet gets, from fine detail to overall layout.",
+            inputs=[
+                io.Combo.Input(
+                    "profile",
+                    options=list(PROFILES),
+                    default="soft",
+                    tooltip="uniform: the same everywhere. soft: less for fine detail, all for the layout (guess "
+                    "mode of the released ControlNet). logspace: the same idea as in diffusers. resolution: by "
+                    "the blocks' resolution, as in the paper. resolution_raw: the paper's numbers as printed, up "
+                    "to 8 times as strong. webui: exactly as in sd-webui-controlnet. custom: your own numbers.",
+                ),
+                io.Float.Input(
+                    "base",
+                    default=SOFT_BASE,
+                    min=0.01,
+                    max=2.0,
+                    step=0.001,
+                    round=0.001,
+                    tooltip="soft: each block gets this many times what the next deeper one gets. Nearer to 1 is "
+                    "more even.",
+                ),
+                io.String.Input(
+                    "custom_scales",
+                    default="",
+                    multiline=True,
+                    tooltip="custom: numbers separated by commas, from the finest block to the deepest, the middle "
+                    "last: 13 numbers for SD1.x and SD2.x, 10 for SDXL.",
+                ),
+            ],
+            outputs=[Scales.Output(display_name="scales")],
+        )
+
+    @classmethod
+    def execute(cls, profile: str, base: float, custom_scales: str) -> io.NodeOutput:
+        return io.NodeOutput(PROFILES[profile](base, custom_scales))
+
+
+def _number(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(
+        name, default=default, min=-10.0, max=30.0, step=0.01, round=0.001, tooltip=tooltip
+    )
+
+
+NODES = [CFGHintRouting, BlockScaleSchedule]

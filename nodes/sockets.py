@@ -1,0 +1,10 @@
+"""The types that our nodes exchange, and what all of them have in common."""
+
+from comfy_api.latest import io
+
+ControlNetSocket = io.Custom("CNET_CONTROL_NET")
+Routing = io.Custom("CNET_ROUTING")
+Scales = io.Custom("CNET_SCALES")
+
+#: Where the nodes stand in the "Add Node" menu.
+CATEGORY = "conditioning/cnet"

@@ -1,0 +1,162 @@
+"""Whole graphs: a control (ours, ComfyUI's own, none) with a family of models and a way to sample."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphs import Family, Graph, Link, Sampling, output, save
+from host import Host, Result
+
+#: Adds a sampler: (graph, model, positive, negative, sampling) -> latents.
+Sampler = Callable[[Graph, Link, Link, Link, Sampling], Link]
+#: Adds nodes behind the model: (graph, model) -> model.
+ModelNodes = Callable[[Graph, Link], Link]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control picture and its numbers, wired one way or the other."""
+
+    kind: str = "ours"  # a key of WIRINGS
+    file: str = "sd15.safetensors"
+    strength: float = 1.0
+    window: tuple[float, float] = (0.0, 1.0)
+    hints: int = 1
+    hint_side: int = 64
+    hint_seed: int = 5
+    inputs: Mapping[str, Any] = field(default_factory=dict)  # further inputs of ApplyControlNet
+    routing: Mapping[str, Any] | None = None  # inputs of CFGHintRouting
+    scales: Mapping[str, Any] | None = None  # inputs of BlockScaleSchedule
+    count_as: str = ""  # a name under which the rows of the ControlNet's runs are counted
+
+    def picture(self, graph: Graph) -> Link:
+        """Adds the hint."""
+        side = self.hint_side
+        return graph.add(
+            "ProbePicture", width=side, height=side, count=self.hints, seed=self.hint_seed
+        )
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Strength and window, as both Apply nodes name them."""
+        start, end = self.window
+        return {"strength": self.strength, "start_percent": start, "end_percent": end}
+
+
+Wired = tuple[Link, Link, Link]  # model, positive, negative
+
+
+def _none(graph: Graph, control: Control, wired: Wired) -> Wired:
+    return wired
+
+
+def _native(graph: Graph, control: Control, wired: Wired) -> Wired:
+    model, positive, negative = wired
+    both = _native_apply(graph, control, positive, negative)
+    return model, both, output(both, 1)
+
+
+def _native_positive(graph: Graph, control: Control, wired: Wired) -> Wired:
+    model, positive, negative = wired
+    return model, _native_apply(graph, control, positive, negative), negative
+
+
+def _native_apply(graph: Graph, control: Control, positive: Link, negative: Link) -> Link:
+    net = graph.add("ControlNetLoader", control_net_name=control.file)
+    return graph.add(
+        "ControlNetApplyAdvanced",
+        positive=positive,
+        negative=negative,
+        control_net=net,
+        image=control.picture(graph),
+        **control.numbers,
+    )
+
+
+def _ours(graph: Graph, control: Control, wired: Wired, loader: str = "LoadControlNet") -> Wired:
+    model, positive, negative = wired
+    net = graph.add(loader, control_net_name=control.file)
+    if control.count_as:
+        net = graph.add("ProbeCountNet", control_net=net, name=control.count_as)
+    inputs = dict(control.inputs)
+    if control.routing is not None:
+        inputs["routing"] = graph.add("CFGHintRouting", **{**ROUTING, **control.routing})
+    if control.scales is not None:
+        inputs["scales"] = graph.add("BlockScaleSchedule", **{**SCALES, **control.scales})
+    patched = graph.add(
+        "ApplyControlNet",
+        model=model,
+        control_net=net,
+        image=control.picture(graph),
+        **control.numbers,
+        **inputs,
+    )
+    return patched, positive, negative
+
+
+def _ours_from_native_loader(graph: Graph, control: Control, wired: Wired) -> Wired:
+    return _ours(graph, control, wired, loader="ControlNetLoader")
+
+
+ROUTING = {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0}
+SCALES = {"profile": "soft", "base": 0.825, "custom_scales": ""}
+COND_ONLY = {"mode": "cond_only"}
+
+#: Control.kind -> how it is wired.
+WIRINGS: dict[str, Callable[[Graph, Control, Wired], Wired]] = {
+    "none": _none,
+    "native": _native,
+    "native_positive": _native_positive,
+    "ours": _ours,
+    "ours_from_native_loader": _ours_from_native_loader,
+}
+
+
+def ksampler(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
+    """ComfyUI's KSampler."""
+    return how.ksampler(graph, model, positive, negative)
+
+
+def same(graph: Graph, link: Link) -> Link:
+    """No further node."""
+    return link
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Everything but the control: models, conds, sampler, and nodes before and behind the control."""
+
+    family: Family
+    sampling: Sampling = field(default_factory=Sampling)
+    sampler: Sampler = ksampler
+    before: ModelNodes = same
+    after: ModelNodes = same
+    positive: ModelNodes = same
+    negative: ModelNodes = same
+    watched: bool = False  # whether to look, at the end of the run, at what lives in ComfyUI
+
+    def run(self, comfy: Host, name: str, *controls: Control) -> Result:
+        """Runs it with these controls, one behind the other."""
+        graph = Graph()
+        wired: Wired = (
+            self.before(graph, self.family.model(graph)),
+            self.positive(graph, self.family.cond(graph, 1)),
+            self.negative(graph, self.family.cond(graph, 2)),
+        )
+        for control in controls:
+            wired = WIRINGS[control.kind](graph, control, wired)
+        model, positive, negative = wired
+        counted = graph.add("ProbeCount", model=self.after(graph, model), name=name)
+        latents = self.sampler(graph, counted, positive, negative, self.sampling)
+        if self.watched:
+            graph.add("ProbeMemory", name=name, after=latents)
+        comfy.run(save(graph, latents, name))
+        return comfy.saved(name)
+
+
+def effect_share(plain: Result, expected: Result, found: Result) -> float:
+    """Returns max |found - expected| as a share of the control's own effect, max |expected - plain|."""
+    effect = (expected.samples - plain.samples).abs().max()
+    if effect == 0:
+        raise ValueError("the control has no effect, so nothing is compared")
+    return float((found.samples - expected.samples).abs().max() / effect)

@@ -1,0 +1,153 @@
+"""A real ComfyUI in a process of its own, driven over HTTP."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor
+
+REPOSITORY = Path(__file__).parents[3]
+START_SECONDS = 120
+RUN_SECONDS = 300
+
+
+class Failed(Exception):
+    """A queued graph that ended with an error; the text is the node's message."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run saved."""
+
+    samples: Tensor  # the latents, as they came out of the sampler
+    calls: list[list[int]]  # per UNet call, which cond each chunk was
+    counts: dict[str, list[Any]]  # all that was counted so far, by name
+
+
+class Host:
+    """ComfyUI on a free port, with a base folder of its own and our pack linked into it."""
+
+    def __init__(self, comfyui: Path, python: str, base: Path) -> None:
+        self.base = base
+        self._port = _free_port()
+        for folder in ("custom_nodes", "models/controlnet", "models/diffusion_models", "input"):
+            (base / folder).mkdir(parents=True, exist_ok=True)
+        (base / "custom_nodes" / "cnet").symlink_to(REPOSITORY)
+        (base / "custom_nodes" / "probe").symlink_to(Path(__file__).parent / "probe")
+        self._log = (base / "comfyui.log").open("w")
+        command = [python, "main.py", "--cpu", "--disable-api-nodes", "--disable-auto-launch"]
+        command += ["--port", str(self._port), "--base-directory", str(base)]
+        self._process = subprocess.Popen(
+            command, cwd=comfyui, stdout=self._log, stderr=subprocess.STDOUT, env=_environment()
+        )
+        self._wait_until_up()
+
+    @property
+    def log(self) -> str:
+        """All that ComfyUI has said so far."""
+        return (self.base / "comfyui.log").read_text()
+
+    def get(self, path: str) -> Any:
+        """Returns the JSON of a GET."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=30) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: object) -> Any:
+        """Returns the JSON of a POST, None if it is empty."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._port}{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            raise Failed(error.read().decode()) from error
+        return json.loads(text) if text else None
+
+    def queue(self, graph: dict[str, Any]) -> str:
+        """Queues a graph in API format and returns its id."""
+        return self.post("/prompt", {"prompt": graph})["prompt_id"]
+
+    def run(self, graph: dict[str, Any]) -> dict[str, Any]:
+        """Queues a graph, waits for its end and returns its outputs by node.
+
+        Raises:
+            Failed: a node raised, or the graph is not valid.
+        """
+        return self.wait(self.queue(graph))
+
+    def wait(self, prompt_id: str) -> dict[str, Any]:
+        """As `run`, for what is queued."""
+        end = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < end:
+            entry = self.get(f"/history/{prompt_id}").get(prompt_id)
+            if entry is not None:
+                _raise_error(entry["status"])
+                return entry["outputs"]
+            time.sleep(0.05)
+        raise TimeoutError(f"no result within {RUN_SECONDS} s:\n{self.log[-2000:]}")
+
+    def saved(self, name: str) -> Result:
+        """Returns what ProbeSave wrote under a name."""
+        path = self.base / "output" / "probe" / f"{name}.safetensors"
+        with safe_open(path, framework="pt") as file:
+            counts = json.loads(file.metadata()["counts"])
+            return Result(file.get_tensor("samples"), counts.get(name, []), counts)
+
+    def memory(self, name: str) -> dict[str, Any]:
+        """Returns what ProbeMemory wrote under a name."""
+        return json.loads((self.base / "output" / "probe" / f"{name}.json").read_text())
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def _wait_until_up(self) -> None:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            if self._process.poll() is not None:
+                break
+            try:
+                self.get("/system_stats")
+                return
+            except OSError:
+                time.sleep(0.3)
+        self.stop()
+        raise RuntimeError(f"ComfyUI did not start:\n{self.log[-4000:]}")
+
+
+def _raise_error(status: dict[str, Any]) -> None:
+    for kind, message in status.get("messages", []):
+        if kind == "execution_error":
+            raise Failed(message["exception_message"])
+        if kind == "execution_interrupted":
+            raise Failed("interrupted")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _environment() -> dict[str, str]:
+    """Without what would put the repository's top folder on ComfyUI's path."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,0 +1,144 @@
+"""Graphs in the form that ComfyUI's front end saves, made from API format and turned back into it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+#: What /object_info serves.
+Info = Mapping[str, Any]
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+NOTE = "MarkdownNote"
+COLUMN, ROW, GAP = 340, 30, 60
+
+
+def inputs_of(info: Info, kind: str) -> dict[str, Any]:
+    """Returns a node's inputs in order."""
+    served = info[kind]["input"]
+    return {**served.get("required", {}), **served.get("optional", {})}
+
+
+def is_widget(served: Any) -> bool:
+    """Whether an input is a widget; options of a combo may stand in the place of its type."""
+    return isinstance(served[0], list) or served[0] in WIDGETS
+
+
+def settings_of(served: Any) -> dict[str, Any]:
+    """Returns what is said of an input beside its type."""
+    return served[1] if len(served) > 1 else {}
+
+
+def to_ui(graph: Mapping[str, Any], info: Info, note: str) -> dict[str, Any]:
+    """Returns a graph in the front end's form, laid out by depth, with a note beside it."""
+    places = _places(graph, info)
+    links: list[list[Any]] = []
+    nodes = [_node(key, graph, info, places[key], links) for key in graph]
+    for node in nodes:
+        for slot, output in enumerate(node["outputs"]):
+            mine = [link[0] for link in links if link[1:3] == [node["id"], slot]]
+            output["links"] = mine or None
+    last = max(node["id"] for node in nodes)
+    return {
+        "last_node_id": last + 1,
+        "last_link_id": len(links),
+        "nodes": [*nodes, _note(last + 1, note)],
+        "links": links,
+        "groups": [],
+        "config": {},
+        "extra": {},
+        "version": 0.4,
+    }
+
+
+def to_api(workflow: Mapping[str, Any], info: Info) -> dict[str, Any]:
+    """Returns a saved graph in API format, as the front end queues it."""
+    sources = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
+    return {
+        str(node["id"]): {
+            "class_type": node["type"],
+            "inputs": {
+                **dict(_values(node, info)),
+                **{
+                    entry["name"]: sources[entry["link"]]
+                    for entry in node["inputs"]
+                    if entry["link"] is not None
+                },
+            },
+        }
+        for node in workflow["nodes"]
+        if node["type"] != NOTE
+    }
+
+
+def _values(node: Mapping[str, Any], info: Info) -> Iterator[tuple[str, Any]]:
+    values = iter(node["widgets_values"])
+    for name, served in inputs_of(info, node["type"]).items():
+        if is_widget(served):
+            yield name, next(values)
+            if settings_of(served).get("control_after_generate"):
+                next(values)
+
+
+def _node(
+    key: str, graph: Mapping[str, Any], info: Info, place: tuple[int, int], links: list[list[Any]]
+) -> dict[str, Any]:
+    kind, given = graph[key]["class_type"], graph[key]["inputs"]
+    sockets, values = [], []
+    for name, served in inputs_of(info, kind).items():
+        if is_widget(served):
+            values.append(given.get(name, settings_of(served).get("default")))
+            values += ["fixed"] if settings_of(served).get("control_after_generate") else []
+            continue
+        link = None
+        if name in given:
+            link = len(links) + 1
+            source, slot = given[name]
+            sent = info[graph[source]["class_type"]]["output"][slot]
+            links.append([link, int(source), slot, int(key), len(sockets), sent])
+        sockets.append({"name": name, "type": served[0], "link": link})
+    names = zip(info[kind]["output_name"], info[kind]["output"], strict=True)
+    return {
+        "id": int(key),
+        "type": kind,
+        "pos": list(place),
+        "size": [COLUMN - GAP, _height(info, kind)],
+        "flags": {},
+        "order": int(key) - 1,
+        "mode": 0,
+        "inputs": sockets,
+        "outputs": [{"name": name, "type": kind_, "links": None} for name, kind_ in names],
+        "properties": {"Node name for S&R": kind},
+        "widgets_values": values,
+    }
+
+
+def _note(key: int, text: str) -> dict[str, Any]:
+    return {
+        "id": key,
+        "type": NOTE,
+        "pos": [-COLUMN, 0],
+        "size": [COLUMN - GAP, 260],
+        "flags": {},
+        "order": 0,
+        "mode": 0,
+        "inputs": [],
+        "outputs": [],
+        "properties": {},
+        "widgets_values": [text],
+    }
+
+
+def _places(graph: Mapping[str, Any], info: Info) -> dict[str, tuple[int, int]]:
+    depths: dict[str, int] = {}
+    below: dict[int, int] = {}
+    places = {}
+    for key in graph:  # nodes are added behind what they link to
+        sources = [v[0] for v in graph[key]["inputs"].values() if isinstance(v, list)]
+        depths[key] = max((depths[source] + 1 for source in sources), default=0)
+        y = below.get(depths[key], 0)
+        places[key] = (depths[key] * COLUMN, y)
+        below[depths[key]] = y + _height(info, graph[key]["class_type"]) + GAP
+    return places
+
+
+def _height(info: Info, kind: str) -> int:
+    rows = max(len(inputs_of(info, kind)), len(info[kind]["output"])) + 1
+    return ROW * rows + (130 if kind == "CLIPTextEncode" else 0)

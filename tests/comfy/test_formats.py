@@ -1,0 +1,103 @@
+"""Files that hold only differences to a model, with that model on `base_model` or in the graph."""
+
+import pytest
+import torch
+from graphs import Graph, Link, Sampling, output, save
+from host import Host
+from tiny_graph import PROMPT, SIDE, tiny_nodes
+
+import cnet_core as cn
+from cnet_core.checkpoints.files import write_tensors
+from cnet_core.checkpoints.lora import extract_low_rank
+from cnet_core.checkpoints.save import metadata_of
+from cnet_core.tiny.model import WEIGHTS, TinyStableDiffusion
+
+pytestmark = pytest.mark.skipif(
+    not (WEIGHTS / "unet.safetensors").is_file(), reason="the embedded weights are not there"
+)
+#: Keeps every singular value, so that nothing is lost.
+FULL_RANK = 10_000
+
+
+@pytest.fixture(scope="module")
+def files(comfy: Host) -> Host:
+    """The embedded ControlNet as a difference file and as a Control-LoRA, among ComfyUI's files."""
+    tiny = TinyStableDiffusion.load()
+    folder = comfy.base / "models/controlnet"
+    cn.save_controlnet(
+        tiny.control_net, folder / "tiny_diff.safetensors", layout="difference", base=tiny.unet
+    )
+    base = {
+        k: v for k, v in tiny.unet.state_dict().items() if not k.startswith(("output_", "out."))
+    }
+    found, _ = extract_low_rank(
+        tiny.control_net.state_dict(), base, "the embedded one", rank=FULL_RANK
+    )
+    write_tensors(found, folder / "tiny_lora.safetensors", metadata_of(tiny.control_net))
+    return comfy
+
+
+def run(
+    comfy: Host, name: str, loader: str, file: str = "", *, native: bool = False
+) -> torch.Tensor:
+    """Returns the latents with the embedded model and a ControlNet from this loader."""
+    graph = Graph()
+    model, clip, _, embedded = tiny_nodes(graph)
+    conds = [graph.add("CLIPTextEncode", clip=clip, text=text) for text in (PROMPT, "")]
+    net = _net(graph, loader, file, model, embedded)
+    hint = graph.add("ProbePicture", width=SIDE, height=SIDE, count=1, seed=4)
+    inputs = {"image": hint, "strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
+    if native:
+        both = graph.add(
+            "ControlNetApplyAdvanced",
+            positive=conds[0],
+            negative=conds[1],
+            control_net=net,
+            **inputs,
+        )
+        conds = [both, output(both, 1)]
+    elif loader:
+        model = graph.add("ApplyControlNet", model=model, control_net=net, **inputs)
+    comfy.run(save(graph, Sampling(steps=3, side=SIDE).ksampler(graph, model, *conds), name))
+    return comfy.saved(name).samples
+
+
+def _net(graph: Graph, loader: str, file: str, model: Link, embedded: Link) -> Link | None:
+    if loader == "LoadControlNet":
+        return graph.add(loader, control_net_name=file, base_model=model)
+    if loader == "ControlNetLoader":
+        return graph.add(loader, control_net_name=file)
+    return embedded
+
+
+def test_a_difference_file_with_its_base_is_the_whole_control_net(files: Host) -> None:
+    plain = run(files, "plain", "")
+    whole = run(files, "whole", "LoadTinyStableDiffusion")
+    found = run(files, "found", "LoadControlNet", "tiny_diff.safetensors")
+    assert (found - whole).abs().max() <= 1e-3 * (whole - plain).abs().max()
+
+
+@pytest.mark.parametrize("loader", ["LoadControlNet", "ControlNetLoader"])
+def test_a_control_lora_gives_what_native_control_gives_with_it(files: Host, loader: str) -> None:
+    plain = run(files, "plain", "")
+    native = run(files, "native", "ControlNetLoader", "tiny_lora.safetensors", native=True)
+    found = run(files, "found", loader, "tiny_lora.safetensors")
+    assert (found - native).abs().max() <= 1e-3 * (native - plain).abs().max()
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("sd15", "blocks"),
+        ("sdxl", "blocks"),
+        ("tiny_diff", "differences"),
+        ("tiny_lora", "low-rank"),
+    ],
+)
+def test_identify_says_what_a_file_is(files: Host, file: str, words: str) -> None:
+    graph = Graph()
+    graph.add("IdentifyControlNet", control_net_name=f"{file}.safetensors")
+    outputs = files.run(graph.nodes)
+    text = next(iter(outputs.values()))["text"][0]
+    assert "ControlNet" in text
+    assert words in text

@@ -1,0 +1,96 @@
+"""What cannot work says so, at the node or at the first step: control is never lost without a word."""
+
+import pytest
+from flows import Control, Flow
+from graphs import Graph, Sampling, save
+from host import Failed, Host
+from weights import SD15, SDXL, family
+
+
+def refused(comfy: Host, flow: Flow, *controls: Control) -> str:
+    """Returns the error of a run."""
+    with pytest.raises(Failed) as caught:
+        flow.run(comfy, "refused", *controls)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("loader", ["ours", "ours_from_native_loader"])
+def test_a_control_net_of_another_family_names_both(comfy: Host, loader: str) -> None:
+    control = Control(loader, file="sdxl.safetensors")
+    message = refused(comfy, Flow(family(SD15)), control)
+    assert "SDXL" in message
+    assert "SD1.x" in message
+    assert "Use a ControlNet made for SD1.x" in message
+
+
+def test_an_sd15_control_net_on_sdxl_is_refused(comfy: Host) -> None:
+    assert "Use a ControlNet made for SDXL" in refused(comfy, Flow(family(SDXL)), Control())
+
+
+def test_a_model_without_a_unet_is_refused_by_name(comfy: Host) -> None:
+    flow = Flow(family(SD15), before=lambda graph, model: graph.add("ProbeNoUNet"))
+    message = refused(comfy, flow, Control())
+    assert "Transformer" in message
+    assert "has no UNet" in message
+
+
+def test_something_else_on_the_socket_is_refused_by_name(comfy: Host) -> None:
+    graph = Graph()
+    model, cond = family(SD15).model(graph), family(SD15).cond(graph, 1)
+    adapter = graph.add("ProbeAdapter")
+    patched = graph.add(
+        "ApplyControlNet",
+        model=model,
+        control_net=adapter,
+        image=Control().picture(graph),
+        **Control().numbers,
+    )
+    with pytest.raises(Failed, match="T2IAdapter"):
+        comfy.run(save(graph, Sampling().ksampler(graph, patched, cond, cond), "refused"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"value": "nan"}, "NaN"),
+        ({"value": "inf"}, "infinite"),
+        ({"width": 0}, "no pixels"),
+        ({"count": 0}, "no pixels"),
+    ],
+    ids=["nan", "infinite", "no width", "no pictures"],
+)
+def test_a_hint_of_nothing_is_refused(comfy: Host, inputs: dict, words: str) -> None:
+    class Broken(Control):
+        def picture(self, graph: Graph) -> list:
+            size = {"width": 64, "height": 64, "count": 1, "seed": 1, **inputs}
+            return graph.add("ProbePicture", **size)
+
+    assert words in refused(comfy, Flow(family(SD15)), Broken())
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [("1, 2, 3", "3 values"), ("", "one number per block"), ("1, x", "separated by commas")],
+    ids=["too few", "none", "no number"],
+)
+def test_custom_scales_that_do_not_fit_are_refused(comfy: Host, numbers: str, words: str) -> None:
+    control = Control(scales={"profile": "custom", "custom_scales": numbers})
+    assert words in refused(comfy, Flow(family(SD15)), control)
+
+
+def test_rows_that_cannot_be_told_apart_are_refused(comfy: Host) -> None:
+    flow = Flow(family(SD15), after=lambda graph, model: graph.add("ProbeOddRows", model=model))
+    assert "cannot be told which" in refused(comfy, flow, Control())
+
+
+def test_a_sampler_that_passes_by_the_wrappers_is_refused(comfy: Host) -> None:
+    def without_wrappers(graph: Graph, model: list) -> list:
+        return graph.add("ProbeNoWrappers", model=model)
+
+    flow = Flow(family(SD15), after=without_wrappers)
+    assert "no effect" in refused(comfy, flow, Control())
+
+
+def test_features_of_another_size_are_refused_unless_shrunk_by_a_known_node(comfy: Host) -> None:
+    flow = Flow(family(SD15), after=lambda graph, model: graph.add("ProbeShrink", model=model))
+    assert "residual for skip connection" in refused(comfy, flow, Control())

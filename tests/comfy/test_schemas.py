@@ -1,0 +1,94 @@
+"""What saved graphs and other people's scripts rely on: ids, input names, their order and defaults."""
+
+import pytest
+from host import Host
+
+#: Node -> inputs in order with their defaults, None where a link or a file is needed; then the outputs' types.
+NODES = {
+    "LoadControlNet": (
+        {"control_net_name": None, "base_model": None},
+        ["CNET_CONTROL_NET"],
+    ),
+    "ApplyControlNet": (
+        {
+            "model": None,
+            "control_net": None,
+            "image": None,
+            "strength": 1.0,
+            "start_percent": 0.0,
+            "end_percent": 1.0,
+            "routing": None,
+            "scales": None,
+            "mask": None,
+            "hint_fit": "crop",
+            "reuse_tolerance": 0.0,
+            "control_type": "auto",
+        },
+        ["MODEL"],
+    ),
+    "CFGHintRouting": (
+        {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0},
+        ["CNET_ROUTING"],
+    ),
+    "BlockScaleSchedule": (
+        {"profile": "soft", "base": 0.825, "custom_scales": ""},
+        ["CNET_SCALES"],
+    ),
+    "LoadTinyStableDiffusion": ({}, ["MODEL", "CLIP", "VAE", "CNET_CONTROL_NET"]),
+    "IdentifyControlNet": ({"control_net_name": None}, ["STRING"]),
+}
+
+
+def inputs_of(comfy: Host, node: str) -> dict[str, list]:
+    """Returns a node's inputs in order, as ComfyUI serves them."""
+    served = comfy.get(f"/object_info/{node}")[node]["input"]
+    return {**served.get("required", {}), **served.get("optional", {})}
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_inputs_and_outputs_are_as_documented(comfy: Host, node: str) -> None:
+    found = inputs_of(comfy, node)
+    defaults = {name: value[1].get("default") for name, value in found.items()}
+    assert list(defaults.items()) == list(NODES[node][0].items())
+    info = comfy.get(f"/object_info/{node}")[node]
+    assert info["output"] == NODES[node][1]
+    assert info["category"] == "conditioning/cnet"
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_every_input_and_node_is_explained(comfy: Host, node: str) -> None:
+    for name, value in inputs_of(comfy, node).items():
+        assert len(value[1].get("tooltip", "")) > 15, name
+    assert comfy.get(f"/object_info/{node}")[node]["description"]
+
+
+def test_control_net_takes_our_type_and_comfyuis(comfy: Host) -> None:
+    kinds = inputs_of(comfy, "ApplyControlNet")["control_net"][0]
+    assert set(kinds.split(",")) == {"CNET_CONTROL_NET", "CONTROL_NET"}
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "limits"),
+    [
+        ("ApplyControlNet", "strength", (0.0, 10.0, 0.01)),
+        ("ApplyControlNet", "start_percent", (0.0, 1.0, 0.001)),
+        ("ApplyControlNet", "end_percent", (0.0, 1.0, 0.001)),
+    ],
+)
+def test_numbers_have_comfyuis_own_limits(
+    comfy: Host, node: str, name: str, limits: tuple[float, ...]
+) -> None:
+    served = inputs_of(comfy, node)[name][1]
+    assert (served["min"], served["max"], served["step"]) == limits
+
+
+def test_options_are_those_of_the_library(comfy: Host) -> None:
+    def options(node: str, name: str) -> list[str]:
+        kind, settings = inputs_of(comfy, node)[name]
+        return settings["options"] if kind == "COMBO" else kind
+
+    assert options("ApplyControlNet", "hint_fit") == ["crop", "stretch", "pad"]
+    modes = ["both", "cond_only", "uncond_only", "weighted", "target_gain"]
+    assert options("CFGHintRouting", "mode") == modes
+    profiles = ["uniform", "soft", "logspace", "resolution", "resolution_raw", "webui", "custom"]
+    assert options("BlockScaleSchedule", "profile") == profiles
