@@ -55,7 +55,12 @@ class ModelControl:
             run.close()
 
     def _check_entered(self, patcher: object, *args: object) -> None:
-        """Raises when a sampler starts that passes by the wrappers: the control would be lost without a word."""
+        """Raises when a sampler starts that passes by the wrappers: the control would be lost without a word.
+
+        Copies of the model on further GPUs are not samplers of their own.
+        """
+        if getattr(patcher, "is_multigpu_base_clone", False):
+            return
         if not any(patcher is entered for entered in self._entered):
             raise RuntimeError(
                 "This sampler or guider runs a patched model without ComfyUI's sampling wrappers, so ApplyControlNet "

@@ -2,37 +2,12 @@
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
-import fakes
 import pytest
 import torch
+from specs import spec
 
 Part = Callable[[str], ModuleType]
-
-
-class NetSource:
-    """A source around a small net."""
-
-    def __init__(self) -> None:
-        self.net = fakes.small_net()
-        self.hint_channels = 3
-        self.check_types = self.net.check_types
-
-
-def spec(part: Part, **changes: Any) -> Any:
-    """A spec of small pictures."""
-    core = part("cnet_core")
-    values = {
-        "source": NetSource(),
-        "image": torch.rand(1, 32, 48, 3),
-        "strength": 1.0,
-        "start_percent": 0.0,
-        "end_percent": 1.0,
-        "routing": core.HintRouting.both(),
-        "scales": core.BlockScales.uniform(),
-    }
-    return part("nodes.bridge.spec").UnitSpec(**{**values, **changes})
 
 
 @pytest.mark.parametrize(

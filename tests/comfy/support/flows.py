@@ -27,6 +27,7 @@ class Control:
     inputs: Mapping[str, Any] = field(default_factory=dict)  # further inputs of ApplyControlNet
     routing: Mapping[str, Any] | None = None  # inputs of CFGHintRouting
     scales: Mapping[str, Any] | None = None  # inputs of BlockScaleSchedule
+    mask: float | None = None  # the value of a mask everywhere
     count_as: str = ""  # a name under which the rows of the ControlNet's runs are counted
 
     def picture(self, graph: Graph) -> Link:
@@ -79,6 +80,8 @@ def _ours(graph: Graph, control: Control, wired: Wired, loader: str = "LoadContr
     if control.count_as:
         net = graph.add("ProbeCountNet", control_net=net, name=control.count_as)
     inputs = dict(control.inputs)
+    if control.mask is not None:
+        inputs["mask"] = graph.add("SolidMask", value=control.mask, width=32, height=32)
     if control.routing is not None:
         inputs["routing"] = graph.add("CFGHintRouting", **{**ROUTING, **control.routing})
     if control.scales is not None:

@@ -16,8 +16,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 REPOSITORY = Path(__file__).parents[3]
-START_SECONDS = 120
-RUN_SECONDS = 300
+START_SECONDS = 300
+RUN_SECONDS = 600
 
 
 class Failed(Exception):

@@ -32,6 +32,9 @@ SDXL = cn.UNetConfig(
 #: As SD15, with SD1.5's own steps in width, which FreeU goes by.
 WIDENING = replace(SD15, channel_mult=(1, 2, 4, 4))
 
+#: With it the hint keeps its variance through the hint encoder; with less, no test would see which hint it was.
+HINT_GAIN = 2.5
+
 #: File -> (config, seed of the weights).
 FILES = {
     "sd15.safetensors": (SD15, 1),
@@ -74,14 +77,19 @@ def family(config: cn.UNetConfig) -> Family:
 
 def random_net(config: cn.UNetConfig, seed: int) -> cn.ControlNet:
     """Returns a ControlNet whose every weight is random, zero convs included, and whose features keep their size."""
-    net = cn.ControlNet(config)
+    return randomised(cn.ControlNet(config), seed)
+
+
+def randomised(net: cn.ControlNet, seed: int) -> cn.ControlNet:
+    """Returns the net with every weight drawn anew."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             centre = 1.0 if parameter.dim() == 1 and name.endswith("weight") else 0.0
             fan_in = parameter[0].numel() if parameter.dim() > 1 else 100
             noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(centre + noise * 0.7 / fan_in**0.5)
+            gain = HINT_GAIN if name.startswith("input_hint_block") else 0.7
+            parameter.copy_(centre + noise * gain / fan_in**0.5)
     return net
 
 
@@ -102,6 +110,8 @@ def write_all(folder: Path) -> None:
     """Writes the files, and one whose zero convs are zero."""
     for name, (config, seed) in FILES.items():
         cn.save_controlnet(random_net(config, seed), folder / name)
+    union = randomised(cn.UnionControlNet(SDXL, num_types=6), 6)
+    cn.save_controlnet(union, folder / "union.safetensors")
     fresh = random_net(SD15, 4)
     for conv in (*fresh.zero_convs, fresh.middle_block_out):
         for parameter in conv.parameters():

@@ -27,6 +27,16 @@ def test_compiled_after_patching_breaks_the_graph_once() -> None:
     assert counters["stats"]["unique_graphs"] <= 2
 
 
+def test_another_step_compiles_nothing_anew() -> None:
+    unet, (x, t, context) = seeded_fake_unet(), known_call()
+    compiled = torch.compile(unet, backend=BACKEND)
+    with cn.patch_unet(unet, known_unit(window=cn.Window.webui(), end_percent=0.5)) as attachment:
+        for i in range(3):
+            attachment.step = (i, 10)
+            compiled(x, t - i, context)
+    assert counters["stats"]["unique_graphs"] <= 2
+
+
 def test_compiled_before_patching_gets_the_control_and_loses_it() -> None:
     unet, inputs = seeded_fake_unet(), known_call()
     plain = unet(*inputs)

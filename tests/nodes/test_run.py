@@ -1,0 +1,101 @@
+"""One call of ComfyUI's UNet: which rows, pictures and steps get control."""
+
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import fakes
+import pytest
+import torch
+from specs import NetSource, spec
+
+Part = Callable[[str], ModuleType]
+POSITIVE, NEGATIVE = [{"uuid": "p"}], [{"uuid": "n"}]
+GUIDER = SimpleNamespace(conds={"positive": POSITIVE, "negative": NEGATIVE}, cfg=4.0)
+MODEL = SimpleNamespace(
+    model_sampling=SimpleNamespace(percent_to_sigma=lambda percent: 10 * (1 - percent))
+)
+
+
+def residuals(part: Part, unit: Any, chunks: tuple[int, ...] = (1, 0), **options: Any) -> Any:
+    """Returns what one unit adds to a call with these chunks of two pictures each, at half of the run."""
+    run = part("nodes.bridge.run").Run([unit], GUIDER)
+    step = part("nodes.bridge.run").Step.of(run, MODEL, [POSITIVE, NEGATIVE])
+    x, timesteps, context = fakes.call_inputs(rows=2 * len(chunks))
+    given = {"cond_or_uncond": list(chunks), "sigmas": torch.tensor([5.0]), **options}
+    return step.residuals(x, timesteps, context, None, given)
+
+
+def rows_with_control(found: Any) -> list[bool]:
+    """Which rows got anything."""
+    return [bool(row.any()) for row in found.middle]
+
+
+@pytest.mark.parametrize(
+    ("mode", "chunks", "expected"),
+    [
+        ("both", (1, 0), [True] * 4),
+        ("cond_only", (1, 0), [False, False, True, True]),
+        ("cond_only", (0, 1), [True, True, False, False]),
+        ("uncond_only", (1, 0), [True, True, False, False]),
+        ("cond_only", (0, 0, 1), [True, True, True, True, False, False]),
+    ],
+    ids=["both", "cond only", "other order", "uncond only", "two conds"],
+)
+def test_rows_go_by_the_chunks_roles(
+    part: Part, mode: str, chunks: tuple[int, ...], expected: list[bool]
+) -> None:
+    routing = getattr(part("cnet_core").HintRouting, mode)()
+    assert rows_with_control(residuals(part, spec(part, routing=routing), chunks)) == expected
+
+
+def test_a_call_without_wanted_rows_runs_no_net(part: Part) -> None:
+    routing = part("cnet_core").HintRouting.cond_only()
+    assert residuals(part, spec(part, routing=routing), chunks=(1,)) is None
+
+
+@pytest.mark.parametrize(
+    ("window", "active"), [((0.0, 1.0), True), ((0.5, 0.5), True), ((0.6, 1.0), False)], ids=str
+)
+def test_the_window_is_the_model_samplings(
+    part: Part, window: tuple[float, float], active: bool
+) -> None:
+    unit = spec(part, start_percent=window[0], end_percent=window[1])
+    assert (residuals(part, unit) is not None) == active
+
+
+def test_target_gain_counts_the_negative_of_another_call(part: Part) -> None:
+    gain = part("cnet_core").HintRouting.target_gain
+    together = residuals(part, spec(part, routing=gain(2.0)))
+    alone = residuals(part, spec(part, routing=gain(2.0)), chunks=(0,))
+    assert alone.middle.std() == pytest.approx(together.middle[2:].std(), rel=0.5)
+    full = residuals(part, spec(part), chunks=(0,))
+    torch.testing.assert_close(alone.middle, full.middle)
+
+
+def test_a_context_window_takes_its_own_frames(part: Part) -> None:
+    images = torch.rand(6, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    window = SimpleNamespace(index_list=[3, 4], dim=0)
+    seen = residuals(part, spec(part, image=images), context_window=window)
+    alone = residuals(part, spec(part, image=images[3:5]))
+    torch.testing.assert_close(seen.middle, alone.middle)
+
+
+def test_rows_that_chunks_do_not_divide_are_refused(part: Part) -> None:
+    run = part("nodes.bridge.run").Run([spec(part)], GUIDER)
+    step = part("nodes.bridge.run").Step.of(run, MODEL, [POSITIVE, NEGATIVE])
+    x, timesteps, context = fakes.call_inputs(rows=3)
+    given = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
+    with pytest.raises(ValueError, match="3 rows for 2 conditionings"):
+        step.residuals(x, timesteps, context, None, given)
+
+
+def test_a_run_closes_its_nets_once_each(part: Part) -> None:
+    closed: list[int] = []
+    unit = spec(part)
+    unit.source.net.close = lambda: closed.append(1)
+    run = part("nodes.bridge.run").Run([unit, unit], GUIDER)
+    run.net(0, MODEL), run.net(1, MODEL)
+    run.close()
+    assert closed == [1]
+    assert isinstance(unit.source, NetSource)
