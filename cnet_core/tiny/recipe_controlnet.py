@@ -22,7 +22,7 @@ from .recipe_unet import TextToNoise
 from .sampler import ddim, last
 
 #: size -> (steps, batch, peak learning rate)
-STAGES = {64: (450, 32, 1e-3), 128: (240, 24, 7e-4)}
+STAGES = {64: (450, 32, 1e-3), 128: (420, 24, 1e-3)}
 EMPTY_PROMPTS = 0.5
 
 

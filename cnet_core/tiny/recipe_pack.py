@@ -10,10 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..checkpoints import save_controlnet
 from ..checkpoints.files import read_tensors, write_tensors
 from ..checkpoints.ldm import CONFIG_KEY
-from ..controlnet import ControlNet
 from .model import TINY, WEIGHTS
 
 
@@ -31,9 +29,7 @@ def main() -> None:
     write_tensors(_half(args.autoencoder), args.out / "autoencoder.safetensors", {})
     write_tensors(_half(args.unet), args.out / "unet.safetensors", config)
     write_tensors(_half(args.text), args.out / "text.safetensors", {})
-    net = ControlNet(TINY)
-    net.load_state_dict(read_tensors(args.control_net)[0])
-    save_controlnet(net.half(), args.out / "control_net.safetensors")
+    write_tensors(_half(args.control_net), args.out / "control_net.safetensors", config)
     for file in sorted(args.out.glob("*.safetensors")):
         print(f"{file}: {file.stat().st_size / 2**20:.2f} MB")
 

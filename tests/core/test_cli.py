@@ -27,7 +27,8 @@ def test_demo_writes_every_picture_and_nothing_else(folder: Path) -> None:
         "hint.png",
         "report.json",
     }
-    assert Image.open(folder / "both__empty.png").size == (128, 128)
+    with Image.open(folder / "both__empty.png") as picture:
+        assert picture.size == (128, 128)
 
 
 def test_report_tells_what_was_run(folder: Path) -> None:

@@ -20,8 +20,9 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel  # noqa: E4
 from fakes import randomised  # noqa: E402
 
 import cnet_core as cn  # noqa: E402
-from cnet_core.checkpoints.files import write_tensors  # noqa: E402
+from cnet_core.checkpoints.files import read_tensors, write_tensors  # noqa: E402
 from cnet_core.checkpoints.lora import extract_low_rank  # noqa: E402
+from cnet_core.tiny.model import WEIGHTS, TinyStableDiffusion  # noqa: E402
 
 HEADS, WIDTHS = {"num_heads": 8}, {"num_head_channels": 64, "use_linear_in_transformer": True}
 SD = {"channel_mult": (1, 1, 2, 2), "num_res_blocks": [2] * 4, "transformer_depth_middle": 1}
@@ -96,6 +97,31 @@ def compare_difference() -> None:
     whole = {f"diffusion_model.{k}": v for k, v in unet.state_dict().items()}
     comfy.model_management.load_models_gpu = lambda models: None
     check_loaded(net, comfy.controlnet.load_controlnet(str(path), FakePatcher(whole)), 1e-6)
+
+
+def compare_embedded() -> None:
+    """The embedded files, unchanged and strictly in ComfyUI's classes: the same prediction and residuals."""
+    config = {**COMMON, **CONFIGS["sd15"], "num_heads": 4, "context_dim": 64}
+    unet = UNetModel(out_channels=4, **config, transformer_depth_output=[1] * 9 + [0] * 3)
+    net = ControlNet(hint_channels=3, **config)
+    for module, name in ((unet, "unet"), (net, "control_net")):
+        file = read_tensors(WEIGHTS / f"{name}.safetensors")[0]
+        module.load_state_dict({k: v.float() for k, v in file.items()}, strict=True)
+    ours = TinyStableDiffusion.load()
+    generator = torch.Generator().manual_seed(0)
+    x, context = (torch.randn(2, *s, generator=generator) for s in ((4, 16, 16), (8, 64)))
+    hint = (torch.rand(2, 3, 128, 128, generator=generator) > 0.9).float()
+    timesteps = torch.tensor([900, 200])
+    close(ours.unet(x, timesteps, context), unet(x, timesteps, context))
+    want = net(x, hint, timesteps, context)
+    got = ours.control_net(x, hint, timesteps, context)
+    for a, b in zip(got.blocks, [*want["output"], *want["middle"]], strict=True):
+        close(a, b)
+
+
+def close(got: Tensor, want: Tensor) -> None:
+    worst = float((got - want).abs().max()) / float(want.abs().max())
+    assert worst <= 1e-5, worst
 
 
 def load_ours(layout: str, net: cn.ControlNet) -> None:
@@ -188,6 +214,7 @@ def check_residuals(
 CASES: dict[str, Callable[[], None]] = {
     **{name: (lambda name=name: compare_controlnet(name)) for name in CONFIGS},
     "lora": compare_lora,
+    "embedded": compare_embedded,
     "difference": compare_difference,
     "load_ldm": lambda: load_ours("ldm", light_net()),
     "load_diffusers": lambda: load_ours("diffusers", sdxl_small()),

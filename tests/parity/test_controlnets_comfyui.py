@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).with_name("comfyui_script.py")
     "case",
     [
         *("sd15", "sd21", "sdxl_full", "sdxl_mid", "sdxl_small", "union"),
-        *("lora", "difference", "load_ldm", "load_diffusers"),
+        *("lora", "difference", "load_ldm", "load_diffusers", "embedded"),
     ],
 )
 def test_equal_to_comfyui(tmp_path: Path, case: str) -> None:
