@@ -41,7 +41,8 @@ def load_controlnet(
         path: the file or folder.
         base: the base model, for files that hold differences to it: a UNet, its state dict, or its file.
         pooled: whether residuals are averaged over the picture ("shuffle"); None: as file or folder say, else no.
-        dtype: None keeps the file's. Weights that are kept in fp8, or in several dtypes, are cast when used.
+        dtype: None keeps the file's (of a Control-LoRA the base's). Weights in fp8, or in several dtypes, stay so
+            and are cast when used.
         device: where to put it.
         ops: where its layers come from.
 
