@@ -23,6 +23,8 @@ BASE_NOTES = {
     "difference": "It holds differences to a base model: load it with `base`, the model it was made from.",
     "control-lora": "It holds low-rank differences to the UNet in use: load it with `base`.",
 }
+#: What they say of more than one dtype.
+MIXED_NOTE = "Its weights are of several dtypes and are cast when used; `cnet convert --dtype` makes them one."
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ def _controlnet(source: Source, format: Format) -> Fingerprint:
         parameters=_count({key: source.header.shapes[key] for key in names}),
         notes=tuple(note for name, note in BASE_NOTES.items() if name == format.name),
     )
+    if len(common.dtypes) > 1:
+        common = replace(common, notes=(*common.notes, MIXED_NOTE))
     try:
         structure = structure_of(shapes, source.header.metadata, source.config)
         net = structure.build()

@@ -26,6 +26,9 @@ DTYPES = {
     "I32": torch.int32,
     "I16": torch.int16,
     "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
@@ -118,7 +121,7 @@ def _entry(path: Path, key: str, value: Any) -> Entry:
     fields = cast(dict[str, Any], value) if isinstance(value, dict) else {}
     name, shape, place = (fields.get(k) for k in ("dtype", "shape", "data_offsets"))
     if not isinstance(name, str) or name not in DTYPES:
-        raise _damaged(path, f"{_short(key)!r} has the dtype {_short(name)}, which is none")
+        raise _damaged(path, f"{_short(key)!r} has the dtype {_short(name)}, which is unknown")
     if not _naturals(shape) or len(cast(list[int], shape)) > MAX_DIMENSIONS:
         raise _damaged(path, f"{_short(key)!r} has the shape {_short(shape)}, which is none")
     if not _naturals(place) or len(cast(list[int], place)) != 2:

@@ -16,7 +16,7 @@ DENORMAL_SHARE = 0.01
 def weight_findings(
     source: Source, names: Mapping[str, str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns (problems, notes) of the weights; tensors are read one by one.
+    """Returns (problems, notes) of the weights.
 
     Args:
         source: the file.
@@ -25,8 +25,8 @@ def weight_findings(
     broken: list[str] = []
     denormal: list[str] = []
     outputs: dict[str, bool] = {}
-    for old, new in names.items():
-        weight = source.tensors([old])[old]
+    for old, weight in source.tensors(names).items():
+        new = names[old]
         if not weight.is_floating_point():
             continue
         weight = weight.float()
@@ -65,8 +65,8 @@ def _notes(denormal: list[str], outputs: Mapping[str, bool]) -> tuple[str, ...]:
         notes.append(f"{_listed(silent)} are zero: these blocks add nothing.")
     if denormal:
         notes.append(
-            f"{_listed(denormal)} hold denormal numbers, which are slow and vanish on GPUs; convert to float32 "
-            "or bfloat16."
+            f"{_listed(denormal)} hold denormal numbers, which are slow and vanish on GPUs; in float16 they are zero "
+            "(`cnet convert --dtype float16`)."
         )
     return tuple(notes)
 

@@ -8,6 +8,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 #: More than any Stable Diffusion has; a header that claims more is not one.
 MAX_BLOCKS = 64
+MAX_SIDE = 65536
 #: Text width of nets without attention to text, by the width of y: SDXL and its refiner; else SD1.x.
 CONTEXT_BY_Y = {2816: 2048, 2560: 1280, None: 768}
 
@@ -102,7 +103,7 @@ def _shape(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
     shape = shapes.get(key)
     if shape is None:
         raise ValueError(f"The layer {key} is missing.")
-    if len(shape) != rank or 0 in shape:
+    if len(shape) != rank or not all(0 < side <= MAX_SIDE for side in shape):
         raise ValueError(
             f"The layer {key} has the shape {list(shape)}; {rank} sides were expected."
         )

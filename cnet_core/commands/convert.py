@@ -3,12 +3,18 @@
 import argparse
 from typing import TYPE_CHECKING
 
+import torch
+
 from ..checkpoints import load_controlnet, save_controlnet
 from ..checkpoints.save import LAYOUTS
+from ..checkpoints.source import dtype_name
 from .progress import counter
 
 if TYPE_CHECKING:
     from . import Subparsers
+
+#: What --dtype takes.
+DTYPES = {dtype_name(d): d for d in (torch.float32, torch.float16, torch.bfloat16)}
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -24,12 +30,14 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--pooled", action="store_true", default=None, help='IN is a pooled ("shuffle") model'
     )
+    parser.add_argument("--dtype", choices=DTYPES, help="of the weights (default: as they are)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Converts and returns the exit status."""
-    net = load_controlnet(args.input, base=args.base, pooled=args.pooled)
+    dtype = DTYPES.get(args.dtype)
+    net = load_controlnet(args.input, base=args.base, pooled=args.pooled, dtype=dtype)
     base = args.base if args.layout == "difference" else None
     save_controlnet(net, args.output, layout=args.layout, base=base, progress=counter("writing"))
     print(f"{args.output}: {args.layout}")

@@ -52,6 +52,17 @@ def test_convert_marks_pooled_nets(tmp_path, net) -> None:
     assert cn.load_controlnet(out).pooled
 
 
+def test_convert_makes_mixed_dtypes_one(tmp_path) -> None:
+    mixed = small_net()
+    mixed.middle_block.half()
+    cn.save_controlnet(mixed, tmp_path / "mixed.safetensors")
+    assert "several dtypes" in cn.identify(tmp_path / "mixed.safetensors").notes[0]
+    words = [str(tmp_path / "mixed.safetensors"), str(tmp_path / "one.safetensors")]
+    assert main(["convert", *words, "--layout", "ldm", "--dtype", "bfloat16"]) == 0
+    found = cn.identify(tmp_path / "one.safetensors")
+    assert (found.dtypes, found.notes) == (("bfloat16",), ())
+
+
 def test_transfer_adds_the_difference_of_the_bases(tmp_path, net, base) -> None:
     save_file(small_unet(9).state_dict(), tmp_path / "new.safetensors")
     words = [str(net), str(tmp_path / "out.safetensors"), "--base", str(base)]
