@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ...cnet_core import ControlStack, Residuals, UNetCall
-from ...cnet_core.control import Net, Row, rows_of
+from ...cnet_core.net import Net
 from ...cnet_core.routing import Branch
+from ...cnet_core.rows import Row, rows_of
 from .roles import branches_of, cfg_scale_of, is_guided
 from .spec import UnitSpec
 from .window import percent_in_window

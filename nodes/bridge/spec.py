@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ...cnet_core import BlockScales, ControlUnit, HintRouting, fit_hint
-from ...cnet_core.control import Net
 from ...cnet_core.controlnet import HINT_DOWNSCALE
 from ...cnet_core.hints import Fit
+from ...cnet_core.net import Net
 
 #: The control type that leaves it open.
 AUTO = "auto"
