@@ -124,7 +124,9 @@ def test_shrunken_features_get_resized_residuals(comfy: Host) -> None:
         flow = Flow(family(SD15), **{place: shrink})
         plain, ours = flow.run(comfy, "plain"), flow.run(comfy, "ours", Control())
         native = flow.run(comfy, "native", Control("native"))
-        assert effect_share(plain, native, ours) > 0.002  # native drops what ours resizes; equal is 1e-3
+        assert (
+            effect_share(plain, native, ours) > 0.002
+        )  # native drops what ours resizes; equal is 1e-3
     assert "resized to fit" in comfy.log
 
 
