@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
     prompt = demo.DEFAULT_PROMPT if args.prompt is None else args.prompt
     settings = demo.Settings(prompt, args.steps, args.cfg, args.seed)
     tokenize(prompt)  # an unknown word is told before anything is loaded or written
-    _check_folder(args.out)
     hint = _hint(args)
+    _check_folder(args.out)
     bar = _Bar(2 * len(demo.ROWS) * settings.steps)
     results = {
         r.name: (r, p) for r, p in demo.run(TinyStableDiffusion.load(), hint, settings, bar.step)

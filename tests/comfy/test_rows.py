@@ -124,9 +124,8 @@ def test_shrunken_features_get_resized_residuals(comfy: Host) -> None:
         flow = Flow(family(SD15), **{place: shrink})
         plain, ours = flow.run(comfy, "plain"), flow.run(comfy, "ours", Control())
         native = flow.run(comfy, "native", Control("native"))
-        assert (
-            effect_share(plain, native, ours) > 0.002
-        )  # native drops what ours resizes; equal is 1e-3
+        # Native drops what ours resizes; what counts as equal elsewhere is 0.001.
+        assert effect_share(plain, native, ours) > 0.002
     assert "resized to fit" in comfy.log
 
 

@@ -80,7 +80,7 @@ def test_failures_are_one_sentence(name: str, tmp_path: Path, monkeypatch, capsy
     message = capsys.readouterr().err
     assert words in message
     assert message.count("\n") == 1
-    assert [f.name for f in tmp_path.rglob("*") if f.is_file()] == ["file"]
+    assert [f.name for f in tmp_path.rglob("*")] == ["file"]
 
 
 @pytest.mark.parametrize(
