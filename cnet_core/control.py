@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .config import UNetConfig
 from .hints import latent_size
-from .net import Net, is_pooled
+from .net import Net, is_pooled, weights_version
 from .residuals import Residuals
 from .routing import Branch, HintRouting
 from .rows import Row
@@ -36,6 +36,7 @@ class ControlUnit:
         scales: how much each block gets.
         start_percent, end_percent: the part of the run with control, 0..1 of training time.
         mask: where it acts, (H, W) or (N, H, W), 0..1, any size.
+        reuse_tolerance: 0; more is refused, as residuals are computed at every step.
         control_types: what the hints are, for Union ControlNets; None leaves it open.
         window: how the two percents are read; a profile may count sampling steps instead.
         order: what comes first of pooling, scaling and masking.
@@ -137,7 +138,7 @@ class ControlStack:
     def __init__(self, units: Sequence[ControlUnit]) -> None:
         self.units = tuple(units)
         self.counts = Counts()
-        self._features: dict[tuple[object, ...], Tensor] = {}
+        self._features: dict[tuple[object, ...], tuple[int, Tensor]] = {}
         self._masks: dict[tuple[object, ...], Tensor] = {}
 
     def clear(self) -> None:
@@ -196,14 +197,15 @@ class ControlStack:
     def _hint_features(self, index: int, call: UNetCall) -> Tensor:
         unit = self.units[index]
         key = (index, unit.net.dtype, call.x.device, *_autograd_mode())
-        if key in self._features:
-            return self._features[key]
+        version = weights_version(unit.net)
+        if key in self._features and self._features[key][0] == version:
+            return self._features[key][1]
         self.counts.hint_encodings += 1
         hints = tuple(hint.to(call.x.device, unit.net.dtype) for hint in unit.hints)
         hint = hints[0] if len(hints) == 1 else hints
         features = unit.net.hint_features(hint, **_types(unit))
         if not features.requires_grad:  # a graph serves one backward pass, then the weights change
-            self._features[key] = features
+            self._features[key] = version, features
         return features
 
     def _weight(self, index: int, block: Tensor, gains: list[float], pictures: list[int]) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .config import UNetConfig
 from .residuals import Residuals
@@ -43,3 +43,13 @@ class Net(Protocol):
 def is_pooled(net: Net) -> bool:
     """Whether a net's residuals are to be replaced by their means ("shuffle"); nets that do not say so are not."""
     return bool(getattr(net, "pooled", False))
+
+
+def weights_version(net: object) -> int:
+    """Returns a number that changes whenever an optimizer, or anybody else in place, changes the net's weights."""
+    if not isinstance(net, nn.Module):
+        return 0
+    weights = [
+        w for w in net.parameters() if not w.is_inference()
+    ]  # inference tensors are not counted
+    return sum(w._version for w in weights)  # pyright: ignore[reportPrivateUsage]

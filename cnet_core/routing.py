@@ -1,5 +1,6 @@
 """HintRouting: how much of the hint each branch of classifier-free guidance gets."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,11 @@ class HintRouting:
     cond: float = 1.0
     uncond: float = 1.0
     target: float | None = None  # the total gain wanted, whatever the CFG scale; overrides the two
+
+    def __post_init__(self) -> None:
+        numbers = (self.cond, self.uncond, 0.0 if self.target is None else self.target)
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError(f"The gains {numbers} (cond, uncond, target) must be finite numbers.")
 
     @classmethod
     def both(cls) -> "HintRouting":

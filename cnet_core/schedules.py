@@ -35,7 +35,10 @@ class BlockScales:
         for name, values in (("scale", self.numbers), ("factor", [f for _, f in self.curve])):
             if not all(math.isfinite(v) for v in values):
                 raise ValueError(f"A {name} of {tuple(values)} is not a finite number.")
-        if self.base <= 0 or (self.reference is not None and self.reference <= 0):
+        if not all(
+            0 < value < math.inf
+            for value in (self.base, 1.0 if self.reference is None else self.reference)
+        ):
             raise ValueError(
                 f"`base` ({self.base}) and `reference` ({self.reference}) must be above 0."
             )

@@ -89,7 +89,7 @@ def _optional() -> list[io.Input]:
             step=0.001,
             round=0.001,
             optional=True,
-            tooltip="How much error to allow for more speed, by using a step's control again in the next. 0: none.",
+            tooltip="Leave it at 0: control is computed at every step. Reuse between steps is not there yet.",
         ),
         io.Combo.Input(
             "control_type",

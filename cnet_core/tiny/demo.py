@@ -43,6 +43,7 @@ class Result:
     """One picture of the demonstration and its figures."""
 
     row: str
+    line: str  # "prompt" or "empty": which line of the sheet
     prompt: str
     adherence: float | None  # IoU with the hint's filled outline; None if it encloses nothing
     saturation: float  # share of values outside 0..1 before clamping
@@ -55,7 +56,7 @@ class Result:
     @property
     def name(self) -> str:
         """File name without its ending."""
-        return f"{self.row}__{'prompt' if self.prompt else 'empty'}"
+        return f"{self.row}__{self.line}"
 
     def figures(self) -> dict[str, object]:
         """Returns plain values for JSON."""
@@ -77,8 +78,8 @@ def run(
         on_step: called after each sampler step with the picture's row.
     """
     for row in ROWS:
-        for prompt in (settings.prompt, ""):
-            yield _one(model, hint, settings, row, prompt, on_step)
+        for line, prompt in (("prompt", settings.prompt), ("empty", "")):
+            yield _one(model, hint, settings, row, line, prompt, on_step)
 
 
 def drawn_hint(side: int = SIDE) -> Tensor:
@@ -99,6 +100,7 @@ def _one(
     hint: Tensor,
     settings: Settings,
     row: str,
+    line: str,
     prompt: str,
     on_step: Callable[[str], None],
 ) -> tuple[Result, Tensor]:
@@ -118,6 +120,7 @@ def _one(
     seconds = time.monotonic() - begin
     result = Result(
         row=row,
+        line=line,
         prompt=prompt,
         adherence=adherence(picture, hint),
         saturation=float(saturation(picture)),

@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..hints import fit_hint, hint_from_image
@@ -40,7 +40,7 @@ def _opened(path: Path) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below
             with Image.open(path) as image:
                 _check_size(path, image.size)
-                return image.copy()
+                return ImageOps.exif_transpose(image)  # a copy, upright as the camera was held
     except (UnidentifiedImageError, SyntaxError) as error:
         raise ValueError(f"{path} is not a picture; use a PNG, JPEG or WebP file.") from error
     except Image.DecompressionBombError as error:

@@ -54,8 +54,8 @@ def filled_outline(hints: Tensor) -> Tensor:
 
 
 def saturation(pictures: Tensor) -> Tensor:
-    """Returns the share of values outside 0..1 of undamped pictures (B, 3, H, W): (B,)."""
-    return ((pictures < 0) | (pictures > 1)).float().flatten(1).mean(1)
+    """Returns the share of values outside 0..1 of pictures (B, 3, H, W) before clamping: (B,). NaN is outside."""
+    return (~((pictures >= 0) & (pictures <= 1))).float().flatten(1).mean(1)
 
 
 def nearest_colour(pictures: Tensor, mask: Tensor) -> list[str]:

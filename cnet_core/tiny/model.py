@@ -17,6 +17,7 @@ from ..controlnet import ControlNet
 from ..patching import patch_unet
 from ..unet import UNet
 from .autoencoder import DOWNSCALE, LATENT_CHANNELS, Autoencoder
+from .diffusion import TIMESTEPS
 from .sampler import SAMPLERS, Predict
 from .text import TextEmbedding
 
@@ -70,6 +71,8 @@ class TinyStableDiffusion:
     ) -> Iterator[Tensor]:
         """Yields the latents (B, 4, side/8, side/8) after each step; B is the number of prompts.
 
+        The units are on the UNet until the last step was taken, or the iterator is closed.
+
         Both branches of guidance share one UNet batch, uncond first.
 
         Args:
@@ -82,6 +85,11 @@ class TinyStableDiffusion:
             units: what steers, if anything.
             counts: what the units computed is added here.
         """
+        if not 1 <= steps <= TIMESTEPS or side % DOWNSCALE:
+            raise ValueError(
+                f"`steps` is {steps} and `side` {side}; they must be within 1..{TIMESTEPS} and a multiple of "
+                f"{DOWNSCALE}."
+            )
         predict = self._guided(prompts, cfg_scale)
         noise = starting_noise(len(prompts), side, seed).to(self.text.positions.device)
         attachment = patch_unet(self.unet, units)

@@ -61,7 +61,15 @@ def test_a_blank_hint_has_no_adherence(tmp_path: Path) -> None:
     assert report["pictures"][0]["adherence"] is None
 
 
+def test_an_empty_prompt_of_the_users_own_fills_both_lines(tmp_path: Path) -> None:
+    assert main(["demo", "--prompt", "", "--out", str(tmp_path), "--steps", "1"]) == 0
+    assert (tmp_path / "both__prompt.png").read_bytes() == (
+        tmp_path / "both__empty.png"
+    ).read_bytes()
+
+
 FAILURES = {
+    "edges of nothing": (["--hint-is-edges"], "name it with `--hint`"),
     "no such file": (["--hint", "none.png"], "No such file or directory: none.png"),
     "unknown words": (["--prompt", "a cat"], "does not know 'cat'"),
     "too many words": (["--prompt", "a " * 9], "reads at most 8"),

@@ -128,6 +128,18 @@ def test_hint_is_encoded_once() -> None:
     assert stack.counts.hint_encodings == 2
 
 
+def test_hint_is_encoded_anew_when_the_weights_change() -> None:
+    net = small_net()
+    stack = cn.ControlStack([cn.ControlUnit(net, random_hint())])
+    before = stack.residuals(call())
+    with torch.no_grad():
+        net.input_hint_block[0].weight.mul_(2)
+    after = stack.residuals(call())
+    assert not torch.equal(before.middle, after.middle)
+    stack.residuals(call())
+    assert stack.counts.hint_encodings == 2
+
+
 def test_one_hint_per_picture() -> None:
     hints = random_hint(count=2)
     stack = cn.ControlStack([cn.ControlUnit(NET, hints, routing=cn.HintRouting.cond_only())])

@@ -32,6 +32,13 @@ def test_target_gain_makes_the_total_gain_of_guidance(scale: float, wanted: floa
     assert uncond + scale * (cond - uncond) == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_gains_must_be_finite(bad: float) -> None:
+    for make in (HintRouting.weighted, HintRouting.target_gain):
+        with pytest.raises(ValueError, match="finite"):
+            make(bad)
+
+
 def test_bad_rows_and_missing_scale_are_named() -> None:
     with pytest.raises(ValueError, match="'cond' or 'uncond'"):
         HintRouting.both().gains(("positive",))  # type: ignore[arg-type]

@@ -112,6 +112,7 @@ def test_text_form_goes_both_ways() -> None:
         (lambda: cn.BlockScales.custom([]), "needs its scales"),
         (lambda: cn.BlockScales.custom([1, math.nan]), "not a finite number"),
         (lambda: cn.BlockScales.soft(0), "above 0"),
+        (lambda: cn.BlockScales.soft(math.nan), "above 0"),
         (
             lambda: cn.BlockScales.custom([1] * 12).values(SD15_SIDES),
             "12 values, but this ControlNet has 13",

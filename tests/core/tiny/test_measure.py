@@ -43,6 +43,7 @@ def test_saturation_counts_values_outside() -> None:
     pictures = torch.full((1, 3, 2, 2), 0.5)
     pictures[0, 0, 0, 0], pictures[0, 1, 0, 0], pictures[0, 2, 0, 0] = -0.1, 1.1, 1.0
     assert float(saturation(pictures)) == pytest.approx(2 / 12)
+    assert float(saturation(torch.full((1, 3, 2, 2), torch.nan))) == 1
 
 
 def test_an_empty_mask_has_no_colour() -> None:
