@@ -1,4 +1,4 @@
-"""Stability's own SDXL UNet, plain and with residuals added between its blocks, by its recorded numbers (make_sgm.py)."""
+"""Stability's own SDXL UNet, plain and with residuals added between its blocks, as recorded (golden/make_sgm.py)."""
 
 from pathlib import Path
 

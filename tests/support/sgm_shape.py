@@ -1,4 +1,4 @@
-"""The narrow SDXL of the golden numbers made with Stability's code: shape in sgm's arguments and in ours, and a call."""
+"""The narrow SDXL of Stability's golden numbers: its shape in sgm's arguments and in ours, and a call."""
 
 from ramps import noise
 from torch import Tensor
