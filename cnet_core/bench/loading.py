@@ -1,4 +1,4 @@
-"""How long a ControlNet file takes to load, beside other loaders: `python -m cnet_core.bench.loading FILE [--rounds 7]`.
+"""How long a ControlNet file takes to load, beside other loaders: `python -m cnet_core.bench.loading FILE`.
 
 A memory map alone is no load, so every round reads all weights once, the same way for every loader; the loaders take
 turns, so that a busy machine is busy for all of them. The first turn of each, which may meet a cold file, is not
