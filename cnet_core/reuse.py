@@ -89,12 +89,12 @@ class Reuse:
         kept = self._kept.get(key)
         if kept is None:
             return self._keep(key, inputs, Found(compute(everything), tuple(everything)))
-        moved = tuple(cast(list[float], _moved(kept.inputs, inputs).tolist()))
+        moved = tuple(cast(list[float], distance(kept.inputs, inputs).tolist()))
         stale = [row for row, share in enumerate(moved) if not share <= self.tolerance]
         if not stale:
             return Found(kept.residuals, (), moved)
         fresh = compute(stale)
-        changes = _changes(_taken(kept.residuals, stale), fresh)
+        changes = relative_change(_taken(kept.residuals, stale), fresh)
         residuals = _replaced(kept.residuals, fresh, stale)
         inputs = _updated(kept.inputs, inputs, stale)
         return self._keep(key, inputs, Found(residuals, tuple(stale), moved, changes))
@@ -107,7 +107,7 @@ class Reuse:
         return found
 
 
-def _moved(then: Inputs, now: Inputs) -> Tensor:
+def distance(then: Inputs, now: Inputs) -> Tensor:
     """Returns ||x - x_then|| / ||x_then|| by row; infinite where time went back, or the text or `y` is another."""
     before, after = then.x.flatten(1), now.x.flatten(1)
     share = torch.sqrt(_squares(after - before) / _squares(before))
@@ -118,7 +118,7 @@ def _moved(then: Inputs, now: Inputs) -> Tensor:
     return share.masked_fill(other, torch.inf)
 
 
-def _changes(old: Residuals, new: Residuals) -> Tensor:
+def relative_change(old: Residuals, new: Residuals) -> Tensor:
     """Returns ||old - new|| / ||new|| by row, all blocks taken as one vector."""
     pairs = [
         (a.flatten(1), b.flatten(1))
