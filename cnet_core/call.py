@@ -18,7 +18,7 @@ LAST_TIMESTEP = 999
 class UNetCall:
     """The arguments of one call of a UNet, and what each of its rows is."""
 
-    x: Tensor  # (B, C, H, W)
+    x: Tensor  # (B, C, H, W); nets of fewer channels read the first: the latents, before an inpaint model's mask
     timesteps: Tensor  # (B,)
     context: Tensor  # (B, tokens, context_dim)
     y: Tensor | None

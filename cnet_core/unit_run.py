@@ -70,7 +70,7 @@ class UnitRun:
             return Found(compute(everything), tuple(everything))
         rows = tuple(call.rows[row] for row in wanted)
         key = (rows, tuple(scales), weights_version(self.unit.net), *_autograd_mode())
-        inputs = Inputs(call.x, call.timesteps, call.context, call.y).taken(wanted)
+        inputs = Inputs(self._latents(call), call.timesteps, call.context, call.y).taken(wanted)
         return self._reuse.residuals(key, inputs, compute)
 
     def _note(self, found: Found, wanted: list[int], batch: int) -> None:
@@ -98,7 +98,7 @@ class UnitRun:
             pictures = [call.rows[row].picture for row in rows]
             features = features[torch.tensor(pictures, device=features.device)]
         return net.residuals(
-            take(call.x, rows).to(net.dtype),
+            take(self._latents(call), rows).to(net.dtype),
             features,
             take(call.timesteps, rows),
             take(call.context, rows).to(net.dtype),
@@ -106,6 +106,9 @@ class UnitRun:
             scales,
             **_types(self.unit),
         )
+
+    def _latents(self, call: UNetCall) -> Tensor:
+        return call.x[:, : self.unit.net.config.in_channels]
 
     def _hint_features(self, call: UNetCall) -> Tensor:
         """Returns the hint's features: (N, model_channels, H, W)."""
