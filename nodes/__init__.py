@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import apply, embedded, loading, settings
+from . import apply, embedded, loading, settings, xray
 from .bridge import warn_of_taken_ids
 
 NODES: list[type[io.ComfyNode]] = [
@@ -10,6 +10,7 @@ NODES: list[type[io.ComfyNode]] = [
     *loading.NODES,
     *settings.NODES,
     *embedded.NODES,
+    *xray.NODES,
 ]
 
 

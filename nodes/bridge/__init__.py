@@ -4,6 +4,7 @@ from .apply import apply
 from .files import describe_file, file_names, file_state, load_file
 from .registry import warn_of_taken_ids
 from .tiny import load_tiny
+from .xray import xray
 
 __all__ = [
     "apply",
@@ -13,4 +14,5 @@ __all__ = [
     "load_file",
     "load_tiny",
     "warn_of_taken_ids",
+    "xray",
 ]
