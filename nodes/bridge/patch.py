@@ -7,7 +7,7 @@ from typing import Any
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 
 from .inject import with_residuals
-from .run import Run, Step
+from .run import Run, Step, models_key
 from .spec import UnitSpec
 
 KEY = "cnet"
@@ -30,7 +30,7 @@ class ModelControl:
         model.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, KEY)
         model.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, self._check_entered)
         for spec in self.specs:
-            model.set_additional_models(f"{KEY} {spec.source.key}", list(spec.source.patchers))
+            model.set_additional_models(models_key(spec.source), list(spec.source.patchers))
         model.set_attachments(KEY, self)
 
     def _wrappers(self) -> dict[str, Callable[..., Any]]:
@@ -96,7 +96,7 @@ class ModelControl:
         options = model_options["transformer_options"]
         given = options.get(RUN)
         run = Run(self.specs, None) if given is None else given
-        step = Step.of(run, model, conds)
+        step = Step.of(run, model, conds, model_options.get("multigpu_clones", {}))
         inner = {**model_options, "transformer_options": {**options, STEP: step}}
         try:
             return executor(model, conds, x, timestep, inner, *args, **kwargs)

@@ -1,5 +1,6 @@
 """Ways to sample in ComfyUI, and nodes that other people's graphs have on the model and on the conds."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from graphs import Family, Graph, Link, Sampling, output
@@ -108,6 +109,11 @@ MODEL_NODES = {
     "LoRA": node("LoraLoaderModelOnly", lora_name="random.safetensors", strength_model=0.8),
     "RescaleCFG": node("RescaleCFG", multiplier=0.7),
 }
+
+
+def context_windows(values: Mapping[str, Any]) -> Any:
+    """Returns a function that shows the model some pictures of a batch at a time; `values` of the core node."""
+    return node("ContextWindowsManual", **values)
 
 
 def area(graph: Graph, cond: Link) -> Link:

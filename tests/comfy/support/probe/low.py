@@ -39,7 +39,7 @@ class ProbeLowMemory:
             }
             management.is_device_cpu = lambda device: False
             management.get_free_memory = _next_to_nothing
-            management.vram_state = management.VRAMState.LOW_VRAM
+            management.vram_state = management.VRAMState.NO_VRAM
             load = management.load_models_gpu
 
             def spy(models, memory_required=0, **options):
