@@ -116,17 +116,13 @@ def context_windows(values: Mapping[str, Any]) -> Any:
     return node("ContextWindowsManual", **values)
 
 
+#: Inputs of ConditioningSetAreaPercentage.
+RIGHT_HALF = {"width": 0.5, "height": 1.0, "x": 0.5, "y": 0.0, "strength": 1.0}
+
+
 def area(graph: Graph, cond: Link) -> Link:
     """The right half only, and the whole picture beside it."""
-    half = graph.add(
-        "ConditioningSetAreaPercentage",
-        conditioning=cond,
-        width=0.5,
-        height=1.0,
-        x=0.5,
-        y=0.0,
-        strength=1.0,
-    )
+    half = graph.add("ConditioningSetAreaPercentage", conditioning=cond, **RIGHT_HALF)
     whole = _variant(graph, cond)
     return graph.add("ConditioningCombine", conditioning_1=half, conditioning_2=whole)
 
