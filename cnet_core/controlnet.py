@@ -184,13 +184,13 @@ class ControlNet(Encoder):
         emb = self.embedding(timesteps, y, x.dtype, control_types) if depth else x
         h = x
         for index in range(min(depth, len(self.input_blocks))):
-            h = self.input_blocks[index](h, emb, context)
+            h = self.run(self.input_blocks[index], h, emb, context)
             if index == 0:
                 h = h + features
             if scales[index] != 0:
                 found[index] = _scaled(self.zero_convs[index](h, emb), scales[index])
         if depth == len(scales):
-            h = self.middle_block(h, emb, context)
+            h = self.run(self.middle_block, h, emb, context)
             found[-1] = _scaled(self.middle_block_out(h, emb), scales[-1])
         return Residuals.of(found)
 
