@@ -68,8 +68,8 @@ class ControlNet(Encoder):
                 "from its weights first."
             )
         net = cls(config, hint_channels)
-        weights = unet.state_dict()
-        shared = {k: v for k, v in weights.items() if k in net.state_dict()}
+        ours = net.state_dict().keys()
+        shared = {k: v for k, v in unet.state_dict().items() if k in ours}
         net.load_state_dict(shared, strict=False)
         _start_hint_encoder(net.input_hint_block, hint_init)
         for conv in [*net.zero_convs, net.middle_block_out, net.input_hint_block[-1]]:

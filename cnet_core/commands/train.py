@@ -151,6 +151,8 @@ def _config(args: argparse.Namespace, kept: dict[str, Any] | None) -> dict[str, 
 def _source(config: dict[str, Any], args: argparse.Namespace) -> Source:
     if config["steps"] < 1:
         raise ValueError(f"`--steps` is {config['steps']}; it must be at least 1.")
+    if config["size"] < 8 or config["size"] % 8:
+        raise ValueError(f"`--size` is {config['size']}; it must be a multiple of 8.")
     if config["tiny"] and (config["base"] or config["data"]):
         raise ValueError("`--tiny` brings its own base and data; leave out `--base` and `--data`.")
     if config["tiny"]:
@@ -161,7 +163,10 @@ def _source(config: dict[str, Any], args: argparse.Namespace) -> Source:
 
 
 def _processes(device: str | None) -> Processes:
-    return SingleProcess(device or _best_device())
+    try:
+        return SingleProcess(device or _best_device())
+    except RuntimeError as error:
+        raise ValueError(f"`--device` is {device!r}: {str(error).splitlines()[0]}") from error
 
 
 def _best_device() -> str:

@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--beta2", type=float, default=0.999)
     parser.add_argument("--gradients", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -46,6 +47,7 @@ def main() -> None:
     settings = TrainingSettings(
         batch_size=args.batch,
         learning_rate=args.rate,
+        beta2=args.beta2,
         warmup=50,
         prompt_dropout=args.dropout,
         hint_init=args.init,
@@ -53,7 +55,8 @@ def main() -> None:
     )
     trainer = Trainer(base, TinySamples(base.autoencoder, args.side), settings)
     args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / f"{args.init}_dropout{args.dropout}_seed{args.seed}.jsonl"
+    name = f"{args.init}_dropout{args.dropout}_rate{args.rate}_beta{args.beta2}_seed{args.seed}"
+    path = args.out / f"{name}.jsonl"
     with path.open("w") as file:
         for row in rows(trainer, args.side, args.steps, args.until, args.gradients):
             file.write(json.dumps(row) + "\n")
@@ -78,7 +81,7 @@ def rows(
             "train_loss": float(total) / EVERY,
             "seconds": round(time.monotonic() - begin, 1),
         }
-        if step % 150 == 0:
+        if step % 100 == 0:
             row["adherence_empty"] = adherence(trainer.net, empty=True)
         if gradients:
             row |= {"features": feature_parts(trainer.net, base, side)}

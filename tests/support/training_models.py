@@ -33,7 +33,7 @@ class SmallBase:
 class NoiseSamples:
     """Latents that are what their hints say: the hint's mean brightness in every place."""
 
-    sizes: Sequence[tuple[int, int]] = ((64, 64),) * 12
+    sizes: Sequence[tuple[int, int]] = ((32, 32),) * 12
     seen: list[int] = field(default_factory=list)
     bad: bool = False  # latents of NaN
 
@@ -60,7 +60,7 @@ def source(**samples: object) -> Source:
     def preview(net: cn.ControlNet) -> tuple[Tensor, dict[str, float]]:
         return torch.zeros(3, 8, 8), {}
 
-    return Source(base, NoiseSamples(**samples), NoiseSamples(((64, 64),) * 4), preview)
+    return Source(base, NoiseSamples(**samples), NoiseSamples(((32, 32),) * 4), preview)
 
 
 def trainer(samples: NoiseSamples | None = None, **settings: object) -> Trainer:

@@ -1,13 +1,9 @@
 """fit: what is told when, how runs end, and the folder that a run can be resumed from after any end."""
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
+import resource
 from pathlib import Path
 
+import killed_run
 import pytest
 import torch
 from training_models import NoiseSamples, source, trainer
@@ -17,7 +13,7 @@ from cnet_core.training import Reading, Trainer
 from cnet_core.training.folder import METRICS, RESULT, RunFolder
 from cnet_core.training.loop import Diverged, Intervals, Outcome, fit
 
-KILLED = Path(__file__).parents[2] / "support" / "killed_run.py"
+STEPS, KILLS = 6, 2
 
 
 class Log:
@@ -120,44 +116,21 @@ def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
-    begun = _killed_run(tmp_path, "--steps", "2")
-    assert begun.wait(60) == 0
+    killed_run.go_on(tmp_path, 2)
     files = {f: f.read_bytes() for f in (tmp_path / "checkpoints").iterdir()}
-    full = _killed_run(tmp_path, "--steps", "4", "--largest-file", "1000000")
-    assert full.wait(60) == 1
-    assert full.stderr.read() == "OSError: File too large\n"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            killed_run.go_on(tmp_path, 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert {f: f.read_bytes() for f in (tmp_path / "checkpoints").iterdir()} == files
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    assert _killed_run(tmp_path / "whole", "--steps", "12").wait(120) == 0
-    kills, moments = 0, random.Random(5)
-    while True:
-        process = _killed_run(tmp_path / "killed", "--steps", "12")
-        wanted = moments.choice(range(1, 4))
-        if kills < 2:
-            _wait_for_steps(process, wanted)
-            process.send_signal(signal.SIGKILL)
-        code = process.wait(120)
-        kills += code == -signal.SIGKILL
-        if code == 0:
-            break
-    assert kills == 2
+    """KILLS is 2 here; `python tests/support/killed_run.py FOLDER --kills 10` does it ten times."""
+    killed_run.killed_and_resumed(tmp_path / "killed", STEPS, kills=KILLS)
+    killed_run.go_on(tmp_path / "whole", STEPS)
     whole, killed = (read_tensors(tmp_path / name / RESULT)[0] for name in ("whole", "killed"))
     assert all(torch.equal(killed[key], value) for key, value in whole.items())
-
-
-def _killed_run(folder: Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(KILLED), str(folder), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-
-
-def _wait_for_steps(process: subprocess.Popen[str], count: int) -> None:
-    for _ in range(count):
-        process.stdout.readline()
-    time.sleep(0.02)
