@@ -109,7 +109,11 @@ class Adherence:
 
 def tiny_source(side: int = 64) -> Source:
     """Returns the embedded base with its data, held-out samples, and the adherence as a figure of its previews."""
-    base = TinyBase.load()
+    return source_of(TinyBase.load(), side)
+
+
+def source_of(base: TinyBase, side: int) -> Source:
+    """As `tiny_source`, for a base of the same kind."""
     adherence = Adherence(base, side)
 
     def preview(net: ControlNet) -> tuple[Tensor, dict[str, float]]:
