@@ -12,6 +12,8 @@ from .order import SampleOrder, Visit
 from .settings import TrainingSettings
 from .step import noisy_batch
 
+#: One sample in so many is held out for the convergence meter, at most MAX_HELD_OUT.
+HELD_OUT_SHARE, MAX_HELD_OUT = 8, 16
 #: net -> a picture (3, H, W), 0..1, and figures to go with it.
 Previewer = Callable[[ControlNet], tuple[Tensor, dict[str, float]]]
 
@@ -50,3 +52,38 @@ class Part:
         """Returns samples by their place in this part."""
         moved = [Visit(self.indices[v.index], v.name, v.seed) for v in visits]
         return self.samples.batch(moved, flips)
+
+
+@dataclass(frozen=True)
+class TensorSamples:
+    """Samples in memory, all of one size."""
+
+    latents: Tensor  # (N, 4, H/8, W/8)
+    hints: Tensor  # (N, 3, H, W), 0..1
+    prompts: tuple[str, ...]
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """(height, width) in pixels of every sample."""
+        height, width = self.hints.shape[-2:]
+        return [(height, width)] * len(self.hints)
+
+    def batch(self, visits: Sequence[Visit], flips: Sequence[bool]) -> Batch:
+        """Returns samples; latents cannot be mirrored."""
+        if any(flips):
+            raise ValueError(
+                "`flip` needs pictures; these samples are latents, which cannot be mirrored."
+            )
+        rows = [v.index for v in visits]
+        return Batch(self.latents[rows], self.hints[rows], tuple(self.prompts[i] for i in rows))
+
+
+def tensor_source(base: Base, samples: TensorSamples, preview: Previewer) -> Source:
+    """Returns a source whose last samples, one in HELD_OUT_SHARE, are held out; of a handful all are seen twice."""
+    count = min(MAX_HELD_OUT, len(samples.hints) // HELD_OUT_SHARE)
+    if count < 2:
+        return Source(base, samples, samples, preview)
+    split = len(samples.hints) - count
+    return Source(
+        base, Part(samples, range(split)), Part(samples, range(split, split + count)), preview
+    )
