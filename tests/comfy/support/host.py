@@ -8,6 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ class Result:
 class Host:
     """ComfyUI on a free port, with a base folder of its own and our pack linked into it."""
 
-    def __init__(self, comfyui: Path, python: str, base: Path) -> None:
+    def __init__(self, comfyui: Path, python: str, base: Path, options: Sequence[str] = ()) -> None:
         self.base = base
         self._port = _free_port()
         for folder in ("custom_nodes", "models/controlnet", "models/diffusion_models", "input"):
@@ -45,11 +46,16 @@ class Host:
         (base / "custom_nodes" / "probe").symlink_to(Path(__file__).parent / "probe")
         self._log = (base / "comfyui.log").open("w")
         command = [python, "main.py", "--cpu", "--disable-api-nodes", "--disable-auto-launch"]
-        command += ["--port", str(self._port), "--base-directory", str(base)]
+        command += ["--port", str(self._port), "--base-directory", str(base), *options]
         self._process = subprocess.Popen(
             command, cwd=comfyui, stdout=self._log, stderr=subprocess.STDOUT, env=_environment()
         )
         self._wait_until_up()
+
+    @property
+    def url(self) -> str:
+        """Where its front end is."""
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def log(self) -> str:
@@ -58,13 +64,13 @@ class Host:
 
     def get(self, path: str) -> Any:
         """Returns the JSON of a GET."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: object) -> Any:
         """Returns the JSON of a POST, None if it is empty."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._port}{path}",
+            self.url + path,
             json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
