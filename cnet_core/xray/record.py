@@ -232,7 +232,8 @@ class Recorder:
         return Record(tuple(watch.call(percent_of) for watch in self._watches))
 
 
-@torch.no_grad()
 def _norms(tensor: Tensor) -> Tensor:
     """Returns the 2-norm of each row of (B, C, H, W), in float32: (B,)."""
-    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=(1, 2, 3), dtype=torch.float32))
+    return cast(
+        Tensor, torch.linalg.vector_norm(tensor.detach(), dim=(1, 2, 3), dtype=torch.float32)
+    )

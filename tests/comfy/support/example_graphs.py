@@ -61,8 +61,8 @@ class Tiny:
         """Adds BlockScaleSchedule."""
         return self.graph.add("BlockScaleSchedule", **{**SCALES, **changes})
 
-    def picture(self, model: Link, name: str) -> None:
-        """Adds sampler, decoder and SaveImage."""
+    def picture(self, model: Link, name: str) -> Link:
+        """Adds sampler, decoder and SaveImage; returns the latents."""
         latents = self.graph.add(
             "KSampler",
             model=model,
@@ -73,6 +73,7 @@ class Tiny:
         )
         pixels = self.graph.add("VAEDecode", samples=latents, vae=self.vae)
         self.graph.add("SaveImage", images=pixels, filename_prefix=f"cnet/{name}")
+        return latents
 
 
 def first_steps() -> Graph:
@@ -125,6 +126,22 @@ def masked_region() -> Graph:
     )
     where = tiny.square(64, 64, 60)
     tiny.picture(tiny.controlled(tiny.outline(both), mask=where), "masked_region")
+    return tiny.graph
+
+
+def control_xray() -> Graph:
+    """What two ControlNets injected, one in both branches for half of the run, one in cond alone."""
+    tiny = Tiny()
+    one = tiny.outline(tiny.square(40, 10, 10))
+    other = tiny.outline(tiny.square(48, 70, 66))
+    model = tiny.controlled(one, strength=0.8, end_percent=0.5)
+    model = tiny.controlled(
+        other, model=model, strength=0.8, routing=tiny.routing(), scales=tiny.scales()
+    )
+    latents = tiny.picture(model, "control_xray")
+    seen = tiny.graph.add("ControlXRay", model=model, samples=latents, leave_one_out=True)
+    tiny.graph.add("SaveImage", images=seen, filename_prefix="cnet/xray")
+    tiny.graph.add("PreviewAny", source=output(seen, 1))
     return tiny.graph
 
 
@@ -182,6 +199,11 @@ EXAMPLES: dict[str, tuple[Callable[[], Graph], str]] = {
         masked_region,
         "## A masked region\n\nThe hint holds two squares. The mask is white around one of them, so only that one "
         f"is followed. {EMBEDDED}",
+    ),
+    "control_xray": (
+        control_xray,
+        "## Control X-ray\n\nWhat two ControlNets injected: by block and step, for cond and uncond, with the gains and "
+        f"each block's influence on the last prediction. {EMBEDDED}",
     ),
     "stable_diffusion_15": (
         stable_diffusion_15,
