@@ -1,6 +1,6 @@
 """LoadedNet: one of our ControlNets as it travels between nodes, with ComfyUI's patcher of its weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -39,9 +39,9 @@ class LoadedNet:
         """What ComfyUI loads with the model."""
         return [self.patcher]
 
-    def open(self, base_model: object) -> "LoadedNet":
-        """Returns itself."""
-        return self
+    def open(self, base_model: object, loaded: Sequence[Any]) -> "LoadedNet":
+        """Returns itself with the weights that are loaded on the device of the call."""
+        return LoadedNet(loaded[0].model, loaded[0], self.dtype)
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
         """Returns the bytes of the residuals, which live beside the UNet's own features."""
@@ -57,21 +57,10 @@ class LoadedNet:
         """As ControlNet.hint_features."""
         return self.net.hint_features(hint, control_types)
 
-    def residuals(
-        self,
-        x: Tensor,
-        features: Tensor,
-        timesteps: Tensor,
-        context: Tensor,
-        y: Tensor | None = None,
-        scales: Sequence[float] | None = None,
-        *,
-        control_types: Sequence[str] | None = None,
-    ) -> Residuals:
-        """As ControlNet.residuals."""
-        return self.net.residuals(
-            x, features, timesteps, context, y, scales, control_types=control_types
-        )
+    @property
+    def residuals(self) -> Callable[..., Residuals]:
+        """ControlNet.residuals."""
+        return self.net.residuals
 
 
 def residual_bytes(config: Any, rows: int, height: int, width: int, element: int) -> int:

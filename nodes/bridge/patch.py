@@ -10,7 +10,7 @@ from ...cnet_core.xray import Watch
 from .history import History
 from .inject import with_residuals
 from .replay import Replay
-from .run import Run, Step
+from .run import Run, Step, models_key
 from .spec import UnitSpec
 
 KEY = "cnet"
@@ -34,7 +34,7 @@ class ModelControl:
         model.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, KEY)
         model.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, self._check_entered)
         for spec in self.specs:
-            model.set_additional_models(f"{KEY} {spec.source.key}", list(spec.source.patchers))
+            model.set_additional_models(models_key(spec.source), list(spec.source.patchers))
         model.set_attachments(KEY, self)
 
     def _wrappers(self) -> dict[str, Callable[..., Any]]:
@@ -131,7 +131,7 @@ class ModelControl:
         given = options.get(RUN)
         run = Run(self.specs, None) if given is None else given
         run.percent_to_sigma = model.model_sampling.percent_to_sigma
-        step = Step.of(run, model, conds)
+        step = Step.of(run, model, conds, model_options.get("multigpu_clones", {}))
         inner = {**model_options, "transformer_options": {**options, STEP: step}}
         try:
             return executor(model, conds, x, timestep, inner, *args, **kwargs)
