@@ -130,13 +130,17 @@ def masked_region() -> Graph:
 
 
 def control_xray() -> Graph:
-    """What two ControlNets injected, one in both branches for half of the run, one in cond alone."""
+    """What one hint injected twice: in both branches to the end, and in cond alone for the first half of the run."""
     tiny = Tiny()
-    one = tiny.outline(tiny.square(40, 10, 10))
-    other = tiny.outline(tiny.square(48, 70, 66))
-    model = tiny.controlled(one, strength=0.8, end_percent=0.5)
+    hint = tiny.outline(tiny.square(56, 40, 30))
+    model = tiny.controlled(hint, strength=0.6)
     model = tiny.controlled(
-        other, model=model, strength=0.8, routing=tiny.routing(), scales=tiny.scales()
+        hint,
+        model=model,
+        strength=0.4,
+        end_percent=0.5,
+        routing=tiny.routing(),
+        scales=tiny.scales(),
     )
     latents = tiny.picture(model, "control_xray")
     seen = tiny.graph.add("ControlXRay", model=model, samples=latents, leave_one_out=True)
@@ -202,8 +206,9 @@ EXAMPLES: dict[str, tuple[Callable[[], Graph], str]] = {
     ),
     "control_xray": (
         control_xray,
-        "## Control X-ray\n\nWhat two ControlNets injected: by block and step, for cond and uncond, with the gains and "
-        f"each block's influence on the last prediction. {EMBEDDED}",
+        "## Control X-ray\n\nWhat two ControlNets injected, one in both branches, one in cond alone for the first "
+        "half: by block and step, for cond and uncond, with the gains and each block's influence on the last "
+        f"prediction. {EMBEDDED}",
     ),
     "stable_diffusion_15": (
         stable_diffusion_15,
