@@ -16,9 +16,10 @@ from ..encoder import Encoder
 from ..patching.adapter import adapter_for
 from ..residuals import Residuals
 from ..routing import Branch, HintRouting
-from ..rows import rows_of
+from ..rows import Row, rows_of
 from ..schedules import BlockScales
 from ..unet import UNet
+from ..xray import Watch
 from .settings import Settings
 from .tables import Table
 from .timing import Times, Work, flops, interleaved
@@ -115,24 +116,35 @@ class _Step:
         branches: Sequence[Branch] = ("uncond", "cond"),
     ) -> None:
         self._unet, self._inputs = unet, inputs
-        self._rows = rows_of(branches, len(inputs["x"]))
-        self._stack = ControlStack([unit])
+        self._control = _Control(unit, rows_of(branches, len(inputs["x"])))
 
     def __call__(self) -> Tensor:
-        handles = adapter_for(self._unet).attach(self._unet, self._on_call)
+        handles = adapter_for(self._unet).attach(self._unet, self._control)
         try:
             return self._unet(**self._inputs)
         finally:
             for handle in handles:
                 handle.remove()
 
-    def _on_call(
+
+class _Control:
+    """What the adapter asks in the middle of a run; it measures for the X-ray, as an Attachment does."""
+
+    def __init__(self, unit: ControlUnit, rows: tuple[Row, ...]) -> None:
+        self._stack, self._rows = ControlStack([unit]), rows
+        self._watch = Watch()
+
+    def __call__(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> Residuals | None:
-        percents = (0.5,) * len(self._rows)  # the middle of the run
+        self._watch = Watch()
+        percents = (0.5,) * len(self._rows)
         steps = torch.as_tensor(timesteps)
         call = UNetCall(x, steps, context, y, self._rows, known_percents=percents)
         return self._stack.residuals(call)
+
+    def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
+        self._watch.seen(block, feature, residual)
 
 
 class _TwoCalls:
