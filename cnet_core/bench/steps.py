@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ..control import ControlStack, ControlUnit, UNetCall
-from ..controlnet import ControlNet
 from ..encoder import Encoder
 from ..patching.adapter import adapter_for
 from ..residuals import Residuals
@@ -56,20 +55,18 @@ NOTES = (
 
 def measure(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of steps."""
-    unet, net = settings.nets()
-    inputs = settings.inputs()
-    columns = _columns(settings, unet, net, inputs)
-    device = torch.device(settings.device)
-    for work in columns.values():
+    works = columns(settings)
+    for work in works.values():
         flops(work)  # encodes hints and fills caches
-    counted = {name: flops(work) for name, work in columns.items()}
-    timed = interleaved(columns, settings.rounds, device, tell)
+    counted = {name: flops(work) for name, work in works.items()}
+    timed = interleaved(works, settings.rounds, torch.device(settings.device), tell)
     return _table(settings, counted, timed)
 
 
-def _columns(
-    settings: Settings, unet: UNet, net: ControlNet, inputs: Mapping[str, Tensor]
-) -> dict[str, Work]:
+def columns(settings: Settings) -> dict[str, Work]:
+    """Returns each way of doing a step, by name."""
+    unet, net = settings.nets()
+    inputs = settings.inputs()
     rows = len(inputs["x"])
     cond = {name: tensor[rows // 2 :] for name, tensor in inputs.items()}
     uncond = {name: tensor[: rows // 2] for name, tensor in inputs.items()}
