@@ -189,10 +189,10 @@ class Attention(nn.Module):
         self.to_out = nn.Sequential(ops.Linear(inner, channels), nn.Identity())
 
     def forward(self, x: Tensor, context: Tensor | Text) -> Tensor:
-        if isinstance(context, Text):
-            keys, values = context.keys_and_values(self.to_k, self.to_v)
-        else:
+        if isinstance(context, Tensor):
             keys, values = self.to_k(context), self.to_v(context)
+        else:
+            keys, values = context.keys_and_values(self.to_k, self.to_v)
         q, k, v = (_by_head(t, self.heads) for t in (self.to_q(x), keys, values))
         h = F.scaled_dot_product_attention(q, k, v)
         return self.to_out(h.transpose(1, 2).flatten(2))

@@ -4,18 +4,17 @@ The limit is what the locked UNet's own encoder and middle take on the rows that
 them. A step is one call of the UNet with both branches of guidance.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from ..control import ControlStack, ControlUnit, UNetCall
+from ..control import ControlUnit
 from ..encoder import Encoder
-from ..patching.adapter import adapter_for
-from ..residuals import Residuals
+from ..patching import patch_unet
 from ..routing import Branch, HintRouting
-from ..rows import rows_of
 from ..schedules import BlockScales
 from ..unet import UNet
 from .settings import Settings
@@ -102,7 +101,7 @@ def encoder_and_middle(
 
 
 class _Step:
-    """One step with control. The hooks are on the UNet while it runs; what is kept between steps stays."""
+    """One step with control, on a UNet of its own that shares the weights."""
 
     def __init__(
         self,
@@ -111,25 +110,12 @@ class _Step:
         inputs: Mapping[str, Tensor],
         branches: Sequence[Branch] = ("uncond", "cond"),
     ) -> None:
-        self._unet, self._inputs = unet, inputs
-        self._rows = rows_of(branches, len(inputs["x"]))
-        self._stack = ControlStack([unit])
+        weights = {id(parameter): parameter for parameter in unet.parameters()}
+        self._unet, self._inputs = copy.deepcopy(unet, weights), inputs
+        patch_unet(self._unet, unit, rows=branches)
 
     def __call__(self) -> Tensor:
-        handles = adapter_for(self._unet).attach(self._unet, self._on_call)
-        try:
-            return self._unet(**self._inputs)
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _on_call(
-        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
-    ) -> Residuals | None:
-        percents = (0.5,) * len(self._rows)  # the middle of the run
-        steps = torch.as_tensor(timesteps)
-        call = UNetCall(x, steps, context, y, self._rows, known_percents=percents)
-        return self._stack.residuals(call)
+        return self._unet(**self._inputs)
 
 
 class _TwoCalls:
