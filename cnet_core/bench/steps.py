@@ -17,6 +17,7 @@ from ..patching import patch_unet
 from ..routing import Branch, HintRouting
 from ..schedules import BlockScales
 from ..unet import UNet
+from . import others
 from .settings import Settings
 from .tables import Table
 from .timing import Times, Work, flops, interleaved
@@ -48,11 +49,12 @@ COLUMNS = (
 )
 NOTES = (
     "x UNet: the least time, or the FLOPs, over those of the UNet alone.",
-    "overhead / limit: what control adds, over the encoder and middle of the UNet on the rows that get it.",
+    "overhead / limit: what control adds, over the encoder and middle of the UNet on the rows that get it;",
+    "of diffusers, what control adds to its own UNet.",
 )
 
 
-def measure(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of steps."""
     works = columns(settings)
     for work in works.values():
@@ -87,6 +89,7 @@ def columns(settings: Settings) -> dict[str, Work]:
         LIMITS["cond"]: lambda: encoder_and_middle(unet, **cond),
         **{name: _Step(unet, u, inputs) for name, u in units.items()},
         "two UNet calls, control on cond": _TwoCalls(unet, unit(), uncond, cond),
+        **others.columns(settings, inputs, hint),
     }
 
 
@@ -136,16 +139,17 @@ class _TwoCalls:
 
 
 def _table(settings: Settings, counted: Mapping[str, int], timed: Mapping[str, Times]) -> Table:
-    plain, plain_flops = timed[PLAIN].least, counted[PLAIN]
     rows: dict[str, tuple[float | None, ...]] = {}
     for name, times in timed.items():
-        limit = LIMITS.get(OURS.get(name) or "")
+        limit = LIMITS.get(OURS.get(others.COUNTERPARTS.get(name, name)) or "")
+        base = others.PLAIN if name in others.COUNTERPARTS else PLAIN
+        plain, plain_flops = timed[base].least, counted[base]
         rows[name] = (
             1000 * times.least,
             1000 * times.median,
             100 * times.spread,
-            times.least / plain,
-            counted[name] / plain_flops,
+            times.least / timed[PLAIN].least,
+            counted[name] / counted[PLAIN],
             None if limit is None else (times.least - plain) / timed[limit].least,
             None if limit is None else (counted[name] - plain_flops) / counted[limit],
             None if times.peak is None else times.peak / 2**20,

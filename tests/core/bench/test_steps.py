@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from cnet_core.bench import others
 from cnet_core.bench.settings import Settings
 from cnet_core.bench.steps import LIMITS, PLAIN, columns
 from cnet_core.bench.timing import flops
@@ -41,6 +42,13 @@ def test_steps_without_control_cost_nothing(counted, name: str) -> None:
     assert over(counted, name) == 0
 
 
+def test_diffusers_counts_the_same_unet(counted) -> None:
+    pytest.importorskip("diffusers")
+    assert counted[others.PLAIN] == counted[PLAIN]
+    assert over(counted, "both") < over(counted, "diffusers: both")
+    assert over(counted, "cond only") < over(counted, "diffusers: guess mode")
+
+
 def test_scales_cost_nothing_and_a_cut_one_saves_the_deep_blocks(counted) -> None:
     assert over(counted, "both, soft scales") == over(counted, "both")
     assert 0 < over(counted, "cond only, 6 shallow blocks") < over(counted, "cond only")
@@ -48,9 +56,10 @@ def test_scales_cost_nothing_and_a_cut_one_saves_the_deep_blocks(counted) -> Non
 
 def test_the_command_writes_table_json_and_chart(tmp_path, capsys) -> None:
     settings = ["--width", "0.1", "--side", "64", "--rounds", "1", "--device", "cpu"]
-    assert main(["bench", *settings, "--out", str(tmp_path)]) == 0
+    assert main(["bench", "--steps", "--loading", *settings, "--out", str(tmp_path)]) == 0
     assert "cond only" in capsys.readouterr().out
-    (table,) = json.loads((tmp_path / "bench.json").read_text())["tables"]
+    table, loading = json.loads((tmp_path / "bench.json").read_text())["tables"]
+    assert loading["rows"]["cnet_core"]["least ms"] > 0
     assert table["rows"][PLAIN]["x UNet"] == 1
     assert table["rows"]["cond only, step reused"]["x UNet (FLOPs)"] == 1
     with Image.open(tmp_path / "bench.png") as chart:
