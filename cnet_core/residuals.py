@@ -1,6 +1,6 @@
 """Residuals: what a ControlNet adds to the skip connections and the middle of a UNet, and every shape check on it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +25,7 @@ class Residuals:
         return cls(tuple(blocks[:-1]), blocks[-1])
 
     def __add__(self, other: "Residuals") -> "Residuals":
-        """Returns the sum, block by block.
+        """Returns the sum, block by block, in the wider of the two dtypes.
 
         Raises:
             ValueError: the two are for UNets of different shape.
@@ -41,6 +41,10 @@ class Residuals:
     def pooled(self) -> "Residuals":
         """Returns each block's mean over height and width, everywhere."""
         return Residuals.of([None if b is None else pooled(b) for b in self.blocks])
+
+    def without(self, blocks: Collection[int]) -> "Residuals":
+        """Returns residuals that give nothing to these blocks (the middle is the last)."""
+        return Residuals.of([None if k in blocks else b for k, b in enumerate(self.blocks)])
 
     def scatter(self, rows: Sequence[int], batch: int) -> "Residuals":
         """Returns residuals for a batch of `batch` rows: these in `rows`, zeros in the others."""
@@ -71,7 +75,12 @@ def injected(feature: Tensor, residual: Tensor, block: str) -> Tensor:
 def _sum(a: Tensor | None, b: Tensor | None, index: int) -> Tensor | None:
     if a is None or b is None:
         return b if a is None else a
-    return injected(a, b, f"block {index}")
+    if a.shape != b.shape or a.device != b.device:
+        raise ValueError(
+            f"The residuals of two ControlNets for block {index} cannot be added: one is {_describe(a)}, the other "
+            f"{_describe(b)}."
+        )
+    return a + b
 
 
 def _scatter(residual: Tensor | None, rows: Sequence[int], batch: int) -> Tensor | None:

@@ -13,9 +13,10 @@ from ...cnet_core import ControlStack, Residuals, UNetCall
 from ...cnet_core.net import Net
 from ...cnet_core.routing import Branch
 from ...cnet_core.rows import Row, rows_of
+from ...cnet_core.xray import Recorder, Watch
 from .roles import branches_of, cfg_scale_of, is_guided
 from .spec import Source, UnitSpec
-from .window import percent_in_window
+from .window import PercentToSigma, percent_in_window
 
 logger = logging.getLogger("cnet")
 
@@ -37,6 +38,15 @@ class Run:
         self._nets: dict[tuple[str, int], Net] = {}
         self._stacks: dict[tuple[object, ...], ControlStack] = {}
         self._resize_noted = False
+        self.recorder = Recorder()
+        self.injections = 0  # calls of the UNet that got control
+        self.last: tuple[Tensor, Tensor, int | None] | None = (
+            None  # latents, sigma, seed: see Replay
+        )
+        self.percent_to_sigma: PercentToSigma | None = None  # of the model sampling in force
+        self.left_out: frozenset[int] | None = (
+            None  # blocks; a set, also an empty one: no recording
+        )
 
     def net(self, index: int, model: Any) -> Net:
         """Returns the net of a unit for a device's BaseModel, opened at its first use."""
@@ -61,6 +71,15 @@ class Run:
         if not self._resize_noted:
             logger.info("A node shrinks the UNet's features; the control is resized to fit them.")
         self._resize_noted = True
+
+    def noted(self, watch: Watch, residuals: Residuals | None) -> Residuals | None:
+        """Returns what is to be injected in a call, and keeps what is known of the call."""
+        if self.left_out is not None:
+            return None if residuals is None else residuals.without(self.left_out)
+        watch.injects(residuals)
+        self.recorder.add(watch)
+        self.injections += residuals is not None
+        return residuals
 
     def close(self) -> None:
         """Drops everything kept between steps."""
@@ -104,20 +123,24 @@ class Step:
         context: Tensor,
         y: Tensor | None,
         options: Mapping[str, Any],
+        watch: Watch | None = None,
     ) -> Residuals | None:
-        """Returns what all units add to this call of the UNet; None for nothing.
+        """Returns what all units add to this call of the UNet; None for nothing. Notes on `watch` what they did.
 
         Raises:
             ValueError: the rows cannot be told apart, or a unit does not fit the call.
         """
         rows = self._rows(len(x), options["cond_or_uncond"])
         sigma = float(options["sigmas"].flatten()[0])
+        watch = Watch() if watch is None else watch
+        watch.position, watch.rows, watch.cfg_scale = sigma, rows, self.cfg_scale
         model = self._called(options)
         frames = _frames(options, max(row.picture for row in rows) + 1)
         total: Residuals | None = None
         for index, spec in enumerate(self.run.specs):
             percent = self._percent(spec, sigma)
             if percent is None or spec.off:
+                watch.unused(len(rows))
                 continue
             net = self.run.net(index, model)
             call = UNetCall(
@@ -131,9 +154,11 @@ class Step:
                 guided=self.guided,
             )
             size = (x.shape[-2], x.shape[-1])
-            part = self.run.stack(index, net, size, frames).residuals(call)
+            stack = self.run.stack(index, net, size, frames)
+            part = stack.residuals(call)
+            watch.used(stack, call)
             total = part if total is None or part is None else total + part
-        return total
+        return self.run.noted(watch, total)
 
     def _called(self, options: Mapping[str, Any]) -> Any:
         """Returns the BaseModel whose UNet is called: on several GPUs each has a copy."""

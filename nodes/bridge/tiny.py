@@ -36,6 +36,16 @@ def load_tiny() -> tuple[Any, Any, Any, LoadedNet]:
     return _model(tiny.unet), _clip(tiny.text), _vae(tiny.autoencoder), control_net
 
 
+def tiny_samples(count: int, side: int, seed: int) -> tuple[Tensor, Tensor, str]:
+    """Returns pictures and hints (count, side, side, 3), 0..1, and a caption for each, a line each."""
+    from ...cnet_core.tiny.training import TinySamples
+
+    samples = TinySamples(Autoencoder(), side, count, f"node {seed}")
+    pictures, hints, prompts = zip(*map(samples.sample, range(count)), strict=True)
+    images, lines = (torch.cat(part).movedim(1, -1).contiguous() for part in (pictures, hints))
+    return images, lines, "\n".join(prompts)
+
+
 def _model(unet: UNet, disable_dynamic: bool = False) -> Any:
     """Returns ComfyUI's ModelPatcher: Stable Diffusion's betas and eps prediction are its defaults."""
     management = comfy.model_management

@@ -61,6 +61,7 @@ class ProbeMemory:
         loaded = [m.model for m in comfy.model_management.current_loaded_models]
         report = {
             "tensors": sum(isinstance(o, torch.Tensor) for o in objects),
+            "records": sum(type(o).__name__ == "Recorder" for o in objects),
             "stacks": sum(type(o).__name__ == "ControlStack" for o in objects),
             "loaded": [type(m.model).__name__ for m in loaded if m is not None],
             "rss": Path("/proc/self/statm").read_text().split()[1],
