@@ -16,9 +16,9 @@ from ..tiny.sheet import to_image
 from ..tiny.training import tiny_source
 from ..training.folder import RESULT, RunFolder
 from ..training.folder_source import Origin, pretrained_source
-from ..training.loop import Intervals, Outcome, fit
+from ..training.loop import Intervals, Outcome, Unheard, fit
 from ..training.meter import Reading
-from ..training.processes import Processes, SingleProcess
+from ..training.processes import AcceleratedProcesses, Processes, SingleProcess, are_several
 from ..training.settings import TrainingSettings
 from ..training.source import Previewer, Source
 from ..training.trainer import Trainer
@@ -111,10 +111,13 @@ def run(args: argparse.Namespace) -> int:
     processes = _processes(args.device)
     source = _source(config, args, processes.device)
     trainer = Trainer(source.base, source.samples, settings, processes=processes)
-    state = folder.state() if args.resume else folder.begin(config)
+    state = folder.state() if args.resume else None
     if state is not None:
         trainer.restore(state)
-    told = _Told(folder, source.preview, config["steps"], trainer.step)
+    first = processes.index == 0
+    if first:
+        folder.forget_after(trainer.step) if args.resume else folder.begin(config)
+    told = _Told(folder, source.preview, config["steps"], trainer.step) if first else Unheard()
     with _interrupts() as stop:
         outcome = fit(
             trainer,
@@ -122,12 +125,13 @@ def run(args: argparse.Namespace) -> int:
             config["steps"],
             told,
             intervals=intervals,
-            readings=folder.readings(),
+            readings=folder.readings(trainer.step) if args.resume else (),
             stop=stop,
             stop_at_convergence=args.stop_at_convergence,
         )
-    folder.plot()
-    print(_summary(outcome, args.out))
+    if first:
+        folder.plot()
+        print(_summary(outcome, args.out))
     return 0
 
 
@@ -182,6 +186,8 @@ def _complain(line: str) -> None:
 
 
 def _processes(device: str | None) -> Processes:
+    if are_several():
+        return AcceleratedProcesses()
     try:
         return SingleProcess(device or _best_device())
     except RuntimeError as error:
