@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import apply, embedded, loading, settings, training
+from . import apply, embedded, loading, settings, training, xray
 from .bridge import register_output, warn_of_taken_ids
 
 NODES: list[type[io.ComfyNode]] = [
@@ -10,6 +10,7 @@ NODES: list[type[io.ComfyNode]] = [
     *loading.NODES,
     *settings.NODES,
     *embedded.NODES,
+    *xray.NODES,
     *training.NODES,
 ]
 

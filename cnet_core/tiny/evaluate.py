@@ -57,12 +57,17 @@ def whole_runs(model: TinyStableDiffusion, count: int) -> dict[str, Figures]:
 
 
 def target_gains(model: TinyStableDiffusion) -> dict[str, Figures]:
-    """Returns least, mean and largest response to `target_gain(2)` by CFG scale, with one text and with two."""
+    """Returns least, median, mean and largest response to `target_gain(2)` by CFG scale, with one text and with two."""
     report: dict[str, Figures] = {}
     for name, same_text in (("same text", True), ("different texts", False)):
         found = responses(model, 2.0, TARGET_CFG_SCALES, same_text=same_text)
         report[name] = {
-            str(scale): {"least": _least(r), "mean": _mean(r), "most": -_least(-r)}
+            str(scale): {
+                "least": _least(r),
+                "median": round(float(r.median()), 4),
+                "mean": _mean(r),
+                "most": -_least(-r),
+            }
             for scale, r in found.items()
         }
     return report

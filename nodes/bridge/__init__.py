@@ -6,6 +6,7 @@ from .registry import warn_of_taken_ids
 from .saving import register_output, save
 from .tiny import load_tiny, tiny_samples
 from .training import train
+from .xray import xray
 
 __all__ = [
     "apply",
@@ -19,4 +20,5 @@ __all__ = [
     "tiny_samples",
     "train",
     "warn_of_taken_ids",
+    "xray",
 ]

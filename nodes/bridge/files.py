@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import comfy.model_management
-import comfy.model_patcher
 import comfy.ops
 import folder_paths
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ... import cnet_core as cn
 from .loaded import LoadedNet
+from .patcher import patcher_of
 
 FOLDER = "controlnet"
 COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
@@ -63,16 +63,6 @@ def loaded(net: cn.ControlNet) -> LoadedNet:
     net = net.to(dtype).requires_grad_(False)
     patcher = patcher_of(net, device, management.unet_offload_device())
     return LoadedNet(net, patcher, dtype if cast is None else cast)
-
-
-def patcher_of(module: nn.Module, device: torch.device, offload: torch.device) -> Any:
-    """Returns ComfyUI's patcher of a module, through which it is loaded and offloaded.
-
-    Newer versions swap the class at start, so it is looked up at each call.
-    """
-    module_of = comfy.model_patcher
-    kind = getattr(module_of, "CoreModelPatcher", module_of.ModelPatcher)
-    return kind(module, load_device=device, offload_device=offload)
 
 
 def describe_file(name: str) -> str:

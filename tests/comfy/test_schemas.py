@@ -35,6 +35,10 @@ NODES = {
         ["CNET_SCALES"],
     ),
     "LoadTinyStableDiffusion": ({}, ["MODEL", "CLIP", "VAE", "CNET_CONTROL_NET"]),
+    "ControlXRay": (
+        {"model": None, "samples": None, "leave_one_out": False},
+        ["IMAGE", "STRING"],
+    ),
     "IdentifyControlNet": ({"control_net_name": None}, ["STRING"]),
     "TrainControlNet": (
         {
