@@ -1,5 +1,6 @@
 """ControlNet for any Stable Diffusion UNet: load, route, schedule, inject."""
 
+from . import xray
 from .checkpoints import Fingerprint, identify, load_controlnet, save_controlnet
 from .config import SD15, SD21, SDXL, UNetConfig
 from .control import ControlStack, ControlUnit, UNetCall
@@ -55,4 +56,5 @@ __all__ = [
     "profile",
     "register_adapter",
     "save_controlnet",
+    "xray",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host import Host
+from host import Host, Place
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -50,13 +50,11 @@ def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
     """A ComfyUI that serves one of the front ends."""
-    comfyui = request.config.getoption("--comfyui") or os.environ.get("CNET_COMFYUI")
-    options = FRONT_ENDS[request.param]
+    comfyui, options = os.environ.get("CNET_COMFYUI"), FRONT_ENDS[request.param]
     if not comfyui or "" in options:
         pytest.skip("no front end: set CNET_COMFYUI and CNET_FRONT_END")
-    python = request.config.getoption("--comfyui-python") or os.environ.get("CNET_COMFYUI_PYTHON")
-    base = tmp_path_factory.mktemp(request.param)
-    host = Host(Path(comfyui), python or sys.executable, base, options)
+    place = Place(Path(comfyui), os.environ.get("CNET_COMFYUI_PYTHON", sys.executable))
+    host = Host(place, tmp_path_factory.mktemp(request.param), options)
     yield host
     host.stop()
 

@@ -38,7 +38,7 @@ def _drag_at_60_hz(front: Front) -> None:
 
 
 def _handler_costs(log: Path) -> list[float]:
-    """Returns the page's time for each pointer move, in ms: the log's EventDispatch entries, without waits for a core."""
+    """Returns the page's time for each pointer move, in ms: EventDispatch in the log, without waits for a core."""
     events = json.loads(log.read_text())["traceEvents"]
     moves = [
         e

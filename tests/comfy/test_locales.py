@@ -23,11 +23,11 @@ def shape(texts: Any) -> Any:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_node_input_and_output_has_its_texts(comfy: Host, language: str) -> None:
-    assert shape(translated(language)) == shape(english(comfy.get("/object_info")))
+    assert shape(translated(language)) == shape(english(comfy.info))
 
 
 def test_the_english_texts_are_the_nodes_own(comfy: Host) -> None:
-    assert translated("en") == english(comfy.get("/object_info")), "run tests/comfy/make_locale.py"
+    assert translated("en") == english(comfy.info), "run tests/comfy/make_locale.py"
 
 
 @pytest.mark.parametrize("language", LANGUAGES[1:])
@@ -41,7 +41,7 @@ def test_translations_are_translations(language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_node_has_a_page_of_help_in_words_of_all_inputs(comfy: Host, language: str) -> None:
-    for node, texts in english(comfy.get("/object_info")).items():
+    for node, texts in english(comfy.info).items():
         path = f"{node}.md" if language == "en" else f"{node}/{language}.md"
         page = (DOCS / path).read_text(encoding="utf-8")
         missing = [name for name in texts.get("inputs", {}) if f"`{name}`" not in page]
