@@ -67,6 +67,11 @@ class Attachment:
         """
         return self._recorder.record(lambda timestep: 1 - timestep / LAST_TIMESTEP)
 
+    @property
+    def records(self) -> bool:
+        """Whether calls of the UNet are recorded now."""
+        return self._left_out is None
+
     @contextmanager
     def leaving_out(self, blocks: Iterable[int]) -> Generator[None]:
         """Within it, these blocks (0 = shallowest, last = middle) get nothing, and nothing is recorded."""
@@ -142,7 +147,8 @@ class _OnCall:
         return _outside_graphs(self._attachment, self._watch, x, timesteps, context, y)
 
     def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
-        self._watch.seen(block, feature, residual)
+        if self._attachment.records:
+            self._watch.seen(block, feature, residual)
 
 
 def patch_unet(
