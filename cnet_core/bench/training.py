@@ -1,18 +1,15 @@
-"""What one training step costs, of Stable Diffusion 1.5's topology: `python -m cnet_core.bench.training [--width 64]`.
+"""What one training step costs: `cnet bench --training`.
 
-Three ways, at the same batch and size: (a) fine-tuning the UNet without a ControlNet, (b) our ControlNet step, (c) the
-step of diffusers' train_controlnet. Each runs in a process of its own, so that its peak of memory is its own; FLOPs are
-those of torch's counter. A width of 320 is the real model.
+Three ways, at the same batch and size: fine-tuning the UNet without a ControlNet, our ControlNet step, and the step of
+diffusers' train_controlnet. Each runs in a process of its own, so that its peak of memory is its own; FLOPs are those of
+torch's counter, and decide where the clock is noisy.
 """
 
-import argparse
-import json
 import multiprocessing
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, cast
 
@@ -21,111 +18,81 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config import SD15, UNetConfig
 from ..controlnet import ControlNet
 from ..training.locked import decode, encode, lock
 from ..unet import UNet
+from .settings import Settings
+from .tables import Table
 
-CONTEXT_TOKENS = 77
-#: Bytes in what getrusage calls its unit.
+#: Bytes in the unit of getrusage's ru_maxrss.
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What is measured."""
-
-    width: int = 64  # model_channels; 320 is the real one
-    side: int = 32  # of the latents; 64 is 512 pixels
-    batch: int = 2
-    steps: int = 3  # timed, after one to warm up
-    device: str = "cpu"
-
-    @property
-    def config(self) -> UNetConfig:
-        """Stable Diffusion 1.5 in all but width."""
-        return UNetConfig.from_dict({**SD15.to_dict(), "model_channels": self.width})
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one optimizer step took."""
-
-    seconds: float  # the fastest of the timed steps
-    tflop: float  # forward and backward, by torch's counter
-    gigabytes: float  # peak above the process before the model was built; weights and AdamW's moments included
-
+COLUMNS = ("seconds", "TFLOP", "peak GB", "time ratio", "FLOP ratio", "memory ratio")
 
 #: (loss to go backward from, parameters to optimise)
 Way = tuple[Callable[[], Tensor], list[nn.Parameter]]
 
 
-def measure(setup: Setup, ways: Sequence[str] | None = None) -> dict[str, Cost]:
-    """Returns the cost of each way; those whose library is missing are left out."""
+def measure(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+    """Returns the cost of a step each way, and its ratio to fine-tuning; diffusers' only where it is installed."""
     spawn = multiprocessing.get_context("spawn")
-    found: dict[str, Cost] = {}
-    for way in ways or WAYS:
+    found: dict[str, tuple[float, float, float]] = {}
+    for index, way in enumerate(WAYS):
         with spawn.Pool(1) as pool:
-            values = pool.apply(_measure_one, (way, setup))
-        if values is not None:
-            found[way] = Cost(**values)
-    return found
+            cost = pool.apply(_cost, (way, settings))
+        if cost is not None:
+            found[way] = cost
+        tell(index + 1, len(WAYS))
+    base = next(iter(found.values()))
+    rows = {
+        way: (*cost, *(a / b for a, b in zip(cost, base, strict=True)))
+        for way, cost in found.items()
+    }
+    return Table(
+        f"one training step, {settings.family}, width {settings.width:g}, {settings.side} px, batch "
+        f"{2 * settings.pictures}",
+        COLUMNS,
+        rows,
+        "FLOP ratio",
+        ("memory holds weights, gradients, AdamW's moments and activations",),
+    )
 
 
-def table(costs: dict[str, Cost]) -> str:
-    """Returns the costs as lines of text, and as ratios to fine-tuning."""
-    lines = [f"{'':<28}{'time':>16}{'FLOPs':>18}{'peak memory':>20}"]
-    base = costs["fine-tune the UNet"]
-    for way, cost in costs.items():
-        lines.append(
-            f"{way:<28}{cost.seconds:>7.2f} s {cost.seconds / base.seconds:>5.2f}x"
-            f"{cost.tflop:>9.4f} T {cost.tflop / base.tflop:>5.2f}x"
-            f"{cost.gigabytes:>10.2f} GB {cost.gigabytes / base.gigabytes:>5.2f}x"
-        )
-    return "\n".join(lines)
+def _fine_tune(settings: Settings) -> Way:
+    unet = UNet(settings.config).to(settings.device)
+    x, timesteps, context, y, _ = _inputs(settings)
+    return lambda: _loss(unet(x, timesteps, context, y)), list(unet.parameters())
 
 
-def main() -> None:
-    """Prints the table, or with --json the numbers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("width", "side", "batch", "steps"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(Setup, name))
-    parser.add_argument("--device", default=Setup.device)
-    parser.add_argument("--json", action="store_true")
-    args = vars(parser.parse_args())
-    as_json = args.pop("json")
-    costs = measure(Setup(**args))
-    numbers = {way: asdict(cost) for way, cost in costs.items()}
-    print(json.dumps(numbers, indent=2) if as_json else table(costs))
-
-
-def _fine_tune(setup: Setup) -> Way:
-    unet = UNet(setup.config).to(setup.device)
-    x, timesteps, context, _ = _inputs(setup)
-    return lambda: _loss(unet(x, timesteps, context), x), list(unet.parameters())
-
-
-def _ours(setup: Setup) -> Way:
-    unet = lock(UNet(setup.config).to(setup.device))
+def _ours(settings: Settings) -> Way:
+    unet = lock(UNet(settings.config).to(settings.device))
     net = ControlNet.from_unet(unet).requires_grad_(True)
-    x, timesteps, context, hint = _inputs(setup)
+    x, timesteps, context, y, hint = _inputs(settings)
 
     def loss() -> Tensor:
-        encoded = encode(unet, x, timesteps, context, None)
-        return _loss(decode(unet, encoded, net(x, hint, timesteps, context)), x)
+        encoded = encode(unet, x, timesteps, context, y)
+        return _loss(decode(unet, encoded, net(x, hint, timesteps, context, y)))
 
     return loss, list(net.parameters())
 
 
-def _diffusers(setup: Setup) -> Way:
+def _diffusers(settings: Settings) -> Way | None:
     """As examples/controlnet/train_controlnet.py: unet.requires_grad_(False), controlnet.train()."""
-    library: Any = import_module("diffusers")
-    widths = tuple(setup.width * mult for mult in setup.config.channel_mult)
-    unet = library.UNet2DConditionModel(block_out_channels=widths, cross_attention_dim=768)
-    unet = unet.to(setup.device).requires_grad_(False)
+    try:
+        library: Any = import_module("diffusers")
+    except ImportError:
+        return None
+    if settings.family != "sd15":
+        return None
+    widths = tuple(settings.config.model_channels * mult for mult in settings.config.channel_mult)
+    unet = library.UNet2DConditionModel(
+        block_out_channels=widths,
+        cross_attention_dim=settings.config.context_dim,
+        attention_head_dim=settings.config.num_heads,
+    )
+    unet = unet.to(settings.device).requires_grad_(False)
     net = library.ControlNetModel.from_unet(unet).train()
     net.requires_grad_(True)
-    x, timesteps, context, hint = _inputs(setup)
+    x, timesteps, context, _, hint = _inputs(settings)
 
     def loss() -> Tensor:
         down, middle = net(
@@ -138,36 +105,34 @@ def _diffusers(setup: Setup) -> Way:
             down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
         )
-        return _loss(predicted.sample, x)
+        return _loss(predicted.sample)
 
     return loss, cast(list[nn.Parameter], list(net.parameters()))
 
 
-WAYS: dict[str, Callable[[Setup], Way]] = {
+WAYS: dict[str, Callable[[Settings], Way | None]] = {
     "fine-tune the UNet": _fine_tune,
     "our ControlNet step": _ours,
     "diffusers' ControlNet step": _diffusers,
 }
 
 
-def _measure_one(way: str, setup: Setup) -> dict[str, float] | None:
+def _cost(way: str, settings: Settings) -> tuple[float, float, float] | None:
+    """Returns seconds of the fastest step, TFLOP, and GB above what the process had at its start."""
     torch.manual_seed(0)
-    torch.set_num_threads(1)
-    try:
-        if way.startswith("diffusers"):
-            import_module("diffusers")
-    except ImportError:
+    before = _peak(settings.device)
+    made = WAYS[way](settings)
+    if made is None:
         return None
-    before = _peak(setup.device)
-    loss, parameters = WAYS[way](setup)
+    loss, parameters = made
     optimizer = torch.optim.AdamW(parameters, lr=1e-5)
     counter = FlopCounterMode(display=False)
     with counter:
         loss().backward()
     optimizer.step()
-    seconds = min(_step(loss, optimizer, setup.device) for _ in range(setup.steps))
-    used = _peak(setup.device) - before
-    return asdict(Cost(seconds, counter.get_total_flops() / 1e12, used / 1e9))
+    seconds = min(_step(loss, optimizer, settings.device) for _ in range(settings.rounds))
+    used = _peak(settings.device) - before
+    return seconds, counter.get_total_flops() / 1e12, used / 1e9
 
 
 def _step(loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer, device: str) -> float:
@@ -186,20 +151,11 @@ def _peak(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
 
 
-def _inputs(setup: Setup) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    shapes = (
-        (setup.batch, 4, setup.side, setup.side),
-        (setup.batch, CONTEXT_TOKENS, setup.config.context_dim),
-        (setup.batch, 3, 8 * setup.side, 8 * setup.side),
-    )
-    x, context, hint = (torch.randn(s, generator=generator).to(setup.device) for s in shapes)
-    return x, torch.full((setup.batch,), 500, device=setup.device), context, hint
+def _inputs(settings: Settings) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor]:
+    given = settings.inputs()
+    hint = settings.hint().expand(len(given["x"]), -1, -1, -1)
+    return given["x"], given["timesteps"], given["context"], given.get("y"), hint
 
 
-def _loss(prediction: Tensor, like: Tensor) -> Tensor:
-    return F.mse_loss(prediction, torch.zeros_like(like))
-
-
-if __name__ == "__main__":
-    main()
+def _loss(prediction: Tensor) -> Tensor:
+    return F.mse_loss(prediction, torch.zeros_like(prediction))
