@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host import Host, Place
+from host import Host
+from places import places_of
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -50,11 +51,12 @@ def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
     """A ComfyUI that serves one of the front ends."""
-    comfyui, options = os.environ.get("CNET_COMFYUI"), FRONT_ENDS[request.param]
-    if not comfyui or "" in options:
+    places = places_of(request.config)
+    options = FRONT_ENDS[request.param]
+    if not places or "" in options:
         pytest.skip("no front end: set CNET_COMFYUI and CNET_FRONT_END")
-    place = Place(Path(comfyui), os.environ.get("CNET_COMFYUI_PYTHON", sys.executable))
-    host = Host(place, tmp_path_factory.mktemp(request.param), options)
+    base = tmp_path_factory.mktemp(request.param)
+    host = Host(places[0], base, options)
     yield host
     host.stop()
 

@@ -20,6 +20,8 @@ from torch import Tensor
 
 REPOSITORY = Path(__file__).parents[3]
 PROBE = Path(__file__).parent / "probe"
+#: A pack that makes ComfyUI take the CPU for two devices.
+TWO_DEVICES = Path(__file__).parent / "two_devices"
 START_SECONDS = 300
 RUN_SECONDS = 600
 
