@@ -17,6 +17,7 @@ EXTRA = {
     "SaveImage": 240,
     "PreviewImage": 240,
     "PreviewAny": 240,
+    "TrainControlNet": 100,
 }
 #: Title -> the nodes that belong to it; the last takes the rest. The first two share the left side.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -33,8 +34,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "MaskToImage",
         "LoadImage",
         "Canny",
+        "TinyTrainingSamples",
     ),
-    "3. Control": ("CFGHintRouting", "BlockScaleSchedule", "ApplyControlNet"),
+    "3. Control": ("CFGHintRouting", "BlockScaleSchedule", "TrainControlNet", "ApplyControlNet"),
     "4. What comes out": (),
 }
 
