@@ -44,6 +44,8 @@ def alone(kind: str, info: Mapping[str, Any], values: Mapping[str, Any]) -> dict
         "widgets_values": list(_values(served, widgets, values)),
     }
     return {
+        "last_node_id": 1,
+        "last_link_id": 0,
         "nodes": [node],
         "links": [],
         "groups": [],
