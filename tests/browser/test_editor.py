@@ -26,7 +26,7 @@ RAW = [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 8]
 
 def schedule(front: Front, **values) -> None:
     """Opens a graph with one schedule."""
-    schedule(front, SCHEDULE, front.host.info, values)
+    front.load(alone(SCHEDULE, front.host.info, values), SCHEDULE)
 
 
 @pytest.fixture
