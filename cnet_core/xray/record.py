@@ -9,23 +9,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..control import ControlStack, UNetCall, row_gains
+from ..call import UNetCall
+from ..control import ControlStack
 from ..residuals import Residuals
 from ..routing import Branch
 from ..rows import Row
+from ..unit import row_gains
+from ..uses import RowState
 
 #: Calls of the UNet that are kept; of longer runs, the last ones.
 LIMIT = 1024
 
-#: What became of one row in one call: no gain, so not computed; computed; taken from an earlier step.
-RowState = Literal["skipped", "evaluated", "reused"]
 Numbers = NDArray[np.float64]
 
 
@@ -153,11 +154,9 @@ class Watch:
     order: list[int] = field(default_factory=list[int])  # which block each pair of norms is of
 
     def used(self, stack: ControlStack, call: UNetCall) -> None:
-        """Notes what the units of a stack did in a call."""
-        for unit in stack.units:
-            gains = row_gains(unit, call)
-            self.gains.append(gains)
-            self.states.append(tuple("skipped" if gain == 0 else "evaluated" for gain in gains))
+        """Notes what the units of a stack did in a call, the last one that it answered."""
+        self.gains += [row_gains(unit, call) for unit in stack.units]
+        self.states += [use.states for use in stack.uses]
 
     def unused(self, rows: int) -> None:
         """Notes a unit that was not asked."""
@@ -232,7 +231,8 @@ class Recorder:
         return Record(tuple(watch.call(percent_of) for watch in self._watches))
 
 
-@torch.no_grad()
 def _norms(tensor: Tensor) -> Tensor:
     """Returns the 2-norm of each row of (B, C, H, W), in float32: (B,)."""
-    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=(1, 2, 3), dtype=torch.float32))
+    return cast(
+        Tensor, torch.linalg.vector_norm(tensor.detach(), dim=(1, 2, 3), dtype=torch.float32)
+    )

@@ -18,6 +18,15 @@ SAMPLER = {
     "denoise": 1.0,
 }
 
+TRAINING = {
+    "steps": 150,
+    "batch_size": 8,
+    "learning_rate": 1e-3,
+    "prompt_dropout": 0.5,
+    "hint_init": "balanced",
+    "seed": 0,
+}
+
 
 class Tiny:
     """A graph with the embedded model, two prompts and an empty latent."""
@@ -61,8 +70,8 @@ class Tiny:
         """Adds BlockScaleSchedule."""
         return self.graph.add("BlockScaleSchedule", **{**SCALES, **changes})
 
-    def picture(self, model: Link, name: str) -> None:
-        """Adds sampler, decoder and SaveImage."""
+    def picture(self, model: Link, name: str) -> Link:
+        """Adds sampler, decoder and SaveImage; returns the latents."""
         latents = self.graph.add(
             "KSampler",
             model=model,
@@ -73,6 +82,7 @@ class Tiny:
         )
         pixels = self.graph.add("VAEDecode", samples=latents, vae=self.vae)
         self.graph.add("SaveImage", images=pixels, filename_prefix=f"cnet/{name}")
+        return latents
 
 
 def first_steps() -> Graph:
@@ -125,6 +135,51 @@ def masked_region() -> Graph:
     )
     where = tiny.square(64, 64, 60)
     tiny.picture(tiny.controlled(tiny.outline(both), mask=where), "masked_region")
+    return tiny.graph
+
+
+def control_xray() -> Graph:
+    """What one hint injected twice: in both branches to the end, and in cond alone for the first half of the run."""
+    tiny = Tiny()
+    hint = tiny.outline(tiny.square(56, 40, 30))
+    model = tiny.controlled(hint, strength=0.6)
+    model = tiny.controlled(
+        hint,
+        model=model,
+        strength=0.4,
+        end_percent=0.5,
+        routing=tiny.routing(),
+        scales=tiny.scales(),
+    )
+    latents = tiny.picture(model, "control_xray")
+    seen = tiny.graph.add("ControlXRay", model=model, samples=latents, leave_one_out=True)
+    tiny.graph.add("SaveImage", images=seen, filename_prefix="cnet/xray")
+    tiny.graph.add("PreviewAny", source=output(seen, 1))
+    return tiny.graph
+
+
+def train_and_use() -> Graph:
+    """A ControlNet is trained, then draws in the same graph; its plot is saved beside the picture."""
+    tiny = Tiny()
+    tiny.latent = tiny.graph.add("EmptyLatentImage", width=64, height=64, batch_size=1)
+    samples = tiny.graph.add("TinyTrainingSamples", count=256, side=64, seed=0)
+    tiny.net = tiny.graph.add(
+        "TrainControlNet",
+        model=tiny.model,
+        vae=tiny.vae,
+        clip=tiny.clip,
+        images=samples,
+        hints=output(samples, 1),
+        captions=output(samples, 2),
+        **TRAINING,
+    )
+    tiny.graph.add(
+        "SaveControlNet", control_net=tiny.net, filename_prefix="controlnet/trained", layout="ldm"
+    )
+    hint = output(tiny.graph.add("TinyTrainingSamples", count=2, side=64, seed=1), 1)
+    one = tiny.graph.add("ImageFromBatch", image=hint, batch_index=0, length=1)
+    tiny.picture(tiny.controlled(one), "trained")
+    tiny.graph.add("SaveImage", images=output(tiny.net, 1), filename_prefix="cnet/plot")
     return tiny.graph
 
 
@@ -182,6 +237,18 @@ EXAMPLES: dict[str, tuple[Callable[[], Graph], str]] = {
         masked_region,
         "## A masked region\n\nThe hint holds two squares. The mask is white around one of them, so only that one "
         f"is followed. {EMBEDDED}",
+    ),
+    "control_xray": (
+        control_xray,
+        "## Control X-ray\n\nWhat two ControlNets injected, one in both branches, one in cond alone for the first "
+        "half: by block and step, for cond and uncond, with the gains and each block's influence on the last "
+        f"prediction. {EMBEDDED}",
+    ),
+    "train_and_use": (
+        train_and_use,
+        "## Train a ControlNet, then use it\n\nTrainControlNet learns from 256 drawn samples how outlines lead to "
+        "shapes, in a minute or two; the picture is drawn with what it has learned, and SaveControlNet keeps it. "
+        f"{EMBEDDED}\n\nTry: more steps; interrupt it half-way; pictures, hints and captions of your own.",
     ),
     "stable_diffusion_15": (
         stable_diffusion_15,
