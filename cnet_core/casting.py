@@ -1,9 +1,10 @@
-"""torch's layers for weights that come from a file: never initialised, cast to the input's dtype when used.
+"""torch's layers for weights that come from a file: made on the meta device, cast to the input's dtype when used.
 
-So a net can stay in a dtype that cannot compute (fp8), or hold several, and building one costs no random numbers.
+So a net can stay in a dtype that cannot compute (fp8), or hold several, and building one costs neither memory nor
+random numbers.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,9 @@ def _cast(weight: Tensor | None, like: Tensor) -> Tensor | None:
 
 class _CastingOps:
     class Linear(nn.Linear):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs, device="meta")
+
         def reset_parameters(self) -> None:
             """Leaves the weights to the file."""
 
@@ -40,6 +44,9 @@ class _CastingOps:
             return F.linear(input, self.weight.to(input.dtype), _cast(self.bias, input))
 
     class Conv2d(nn.Conv2d):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs, device="meta")
+
         def reset_parameters(self) -> None:
             """Leaves the weights to the file."""
 
@@ -47,6 +54,9 @@ class _CastingOps:
             return self._conv_forward(input, self.weight.to(input.dtype), _cast(self.bias, input))
 
     class GroupNorm(nn.GroupNorm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs, device="meta")
+
         def reset_parameters(self) -> None:
             """Leaves the weights to the file."""
 
@@ -55,6 +65,9 @@ class _CastingOps:
             return F.group_norm(input, self.num_groups, weight, bias, self.eps)
 
     class LayerNorm(nn.LayerNorm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs, device="meta")
+
         def reset_parameters(self) -> None:
             """Leaves the weights to the file."""
 

@@ -34,7 +34,8 @@ class ControlUnit:
         strength: the user's one number; 0 switches the unit off.
         routing: which branch of classifier-free guidance gets it.
         scales: how much each block gets.
-        start_percent, end_percent: the part of the run with control, 0..1 of training time.
+        start_percent, end_percent: the part of the run with control, 0..1 of training time; where both are equal,
+            that moment alone.
         mask: where it acts, (H, W) or (N, H, W), 0..1, any size.
         reuse_tolerance: 0; more is refused, as residuals are computed at every step.
         control_types: what the hints are, for Union ControlNets; None leaves it open.
@@ -60,16 +61,15 @@ class ControlUnit:
             _check_hint(hint, self.net.hint_channels)
         if self.control_types is not None or len(self.hints) != 1:
             self.net.check_types(len(self.hints), self.control_types)
-        if not 0 <= self.start_percent <= 1 or not 0 <= self.end_percent <= 1:
+        if not 0 <= self.start_percent <= self.end_percent <= 1:
             raise ValueError(
-                f"`start_percent` ({self.start_percent}) and `end_percent` ({self.end_percent}) must lie in 0..1."
+                f"`start_percent` ({self.start_percent}) and `end_percent` ({self.end_percent}) must lie in 0..1, "
+                "the start no later than the end."
             )
         if not math.isfinite(self.strength):
             raise ValueError(f"`strength` is {self.strength}; it must be a finite number.")
-        if self.mask is not None and self.mask.dim() not in (2, 3):
-            raise ValueError(
-                f"`mask` has the shape {tuple(self.mask.shape)}; it must be (H, W) or (N, H, W)."
-            )
+        if self.mask is not None:
+            _check_mask(self.mask)
         check_order(self.order)
         if self.reuse_tolerance:
             raise ValueError(
@@ -91,7 +91,7 @@ class ControlUnit:
 class UNetCall:
     """The arguments of one call of a UNet, and what each of its rows is."""
 
-    x: Tensor  # (B, C, H, W)
+    x: Tensor  # (B, C, H, W); nets of fewer channels read the first: the latents, before an inpaint model's mask
     timesteps: Tensor  # (B,)
     context: Tensor  # (B, tokens, context_dim)
     y: Tensor | None
@@ -185,7 +185,7 @@ class ControlStack:
         self.counts.rows += len(wanted)
         dtype = net.dtype
         return net.residuals(
-            _take(call.x, wanted).to(dtype),
+            _take(call.x[:, : net.config.in_channels], wanted).to(dtype),
             features,
             _take(call.timesteps, wanted),
             _take(call.context, wanted).to(dtype),
@@ -266,9 +266,10 @@ def _check_family(config: UNetConfig, call: UNetCall) -> None:
             f"The UNet's text embeddings are {width} wide, but the ControlNet takes {config.context_dim} "
             "(SD1.x 768, SD2.x 1024, SDXL 2048): the two are of different families."
         )
-    if call.x.shape[1] != config.in_channels:
+    if call.x.shape[1] < config.in_channels:
         raise ValueError(
-            f"The latents have {call.x.shape[1]} channels, but the ControlNet takes {config.in_channels}."
+            f"The latents have {call.x.shape[1]} channels, but the ControlNet takes {config.in_channels}: it is one "
+            "for inpainting UNets, which have 9."
         )
 
 
@@ -280,6 +281,15 @@ def _check_hint(hint: Tensor, channels: int) -> None:
     latent_size(hint)
     if not bool(torch.isfinite(hint).all()):
         raise ValueError("`hint` holds NaN or infinite values; it must be a picture in 0..1.")
+
+
+def _check_mask(mask: Tensor) -> None:
+    if mask.dim() not in (2, 3):
+        raise ValueError(
+            f"`mask` has the shape {tuple(mask.shape)}; it must be (H, W) or (N, H, W)."
+        )
+    if not bool(torch.isfinite(mask).all()):
+        raise ValueError("`mask` holds NaN or infinite values; it must lie in 0..1.")
 
 
 def _types(unit: ControlUnit) -> dict[str, Sequence[str]]:

@@ -25,7 +25,7 @@ class Residuals:
         return cls(tuple(blocks[:-1]), blocks[-1])
 
     def __add__(self, other: "Residuals") -> "Residuals":
-        """Returns the sum, block by block.
+        """Returns the sum, block by block, in the wider of the two dtypes.
 
         Raises:
             ValueError: the two are for UNets of different shape.
@@ -71,7 +71,12 @@ def injected(feature: Tensor, residual: Tensor, block: str) -> Tensor:
 def _sum(a: Tensor | None, b: Tensor | None, index: int) -> Tensor | None:
     if a is None or b is None:
         return b if a is None else a
-    return injected(a, b, f"block {index}")
+    if a.shape != b.shape or a.device != b.device:
+        raise ValueError(
+            f"The residuals of two ControlNets for block {index} cannot be added: one is {_describe(a)}, the other "
+            f"{_describe(b)}."
+        )
+    return a + b
 
 
 def _scatter(residual: Tensor | None, rows: Sequence[int], batch: int) -> Tensor | None:

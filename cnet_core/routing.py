@@ -7,6 +7,9 @@ from typing import Literal
 
 Branch = Literal["cond", "uncond"]
 
+#: From this CFG scale on `target_gain` leaves the cond gain at 1; below, its uncond gain would grow without bound.
+FULL_COND_FROM = 1.5
+
 
 @dataclass(frozen=True)
 class HintRouting:
@@ -45,7 +48,12 @@ class HintRouting:
 
     @classmethod
     def target_gain(cls, gain: float = 2.0) -> "HintRouting":
-        """The uncond gain that makes the total `gain` at the CFG scale in use: m = (g - gain) / (g - 1)."""
+        """The gains that make the total `gain` at the CFG scale g in use.
+
+        From g = 1.5 on cond has 1 and uncond m = (g - gain) / (g - 1). Without guidance (g = 1) cond has `gain`, as
+        uncond does not count. Between the two cond goes linearly from the one to the other and uncond is what is
+        missing, so that no gain exceeds 2 * |gain| + 3 and the total stays exact. Below 1 both have `gain`.
+        """
         return cls(1.0, 0.0, gain)
 
     def gains(
@@ -78,6 +86,14 @@ class HintRouting:
             raise ValueError(
                 "`target_gain` needs the CFG scale of the run: set `cfg_scale` on the Attachment."
             )
-        if cfg_scale == 1:
-            return self.target, 0.0
-        return 1.0, (cfg_scale - self.target) / (cfg_scale - 1)
+        return _gains_for_total(self.target, cfg_scale)
+
+
+def _gains_for_total(total: float, cfg_scale: float) -> tuple[float, float]:
+    """Returns (cond, uncond) with cond * g + uncond * (1 - g) = total."""
+    if cfg_scale >= FULL_COND_FROM:
+        return 1.0, (cfg_scale - total) / (cfg_scale - 1)
+    if cfg_scale <= 1:
+        return total, 0.0 if cfg_scale == 1 else total
+    span = FULL_COND_FROM - 1
+    return total + (1 - total) * (cfg_scale - 1) / span, total + (1 - total) * cfg_scale / span

@@ -14,6 +14,12 @@ class Row:
     branch: Branch
     picture: int = 0
 
+    def __post_init__(self) -> None:
+        if self.branch not in ("cond", "uncond"):
+            raise ValueError(f"`branch` is {self.branch!r}; a row is 'cond' or 'uncond'.")
+        if self.picture < 0:
+            raise ValueError(f"`picture` is {self.picture}; pictures count from 0.")
+
 
 #: Branches, one for each equal part of a batch; or Rows, one for each row of it.
 Layout = Sequence[Branch] | Sequence[Row]
@@ -28,8 +34,12 @@ def rows_of(layout: Layout, batch: int) -> tuple[Row, ...]:
 
     Raises:
         ValueError: the batch cannot be cut into that many parts, or has another number of rows than were said.
-        TypeError: branches and Rows are mixed.
+        TypeError: branches and Rows are mixed, or a text was given for a sequence of them.
     """
+    if isinstance(layout, str):
+        raise TypeError(
+            f"`rows` is the text {layout!r}; give a sequence of branches: ({layout!r},)."
+        )
     said = [row for row in layout if isinstance(row, Row)]
     if not said:
         return _parts(cast(Sequence[Branch], layout), batch)

@@ -1,0 +1,1 @@
+"""Measurements: what control costs, and what reuse saves."""

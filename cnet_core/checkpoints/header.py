@@ -13,6 +13,8 @@ import torch
 #: Longest header that is read. The format allows 100 MB; the longest of real checkpoints are below 1 MB.
 MAX_HEADER = 16_000_000
 MAX_DIMENSIONS = 8
+#: A file begins with the length of its header, in so many bytes.
+LENGTH = 8
 
 #: Names of dtypes in the format -> torch's.
 DTYPES = {
@@ -58,6 +60,7 @@ class Header:
 
     entries: Mapping[str, Entry]
     metadata: Mapping[str, str]
+    data: int = 0  # bytes from the beginning of the file to the first tensor
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -83,22 +86,22 @@ def read_header(path: Path) -> Header:
     metadata = _metadata(path, values.pop("__metadata__", {}))
     entries = {key: _entry(path, key, value) for key, value in values.items()}
     _check_layout(path, entries.values(), data_size)
-    return Header(entries, metadata)
+    return Header(entries, metadata, LENGTH + len(text))
 
 
 def _header_bytes(file: BinaryIO, path: Path) -> tuple[bytes, int]:
     """Returns the header's text and how many bytes follow it."""
     size = os.fstat(file.fileno()).st_size
-    length = int.from_bytes(file.read(8), "little")
+    length = int.from_bytes(file.read(LENGTH), "little")
     if size < 10:
         raise _damaged(path, f"it ends after {size} bytes")
     if length > MAX_HEADER:
         raise _damaged(
             path, f"its header would be {length} bytes long, more than the {MAX_HEADER} allowed"
         )
-    if 8 + length > size:
+    if LENGTH + length > size:
         raise _damaged(path, f"its header of {length} bytes is longer than the file ({size} bytes)")
-    return file.read(length), size - 8 - length
+    return file.read(length), size - LENGTH - length
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

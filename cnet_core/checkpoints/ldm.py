@@ -42,12 +42,12 @@ def key_problems(
     Args:
         may_lack: beginnings of keys that need not be there.
     """
-    want = cast(Mapping[str, Tensor], module.state_dict())
+    want = cast(Mapping[str, Tensor], module.state_dict(keep_vars=True))
     problems = {
         "missing": sorted(k for k in want.keys() - shapes.keys() if not k.startswith(may_lack)),
         "unexpected": sorted(shapes.keys() - want.keys()),
         "of another shape": sorted(
-            k for k in want.keys() & shapes.keys() if tuple(want[k].shape) != shapes[k]
+            k for k in want.keys() & shapes.keys() if want[k].shape != shapes[k]
         ),
     }
     return [

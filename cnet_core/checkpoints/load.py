@@ -71,10 +71,11 @@ def load_controlnet(
 def _assign(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Makes the tensors the net's parameters, as load_state_dict(assign=True) does, only faster."""
     for name, module in cast(Iterator[tuple[str, nn.Module]], net.named_modules()):
-        for key in dict(module.named_parameters(recurse=False)):
-            weight = tensors[f"{name}.{key}" if name else key]
-            parameter = nn.Parameter(weight, requires_grad=weight.is_floating_point())
-            module.register_parameter(key, parameter)
+        for key in cast(Mapping[str, nn.Parameter | None], vars(module)["_parameters"]):
+            weight = tensors.get(f"{name}.{key}" if name else key)
+            if weight is not None:  # a layer without a bias has an empty place for it
+                parameter = nn.Parameter(weight, requires_grad=weight.is_floating_point())
+                module.register_parameter(key, parameter)
 
 
 def _format(source: Source) -> Format:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from .files import read_tensors
+from .files import mapped_tensors
 from .header import MAX_HEADER, Header, UnreadableFile, read_header
 from .pickles import pickle_header, read_pickle
 
@@ -43,7 +43,7 @@ class Source:
     def tensors(self, keys: Iterable[str]) -> dict[str, Tensor]:
         """Returns some of its tensors, in the memory map where there is one."""
         if self.safetensors:
-            return read_tensors(self.path, keys)[0]
+            return mapped_tensors(self.path, self.header, keys)
         found = read_pickle(self.path)
         return {key: found[key] for key in keys}
 

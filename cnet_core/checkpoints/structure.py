@@ -28,17 +28,17 @@ class Structure:
 
     def build(self, ops: Ops = TORCH_OPS) -> ControlNet:
         """Returns the net on the meta device: no memory, no random numbers."""
-        layers = CASTING_OPS if ops is TORCH_OPS else ops
+        if ops is TORCH_OPS:
+            return self._made(CASTING_OPS)
         with torch.device("meta"):
-            if self.num_types:
-                return UnionControlNet(
-                    self.config,
-                    self.hint_channels,
-                    layers,
-                    num_types=self.num_types,
-                    pooled=self.pooled,
-                )
-            return ControlNet(self.config, self.hint_channels, layers, pooled=self.pooled)
+            return self._made(ops)
+
+    def _made(self, ops: Ops) -> ControlNet:
+        if not self.num_types:
+            return ControlNet(self.config, self.hint_channels, ops, pooled=self.pooled)
+        return UnionControlNet(
+            self.config, self.hint_channels, ops, num_types=self.num_types, pooled=self.pooled
+        )
 
 
 def structure_of(

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import os
 import shutil
 import sys
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from . import Subparsers
 
 MAX_STEPS = 1000
+MAX_CFG_SCALE = 100
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -130,21 +130,24 @@ class _Bar:
 
 
 def _steps(text: str) -> int:
-    return _within(int(text), 1, MAX_STEPS)
+    return int(_within(text, int, 1, MAX_STEPS))
 
 
 def _seed(text: str) -> int:
-    return _within(int(text), 0, 2**63 - 1)
+    return int(_within(text, int, 0, 2**63 - 1))
 
 
 def _scale(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
-    return value
+    return _within(text, float, 0, MAX_CFG_SCALE)
 
 
-def _within(value: int, low: int, high: int) -> int:
+def _within(text: str, number: Callable[[str], float], low: int, high: int) -> float:
+    """Returns a number of a command line; argparse puts the option's name before what is wrong with it."""
+    kind = "a whole number" if number is int else "a number"
+    try:
+        value = number(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {kind}") from None
     if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{value} is not within {low}..{high}")
+        raise argparse.ArgumentTypeError(f"{text} is not within {low}..{high}")
     return value

@@ -108,7 +108,8 @@ def patch_unet(
     """Returns an Attachment through which every call of `unet` gets the units' control, at once.
 
     The ControlNets follow the UNet to its device; each keeps its own dtype. `unet.forward(...)`, called without the
-    module itself, goes past every hook and so gets no control.
+    module itself, goes past every hook and so gets no control. For a compiled UNet `torch.compiler.reset()` is called:
+    everything that was compiled in this process is compiled anew at its next call.
 
     Args:
         unet: an ldm-like UNet (`input_blocks`, `middle_block`, `output_blocks`), a diffusers one, or one for which
@@ -124,7 +125,7 @@ def patch_unet(
     units = [units] if isinstance(units, ControlUnit) else units
     attachment = Attachment(_original(unet), units, rows)
     if _is_compiled(unet):
-        torch.compiler.reset()  # compiled code does not see hooks that came later
+        torch.compiler.reset()  # the process's: compiled code does not see later hooks
     return attachment
 
 

@@ -1,4 +1,7 @@
-"""The embedded model's figures on held-out samples: `python -m cnet_core.tiny.evaluate [--count 48] [--out FILE]`."""
+"""The embedded model's figures on held-out samples: `python -m cnet_core.tiny.evaluate [--count 48] [--out FILE]`.
+
+`--target-gain` prints instead what `HintRouting.target_gain(2)` comes to at several CFG scales.
+"""
 
 import argparse
 import json
@@ -15,11 +18,14 @@ from .demo import DEFAULT_PROMPT, ROWS
 from .measure import iou, nearest_colour, saturation, shape_mask
 from .model import SIDE, TinyStableDiffusion
 from .sampler import last
+from .target_gain import responses
 
 #: Held-out scenes come from this seed; the recipes use others.
 SEED = 4242
 BATCH = 12
 STEPS, CFG_SCALE = 20, 7.5
+#: Where `--target-gain` measures: around the end of the range in which cond takes part, and above.
+TARGET_CFG_SCALES = (1.2, 1.5, 3.0, 7.5, 15.0)
 
 Figures = dict[str, dict[str, float]]
 
@@ -29,19 +35,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=48)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--target-gain", action="store_true")
     args = parser.parse_args()
     model = TinyStableDiffusion.load()
-    report = {
-        "with prompt": evaluate(
-            model, args.count, ("no_control", "both", "cond_only", "cond_only_soft")
-        ),
-        "empty prompt": evaluate(model, args.count, tuple(ROWS), empty=True),
-        "new shapes": new_shapes(model, args.count),
-    }
+    report = target_gains(model) if args.target_gain else whole_runs(model, args.count)
     text = json.dumps(report, indent=2)
     print(text)
     if args.out:
         args.out.write_text(text + "\n")
+
+
+def whole_runs(model: TinyStableDiffusion, count: int) -> dict[str, Figures]:
+    """Returns the figures of whole runs."""
+    return {
+        "with prompt": evaluate(
+            model, count, ("no_control", "both", "cond_only", "cond_only_soft")
+        ),
+        "empty prompt": evaluate(model, count, tuple(ROWS), empty=True),
+        "new shapes": new_shapes(model, count),
+    }
+
+
+def target_gains(model: TinyStableDiffusion) -> dict[str, Figures]:
+    """Returns least, median, mean and largest response to `target_gain(2)` by CFG scale, with one text and with two."""
+    report: dict[str, Figures] = {}
+    for name, same_text in (("same text", True), ("different texts", False)):
+        found = responses(model, 2.0, TARGET_CFG_SCALES, same_text=same_text)
+        report[name] = {
+            str(scale): {
+                "least": _least(r),
+                "median": round(float(r.median()), 4),
+                "mean": _mean(r),
+                "most": -_least(-r),
+            }
+            for scale, r in found.items()
+        }
+    return report
 
 
 def evaluate(
@@ -118,6 +147,10 @@ NEW_SHAPES: dict[str, Shape] = {
 
 def _field_of(scene: Scene, shape: Shape) -> Tensor:
     return distance_field(scene, SIDE, shapes=dict.fromkeys(SHAPES, shape))
+
+
+def _least(values: Tensor) -> float:
+    return round(float(values.min()), 4)
 
 
 def _mean(values: Tensor) -> float:

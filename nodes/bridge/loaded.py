@@ -1,6 +1,6 @@
 """LoadedNet: one of our ControlNets as it travels between nodes, with ComfyUI's patcher of its weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -57,21 +57,10 @@ class LoadedNet:
         """As ControlNet.hint_features."""
         return self.net.hint_features(hint, control_types)
 
-    def residuals(
-        self,
-        x: Tensor,
-        features: Tensor,
-        timesteps: Tensor,
-        context: Tensor,
-        y: Tensor | None = None,
-        scales: Sequence[float] | None = None,
-        *,
-        control_types: Sequence[str] | None = None,
-    ) -> Residuals:
-        """As ControlNet.residuals."""
-        return self.net.residuals(
-            x, features, timesteps, context, y, scales, control_types=control_types
-        )
+    @property
+    def residuals(self) -> Callable[..., Residuals]:
+        """ControlNet.residuals."""
+        return self.net.residuals
 
 
 def residual_bytes(config: Any, rows: int, height: int, width: int, element: int) -> int:

@@ -1,5 +1,6 @@
 """Files of our own: written atomically, read back bit for bit, damage named."""
 
+import json
 import os
 
 import pytest
@@ -8,7 +9,7 @@ from fakes import SMALL, small_net
 from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
-from cnet_core.checkpoints.files import write_tensors
+from cnet_core.checkpoints.files import read_tensors, write_tensors
 
 
 def test_saved_net_comes_back_bit_for_bit(tmp_path) -> None:
@@ -64,3 +65,26 @@ def test_missing_layers_are_counted_and_shown(tmp_path) -> None:
     save_file(tensors, part, metadata)
     with pytest.raises(ValueError, match=r"1 missing .*zero_convs\.3\.0\.weight"):
         cn.load_controlnet(part)
+
+
+@pytest.mark.parametrize("padding", range(4))
+def test_tensors_are_read_wherever_they_begin(tmp_path, padding: int) -> None:
+    """safetensors pads headers, the format does not ask for it; so numbers may begin at any byte."""
+    entries = {
+        "a": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]},
+        "empty": {"dtype": "F16", "shape": [0, 3], "data_offsets": [8, 8]},
+    }
+    text = json.dumps(entries).encode() + b" " * padding
+    data = torch.tensor([1.5, -2.0]).numpy().tobytes()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    found, _ = read_tensors(path)
+    assert found["a"].tolist() == [[1.5], [-2.0]]
+    assert found["empty"].shape == (0, 3)
+
+
+def test_changing_what_was_read_leaves_the_file_alone(tmp_path) -> None:
+    path = tmp_path / "x.safetensors"
+    write_tensors({"a": torch.ones(4)}, path, {})
+    read_tensors(path)[0]["a"].zero_()
+    assert load_file(path)["a"].tolist() == [1, 1, 1, 1]

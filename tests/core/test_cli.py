@@ -92,13 +92,22 @@ def test_failures_are_one_sentence(name: str, tmp_path: Path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["--steps", "0"], ["--steps", "x"], ["--cfg", "nan"], ["--seed", "-1"], ["--color", "1"]],
+    ("arguments", "words"),
+    [
+        (["--steps", "0"], "--steps: 0 is not within 1..1000"),
+        (["--steps", "x"], "--steps: 'x' is not a whole number"),
+        (["--cfg", "nan"], "--cfg: nan is not within 0..100"),
+        (["--cfg", "1e9"], "--cfg: 1e9 is not within 0..100"),
+        (["--cfg", "high"], "--cfg: 'high' is not a number"),
+        (["--seed", "-1"], "--seed: -1 is not within"),
+        (["--color", "1"], "unrecognized arguments"),
+    ],
 )
-def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+def test_wrong_usage_exits_with_2_and_says_why(arguments: list[str], words: str, capsys) -> None:
     with pytest.raises(SystemExit) as error:
         main(["demo", *arguments])
     assert error.value.code == 2
+    assert words in capsys.readouterr().err
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch, capsys) -> None:

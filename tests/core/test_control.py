@@ -1,5 +1,7 @@
 """ControlUnit and ControlStack: rows, windows, caches, masks, sums."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from fakes import call_inputs, random_hint, small_net
@@ -185,8 +187,16 @@ def test_target_gain_follows_the_cfg_scale() -> None:
         (lambda: cn.ControlUnit(NET, torch.full((1, 3, 64, 64), torch.nan)), "NaN"),
         (lambda: cn.ControlUnit(NET, random_hint(), start_percent=-0.1), r"0\.\.1"),
         (
+            lambda: cn.ControlUnit(NET, random_hint(), start_percent=0.6, end_percent=0.5),
+            "no later than the end",
+        ),
+        (
             lambda: cn.ControlUnit(NET, random_hint(), mask=torch.ones(4)),
             r"\(H, W\) or \(N, H, W\)",
+        ),
+        (
+            lambda: cn.ControlUnit(NET, random_hint(), mask=torch.full((8, 8), torch.nan)),
+            "`mask` holds NaN",
         ),
         (lambda: cn.ControlUnit(NET, random_hint(), strength=float("nan")), "finite"),
     ],
@@ -219,6 +229,18 @@ def test_another_family_is_named() -> None:
         cn.ControlStack([cn.ControlUnit(NET, random_hint())]).residuals(other)
 
 
-def test_a_batch_that_cannot_be_cut_is_an_error() -> None:
-    with pytest.raises(ValueError, match="3 rows, which cannot be cut into 2"):
-        rows_of(UC, 3)
+def test_an_inpainting_unets_further_channels_are_not_for_the_net() -> None:
+    """Such a UNet gets the latents, then a mask and the masked picture: 9 channels."""
+    x, timesteps, context = call_inputs()
+    nine = torch.cat([x, torch.rand(2, 5, 8, 8)], dim=1)
+    unit = cn.ControlUnit(NET, random_hint())
+    got = cn.ControlStack([unit]).residuals(
+        cn.UNetCall(nine, timesteps, context, None, rows_of(UC, 2))
+    )
+    assert_blocks_close(got, list(full().blocks))
+
+
+def test_a_net_for_inpainting_unets_is_refused_by_others() -> None:
+    net = cn.ControlNet(replace(NET.config, in_channels=9))
+    with pytest.raises(ValueError, match="4 channels, but the ControlNet takes 9"):
+        cn.ControlStack([cn.ControlUnit(net, random_hint())]).residuals(call())

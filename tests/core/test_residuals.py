@@ -27,8 +27,15 @@ def test_scatter_fills_the_other_rows_with_zeros() -> None:
 def test_different_families_cannot_be_added() -> None:
     with pytest.raises(ValueError, match="for 3 and for 4 blocks"):
         ones() + ones(blocks=4)
-    with pytest.raises(ValueError, match="of one family"):
+    with pytest.raises(ValueError, match="two ControlNets for block 0 cannot be added"):
         ones() + ones(width=4)
+
+
+@pytest.mark.parametrize("first", [torch.bfloat16, torch.float32])
+def test_a_sum_is_of_the_wider_dtype(first: torch.dtype) -> None:
+    other = {torch.bfloat16: torch.float32, torch.float32: torch.bfloat16}[first]
+    total = Residuals.of([torch.ones(1, dtype=first)]) + Residuals.of([torch.ones(1, dtype=other)])
+    assert total.middle.dtype == torch.float32
 
 
 def test_injection_takes_the_features_dtype() -> None:

@@ -1,5 +1,7 @@
 """HintRouting: gains by branch, for any row layout."""
 
+from itertools import pairwise
+
 import pytest
 
 from cnet_core import HintRouting
@@ -25,11 +27,20 @@ def test_gains(name: str) -> None:
     assert routing.gains(rows, scale) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("scale", [1.0, 1.5, 4.0, 7.5, 15.0])
-@pytest.mark.parametrize("wanted", [0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.001, 1.2, 1.5, 4.0, 7.5, 15.0])
+@pytest.mark.parametrize("wanted", [-1.0, 0.5, 1.0, 2.0, 5.0])
 def test_target_gain_makes_the_total_gain_of_guidance(scale: float, wanted: float) -> None:
     uncond, cond = HintRouting.target_gain(wanted).gains(("uncond", "cond"), scale)
     assert uncond + scale * (cond - uncond) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("wanted", [-1.0, 0.5, 2.0, 5.0])
+def test_target_gain_stays_bounded_and_has_no_jump_near_scale_one(wanted: float) -> None:
+    routing, scales = HintRouting.target_gain(wanted), [1 + k / 100 for k in range(1, 100)]
+    gains = [routing.gains(("uncond", "cond"), scale) for scale in scales]
+    assert max(abs(gain) for pair in gains for gain in pair) <= 2 * abs(wanted) + 3
+    jumps = [abs(b - a) for (_, a), (_, b) in pairwise([(0.0, wanted), *gains])]
+    assert max(jumps) <= 0.02 * abs(1 - wanted) + 1e-9
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -49,6 +49,21 @@ def test_branches_and_rows_cannot_be_mixed() -> None:
         rows_of(("uncond", cn.Row("cond")), 2)
 
 
+def test_a_text_is_not_taken_for_its_letters() -> None:
+    with pytest.raises(
+        TypeError, match=r"the text 'cond'; give a sequence of branches: \('cond',\)"
+    ):
+        rows_of("cond", 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), [(("cond", -1), "count from 0"), (("neither",), "'cond' or 'uncond'")]
+)
+def test_a_row_that_cannot_be_is_refused(values, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        cn.Row(*values)
+
+
 def added(unet: FakeDiffusersUNet, rows: int) -> list[float]:
     """What each row gets at the shallowest skip."""
     return unet(*known_call(rows))[0].mean((1, 2, 3)).tolist()

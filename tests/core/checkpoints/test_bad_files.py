@@ -6,7 +6,9 @@ import os
 import random
 import stat
 import struct
+import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,9 @@ from files import hollow_file, published, raw_file
 
 import cnet_core as cn
 from cnet_core.cli import main
+
+#: The user who owns nothing, on Linux and macOS.
+NOBODY = 65534
 
 
 def one_tensor(dtype: object = "F32", shape: object = (2,), offsets: object = (0, 8)) -> bytes:
@@ -130,12 +135,33 @@ def test_paths_that_hold_nothing_are_named(tmp_path, capsys) -> None:
     assert "is a folder without" in sentence_of(tmp_path, capsys)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_named(tmp_path) -> None:
-    path = hollow_file(tmp_path / "x.safetensors", {"a": [2]})
-    path.chmod(stat.S_IWUSR)
-    with pytest.raises(PermissionError):
-        cn.load_controlnet(path)
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Lays down root's rights for a while: root may read everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="a system without users' rights on files")
+def test_a_file_that_may_not_be_read_is_named(capsys) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is for its user alone
+        os.chmod(folder, 0o755)
+        path = hollow_file(Path(folder) / "x.safetensors", {"a": [2]})
+        path.chmod(stat.S_IWUSR)
+        with as_nobody():
+            with pytest.raises(PermissionError):
+                cn.load_controlnet(path)
+            assert main(["identify", str(path)]) == 1
+    printed = capsys.readouterr()
+    assert "Permission denied" in printed.err
+    assert str(path) in printed.err
+    assert "Traceback" not in printed.err
 
 
 LAYERS = {
