@@ -1,13 +1,18 @@
-"""What one optimizer step of training costs: a fine-tune of the whole UNet, a ControlNet as released, and ours.
+"""What one optimizer step of training costs in several ways: `python -m cnet_core.bench.training [--time 256]`.
 
-Operations and peak memory come from tensors without data, so they are exact at full width on any machine; time comes
-from running the step.
+A fine-tune of the whole UNet; a ControlNet with the gradients of every locked weight computed too, with those of the
+locked decoder (as released), with none of them (ours), and ours connected to the middle alone. Operations and peak
+memory come from tensors without data, so they are exact at full width on any machine; time comes from running the step.
 """
 
+import argparse
+import json
+import logging
+import sys
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -19,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config import UNetConfig
+from ..config import SD15, UNetConfig
 from ..controlnet import HINT_DOWNSCALE, ControlNet
 from ..patching.ldm import LdmAdapter
 from ..residuals import Residuals
@@ -75,8 +80,18 @@ class TrainingStep:
     def take(self) -> None:
         """Takes one step. Gradients of the released way's locked decoder are never cleared, as there."""
         self.optimizer.zero_grad()
-        F.mse_loss(self._prediction(), self.x).backward()
+        self.loss().backward()
         self.optimizer.step()
+
+    def settle(self) -> None:
+        """Makes what every later step finds: AdamW's state, and gradients that are never cleared."""
+        for weight in self.weights:
+            weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
+        self.optimizer.step()
+
+    def loss(self) -> Tensor:
+        """Returns the mean squared error of the prediction, with its graph."""
+        return F.mse_loss(self._prediction(), self.x)
 
     def _prediction(self) -> Tensor:
         inputs = (self.x, self.timesteps, self.context, self.y)
@@ -110,36 +125,29 @@ def cost(way: str, config: UNetConfig, side: int = 512, batch: int = 1) -> Cost:
     with FakeTensorMode(allow_non_fake_inputs=True):
         step = TrainingStep(way, config, side, batch, "cpu")
         with LiveBytes(step.weights) as memory:
-            step.take()
+            step.settle()
             memory.forget_peak()
             step.take()
         with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-            step.take()  # the counter does not know the CPU's fused attention
+            step.loss().backward()  # plain attention: the counter does not know the CPU's fused one
     return Cost(counter.get_total_flops(), memory.peak)
 
 
 def seconds(
-    config: UNetConfig,
-    side: int,
-    batch: int = 1,
-    rounds: int = 3,
-    device: str = "cpu",
-    tell: Callable[[str], None] = lambda way: None,
-) -> dict[str, float]:
-    """Returns each way's time of one step, the least of several rounds in which the ways take turns.
+    way: str, config: UNetConfig, side: int, batch: int = 1, rounds: int = 3, device: str = "cpu"
+) -> float:
+    """Returns the time of one step, the least of several after one that is not counted.
 
-    On the CPU it is the process's own time, so that other processes do not count.
+    On the CPU it is the process's own time, so that other programs do not count.
     """
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
-    steps = {way: TrainingStep(way, config, side, batch, device) for way in WAYS}
-    for turn in range(rounds + 1):
-        for way, step in steps.items():
-            tell(way)
-            begin = _now(device)
-            step.take()
-            if turn:
-                found[way].append(_now(device) - begin)
-    return {way: min(times) for way, times in found.items()}
+    step = TrainingStep(way, config, side, batch, device)
+    step.take()
+    found: list[float] = []
+    for _ in range(rounds):
+        begin = _now(device)
+        step.take()
+        found.append(_now(device) - begin)
+    return min(found)
 
 
 class LiveBytes(TorchDispatchMode):
@@ -171,7 +179,7 @@ class LiveBytes(TorchDispatchMode):
 
     def _see(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        key = storage._cdata
+        key = storage._cdata  # pyright: ignore[reportPrivateUsage]
         if key in self._sizes:
             return
         self._sizes[key] = storage.nbytes()
@@ -183,8 +191,49 @@ class LiveBytes(TorchDispatchMode):
         self._now -= self._sizes.pop(key)
 
 
+def measure(
+    channels: Sequence[int], side: int, batch: int, timed_side: int
+) -> list[dict[str, Any]]:
+    """Returns, for each width of SD1.5's shape, each way's figures: operations, peak bytes, seconds.
+
+    Args:
+        channels: model channels, multiples of 32; SD1.5 has 320.
+        side, batch: of the step whose operations and memory are counted.
+        timed_side: of the step that is run, with one picture; 0 runs none.
+    """
+    found: list[dict[str, Any]] = []
+    for count in channels:
+        config = replace(SD15, model_channels=count)
+        ways: dict[str, dict[str, float | None]] = {}
+        for way in WAYS:
+            logging.getLogger("cnet").info("%s channels: %s", count, way)
+            timed = seconds(way, config, timed_side) if timed_side else None
+            ways[way] = {**asdict(cost(way, config, side, batch)), "seconds": timed}
+        found.append({"model_channels": count, "side": side, "batch": batch, "ways": ways})
+    return found
+
+
+def main() -> None:
+    """Prints the figures as JSON."""
+    parser = argparse.ArgumentParser(description="What a step of training costs, in every way.")
+    parser.add_argument("--channels", type=int, nargs="+", default=[96, 160, 320])
+    parser.add_argument("--side", type=int, default=512, help="pixels (default: 512)")
+    parser.add_argument("--batch", type=int, default=4, help="default: 4, as in the released code")
+    parser.add_argument(
+        "--time", type=int, default=0, metavar="SIDE", help="also run steps of this side"
+    )
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    found = measure(args.channels, args.side, args.batch, args.time)
+    sys.stdout.write(json.dumps({"torch": torch.__version__, "widths": found}, indent=1) + "\n")
+
+
 def _now(device: str) -> float:
     if not device.startswith("cuda"):
         return time.process_time()
     torch.cuda.synchronize()
     return time.perf_counter()
+
+
+if __name__ == "__main__":
+    main()
