@@ -1,5 +1,6 @@
 """ControlNet for any Stable Diffusion UNet: load, route, schedule, inject."""
 
+from . import xray
 from .block_control import BlockControl, control_blocks
 from .checkpoints import Fingerprint, identify, load_controlnet, save_controlnet
 from .config import SD15, SD21, SDXL, UNetConfig
@@ -60,4 +61,5 @@ __all__ = [
     "profile",
     "register_adapter",
     "save_controlnet",
+    "xray",
 ]

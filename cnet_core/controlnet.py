@@ -68,8 +68,8 @@ class ControlNet(Encoder):
                 "from its weights first."
             )
         net = cls(config, hint_channels)
-        weights = unet.state_dict()
-        shared = {k: v for k, v in weights.items() if k in net.state_dict()}
+        ours = net.state_dict().keys()
+        shared = {k: v for k, v in unet.state_dict().items() if k in ours}
         net.load_state_dict(shared, strict=False)
         _start_hint_encoder(net.input_hint_block, hint_init)
         for conv in [*net.zero_convs, net.middle_block_out, net.input_hint_block[-1]]:
@@ -184,13 +184,13 @@ class ControlNet(Encoder):
         emb = self.embedding(timesteps, y, x.dtype, control_types) if depth else x
         h = x
         for index in range(min(depth, len(self.input_blocks))):
-            h = self.input_blocks[index](h, emb, context)
+            h = self.run(self.input_blocks[index], h, emb, context)
             if index == 0:
                 h = h + features
             if scales[index] != 0:
                 found[index] = _scaled(self.zero_convs[index](h, emb), scales[index])
         if depth == len(scales):
-            h = self.middle_block(h, emb, context)
+            h = self.run(self.middle_block, h, emb, context)
             found[-1] = _scaled(self.middle_block_out(h, emb), scales[-1])
         return Residuals.of(found)
 

@@ -1,7 +1,11 @@
 """The part that a UNet and its ControlNets share: embedding, encoder and middle block."""
 
+from collections.abc import Callable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+from torch.utils import checkpoint
 
 from .blocks import (
     TORCH_OPS,
@@ -17,6 +21,9 @@ from .config import EncoderBlock, UNetConfig
 
 class Encoder(nn.Module):
     """`time_embed`, `label_emb` (SDXL), `input_blocks` and `middle_block`, with the keys of ldm checkpoints."""
+
+    #: In training: keep no activations inside blocks, but compute them again on the way back.
+    gradient_checkpointing = False
 
     def __init__(self, config: UNetConfig, ops: Ops = TORCH_OPS) -> None:
         super().__init__()
@@ -50,6 +57,14 @@ class Encoder(nn.Module):
             )
         emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(dtype))
         return emb if y is None else emb + self.label_emb(y.to(emb))
+
+    def run(self, block: nn.Module, *args: object) -> Tensor:
+        """Returns what a block makes of its arguments, checkpointed where that is wanted and there is a graph."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return cast(Callable[..., Tensor], checkpoint.checkpoint)(
+                block, *args, use_reentrant=False
+            )
+        return block(*args)
 
 
 def transformer(channels: int, depth: int, config: UNetConfig, ops: Ops) -> SpatialTransformer:

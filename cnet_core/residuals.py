@@ -1,6 +1,6 @@
 """Residuals: what a ControlNet adds to the skip connections and the middle of a UNet, and every shape check on it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,6 +41,10 @@ class Residuals:
     def pooled(self) -> "Residuals":
         """Returns each block's mean over height and width, everywhere."""
         return Residuals.of([None if b is None else pooled(b) for b in self.blocks])
+
+    def without(self, blocks: Collection[int]) -> "Residuals":
+        """Returns residuals that give nothing to these blocks (the middle is the last)."""
+        return Residuals.of([None if k in blocks else b for k, b in enumerate(self.blocks)])
 
     def scatter(self, rows: Sequence[int], batch: int) -> "Residuals":
         """Returns residuals for a batch of `batch` rows: these in `rows`, zeros in the others."""

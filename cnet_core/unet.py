@@ -1,5 +1,7 @@
 """The Stable Diffusion UNet, whole: for the embedded model, for tests and for training."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -32,16 +34,27 @@ class UNet(Encoder):
             y: vector condition (B, y_dim), for SDXL.
         """
         emb = self.embed(timesteps, y, x.dtype)
+        skips, middle = self.encode(x, emb, context)
+        return self.decode(skips, middle, emb, context)
+
+    def encode(self, x: Tensor, emb: Tensor, context: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Returns the skips, shallow to deep, and the middle; `emb` is from `embed`."""
         skips: list[Tensor] = []
         h = x
         for block in self.input_blocks:
-            h = block(h, emb, context)
+            h = self.run(block, h, emb, context)
             skips.append(h)
-        h = self.middle_block(h, emb, context)
+        return skips, self.run(self.middle_block, h, emb, context)
+
+    def decode(
+        self, skips: Sequence[Tensor], middle: Tensor, emb: Tensor, context: Tensor
+    ) -> Tensor:
+        """Returns the prediction from skips, shallow to deep, and middle; arguments are left as they are."""
+        left, h = list(skips), middle
         for block in self.output_blocks:
-            h = torch.cat([h, skips.pop()], dim=1)
-            size = (skips[-1].shape[-2], skips[-1].shape[-1]) if skips else None
-            h = block(h, emb, context, size)
+            h = torch.cat([h, left.pop()], dim=1)
+            size = (left[-1].shape[-2], left[-1].shape[-1]) if left else None
+            h = self.run(block, h, emb, context, size)
         return self.out(h)
 
 

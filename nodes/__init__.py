@@ -2,19 +2,22 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import apply, embedded, loading, settings
-from .bridge import warn_of_taken_ids
+from . import apply, embedded, loading, settings, training, xray
+from .bridge import register_output, warn_of_taken_ids
 
 NODES: list[type[io.ComfyNode]] = [
     *apply.NODES,
     *loading.NODES,
     *settings.NODES,
     *embedded.NODES,
+    *xray.NODES,
+    *training.NODES,
 ]
 
 
 class _Extension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        register_output()
         warn_of_taken_ids([node.define_schema().node_id for node in NODES])
         return NODES
 

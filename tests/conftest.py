@@ -14,11 +14,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--comfyui` switches on the tests that drive a real ComfyUI."""
     parser.addoption(
         "--comfyui",
-        default=None,
-        help="folder of a ComfyUI, for tests/comfy (else: environment CNET_COMFYUI)",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="folder of a ComfyUI, for tests/comfy; may be given several times (else: environment "
+        "CNET_COMFYUI, several separated as in PATH)",
     )
     parser.addoption(
         "--comfyui-python",
-        default=None,
-        help="the Python that ComfyUI runs with (else: CNET_COMFYUI_PYTHON, else this one)",
+        action="append",
+        default=[],
+        metavar="PYTHON",
+        help="the Python that ComfyUI runs with: one for all, or one for each --comfyui (else: "
+        "CNET_COMFYUI_PYTHON, else this one)",
     )

@@ -3,7 +3,7 @@
 import argparse
 from typing import Protocol
 
-from . import convert, demo, extract_lora, identify, transfer
+from . import bench, convert, demo, extract_lora, identify, train, transfer
 
 
 class Subparsers(Protocol):
@@ -12,4 +12,4 @@ class Subparsers(Protocol):
     def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...
 
 
-COMMANDS = (demo, identify, convert, transfer, extract_lora)
+COMMANDS = (demo, identify, convert, transfer, extract_lora, train, bench)

@@ -8,9 +8,29 @@ from torch.utils.hooks import RemovableHandle
 
 from ..residuals import Residuals
 
-#: (x, timesteps, context, y) of a call of the UNet -> what to add, or None.
-#: timesteps: a number, or a tensor () or (B,); y: SDXL's vector condition (B, y_dim), or None.
-OnCall = Callable[[Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None]
+
+class OnCall(Protocol):
+    """What an adapter asks at every call of the UNet."""
+
+    def __call__(
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None, /
+    ) -> Residuals | None:
+        """Returns what to add to a call, or None.
+
+        Args:
+            x: (B, C, H, W).
+            timesteps: a number, or a tensor () or (B,).
+            context: (B, tokens, context_dim).
+            y: SDXL's vector condition (B, y_dim), or None.
+        """
+        ...
+
+    def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
+        """Measures for the X-ray what is about to be added to what, both (B, C, H, W); middle last.
+
+        An adapter may leave it out: then the X-ray says that this host does not show its features.
+        """
+        ...
 
 
 class UNetAdapter(Protocol):

@@ -1,6 +1,7 @@
 """patch_unet and the Attachment it returns: control on a UNet until it is removed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import NoReturn, cast
 
@@ -8,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..control import ControlStack, ControlUnit, Counts, UNetCall
+from ..control import LAST_TIMESTEP, ControlStack, ControlUnit, Counts, UNetCall
 from ..residuals import Residuals
 from ..rows import Layout, rows_of
 from ..windows import Step
+from ..xray.record import Record, Recorder, Watch
 from .adapter import adapter_for
 
 
@@ -40,9 +42,13 @@ class Attachment:
         self.step: Step | None = None
         self.before_call: Callable[[Attachment], None] | None = None
         self._stack = ControlStack(self.units)
+        self._recorder = Recorder()
+        self._left_out: frozenset[int] | None = (
+            None  # a set, also an empty one: nothing is recorded
+        )
         self._handles: list[RemovableHandle] = [unet.register_forward_pre_hook(self._anchor)]
         try:
-            self._handles += adapter_for(unet).attach(unet, self._on_call)
+            self._handles += adapter_for(unet).attach(unet, _OnCall(self))
         except BaseException:
             self.remove()
             raise
@@ -51,6 +57,23 @@ class Attachment:
     def counts(self) -> Counts:
         """What was computed so far."""
         return self._stack.counts
+
+    @property
+    def record(self) -> Record:
+        """What was injected so far, as numbers on the CPU; it stays after `remove()`. See `cnet_core.xray`.
+
+        The last `xray.record.LIMIT` calls of the UNet are kept. Asking for it waits for the device.
+        """
+        return self._recorder.record(lambda timestep: 1 - timestep / LAST_TIMESTEP)
+
+    @contextmanager
+    def leaving_out(self, blocks: Iterable[int]) -> Generator[None]:
+        """Within it, these blocks (0 = shallowest, last = middle) get nothing, and nothing is recorded."""
+        before, self._left_out = self._left_out, frozenset(blocks)
+        try:
+            yield
+        finally:
+            self._left_out = before
 
     def remove(self) -> None:
         """Takes the control off the UNet, which is then as it was, bit for bit. Safe to call twice."""
@@ -79,24 +102,46 @@ class Attachment:
     def _anchor(self, module: nn.Module, args: object) -> None:
         """Does nothing: the hook by which `attachments` finds this object."""
 
-    def _on_call(
-        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
-    ) -> Residuals | None:
-        return _outside_graphs(self, x, timesteps, context, y)
-
     def answer(
-        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
+        self, watch: Watch, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> Residuals | None:
-        """Returns what is added to one call of the UNet."""
+        """Returns what is added to one call of the UNet, and notes on `watch` what is known of it."""
         if self.before_call is not None:
             self.before_call(self)
         for unit in self.units:
             _follow(unit.net, x.device)
         steps = torch.as_tensor(timesteps, device=x.device).expand(len(x))
         rows = rows_of(self.rows, len(x))
-        return self._stack.residuals(
-            UNetCall(x, steps, context, y, rows, self.cfg_scale, step=self.step)
+        call = UNetCall(x, steps, context, y, rows, self.cfg_scale, step=self.step)
+        residuals = self._stack.residuals(call)
+        if self._left_out is not None:
+            return None if residuals is None else residuals.without(self._left_out)
+        watch.position, watch.rows, watch.cfg_scale = (
+            steps[:1].detach().clone(),
+            rows,
+            self.cfg_scale,
         )
+        watch.used(self._stack, call)
+        watch.injects(residuals)
+        self._recorder.add(watch)
+        return residuals
+
+
+class _OnCall:
+    """What the adapter of an Attachment asks."""
+
+    def __init__(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+        self._watch = Watch()
+
+    def __call__(
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
+    ) -> Residuals | None:
+        self._watch = Watch()
+        return _outside_graphs(self._attachment, self._watch, x, timesteps, context, y)
+
+    def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
+        self._watch.seen(block, feature, residual)
 
 
 def patch_unet(
@@ -138,7 +183,7 @@ def attachments(unet: nn.Module) -> tuple[Attachment, ...]:
 
 #: One graph break: what control computes depends on the step, and graphs must not.
 _outside_graphs = cast(
-    Callable[[Attachment, Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None],
+    Callable[[Attachment, Watch, Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None],
     torch.compiler.disable(Attachment.answer),
 )
 

@@ -44,7 +44,12 @@ class DiffusersAdapter:
                 f"`unet` has the addition_embed_type {kind!r}, which Stable Diffusion's ControlNets do not know; "
                 "they fit SD1.x, SD2.x (None) and SDXL ('text_time')."
             )
-        return [unet.register_forward_pre_hook(_AddArguments(unet, on_call), with_kwargs=True)]
+        add = _AddArguments(unet, on_call)
+        return [
+            unet.register_forward_pre_hook(add, with_kwargs=True),
+            *(m.register_forward_hook(add.see) for m in _encoder(unet)),
+            unet.register_forward_hook(add.forget, always_call=True),
+        ]
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,9 @@ class _AddArguments:
         self._on_call = on_call
         self._names = argument_names(unet)
         self._skips = _skips(unet)
+        self._left: list[
+            Tensor | None
+        ] = []  # residuals whose feature maps are still to be seen, middle last
 
     def __call__(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -75,7 +83,21 @@ class _AddArguments:
         if found is None:
             return None
         skips, middle = self._fitted(found, x)
+        self._left = list(found.blocks)
         return (), {**given, **_merged(given, skips, middle)}
+
+    def see(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Shows each feature map of the encoder, as it comes, to the X-ray."""
+        features = output[1] if isinstance(output, tuple) else (output,)
+        for feature in cast(Sequence[Tensor], features):
+            block = len(self._skips) + 1 - len(self._left)
+            residual = self._left.pop(0) if self._left else None
+            if residual is not None:
+                self._on_call.seen(block, feature, residual)
+
+    def forget(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
+        """Lets go of every tensor of the call, also after an exception."""
+        self._left = []
 
     def _fitted(self, found: Residuals, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Returns the residuals as diffusers wants them; it would cut off or broadcast what does not fit."""
@@ -122,6 +144,13 @@ def _vector(unet: nn.Module, given: dict[str, Any]) -> Tensor | None:
     numbers: Tensor = required(added, "time_ids")
     embedded = cast(nn.Module, unet.add_time_proj)(numbers.flatten())
     return torch.cat([pooled, embedded.reshape(len(pooled), -1).to(pooled.dtype)], dim=-1)
+
+
+def _encoder(unet: nn.Module) -> list[nn.Module]:
+    """Returns the modules whose outputs are the feature maps to which diffusers adds: conv-in, down blocks, middle."""
+    middle = cast(nn.Module | None, getattr(unet, "mid_block", None))
+    blocks = [unet.get_submodule("conv_in"), *unet.get_submodule("down_blocks").children()]
+    return blocks if middle is None else [*blocks, middle]
 
 
 def _skips(unet: nn.Module) -> list[_Skip]:

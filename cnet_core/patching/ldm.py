@@ -55,14 +55,14 @@ class _Calls:
         self.count = len(list(unet.get_submodule("output_blocks").children()))
         self.skips: list[Tensor | None] = [None] * self.count
         self.left: list[Tensor | None] = [None] * (self.count + 1)  # the middle's last
-        self._on_call = on_call
+        self.on_call = on_call
         self._names = argument_names(unet)
 
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Asks for the residuals of the call."""
         given = named_arguments(self._names, args, kwargs)
         x, timesteps = (required(given, name) for name in self._names[:2])
-        found = self._on_call(x, timesteps, required(given, "context"), given.get("y"))
+        found = self.on_call(x, timesteps, required(given, "context"), given.get("y"))
         if found is None:
             return
         if len(found.skips) != self.count:
@@ -75,7 +75,11 @@ class _Calls:
     def add_middle(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         """Adds the middle's residual to its output."""
         residual, self.left[-1] = self.left[-1], None
-        return None if residual is None else injected(output, residual, "the middle")
+        if residual is None:
+            return None
+        added = injected(output, residual, "the middle")
+        self.on_call.seen(self.count, output, residual)
+        return added
 
     def check_all_added(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
         """Raises RuntimeError where a block was never called through its hooks."""
@@ -114,8 +118,9 @@ class _AddSkip:
         if skip is None:
             raise _not_added([self.index])
         own, skipped = args[0][:, : -skip.shape[1]], args[0][:, -skip.shape[1] :]
-        name = f"skip connection {self.index}"
-        return (torch.cat([own, injected(skipped, residual, name)], dim=1), *args[1:])
+        added = injected(skipped, residual, f"skip connection {self.index}")
+        self.calls.on_call.seen(self.index, skipped, residual)
+        return (torch.cat([own, added], dim=1), *args[1:])
 
 
 def _not_added(blocks: list[int]) -> RuntimeError:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from ..control import ControlUnit
+from ..xray.record import Record
 from .attachment import Attachment, patch_unet
 
 #: diffusers' callback_on_step_end: (pipeline, step index, timestep, tensors) -> tensors to change.
@@ -42,6 +43,7 @@ class ControlledPipeline:
     def __init__(self, pipe: Pipeline, units: ControlUnit | Sequence[ControlUnit]) -> None:
         self.pipe = pipe
         self.units = units
+        self._attachment: Attachment | None = None  # of the last run
 
     def __call__(
         self, *args: object, callback_on_step_end: OnStepEnd | None = None, **kwargs: object
@@ -53,7 +55,19 @@ class ControlledPipeline:
         with patch_unet(self.pipe.unet, self.units) as attachment:
             run = _Run(self.pipe, callback_on_step_end)
             attachment.before_call = run.before_call
+            self._attachment = attachment
             return self.pipe(*args, callback_on_step_end=run.after_step, **kwargs)
+
+    @property
+    def record(self) -> Record:
+        """What was injected in the last run, for `cnet_core.xray`.
+
+        Raises:
+            ValueError: there was none.
+        """
+        if self._attachment is None:
+            raise ValueError("The pipeline has not run yet, so nothing was recorded.")
+        return self._attachment.record
 
 
 class _Run:

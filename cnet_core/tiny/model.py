@@ -81,7 +81,7 @@ class TinyStableDiffusion:
             cfg_scale: eps = uncond + cfg_scale * (cond - uncond).
             seed: of the first picture's starting noise; the next has the next seed.
             side: of the pictures in pixels, a multiple of 8.
-            sampler: "ddim" or "euler".
+            sampler: "ddim", "euler" or "dpmpp_2m".
             units: what steers, if anything.
             counts: what the units computed is added here.
         """

@@ -1,6 +1,8 @@
-"""Samplers, deterministic: DDIM on even timesteps and Euler on Karras' sigmas, a few lines each."""
+"""Samplers, deterministic: DDIM on even timesteps, Euler and DPM++ 2M on Karras' sigmas, a few lines each."""
 
+import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -31,14 +33,29 @@ def ddim(predict: Predict, noise: Tensor, steps: int) -> Iterator[Tensor]:
 
 def euler(predict: Predict, noise: Tensor, steps: int) -> Iterator[Tensor]:
     """Yields the latents after each of `steps` Euler steps on Karras' sigmas (arXiv 2206.00364, algorithm 2, eq. 5)."""
-    alphas = alphas_cumprod().double()
-    table = ((1 - alphas) / alphas).sqrt()
-    sigmas = cast(list[float], karras_sigmas(float(table[0]), float(table[-1]), steps).tolist())
+    noise_of, sigmas = _on_sigmas(predict, steps)
     x = noise * (1 + sigmas[0] ** 2) ** 0.5
-    for sigma, after in zip(sigmas, [*sigmas[1:], 0.0], strict=True):
-        timestep = _interpolated_timestep(sigma, table)
-        eps = predict(x / (1 + sigma**2) ** 0.5, x.new_full((len(x),), timestep))
-        x = x + (after - sigma) * eps
+    for sigma, after in pairwise(sigmas):
+        x = x + (after - sigma) * noise_of(x, sigma)
+        yield x
+
+
+def dpmpp_2m(predict: Predict, noise: Tensor, steps: int) -> Iterator[Tensor]:
+    """Yields the latents after each of `steps` steps of DPM-Solver++ (2M) on Karras' sigmas.
+
+    arXiv 2211.01095, algorithm 2, with sigma for sigma/alpha, so that alpha is 1 and lambda is -log(sigma). The first
+    step and the last, to sigma 0, are of first order.
+    """
+    noise_of, sigmas = _on_sigmas(predict, steps)
+    x = noise * (1 + sigmas[0] ** 2) ** 0.5
+    earlier: tuple[float, Tensor] | None = None  # sigma and predicted picture of the step before
+    for sigma, after in pairwise(sigmas):
+        clean = target = x - sigma * noise_of(x, sigma)
+        if earlier is not None and after > 0:
+            ratio = math.log(earlier[0] / sigma) / math.log(sigma / after)
+            target = clean + (clean - earlier[1]) / (2 * ratio)
+        x = target + (after / sigma) * (x - target)
+        earlier = sigma, clean
         yield x
 
 
@@ -60,7 +77,23 @@ def last(steps: Iterator[Tensor]) -> Tensor:
 SAMPLERS: dict[str, Callable[[Predict, Tensor, int], Iterator[Tensor]]] = {
     "ddim": ddim,
     "euler": euler,
+    "dpmpp_2m": dpmpp_2m,
 }
+
+
+def _on_sigmas(
+    predict: Predict, steps: int
+) -> tuple[Callable[[Tensor, float], Tensor], list[float]]:
+    """Returns the noise in latents whose noise has the standard deviation sigma, and the sigmas of a run, 0 last."""
+    alphas = alphas_cumprod().double()
+    table = ((1 - alphas) / alphas).sqrt()
+    sigmas = cast(list[float], karras_sigmas(float(table[0]), float(table[-1]), steps).tolist())
+
+    def noise_of(x: Tensor, sigma: float) -> Tensor:
+        timestep = _interpolated_timestep(sigma, table)
+        return predict(x / (1 + sigma**2) ** 0.5, x.new_full((len(x),), timestep))
+
+    return noise_of, [*sigmas, 0.0]
 
 
 def _interpolated_timestep(sigma: float, table: Tensor) -> float:

@@ -3,7 +3,10 @@
 from .apply import apply
 from .files import describe_file, file_names, file_state, load_file
 from .registry import warn_of_taken_ids
-from .tiny import load_tiny
+from .saving import register_output, save
+from .tiny import load_tiny, tiny_samples
+from .training import train
+from .xray import xray
 
 __all__ = [
     "apply",
@@ -12,5 +15,10 @@ __all__ = [
     "file_state",
     "load_file",
     "load_tiny",
+    "register_output",
+    "save",
+    "tiny_samples",
+    "train",
     "warn_of_taken_ids",
+    "xray",
 ]

@@ -22,13 +22,8 @@ def check_pair(model: Any, source: Source) -> None:
         TypeError: the MODEL is no UNet (Flux, SD3, ...).
         ValueError: different families; the message names both.
     """
+    check_unet(model)
     unet = model.model.diffusion_model
-    if not all(hasattr(unet, name) for name in BLOCK_LISTS):
-        raise TypeError(
-            f"The MODEL is a {type(model.model).__name__} ({type(unet).__name__}), which has no UNet. ApplyControlNet "
-            "is for Stable Diffusion 1.x, 2.x and SDXL; use ComfyUI's own Apply ControlNet with a ControlNet of that "
-            "model."
-        )
     config = getattr(source, "config", None)
     if config is None:  # made from the UNet itself when the run starts
         return
@@ -38,6 +33,16 @@ def check_pair(model: Any, source: Source) -> None:
         raise ValueError(
             f"The ControlNet is made for {_described(*ours)}, but the MODEL is {_described(*theirs)}. "
             f"Use a ControlNet made for {family(theirs[0])}, or a model of the ControlNet's family."
+        )
+
+
+def check_unet(model: Any) -> None:
+    """Raises TypeError unless the MODEL has a UNet."""
+    unet = model.model.diffusion_model
+    if not all(hasattr(unet, name) for name in BLOCK_LISTS):
+        raise TypeError(
+            f"The MODEL is a {type(model.model).__name__} ({type(unet).__name__}), which has no UNet. This node "
+            "is for Stable Diffusion 1.x, 2.x and SDXL; use ComfyUI's own nodes with a ControlNet of that model."
         )
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import comfy.model_management
-import comfy.model_patcher
 import comfy.ops
 import folder_paths
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ... import cnet_core as cn
 from .loaded import LoadedNet
+from .patcher import patcher_of
 
 FOLDER = "controlnet"
 COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
@@ -36,7 +36,7 @@ def file_state(name: str) -> str:
 
 def load_file(name: str, base_model: Any = None) -> LoadedNet:
     """Returns the ControlNet of a file; `base_model` (MODEL) only for files that hold differences to one."""
-    base = None if base_model is None else _unet_weights(base_model)
+    base = None if base_model is None else unet_weights(base_model)
     pooled = True if Path(name).stem.endswith(POOLED_NAMES) else None
     return load_path(folder_paths.get_full_path_or_raise(FOLDER, name), base, pooled)
 
@@ -44,12 +44,16 @@ def load_file(name: str, base_model: Any = None) -> LoadedNet:
 def load_path(
     path: str | Path, base: Mapping[str, Tensor] | None = None, pooled: bool | None = None
 ) -> LoadedNet:
-    """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's.
+    """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's."""
+    return loaded(cn.load_controlnet(path, base=base, pooled=pooled, ops=comfy.ops.manual_cast))
+
+
+def loaded(net: cn.ControlNet) -> LoadedNet:
+    """Returns a net, made of ComfyUI's casting layers, under ComfyUI's memory management.
 
     It is kept in the dtype that ComfyUI would choose for it and computes in the one that the device can.
     """
     management = comfy.model_management
-    net = cn.load_controlnet(path, base=base, pooled=pooled, ops=comfy.ops.manual_cast)
     device = management.get_torch_device()
     stored = next(net.parameters()).dtype
     dtype = management.unet_dtype(
@@ -61,21 +65,12 @@ def load_path(
     return LoadedNet(net, patcher, dtype if cast is None else cast)
 
 
-def patcher_of(module: nn.Module, device: torch.device, offload: torch.device) -> Any:
-    """Returns ComfyUI's patcher of a module, through which it is loaded and offloaded.
-
-    Newer versions swap the class at start, so it is looked up at each call.
-    """
-    module_of = comfy.model_patcher
-    kind = getattr(module_of, "CoreModelPatcher", module_of.ModelPatcher)
-    return kind(module, load_device=device, offload_device=offload)
-
-
 def describe_file(name: str) -> str:
     """Returns what a file is, in a few lines."""
     return str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name)))
 
 
-def _unet_weights(model: Any) -> dict[str, Tensor]:
+def unet_weights(model: Any) -> dict[str, Tensor]:
+    """Returns the weights of a MODEL's UNet by ldm keys, without what other nodes patched in."""
     weights = model.model_state_dict(filter_prefix=UNET_PREFIX)
     return {key.removeprefix(UNET_PREFIX): value.cpu() for key, value in weights.items()}

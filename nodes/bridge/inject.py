@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...cnet_core import Residuals
 from ...cnet_core.residuals import injected
+from ...cnet_core.xray import Watch
 
 #: Nodes that shrink the UNet's features on purpose: residuals are resized for them, not refused.
 SHRINKING_NODES = ("PatchModelAddDownscale",)
@@ -20,37 +21,43 @@ PATCH = "output_block_patch"
 
 
 def with_residuals(
-    options: Mapping[str, Any], residuals: Residuals, on_resize: Callable[[], None]
+    options: Mapping[str, Any], residuals: Residuals, on_resize: Callable[[], None], watch: Watch
 ) -> dict[str, Any]:
     """Returns a call's transformer options with the injection first; `options` stays as it is."""
     patches = options.get("patches", {})
-    injection = _Injection(residuals, on_resize if _shrinks(patches) else None)
+    injection = _Injection(residuals, on_resize if _shrinks(patches) else None, watch)
     return {**options, "patches": {**patches, PATCH: [injection, *patches.get(PATCH, [])]}}
 
 
 class _Injection:
     """Adds the middle's residual before the first output block, and each skip's before the block that takes it."""
 
-    def __init__(self, residuals: Residuals, on_resize: Callable[[], None] | None) -> None:
+    def __init__(
+        self, residuals: Residuals, on_resize: Callable[[], None] | None, watch: Watch
+    ) -> None:
         self._residuals = residuals
         self._on_resize = on_resize
+        self._watch = watch
 
     def __call__(
         self, h: Tensor, skip: Tensor, options: Mapping[str, Any]
     ) -> tuple[Tensor, Tensor]:
         index = options["block"][1]
-        depth = len(self._residuals.skips) - 1 - index
+        deepest = len(self._residuals.skips)
+        depth = deepest - 1 - index
         if index == 0:
-            h = self._add(h, self._residuals.middle, "the middle")
-        return h, self._add(skip, self._residuals.skips[depth], f"skip connection {depth}")
+            h = self._add(h, self._residuals.middle, deepest, "the middle")
+        return h, self._add(skip, self._residuals.skips[depth], depth, f"skip connection {depth}")
 
-    def _add(self, feature: Tensor, residual: Tensor | None, block: str) -> Tensor:
+    def _add(self, feature: Tensor, residual: Tensor | None, block: int, name: str) -> Tensor:
         if residual is None:
             return feature
         if self._on_resize is not None and residual.shape[-2:] != feature.shape[-2:]:
             self._on_resize()
             residual = F.interpolate(residual, size=feature.shape[-2:], mode="area")
-        return injected(feature, residual, block)
+        added = injected(feature, residual, name)
+        self._watch.seen(block, feature, residual)
+        return added
 
 
 def _shrinks(patches: Mapping[str, Any]) -> bool:

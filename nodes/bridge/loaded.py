@@ -39,9 +39,9 @@ class LoadedNet:
         """What ComfyUI loads with the model."""
         return [self.patcher]
 
-    def open(self, base_model: object) -> "LoadedNet":
-        """Returns itself."""
-        return self
+    def open(self, base_model: object, loaded: Sequence[Any]) -> "LoadedNet":
+        """Returns itself with the weights that are loaded on the device of the call."""
+        return LoadedNet(loaded[0].model, loaded[0], self.dtype)
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
         """Returns the bytes of the residuals, which live beside the UNet's own features."""

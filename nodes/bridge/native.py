@@ -17,6 +17,7 @@ from ...cnet_core.blocks import timestep_embedding
 from ...cnet_core.controlnet import check_scale_count
 from ...cnet_core.union import TYPES, type_indices
 from .loaded import residual_bytes
+from .patcher import repeatable
 from .spec import Source
 
 SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memory")
@@ -93,8 +94,8 @@ class NativeConfig:
 class NativeNet:
     """A cldm ControlNet of ComfyUI's, run block by block so that scales and depth apply."""
 
-    def __init__(self, control: Any) -> None:
-        self._model = control.control_model
+    def __init__(self, control: Any, model: Any) -> None:
+        self._model = model
         self._pooled = control.global_average_pooling
         self._types: list[int] = control.extra_args.get("control_type", [])
         self.config = NativeConfig.of(self._model)
@@ -178,16 +179,17 @@ class NativeSource:
     """A ControlNet that ComfyUI's loader made."""
 
     def __init__(self, control: Any) -> None:
-        self._net = NativeNet(control)
+        self._control = control
+        self._net = NativeNet(control, control.control_model)
         self.config = self._net.config
         self.hint_channels = self._net.hint_channels
         self.key = f"{id(control.control_model)} {control.extra_args}"
-        self.patchers: list[object] = [control.control_model_wrapped]
+        self.patchers: list[object] = [repeatable(control.control_model_wrapped.clone())]
         self.check_types = self._net.check_types
 
-    def open(self, base_model: object) -> NativeNet:
+    def open(self, base_model: object, loaded: Sequence[Any]) -> NativeNet:
         """Returns the net; ComfyUI has loaded its weights."""
-        return self._net
+        return NativeNet(self._control, loaded[0].model)
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
         """Returns the bytes of the residuals."""
@@ -209,7 +211,7 @@ class ControlLoraSource:
         if control_types is not None:
             raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
 
-    def open(self, base_model: Any) -> NativeNet:
+    def open(self, base_model: Any, loaded: Sequence[Any]) -> NativeNet:
         """Returns the net for this UNet."""
         opened = self._control.copy()
         opened.pre_run(base_model, base_model.model_sampling.percent_to_sigma)
@@ -224,5 +226,5 @@ class _OpenedLora(NativeNet):
     """The net of a Control-LoRA, alive for one run."""
 
     def __init__(self, control: Any) -> None:
-        super().__init__(control)
+        super().__init__(control, control.control_model)
         self.close = control.cleanup

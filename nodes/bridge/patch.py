@@ -6,8 +6,11 @@ from typing import Any
 
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 
+from ...cnet_core.xray import Watch
+from .history import History
 from .inject import with_residuals
-from .run import Run, Step
+from .replay import Replay
+from .run import Run, Step, models_key
 from .spec import UnitSpec
 
 KEY = "cnet"
@@ -20,6 +23,7 @@ class ModelControl:
 
     def __init__(self, specs: Sequence[UnitSpec]) -> None:
         self.specs = tuple(specs)
+        self.history = History()
         self._entered: list[object] = []
 
     def attach(self, model: Any) -> None:
@@ -30,13 +34,14 @@ class ModelControl:
         model.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, KEY)
         model.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, self._check_entered)
         for spec in self.specs:
-            model.set_additional_models(f"{KEY} {spec.source.key}", list(spec.source.patchers))
+            model.set_additional_models(models_key(spec.source), list(spec.source.patchers))
         model.set_attachments(KEY, self)
 
     def _wrappers(self) -> dict[str, Callable[..., Any]]:
         return {
             WrappersMP.OUTER_SAMPLE: self._outer_sample,
             WrappersMP.PREPARE_SAMPLING: self._prepare_sampling,
+            WrappersMP.PREDICT_NOISE: self._predict_noise,
             WrappersMP.CALC_COND_BATCH: self._calc_cond_batch,
             WrappersMP.DIFFUSION_MODEL: self._diffusion_model,
         }
@@ -48,11 +53,40 @@ class ModelControl:
         guider.model_options["transformer_options"][RUN] = run
         self._entered.append(guider.model_patcher)
         try:
-            return executor(*args, **kwargs)
+            latents = executor(*args, **kwargs)
+            self._remember(run, latents)
+            return latents
         finally:
             self._entered.remove(guider.model_patcher)
             guider.model_options["transformer_options"].pop(RUN, None)
             run.close()
+
+    def _remember(self, run: Run, latents: Any) -> None:
+        """Keeps what was injected in a finished run; the guider has nothing of the run any more."""
+        if run.left_out is not None or run.percent_to_sigma is None:
+            return
+        replay = None if run.last is None else Replay(run.guider, *run.last, run_key=RUN)
+        self.history.add(run.recorder, run.percent_to_sigma, latents, replay)
+
+    def _predict_noise(
+        self,
+        executor: Any,
+        x: Any,
+        timestep: Any,
+        model_options: dict[str, Any],
+        seed: int | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Keeps what the last prediction with control began with."""
+        run = model_options["transformer_options"].get(RUN)
+        if run is None:
+            return executor(x, timestep, model_options, seed, *args, **kwargs)
+        before, start = run.injections, x.clone()
+        found = executor(x, timestep, model_options, seed, *args, **kwargs)
+        if run.injections > before:
+            run.last = (start, timestep, seed)
+        return found
 
     def _check_entered(self, patcher: object, *args: object) -> None:
         """Raises when a sampler starts that passes by the wrappers: the control would be lost without a word.
@@ -96,7 +130,8 @@ class ModelControl:
         options = model_options["transformer_options"]
         given = options.get(RUN)
         run = Run(self.specs, None) if given is None else given
-        step = Step.of(run, model, conds)
+        run.percent_to_sigma = model.model_sampling.percent_to_sigma
+        step = Step.of(run, model, conds, model_options.get("multigpu_clones", {}))
         inner = {**model_options, "transformer_options": {**options, STEP: step}}
         try:
             return executor(model, conds, x, timestep, inner, *args, **kwargs)
@@ -123,10 +158,11 @@ class ModelControl:
             )
         step: Step = options[STEP]
         text = kwargs.get("crossattn_controlnet", context)
-        residuals = step.residuals(x, timesteps, text, y, options)
+        watch = Watch()
+        residuals = step.residuals(x, timesteps, text, y, options, watch)
         if residuals is not None:
             _check_count(executor.class_obj, len(residuals.skips))
-            options = with_residuals(options, residuals, step.run.note_resize)
+            options = with_residuals(options, residuals, step.run.note_resize, watch)
         return executor(x, timesteps, context, y, control, options, **kwargs)
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -12,35 +13,55 @@ from ...cnet_core import ControlStack, Residuals, UNetCall
 from ...cnet_core.net import Net
 from ...cnet_core.routing import Branch
 from ...cnet_core.rows import Row, rows_of
+from ...cnet_core.xray import Recorder, Watch
 from .roles import branches_of, cfg_scale_of, is_guided
-from .spec import UnitSpec
-from .window import percent_in_window
+from .spec import Source, UnitSpec
+from .window import PercentToSigma, percent_in_window
 
 logger = logging.getLogger("cnet")
 
 
+def models_key(source: Source) -> str:
+    """Returns the key under which ComfyUI keeps the models of a source with a MODEL."""
+    return f"cnet {source.key}"
+
+
 class Run:
-    """One sampling: its guider, the nets opened for it and everything kept between its steps."""
+    """One sampling: its guider, the nets opened for it and everything kept between its steps.
+
+    On several GPUs, each has its own nets and stacks, and a thread of its own that uses them.
+    """
 
     def __init__(self, specs: Sequence[UnitSpec], guider: object | None) -> None:
         self.specs = tuple(specs)
         self.guider = guider
-        self._nets: dict[str, Net] = {}
+        self._nets: dict[tuple[str, int], Net] = {}
         self._stacks: dict[tuple[object, ...], ControlStack] = {}
         self._resize_noted = False
+        self.recorder = Recorder()
+        self.injections = 0  # calls of the UNet that got control
+        self.last: tuple[Tensor, Tensor, int | None] | None = (
+            None  # latents, sigma, seed: see Replay
+        )
+        self.percent_to_sigma: PercentToSigma | None = None  # of the model sampling in force
+        self.left_out: frozenset[int] | None = (
+            None  # blocks; a set, also an empty one: no recording
+        )
 
-    def net(self, index: int, model: object) -> Net:
-        """Returns the net of a unit, opened at its first use."""
+    def net(self, index: int, model: Any) -> Net:
+        """Returns the net of a unit for a device's BaseModel, opened at its first use."""
         source = self.specs[index].source
-        if source.key not in self._nets:
-            self._nets[source.key] = source.open(model)
-        return self._nets[source.key]
+        key = (source.key, id(model))
+        if key not in self._nets:
+            loaded = model.current_patcher.get_additional_models_with_key(models_key(source))
+            self._nets[key] = source.open(model, loaded)
+        return self._nets[key]
 
     def stack(
         self, index: int, net: Net, size: tuple[int, int], frames: tuple[int, ...]
     ) -> ControlStack:
         """Returns the stack of one unit for a latent size and a set of pictures, kept for the run."""
-        key = (index, size, frames)
+        key = (index, id(net), size, frames)
         if key not in self._stacks:
             self._stacks[key] = ControlStack([self.specs[index].unit(net, *size, frames)])
         return self._stacks[key]
@@ -50,6 +71,15 @@ class Run:
         if not self._resize_noted:
             logger.info("A node shrinks the UNet's features; the control is resized to fit them.")
         self._resize_noted = True
+
+    def noted(self, watch: Watch, residuals: Residuals | None) -> Residuals | None:
+        """Returns what is to be injected in a call, and keeps what is known of the call."""
+        if self.left_out is not None:
+            return None if residuals is None else residuals.without(self.left_out)
+        watch.injects(residuals)
+        self.recorder.add(watch)
+        self.injections += residuals is not None
+        return residuals
 
     def close(self) -> None:
         """Drops everything kept between steps."""
@@ -67,15 +97,23 @@ class Step:
 
     run: Run
     model: Any  # ComfyUI's BaseModel, its model sampling in force
+    copies: Mapping[Any, Any]  # device -> ModelPatcher, where a run is split over several GPUs
     branches: tuple[Branch, ...]  # of each list of conds
     cfg_scale: float | None
     guided: bool
 
     @classmethod
-    def of(cls, run: Run, model: object, conds: Sequence[Any]) -> "Step":
+    def of(
+        cls,
+        run: Run,
+        model: object,
+        conds: Sequence[Any],
+        copies: Mapping[Any, Any] = MappingProxyType({}),
+    ) -> "Step":
         """Returns the facts of a call with these lists of conds."""
         branches = branches_of(conds, run.guider)
-        return cls(run, model, branches, cfg_scale_of(run.guider), is_guided(run.guider, branches))
+        guided = is_guided(run.guider, branches)
+        return cls(run, model, copies, branches, cfg_scale_of(run.guider), guided)
 
     @torch.compiler.disable
     def residuals(
@@ -85,21 +123,26 @@ class Step:
         context: Tensor,
         y: Tensor | None,
         options: Mapping[str, Any],
+        watch: Watch | None = None,
     ) -> Residuals | None:
-        """Returns what all units add to this call of the UNet; None for nothing.
+        """Returns what all units add to this call of the UNet; None for nothing. Notes on `watch` what they did.
 
         Raises:
             ValueError: the rows cannot be told apart, or a unit does not fit the call.
         """
         rows = self._rows(len(x), options["cond_or_uncond"])
         sigma = float(options["sigmas"].flatten()[0])
+        watch = Watch() if watch is None else watch
+        watch.position, watch.rows, watch.cfg_scale = sigma, rows, self.cfg_scale
+        model = self._called(options)
         frames = _frames(options, max(row.picture for row in rows) + 1)
         total: Residuals | None = None
         for index, spec in enumerate(self.run.specs):
             percent = self._percent(spec, sigma)
             if percent is None or spec.off:
+                watch.unused(len(rows))
                 continue
-            net = self.run.net(index, self.model)
+            net = self.run.net(index, model)
             call = UNetCall(
                 x=x[:, : net.config.in_channels],  # inpaint models carry mask and picture behind
                 timesteps=timesteps,
@@ -111,9 +154,16 @@ class Step:
                 guided=self.guided,
             )
             size = (x.shape[-2], x.shape[-1])
-            part = self.run.stack(index, net, size, frames).residuals(call)
+            stack = self.run.stack(index, net, size, frames)
+            part = stack.residuals(call)
+            watch.used(stack, call)
             total = part if total is None or part is None else total + part
-        return total
+        return self.run.noted(watch, total)
+
+    def _called(self, options: Mapping[str, Any]) -> Any:
+        """Returns the BaseModel whose UNet is called: on several GPUs each has a copy."""
+        device = options.get("multigpu_thread_device")
+        return self.model if device is None else self.copies[device].model
 
     def _percent(self, spec: UnitSpec, sigma: float) -> float | None:
         return percent_in_window(
@@ -139,9 +189,19 @@ def _nothing() -> None:
 
 
 def _frames(options: Mapping[str, Any], pictures: int) -> tuple[int, ...]:
-    """Returns which picture of the whole batch each one in this call is: a context window shows only some."""
+    """Returns which picture of the whole batch each one in this call is: a context window shows only some.
+
+    Newer versions put one picture from before the window in front of it.
+    """
     window = options.get("context_window")
     listed = getattr(window, "index_list", None)
-    if listed is not None and getattr(window, "dim", None) == 0 and len(listed) == pictures:
-        return tuple(listed)
-    return tuple(range(pictures))
+    if listed is None or getattr(window, "dim", None) != 0:
+        return tuple(range(pictures))
+    anchor = getattr(window, "causal_anchor_index", None)
+    frames = (*(() if anchor is None or anchor < 0 else (anchor,)), *listed)
+    if len(frames) != pictures:
+        raise ValueError(
+            f"The UNet was called with {pictures} pictures for a context window of {len(frames)}, so it cannot be "
+            "told which hint belongs to which. Use context windows without the node that changes the batch."
+        )
+    return frames

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -35,8 +35,11 @@ class Source(Protocol):
         """ComfyUI's ModelPatchers of the weights."""
         ...
 
-    def open(self, base_model: object) -> Net:
-        """Returns the net for a run on `base_model` (ComfyUI's BaseModel); its `close`, if any, ends the run."""
+    def open(self, base_model: object, loaded: Sequence[Any]) -> Net:
+        """Returns the net for a run on `base_model` (ComfyUI's BaseModel); its `close`, if any, ends the run.
+
+        `loaded` are the patchers, or on a further GPU the copies of them that ComfyUI made for it.
+        """
         ...
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:

@@ -19,8 +19,9 @@ from ...cnet_core.config import UNetConfig
 from ...cnet_core.tiny.autoencoder import Autoencoder
 from ...cnet_core.tiny.text import TextEmbedding, tokenize
 from ...cnet_core.unet import UNet
-from .files import load_path, patcher_of
+from .files import load_path
 from .loaded import LoadedNet
+from .patcher import patcher_of
 
 #: Bytes that the autoencoder needs per pixel of a picture (its widest features: 32 channels at a quarter of the side).
 BYTES_PER_PIXEL = 256
@@ -35,7 +36,17 @@ def load_tiny() -> tuple[Any, Any, Any, LoadedNet]:
     return _model(tiny.unet), _clip(tiny.text), _vae(tiny.autoencoder), control_net
 
 
-def _model(unet: UNet) -> Any:
+def tiny_samples(count: int, side: int, seed: int) -> tuple[Tensor, Tensor, str]:
+    """Returns pictures and hints (count, side, side, 3), 0..1, and a caption for each, a line each."""
+    from ...cnet_core.tiny.training import TinySamples
+
+    samples = TinySamples(Autoencoder(), side, count, f"node {seed}")
+    pictures, hints, prompts = zip(*map(samples.sample, range(count)), strict=True)
+    images, lines = (torch.cat(part).movedim(1, -1).contiguous() for part in (pictures, hints))
+    return images, lines, "\n".join(prompts)
+
+
+def _model(unet: UNet, disable_dynamic: bool = False) -> Any:
     """Returns ComfyUI's ModelPatcher: Stable Diffusion's betas and eps prediction are its defaults."""
     management = comfy.model_management
     config = _TinyConfig(unet_arguments(unet.config))
@@ -46,7 +57,9 @@ def _model(unet: UNet) -> Any:
     config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device))
     model = comfy.model_base.BaseModel(config)
     model.load_model_weights(dict(unet.state_dict()), "")
-    return patcher_of(model, device, management.unet_offload_device())
+    patcher = patcher_of(model, device, management.unet_offload_device(), disable_dynamic)
+    patcher.cached_patcher_init = (_model, (unet,))  # for a copy on a further GPU
+    return patcher
 
 
 def unet_arguments(config: UNetConfig) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from example_graphs import EXAMPLES
-from host import REPOSITORY, Host
+from host import REPOSITORY, Host, Place
 from ui_format import to_api, to_ui
 
 FOLDER = REPOSITORY / "example_workflows"
@@ -26,8 +26,8 @@ def main(comfyui: str, python: str) -> None:
     """Starts ComfyUI for its description of the nodes, writes all examples and runs them for their thumbnails."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as base:
-        host = Host(Path(comfyui), python, Path(base))
-        info = host.get("/object_info")
+        host = Host(Place(Path(comfyui), python), Path(base))
+        info = host.info
         for name, (graph, note) in EXAMPLES.items():
             workflow = to_ui(graph().nodes, info, note)
             (FOLDER / f"{name}.json").write_text(json.dumps(workflow, indent=1) + "\n")

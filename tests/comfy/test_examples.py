@@ -29,7 +29,7 @@ def test_the_examples_are_these() -> None:
 )
 @pytest.mark.parametrize("path", [p for p in FILES if p.stem != DOWNLOAD], ids=lambda p: p.stem)
 def test_an_example_runs_with_no_download(comfy: Host, path: Path) -> None:
-    graph = to_api(saved(path), comfy.get("/object_info"))
+    graph = to_api(saved(path), comfy.info)
     outputs = comfy.run(graph)
     wanted = sum(node["class_type"] == "SaveImage" for node in graph.values())
     assert sum(len(node.get("images", [])) for node in outputs.values()) == wanted
@@ -38,7 +38,7 @@ def test_an_example_runs_with_no_download(comfy: Host, path: Path) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_what_is_saved_is_what_is_made(comfy: Host, name: str) -> None:
     graph, note = EXAMPLES[name]
-    info = comfy.get("/object_info")
+    info = comfy.info
     nodes = graph().nodes
     workflow = saved(FOLDER / f"{name}.json")
     found = to_api(workflow, info)

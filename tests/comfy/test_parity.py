@@ -27,12 +27,14 @@ def test_both_and_uniform_equal_native_control_on_sd15(
 
 
 @pytest.mark.parametrize("window", WINDOWS[:2], ids=str)
+@pytest.mark.parametrize("strength", STRENGTHS)
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_both_and_uniform_equal_native_control_on_sdxl(
-    comfy: Host, sampler: str, window: tuple[float, float]
+    comfy: Host, sampler: str, strength: float, window: tuple[float, float]
 ) -> None:
     flow = Flow(family(SDXL), Sampling(sampler=sampler))
-    assert share(comfy, flow, file="sdxl.safetensors", window=window) <= TOLERANCE
+    numbers = {"strength": strength, "window": window}
+    assert share(comfy, flow, file="sdxl.safetensors", **numbers) <= TOLERANCE
 
 
 @pytest.mark.parametrize(("config", "file"), [(SD15, "sd15"), (SDXL, "sdxl")], ids=["sd15", "sdxl"])

@@ -1,10 +1,13 @@
 """Which rows get control in which host: each against ComfyUI's own control wired to the same conds."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 from flows import COND_ONLY, Control, Flow, effect_share
 from graphs import Graph, Sampling
 from host import Host
-from hosts import COND_NODES, MODEL_NODES, SAMPLERS, lora_hook, merge
+from hosts import COND_NODES, MODEL_NODES, RIGHT_HALF, SAMPLERS, lora_hook, merge
 from weights import SD15, WIDENING, family
 
 TOLERANCE = 1e-3
@@ -25,8 +28,8 @@ FLOWS = {
     "CFG 1": Flow(family(SD15), Sampling(cfg=1.0)),
     "batch of 4": Flow(family(SD15), Sampling(batch=4)),
     "merge": Flow(family(SD15), after=merge(family(SD15))),
+    "inpaint": Flow(family(SD15).inpaint()),
 }
-
 
 #: How many chunks of a UNet call are cond, by the indices that ComfyUI gives: each host has its own order.
 COND_ROWS = {
@@ -53,6 +56,22 @@ def test_rows_are_those_of_native_control(comfy: Host, name: str, routing: str) 
     ours = flow.run(comfy, "ours", Control(file=file, routing={"mode": routing}))
     assert effect_share(plain, native, ours) <= TOLERANCE
     assert len(ours.calls) == len(plain.calls) <= len(native.calls)
+
+
+def test_an_area_of_the_positive_alone_is_cond_alone(comfy: Host) -> None:
+    """ComfyUI copies the area to the negative's side, its control included: there it is spelt out instead."""
+
+    def same_area(graph: Graph, cond: list) -> list:
+        half = graph.add("ConditioningSetAreaPercentage", conditioning=cond, **RIGHT_HALF)
+        return graph.add("ConditioningCombine", conditioning_1=half, conditioning_2=cond)
+
+    flow = FLOWS["area"]
+    spelt_out = replace(flow, negative=same_area)
+    plain = flow.run(comfy, "plain")
+    assert torch.equal(spelt_out.run(comfy, "plain").samples, plain.samples)
+    native = spelt_out.run(comfy, "native", Control("native_positive"))
+    ours = flow.run(comfy, "ours", Control(routing=COND_ONLY))
+    assert effect_share(plain, native, ours) <= TOLERANCE
 
 
 @pytest.mark.parametrize("hints", [1, 2, 4, 6])

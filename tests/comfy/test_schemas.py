@@ -35,7 +35,41 @@ NODES = {
         ["CNET_SCALES"],
     ),
     "LoadTinyStableDiffusion": ({}, ["MODEL", "CLIP", "VAE", "CNET_CONTROL_NET"]),
+    "ControlXRay": (
+        {"model": None, "samples": None, "leave_one_out": False},
+        ["IMAGE", "STRING"],
+    ),
     "IdentifyControlNet": ({"control_net_name": None}, ["STRING"]),
+    "TrainControlNet": (
+        {
+            "model": None,
+            "vae": None,
+            "clip": None,
+            "images": None,
+            "hints": None,
+            "captions": "",
+            "steps": 500,
+            "batch_size": 4,
+            "learning_rate": 1e-4,
+            "prompt_dropout": 0.5,
+            "hint_init": "balanced",
+            "seed": 0,
+        },
+        ["CNET_CONTROL_NET", "IMAGE", "STRING"],
+    ),
+    "SaveControlNet": (
+        {
+            "control_net": None,
+            "filename_prefix": "controlnet/trained",
+            "layout": "ldm",
+            "base_model": None,
+        },
+        [],
+    ),
+    "TinyTrainingSamples": (
+        {"count": 64, "side": 64, "seed": 0},
+        ["IMAGE", "IMAGE", "STRING"],
+    ),
 }
 
 

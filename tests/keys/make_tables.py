@@ -2,8 +2,9 @@
 
     python tests/keys/make_tables.py COMFYUI_FOLDER        # needs diffusers and a ComfyUI
 
-No header of a published file was at hand. Each table says the class and the published config that it comes from;
-where numbers of the published file are known (tensors, parameters, bytes), they are checked below.
+No header of a published file was at hand. Each table says the class and the published config that it comes from, and
+how far it was compared with the file itself: for most, the file that the table implies has the published one's size to
+the byte, its header included (tests/core/checkpoints/test_published_sizes.py).
 """
 
 import json
@@ -94,8 +95,7 @@ def control_lora(rank: int) -> Shapes:
         if key.startswith(WHOLE) or len(shape) == 1:
             found[key] = shape
         else:
-            fan_in = torch.Size(shape[1:]).numel()
-            low = min(rank, shape[0], fan_in)
+            low = min(rank, shape[0], shape[1])  # so the first conv's is 4, its input channels
             found[f"{layer}.up"] = [shape[0], low, *[1] * (len(shape) - 2)]
             found[f"{layer}.down"] = [low, *shape[1:]]
     return found
@@ -114,7 +114,7 @@ SD15_LDM = ldm(SD15, CM, hint_channels=3)
 write(
     "sd15_v10_full",
     "control_sd15_canny.pth (lllyasviel/ControlNet, 2023): ControlNet and UNet, by the classes of cldm_v15.yaml; "
-    "VAE and text encoder left out",
+    "VAE and text encoder left out; not compared with a file",
     SD15_LDM
     | ldm(
         SD15,
@@ -126,18 +126,20 @@ write(
 )
 write(
     "sd15_v11",
-    "control_v11p_sd15_canny.pth (lllyasviel/ControlNet-v1-1), by the class of its yaml; read beside a public "
-    "printout of that file's keys and shapes",
+    "control_v11p_sd15_canny.pth (lllyasviel/ControlNet-v1-1), by the class of its yaml; a public printout of that "
+    "file's keys and shapes has the same lines, and the fp16 files of comfyanonymous the size this table implies",
     SD15_LDM,
 )
 write(
     "sd15_difference",
-    "control_sd15_canny_fp16 as a difference (kohya-ss/ControlNet-diff-modules): the same keys and a marker",
+    "control_sd15_canny_fp16 as a difference (kohya-ss/ControlNet-diff-modules): the same keys and a marker; "
+    "not compared with a file",
     {"difference": [0], **SD15_LDM},
 )
 write(
     "sd21_diffusers",
-    "thibaud/controlnet-sd21-canny-diffusers, by diffusers' ControlNetModel with its config.json",
+    "thibaud/controlnet-sd21-canny-diffusers, by diffusers' ControlNetModel with its config.json; not compared "
+    "with a file",
     diffusers(
         {
             "cross_attention_dim": 1024,
@@ -148,26 +150,33 @@ write(
 )
 write(
     "sd21",
-    "control_v11p_sd21_canny (thibaud), by the class of cldm_v21.yaml",
+    "control_v11p_sd21_canny (thibaud), by the class of cldm_v21.yaml; not compared with a file",
     ldm(SD21, CM, hint_channels=3),
 )
+COMPARED = {
+    "full": "other files of this class have the size this table implies",
+    "mid": "not compared with a file",
+    "small": "the fp16 file has the 140 tensors and the size this table implies",
+}
 for size, config in (("full", XL), ("mid", XL_MID), ("small", XL_SMALL)):
     suffix = "" if size == "full" else f"-{size}"
     write(
         f"sdxl_{size}",
-        f"diffusers/controlnet-canny-sdxl-1.0{suffix}, by diffusers' ControlNetModel with its config.json",
+        f"diffusers/controlnet-canny-sdxl-1.0{suffix}, by diffusers' ControlNetModel with its config.json; "
+        f"{COMPARED[size]}",
         diffusers(config),
     )
 for types, name in ((6, "controlnet-union-sdxl-1.0"), (8, "controlnet-union-sdxl-1.0 promax")):
     write(
         f"sdxl_union_{types}",
-        f"xinsir/{name}, by diffusers' ControlNetUnionModel with its config.json",
+        f"xinsir/{name}, by diffusers' ControlNetUnionModel with its config.json; the file has the "
+        "size this table implies",
         diffusers({**XL, "num_control_type": types}, ControlNetUnionModel),
     )
 for rank in (128, 256):
     write(
         f"control_lora_{rank}",
-        f"stabilityai/control-lora rank {rank}, by the class of SDXL's ControlNet and the rule of ComfyUI's "
-        "ControlLora; in float16 it has the published size (396 MB for rank 128, 774 MB for rank 256)",
+        f"stabilityai/control-lora rank {rank}, by the class of SDXL's ControlNet and the ranks that a public "
+        "loader demands of the published file; its metadata is unknown, so its size could not be compared to the byte",
         control_lora(rank),
     )

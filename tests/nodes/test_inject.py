@@ -17,6 +17,11 @@ def residuals(part: Part, side: int = 4) -> Any:
     return part("cnet_core").Residuals.of(full)
 
 
+def watch(part: Part) -> Any:
+    """What the X-ray sees of a call."""
+    return part("cnet_core.xray").Watch()
+
+
 def call(options: dict, index: int) -> tuple[float, float]:
     """Returns what the patches of output block `index` add to (h, skip)."""
     h, skip = torch.zeros(SHAPE), torch.zeros(SHAPE)
@@ -26,7 +31,9 @@ def call(options: dict, index: int) -> tuple[float, float]:
 
 
 def test_skips_are_taken_deepest_first_and_the_middle_once(part: Part) -> None:
-    options = part("nodes.bridge.inject").with_residuals({}, residuals(part), lambda: None)
+    options = part("nodes.bridge.inject").with_residuals(
+        {}, residuals(part), lambda: None, watch(part)
+    )
     assert [call(options, index) for index in range(3)] == [(10, 3), (0, 2), (0, 1)]
 
 
@@ -35,13 +42,17 @@ def test_other_patches_stay_and_run_behind(part: Part) -> None:
         return h, 2 * skip
 
     given = {"patches": {"output_block_patch": [double]}, "sigmas": 1}
-    options = part("nodes.bridge.inject").with_residuals(given, residuals(part), lambda: None)
+    options = part("nodes.bridge.inject").with_residuals(
+        given, residuals(part), lambda: None, watch(part)
+    )
     assert call(options, 2) == (0, 2)
     assert given["patches"]["output_block_patch"] == [double]
 
 
 def test_another_size_raises(part: Part) -> None:
-    options = part("nodes.bridge.inject").with_residuals({}, residuals(part, 2), lambda: None)
+    options = part("nodes.bridge.inject").with_residuals(
+        {}, residuals(part, 2), lambda: None, watch(part)
+    )
     with pytest.raises(ValueError, match="skip connection 1"):
         call(options, 1)
 
@@ -58,6 +69,24 @@ def test_residuals_are_resized_for_nodes_that_shrink_on_purpose(part: Part) -> N
     noted: list[bool] = []
     given = {"patches": {"input_block_patch_after_skip": [patch]}}
     inject = part("nodes.bridge.inject")
-    options = inject.with_residuals(given, residuals(part, 8), lambda: noted.append(True))
+    options = inject.with_residuals(
+        given, residuals(part, 8), lambda: noted.append(True), watch(part)
+    )
     assert call(options, 1) == (0, 2)
     assert noted
+
+
+def test_the_xray_sees_features_before_the_injection(part: Part) -> None:
+    seen = watch(part)
+    options = part("nodes.bridge.inject").with_residuals({}, residuals(part), lambda: None, seen)
+    patch = options["patches"]["output_block_patch"][0]
+    for index in range(3):
+        patch(torch.full(SHAPE, 7.0), torch.full(SHAPE, 5.0), {"block": ("output", index)})
+    size = 48**0.5  # of the norm of a row of ones
+    norms = [[round(float(n[0]) / size, 4) for n in seen.norms[k : k + 2]] for k in (0, 2, 4, 6)]
+    assert dict(zip(seen.order, norms, strict=True)) == {
+        3: [10, 7],
+        2: [3, 5],
+        1: [2, 5],
+        0: [1, 5],
+    }

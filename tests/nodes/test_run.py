@@ -13,7 +13,8 @@ Part = Callable[[str], ModuleType]
 POSITIVE, NEGATIVE = [{"uuid": "p"}], [{"uuid": "n"}]
 GUIDER = SimpleNamespace(conds={"positive": POSITIVE, "negative": NEGATIVE}, cfg=4.0)
 MODEL = SimpleNamespace(
-    model_sampling=SimpleNamespace(percent_to_sigma=lambda percent: 10 * (1 - percent))
+    model_sampling=SimpleNamespace(percent_to_sigma=lambda percent: 10 * (1 - percent)),
+    current_patcher=SimpleNamespace(get_additional_models_with_key=lambda key: []),
 )
 
 
@@ -79,6 +80,20 @@ def test_a_context_window_takes_its_own_frames(part: Part) -> None:
     seen = residuals(part, spec(part, image=images), context_window=window)
     alone = residuals(part, spec(part, image=images[3:5]))
     torch.testing.assert_close(seen.middle, alone.middle)
+
+
+def test_a_picture_in_front_of_a_context_window_takes_its_own_frame(part: Part) -> None:
+    images = torch.rand(6, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    window = SimpleNamespace(index_list=[5], dim=0, causal_anchor_index=2)
+    seen = residuals(part, spec(part, image=images), context_window=window)
+    alone = residuals(part, spec(part, image=images[[2, 5]]))
+    torch.testing.assert_close(seen.middle, alone.middle)
+
+
+def test_a_context_window_of_another_size_than_the_call_is_refused(part: Part) -> None:
+    window = SimpleNamespace(index_list=[1, 2, 3], dim=0)
+    with pytest.raises(ValueError, match="2 pictures for a context window of 3"):
+        residuals(part, spec(part), context_window=window)
 
 
 def test_rows_that_chunks_do_not_divide_are_refused(part: Part) -> None:

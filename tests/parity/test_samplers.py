@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnet_core.tiny.sampler import ddim, euler, last
+from cnet_core.tiny.sampler import ddim, dpmpp_2m, euler, last
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own
@@ -44,3 +44,20 @@ def test_euler_equals_diffusers(steps: int) -> None:
     for t in scheduler.timesteps:
         x = scheduler.step(model(scheduler.scale_model_input(x, t), t.expand(1)), t, x).prev_sample
     torch.testing.assert_close(last(euler(model, NOISE, steps)), x, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("steps", [2, 7, 20])
+def test_dpmpp_2m_equals_diffusers(steps: int) -> None:
+    scheduler = diffusers.DPMSolverMultistepScheduler(
+        **SD, use_karras_sigmas=True, final_sigmas_type="zero", lower_order_final=True
+    )
+    scheduler.set_timesteps(steps)
+    x = NOISE  # diffusers keeps latents of variance 1
+    for t in scheduler.timesteps:
+        x = scheduler.step(at_any_time(x, t), t, x).prev_sample
+    torch.testing.assert_close(last(dpmpp_2m(at_any_time, NOISE, steps)), x, rtol=1e-3, atol=1e-3)
+
+
+def at_any_time(x: Tensor, timesteps: Tensor) -> Tensor:
+    """A model that ignores the time: this scheduler rounds timesteps, which only models see."""
+    return model(x, torch.tensor(500.0))

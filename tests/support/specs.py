@@ -19,7 +19,7 @@ class NetSource:
         self.check_types = self.net.check_types
         self.key = "small"
 
-    def open(self, base_model: object) -> Any:
+    def open(self, base_model: object, loaded: object) -> Any:
         """Returns the net."""
         return self.net
 

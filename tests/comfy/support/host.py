@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,24 @@ from safetensors import safe_open
 from torch import Tensor
 
 REPOSITORY = Path(__file__).parents[3]
+PROBE = Path(__file__).parent / "probe"
 START_SECONDS = 300
 RUN_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Place:
+    """A ComfyUI: its folder and the Python that has its requirements."""
+
+    comfyui: Path
+    python: str
+
+
+def version_of(comfyui: Path) -> str:
+    """Returns what a ComfyUI says of itself, the folder's name if nothing."""
+    file = comfyui / "comfyui_version.py"
+    found = re.search(r'__version__ = "(.+)"', file.read_text()) if file.is_file() else None
+    return found[1] if found else comfyui.name
 
 
 class Failed(Exception):
@@ -34,22 +53,38 @@ class Result:
 
 
 class Host:
-    """ComfyUI on a free port, with a base folder of its own and our pack linked into it."""
+    """ComfyUI on a free port, with a base folder of its own and our pack linked into it.
 
-    def __init__(self, comfyui: Path, python: str, base: Path) -> None:
+    `options` go to its command line; `packs` are further folders that are linked into custom_nodes.
+    """
+
+    def __init__(
+        self, place: Place, base: Path, options: Sequence[str] = (), packs: Sequence[Path] = ()
+    ) -> None:
+        self.place = place
         self.base = base
         self._port = _free_port()
         for folder in ("custom_nodes", "models/controlnet", "models/diffusion_models", "input"):
             (base / folder).mkdir(parents=True, exist_ok=True)
         (base / "custom_nodes" / "cnet").symlink_to(REPOSITORY)
-        (base / "custom_nodes" / "probe").symlink_to(Path(__file__).parent / "probe")
+        for pack in (PROBE, *packs):
+            (base / "custom_nodes" / pack.name).symlink_to(pack)
         self._log = (base / "comfyui.log").open("w")
-        command = [python, "main.py", "--cpu", "--disable-api-nodes", "--disable-auto-launch"]
-        command += ["--port", str(self._port), "--base-directory", str(base)]
+        command = [place.python, "main.py", "--cpu", "--disable-api-nodes", "--disable-auto-launch"]
+        command += ["--port", str(self._port), "--base-directory", str(base), *options]
         self._process = subprocess.Popen(
-            command, cwd=comfyui, stdout=self._log, stderr=subprocess.STDOUT, env=_environment()
+            command,
+            cwd=place.comfyui,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            env=_environment(),
         )
         self._wait_until_up()
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """All nodes, as ComfyUI describes them."""
+        return self.get("/object_info")
 
     @property
     def log(self) -> str:

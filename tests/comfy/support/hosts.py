@@ -1,5 +1,6 @@
 """Ways to sample in ComfyUI, and nodes that other people's graphs have on the model and on the conds."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from graphs import Family, Graph, Link, Sampling, output
@@ -30,12 +31,12 @@ def ksampler_advanced(
 def cfg_guider(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
     """SamplerCustomAdvanced with CFGGuider."""
     guider = graph.add("CFGGuider", model=model, positive=positive, negative=negative, cfg=how.cfg)
-    return _advanced(graph, model, guider, how)
+    return sampled_with(graph, model, guider, how)
 
 
 def basic_guider(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
     """No guidance at all: one row a picture."""
-    return _advanced(
+    return sampled_with(
         graph, model, graph.add("BasicGuider", model=model, conditioning=positive), how
     )
 
@@ -61,16 +62,16 @@ def perp_neg_guider(
         model=model,
         positive=positive,
         negative=negative,
-        empty_conditioning=_variant(graph, negative),
+        empty_conditioning=variant(graph, negative),
         cfg=how.cfg,
         neg_scale=0.7,
     )
-    return _advanced(graph, model, guider, how)
+    return sampled_with(graph, model, guider, how)
 
 
 def perp_neg_old(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
     """The old node, which encodes its own cond at each step."""
-    empty = _variant(graph, negative)
+    empty = variant(graph, negative)
     patched = graph.add("PerpNeg", model=model, empty_conditioning=empty, neg_scale=0.7)
     return how.ksampler(graph, patched, positive, negative)
 
@@ -110,18 +111,19 @@ MODEL_NODES = {
 }
 
 
+def context_windows(values: Mapping[str, Any]) -> Any:
+    """Returns a function that shows the model some pictures of a batch at a time; `values` of the core node."""
+    return node("ContextWindowsManual", **values)
+
+
+#: Inputs of ConditioningSetAreaPercentage.
+RIGHT_HALF = {"width": 0.5, "height": 1.0, "x": 0.5, "y": 0.0, "strength": 1.0}
+
+
 def area(graph: Graph, cond: Link) -> Link:
     """The right half only, and the whole picture beside it."""
-    half = graph.add(
-        "ConditioningSetAreaPercentage",
-        conditioning=cond,
-        width=0.5,
-        height=1.0,
-        x=0.5,
-        y=0.0,
-        strength=1.0,
-    )
-    whole = _variant(graph, cond)
+    half = graph.add("ConditioningSetAreaPercentage", conditioning=cond, **RIGHT_HALF)
+    whole = variant(graph, cond)
     return graph.add("ConditioningCombine", conditioning_1=half, conditioning_2=whole)
 
 
@@ -140,7 +142,7 @@ def masked(graph: Graph, cond: Link) -> Link:
 def two(graph: Graph, cond: Link) -> Link:
     """Two prompts on one side."""
     return graph.add(
-        "ConditioningCombine", conditioning_1=cond, conditioning_2=_variant(graph, cond)
+        "ConditioningCombine", conditioning_1=cond, conditioning_2=variant(graph, cond)
     )
 
 
@@ -171,16 +173,16 @@ def _dual_cfg(
         "DualCFGGuider",
         model=model,
         cond1=positive,
-        cond2=_variant(graph, positive),
+        cond2=variant(graph, positive),
         negative=negative,
         cfg_conds=2.0,
         cfg_cond2_negative=how.cfg,
         style=style,
     )
-    return _advanced(graph, model, guider, how)
+    return sampled_with(graph, model, guider, how)
 
 
-def _variant(graph: Graph, cond: Link) -> Link:
+def variant(graph: Graph, cond: Link) -> Link:
     """Another text with the same control on it."""
     width = _width_of(graph, cond)
     other = graph.add("ProbeConditioning", width=width, seed=11, vector=0)
@@ -195,7 +197,7 @@ def _width_of(graph: Graph, cond: Link) -> int:
     return _width_of(graph, next(links))
 
 
-def _advanced(graph: Graph, model: Link, guider: Link, how: Sampling) -> Link:
+def sampled_with(graph: Graph, model: Link, guider: Link, how: Sampling) -> Link:
     sigmas = graph.add(
         "BasicScheduler", model=model, scheduler=how.scheduler, steps=how.steps, denoise=1.0
     )

@@ -3,27 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-#: What /object_info serves.
-Info = Mapping[str, Any]
-WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+from described import Info, inputs_of, is_widget, settings_of
+
 NOTE = "MarkdownNote"
 COLUMN, ROW, GAP = 340, 30, 60
-
-
-def inputs_of(info: Info, kind: str) -> dict[str, Any]:
-    """Returns a node's inputs in order."""
-    served = info[kind]["input"]
-    return {**served.get("required", {}), **served.get("optional", {})}
-
-
-def is_widget(served: Any) -> bool:
-    """Whether an input is a widget; options of a combo may stand in the place of its type."""
-    return isinstance(served[0], list) or served[0] in WIDGETS
-
-
-def settings_of(served: Any) -> dict[str, Any]:
-    """Returns what is said of an input beside its type."""
-    return served[1] if len(served) > 1 else {}
 
 
 def to_ui(graph: Mapping[str, Any], info: Info, note: str) -> dict[str, Any]:

@@ -106,7 +106,15 @@ def write_lora(path: Path) -> None:
     save_file(tensors, path)
 
 
-def write_all(folder: Path) -> None:
+def write_models(models: Path) -> None:
+    """Writes all files into their folders among ComfyUI's models."""
+    for folder in ("controlnet", "loras"):
+        (models / folder).mkdir(parents=True)
+    write_lora(models / "loras/random.safetensors")
+    write_control_nets(models / "controlnet")
+
+
+def write_control_nets(folder: Path) -> None:
     """Writes the files, and one whose zero convs are zero."""
     for name, (config, seed) in FILES.items():
         cn.save_controlnet(random_net(config, seed), folder / name)

@@ -1,28 +1,10 @@
 """Nodes for tests alone: small random models and conds, counters of UNet calls, latents saved exactly."""
 
-from .low import ProbeLowMemory
-from .models import ProbeConditioning, ProbeCount, ProbeCountNet, ProbeModel, ProbePicture
-from .odd import ProbeAdapter, ProbeNoUNet, ProbeNoWrappers, ProbeOddRows, ProbeShrink
-from .record import ProbeBreak, ProbeLatent, ProbeMemory, ProbeSave, ProbeSlow
+from . import hinder, models, odd, record
 
 NODE_CLASS_MAPPINGS = {
-    node.__name__: node
-    for node in (
-        ProbeAdapter,
-        ProbeBreak,
-        ProbeConditioning,
-        ProbeCount,
-        ProbeCountNet,
-        ProbeLatent,
-        ProbeLowMemory,
-        ProbeMemory,
-        ProbeModel,
-        ProbeNoUNet,
-        ProbeNoWrappers,
-        ProbeOddRows,
-        ProbePicture,
-        ProbeSave,
-        ProbeShrink,
-        ProbeSlow,
-    )
+    name: value
+    for module in (hinder, models, odd, record)
+    for name, value in vars(module).items()
+    if name.startswith("Probe")
 }

@@ -6,6 +6,8 @@ import comfy.supported_models_base
 import torch
 from comfy.patcher_extension import WrappersMP
 
+from .common import node
+
 
 class Transformer(torch.nn.Module):
     """A model without a UNet's blocks."""
@@ -20,51 +22,28 @@ class _Model(torch.nn.Module):
         self.model_config = comfy.supported_models_base.BASE({})
 
 
+@node(("MODEL",))
 class ProbeNoUNet:
     """A MODEL like Flux: no UNet."""
 
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("MODEL",)
-    FUNCTION = "make"
-    CATEGORY = "probe"
-
-    def make(self):
+    def run(self):
         cpu = torch.device("cpu")
         return (comfy.model_patcher.ModelPatcher(_Model(), cpu, cpu),)
 
 
+@node(("CONTROL_NET",))
 class ProbeAdapter:
     """A CONTROL_NET that is no ControlNet."""
 
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("CONTROL_NET",)
-    FUNCTION = "make"
-    CATEGORY = "probe"
-
-    def make(self):
+    def run(self):
         return (comfy.controlnet.T2IAdapter(torch.nn.Identity(), 3, 8, "nearest-exact"),)
 
 
-class _ModelNode:
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"model": ("MODEL",)}}
-
-    RETURN_TYPES = ("MODEL",)
-    FUNCTION = "patch"
-    CATEGORY = "probe"
-
-
-class ProbeOddRows(_ModelNode):
+@node(("MODEL",), model="MODEL")
+class ProbeOddRows:
     """Calls the model with a number of rows that its conds do not divide."""
 
-    def patch(self, model):
+    def run(self, model):
         def odd(apply_model, arguments):
             given = arguments["c"]
             cut = {k: v[:1] if isinstance(v, torch.Tensor) else v for k, v in given.items()}
@@ -76,19 +55,21 @@ class ProbeOddRows(_ModelNode):
         return (model,)
 
 
-class ProbeNoWrappers(_ModelNode):
+@node(("MODEL",), model="MODEL")
+class ProbeNoWrappers:
     """Takes the wrappers of the whole run away, as guiders with a second model do."""
 
-    def patch(self, model):
+    def run(self, model):
         model = model.clone()
         model.wrappers.pop(WrappersMP.OUTER_SAMPLE, None)
         return (model,)
 
 
-class ProbeShrink(_ModelNode):
+@node(("MODEL",), model="MODEL")
+class ProbeShrink:
     """Shrinks the features without being a known node."""
 
-    def patch(self, model):
+    def run(self, model):
         def shrink(h, options):
             return h[..., ::2, ::2] if options["block"][1] == 3 else h
 

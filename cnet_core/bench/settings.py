@@ -1,0 +1,85 @@
+"""What a benchmark is run with, and the random nets and inputs that follow from it."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..config import SD15, SDXL, UNetConfig
+from ..controlnet import HINT_DOWNSCALE, ControlNet
+from ..unet import UNet
+
+FAMILIES = {"sd15": SD15, "sdxl": SDXL}
+#: Tokens of a prompt.
+TOKENS = 77
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured."""
+
+    family: str = "sd15"
+    width: float = 1.0  # share of the released width; attention heads keep theirs
+    side: int = 512  # of the pictures, in pixels
+    pictures: int = 1  # the UNet's batch is twice that: uncond and cond
+    rounds: int = 5
+    device: str = "cpu"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.side % 64 or self.side < 64:
+            raise ValueError(f"`--side` is {self.side}; it must be a multiple of 64.")
+        if self.pictures < 1 or self.rounds < 1:
+            raise ValueError("`--pictures` and `--rounds` must be at least 1.")
+        _ = self.config  # a width that makes no net is told at once
+
+    @property
+    def config(self) -> UNetConfig:
+        """The nets' shape: the family's, as wide as was asked for."""
+        full = FAMILIES[self.family]
+        channels = round(full.model_channels * self.width)
+        heads = full.num_heads and max(1, round(full.num_heads * self.width))
+        return replace(full, model_channels=channels, num_heads=heads)
+
+    @property
+    def latent(self) -> int:
+        """The latents' side."""
+        return self.side // HINT_DOWNSCALE
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype of nets and inputs."""
+        return getattr(torch, self.dtype)
+
+    def nets(self) -> tuple[UNet, ControlNet]:
+        """Returns a UNet and a ControlNet with random weights, zero convs included."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            unet, net = UNet(self.config), ControlNet(self.config)
+        for module in (unet, net):
+            module.to(torch.device(self.device), self.torch_dtype).requires_grad_(False)
+        return unet, net
+
+    def inputs(self) -> dict[str, Tensor]:
+        """Returns the UNet's arguments for one step, uncond rows first."""
+        rows, config = 2 * self.pictures, self.config
+        given = {
+            "x": _noise(rows, config.in_channels, self.latent, self.latent),
+            "timesteps": torch.full((rows,), 500.0),
+            "context": _noise(rows, TOKENS, config.context_dim),
+        }
+        if config.y_dim is not None:
+            given["y"] = _noise(rows, config.y_dim)
+        device = torch.device(self.device)
+        return {
+            name: tensor.to(device, torch.float32 if name == "timesteps" else self.torch_dtype)
+            for name, tensor in given.items()
+        }
+
+    def hint(self) -> Tensor:
+        """Returns a hint of noise, 0..1."""
+        return _noise(1, 3, self.side, self.side).sigmoid().to(self.device)
+
+
+def _noise(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape)))

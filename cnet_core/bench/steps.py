@@ -1,0 +1,177 @@
+"""What control adds to one step of a UNet, beside the arithmetic limit and beside other ways to do it.
+
+The limit is what the locked UNet's own encoder and middle take on the rows that get control: a ControlNet is a copy of
+them. A step is one call of the UNet with both branches of guidance.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ..control import ControlStack, ControlUnit, UNetCall
+from ..controlnet import ControlNet
+from ..encoder import Encoder
+from ..patching.adapter import adapter_for
+from ..residuals import Residuals
+from ..routing import Branch, HintRouting
+from ..rows import rows_of
+from ..schedules import BlockScales
+from ..unet import UNet
+from .settings import Settings
+from .tables import Table
+from .timing import Times, Work, flops, interleaved
+
+PLAIN = "UNet alone"
+LIMITS = {"both": "encoder and middle, all rows", "cond": "encoder and middle, cond rows"}
+#: Column -> which limit its overhead is measured in; None: there is none.
+OURS: dict[str, str | None] = {
+    "both": "both",
+    "both, soft scales": "both",
+    "cond only": "cond",
+    "cond only, 6 shallow blocks": "cond",
+    "cond only, step reused": None,
+    "cond only, outside its window": None,
+    "two UNet calls, control on cond": "cond",
+}
+#: Large enough for every step to be reused.
+ALWAYS = 10.0
+
+COLUMNS = (
+    "least ms",
+    "median ms",
+    "+-%",
+    "x UNet",
+    "x UNet (FLOPs)",
+    "overhead / limit",
+    "overhead / limit (FLOPs)",
+    "peak MiB",
+)
+NOTES = (
+    "x UNet: the least time, or the FLOPs, over those of the UNet alone.",
+    "overhead / limit: what control adds, over the encoder and middle of the UNet on the rows that get it.",
+)
+
+
+def measure(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+    """Returns the table of steps."""
+    unet, net = settings.nets()
+    inputs = settings.inputs()
+    columns = _columns(settings, unet, net, inputs)
+    device = torch.device(settings.device)
+    for work in columns.values():
+        flops(work)  # encodes hints and fills caches
+    counted = {name: flops(work) for name, work in columns.items()}
+    timed = interleaved(columns, settings.rounds, device, tell)
+    return _table(settings, counted, timed)
+
+
+def _columns(
+    settings: Settings, unet: UNet, net: ControlNet, inputs: Mapping[str, Tensor]
+) -> dict[str, Work]:
+    rows = len(inputs["x"])
+    cond = {name: tensor[rows // 2 :] for name, tensor in inputs.items()}
+    uncond = {name: tensor[: rows // 2] for name, tensor in inputs.items()}
+    hint = settings.hint()
+    unit = partial(ControlUnit, net, hint)
+    shallow = [1.0] * 6 + [0.0] * (settings.config.num_blocks - 6)
+    cond_only = HintRouting.cond_only()
+    units = {
+        "both": unit(),
+        "both, soft scales": unit(scales=BlockScales.soft()),
+        "cond only": unit(routing=cond_only),
+        "cond only, 6 shallow blocks": unit(routing=cond_only, scales=BlockScales.custom(shallow)),
+        "cond only, step reused": unit(routing=cond_only, reuse_tolerance=ALWAYS),
+        "cond only, outside its window": unit(routing=cond_only, start_percent=0.9),
+    }
+    return {
+        PLAIN: lambda: unet(**inputs),
+        LIMITS["both"]: lambda: encoder_and_middle(unet, **inputs),
+        LIMITS["cond"]: lambda: encoder_and_middle(unet, **cond),
+        **{name: _Step(unet, u, inputs) for name, u in units.items()},
+        "two UNet calls, control on cond": _TwoCalls(unet, unit(), uncond, cond),
+    }
+
+
+def encoder_and_middle(
+    net: Encoder, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None
+) -> Tensor:
+    """Runs the part of a UNet that a ControlNet is a copy of."""
+    emb = net.embed(timesteps, y, x.dtype)
+    for block in net.input_blocks:
+        x = block(x, emb, context)
+    return net.middle_block(x, emb, context)
+
+
+class _Step:
+    """One step with control. The hooks are on the UNet while it runs; what is kept between steps stays."""
+
+    def __init__(
+        self,
+        unet: UNet,
+        unit: ControlUnit,
+        inputs: Mapping[str, Tensor],
+        branches: Sequence[Branch] = ("uncond", "cond"),
+    ) -> None:
+        self._unet, self._inputs = unet, inputs
+        self._rows = rows_of(branches, len(inputs["x"]))
+        self._stack = ControlStack([unit])
+
+    def __call__(self) -> Tensor:
+        handles = adapter_for(self._unet).attach(self._unet, self._on_call)
+        try:
+            return self._unet(**self._inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _on_call(
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
+    ) -> Residuals | None:
+        percents = (0.5,) * len(self._rows)  # the middle of the run
+        steps = torch.as_tensor(timesteps)
+        call = UNetCall(x, steps, context, y, self._rows, known_percents=percents)
+        return self._stack.residuals(call)
+
+
+class _TwoCalls:
+    """Control on cond alone for a host that cannot leave rows out: one call of the UNet for each branch."""
+
+    def __init__(
+        self,
+        unet: UNet,
+        unit: ControlUnit,
+        uncond: Mapping[str, Tensor],
+        cond: Mapping[str, Tensor],
+    ) -> None:
+        self._plain = partial(unet, **uncond)
+        self._controlled = _Step(unet, unit, cond, ["cond"])
+
+    def __call__(self) -> Tensor:
+        return torch.cat([self._plain(), self._controlled()])
+
+
+def _table(settings: Settings, counted: Mapping[str, int], timed: Mapping[str, Times]) -> Table:
+    plain, plain_flops = timed[PLAIN].least, counted[PLAIN]
+    rows: dict[str, tuple[float | None, ...]] = {}
+    for name, times in timed.items():
+        limit = LIMITS.get(OURS.get(name) or "")
+        rows[name] = (
+            1000 * times.least,
+            1000 * times.median,
+            100 * times.spread,
+            times.least / plain,
+            counted[name] / plain_flops,
+            None if limit is None else (times.least - plain) / timed[limit].least,
+            None if limit is None else (counted[name] - plain_flops) / counted[limit],
+            None if times.peak is None else times.peak / 2**20,
+        )
+    return Table(
+        title=f"one step, {settings.family} at {settings.side} px, batch {2 * settings.pictures}, "
+        f"width {settings.width:g}, {settings.dtype} on {settings.device}",
+        columns=COLUMNS,
+        rows=rows,
+        chart="x UNet",
+        notes=NOTES,
+    )

@@ -1,0 +1,82 @@
+"""Timing several ways of doing one thing, in turn and in rounds: a machine that slows down slows all of them."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+#: Something to time.
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of one column, by round, and its peak memory in bytes (CUDA only)."""
+
+    seconds: tuple[float, ...]
+    peak: int | None = None
+
+    @property
+    def least(self) -> float:
+        """The shortest round: what the work takes when nothing disturbs it."""
+        return min(self.seconds)
+
+    @property
+    def median(self) -> float:
+        """The middle round."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the quartiles, as a share of the median."""
+        if len(self.seconds) < 4:
+            return (max(self.seconds) - min(self.seconds)) / 2 / self.median
+        low, _, high = statistics.quantiles(self.seconds, n=4)
+        return (high - low) / 2 / self.median
+
+
+def interleaved(
+    columns: Mapping[str, Work],
+    rounds: int,
+    device: torch.device,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Times]:
+    """Returns each column's times; every round runs each of them once, after one round that is not counted."""
+    found: dict[str, list[float]] = {name: [] for name in columns}
+    peaks: dict[str, int] = {}
+    total = (rounds + 1) * len(columns)
+    for turn in range(rounds + 1):
+        for position, (name, work) in enumerate(columns.items()):
+            seconds, peak = _timed(work, device)
+            if turn:
+                found[name].append(seconds)
+            peaks[name] = max(peaks.get(name, 0), peak)
+            tell(turn * len(columns) + position + 1, total)
+    return {name: Times(tuple(s), peaks[name] or None) for name, s in found.items()}
+
+
+@torch.no_grad()
+def flops(work: Work) -> int:
+    """Returns the floating-point operations of the work by torch's counter: convolutions, products, attention."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+@torch.no_grad()
+def _timed(work: Work, device: torch.device) -> tuple[float, int]:
+    if device.type != "cuda":
+        begin = time.perf_counter()
+        work()
+        return time.perf_counter() - begin, 0
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    work()
+    end.record()
+    torch.cuda.synchronize(device)
+    return begin.elapsed_time(end) / 1000, torch.cuda.max_memory_allocated(device)

@@ -1,0 +1,118 @@
+"""`cnet bench`: what control costs, measured on this machine."""
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import torch
+
+from ..bench.settings import FAMILIES, Settings
+from ..bench.tables import Table, bar_chart
+from .progress import counter
+
+if TYPE_CHECKING:
+    from . import Subparsers
+
+#: Section -> (its module in cnet_core.bench, what it measures). The first is measured if none is asked for.
+SECTIONS = {
+    "steps": (
+        "steps",
+        "one step of a UNet with control in every way, and of diffusers if it is installed",
+    ),
+}
+#: A net of a few million weights, for a run of seconds.
+SHORT = Settings(width=0.1, side=64, rounds=2)
+
+
+class Section(Protocol):
+    """What a module named in SECTIONS has."""
+
+    def measure(self, settings: Settings, tell: Callable[[int, int], None]) -> Table:
+        """Returns what it found; calls `tell` with (done, in all)."""
+        ...
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Adds the command's arguments."""
+    about = "measure what control costs on this machine"
+    parser = subparsers.add_parser(
+        "bench",
+        help=about,
+        description="Times nets of released shape with random weights, every way in turn, in rounds; prints a table "
+        "of times and of operations. Quote ratios: a busy machine spoils times.",
+    )
+    for name, (_, what) in SECTIONS.items():
+        parser.add_argument(
+            f"--{name}", action="append_const", const=name, dest="sections", help=what
+        )
+    full = Settings()
+    parser.add_argument("--family", choices=FAMILIES, default=full.family)
+    parser.add_argument("--width", type=float, help="share of the released width (default: 1)")
+    parser.add_argument("--side", type=int, help="of the pictures, in pixels (default: 512)")
+    parser.add_argument(
+        "--pictures", type=int, help="in a batch; the UNet's is twice that (default: 1)"
+    )
+    parser.add_argument("--rounds", type=int, help="every round times every way once (default: 5)")
+    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default=full.dtype)
+    parser.add_argument("--short", action="store_true", help="narrow nets, two rounds: seconds")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write bench.json and bench.png")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, prints and writes; returns the exit status."""
+    settings = _settings(args)
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+    names: list[str] = args.sections or [next(iter(SECTIONS))]
+    tables = [_section(name).measure(settings, counter(name)) for name in names]
+    report = {"machine": _machine(settings), "tables": [table.to_dict() for table in tables]}
+    text = json.dumps(report, indent=2)
+    print(text if args.json else "\n\n".join(map(str, tables)))
+    if args.out is not None:
+        _write(args.out, text, tables)
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    base = SHORT if args.short else Settings()
+    cuda = "cuda" if torch.cuda.is_available() else "cpu"
+    given = {name: getattr(args, name) for name in ("width", "side", "pictures", "rounds")}
+    return Settings(
+        family=args.family,
+        device=args.device or cuda,
+        dtype=args.dtype,
+        **{name: getattr(base, name) if value is None else value for name, value in given.items()},
+    )
+
+
+def _section(name: str) -> Section:
+    return cast(Section, import_module(f"..bench.{SECTIONS[name][0]}", __package__))
+
+
+def _machine(settings: Settings) -> dict[str, object]:
+    device = torch.device(settings.device)
+    return {
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+def _write(out: Path, text: str, tables: list[Table]) -> None:
+    aside = out / ".bench.partial"
+    aside.write_text(text + "\n")
+    os.replace(aside, out / "bench.json")
+    with aside.open("wb") as file:
+        bar_chart(tables).save(file, format="PNG")
+    os.replace(aside, out / "bench.png")

@@ -1,0 +1,57 @@
+"""The locked UNet in training: encoder and middle without a graph, the decoder with gradients of its inputs alone.
+
+Nothing before the first residual needs a gradient, and no weight of the UNet does. So its encoder keeps no
+activations, and its decoder computes half of a backward pass: what flows back into the residuals.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..residuals import Residuals, injected
+from ..unet import UNet
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the encoder and the middle give for one noisy batch; it holds no graph and can be decoded many times."""
+
+    skips: tuple[Tensor, ...]  # shallow to deep
+    middle: Tensor
+    emb: Tensor
+    context: Tensor
+
+
+def lock(unet: UNet) -> UNet:
+    """Returns the UNet, in evaluation mode and with no weight that takes a gradient."""
+    return unet.train(False).requires_grad_(False)
+
+
+@torch.no_grad()
+def encode(unet: UNet, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None) -> Encoded:
+    """Returns the features of a noisy batch; arguments as UNet.forward's."""
+    emb = unet.embed(timesteps, y, x.dtype)
+    skips, middle = unet.encode(x, emb, context)
+    return Encoded(tuple(skips), middle, emb, context)
+
+
+def decode(unet: UNet, encoded: Encoded, residuals: Residuals | None = None) -> Tensor:
+    """Returns the prediction with `residuals` added; gradients flow back into them.
+
+    Raises:
+        ValueError: the residuals are for another UNet.
+    """
+    skips, middle = list(encoded.skips), encoded.middle
+    if residuals is not None:
+        blocks = residuals.blocks
+        if len(blocks) != len(skips) + 1:
+            raise ValueError(
+                f"The ControlNet gives {len(blocks)} residuals, but the UNet has {len(skips) + 1} blocks: the two "
+                "are of different families."
+            )
+        *skips, middle = (
+            feature if residual is None else injected(feature, residual, f"block {index}")
+            for index, (feature, residual) in enumerate(zip([*skips, middle], blocks, strict=True))
+        )
+    return unet.decode(skips, middle, encoded.emb, encoded.context)

@@ -1,0 +1,181 @@
+"""fit: steps until the end, with losses, readings and saves at their intervals."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .meter import ConvergenceMeter, Reading, convergence_step
+from .trainer import Trainer
+
+
+class Diverged(ValueError):
+    """The loss is no number any more."""
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """After how many steps what happens; everything happens after the last step too."""
+
+    log: int = 10
+    read: int = 50
+    save: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("log", "read", "save"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"The interval `{name}` is {getattr(self, name)}; it must be at least 1."
+                )
+
+
+class Events(Protocol):
+    """What is told of a run while it goes on."""
+
+    def stepped(self, step: int) -> None:
+        """A step was taken."""
+        ...
+
+    def logged(self, step: int, loss: float, rate: float) -> None:
+        """`loss` is the mean since the last log."""
+        ...
+
+    def read(self, reading: Reading, converged_at: int | None) -> None:
+        """The meter was read; `converged_at` is the step of convergence, once it is known."""
+        ...
+
+    def save(self, trainer: Trainer) -> None:
+        """The state is to be kept now."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    step: int
+    reason: str  # "finished", "converged" or "interrupted"
+    converged_at: int | None
+
+
+def fit(
+    trainer: Trainer,
+    meter: ConvergenceMeter,
+    steps: int,
+    events: Events,
+    *,
+    intervals: Intervals | None = None,
+    readings: Sequence[Reading] = (),
+    stop: Callable[[], bool] = lambda: False,
+    stop_at_convergence: bool = False,
+) -> Outcome:
+    """Trains until `steps` steps were taken in all, from wherever the trainer stands.
+
+    Args:
+        trainer: fresh, or restored.
+        meter: reads the net at intervals.
+        steps: the total. Nothing depends on it, so it may be raised later.
+        events: is told what happens.
+        intervals: when; None is the default.
+        readings: those of the run before an interruption.
+        stop: asked after every step (of several processes: at every log); True ends the run as a full one, saved.
+        stop_at_convergence: end when the meter says so.
+
+    Raises:
+        Diverged: the loss is not finite; nothing is saved then.
+        RuntimeError: a fresh net is not without effect.
+    """
+    run = _Run(trainer, meter, events, intervals or Intervals(), list(readings))
+    if trainer.step == 0 and not run.readings:
+        run.check_start()
+    reason = "finished"
+    while trainer.step < steps:
+        converged = run.advance(last=trainer.step + 1 == steps)
+        if converged and stop_at_convergence:
+            reason = "converged"
+            break
+        if trainer.step < steps and run.stopped(stop):
+            reason = "interrupted"
+            break
+    run.finish()
+    return Outcome(trainer.step, reason, convergence_step(run.readings))
+
+
+class _Run:
+    def __init__(
+        self,
+        trainer: Trainer,
+        meter: ConvergenceMeter,
+        events: Events,
+        intervals: Intervals,
+        readings: list[Reading],
+    ) -> None:
+        self.trainer, self.meter, self.events = trainer, meter, events
+        self.intervals, self.readings = intervals, readings
+        self._losses: list[Tensor] = []
+        self._saved_at = trainer.step
+
+    def check_start(self) -> None:
+        """Reads the fresh net, which must change nothing at all."""
+        reading = self._read()
+        fresh = not any(reading.zero_convs)
+        if fresh and reading.effect != 0:
+            raise RuntimeError(
+                f"A ControlNet with zero convs at 0 changes the prediction (rms {reading.effect:.3g}): a defect."
+            )
+
+    def advance(self, *, last: bool) -> bool:
+        """Takes a step and whatever is due after it; returns whether the net has just been seen to follow its hint."""
+        self._losses.append(self.trainer.advance())
+        step = self.trainer.step
+        self.events.stepped(step)
+        saving = last or step % self.intervals.save == 0
+        if saving or step % self.intervals.log == 0:
+            self._log()
+        converged = False
+        if last or step % self.intervals.read == 0:
+            self._read()
+            converged = convergence_step(self.readings) is not None
+        if saving:
+            self._save()
+        return converged
+
+    def stopped(self, stop: Callable[[], bool]) -> bool:
+        """Whether to end here; several processes agree on it, at every log."""
+        processes = self.trainer.processes
+        if processes.count > 1 and self.trainer.step % self.intervals.log:
+            return False
+        return processes.any(stop())
+
+    def finish(self) -> None:
+        """Keeps what was learned since the last save."""
+        if self._saved_at != self.trainer.step:
+            self._log()
+            self._save()
+
+    def _log(self) -> None:
+        if not self._losses:
+            return
+        loss = float(self.trainer.processes.mean(torch.stack(self._losses).mean()))
+        step = self.trainer.step
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"The loss became {loss} between the steps {step - len(self._losses)} and {step}; a lower "
+                "`learning_rate`, or precision 'bf16' instead of 'fp16', keeps it finite."
+            )
+        self._losses.clear()
+        self.events.logged(step, loss, self.trainer.settings.rate(step))
+
+    def _read(self) -> Reading:
+        with self.trainer.autocast():
+            reading = self.meter.read(self.trainer.net, self.trainer.step)
+        self.readings.append(reading)
+        self.events.read(reading, convergence_step(self.readings))
+        return reading
+
+    def _save(self) -> None:
+        self.events.save(self.trainer)
+        self._saved_at = self.trainer.step

@@ -1,0 +1,119 @@
+"""The convergence meter: does the net use its hint yet? The loss alone does not say so.
+
+On a fixed held-out batch it compares the loss with the matching hint to the loss with the neighbour's hint. Everything
+else is equal, noise included, so that the difference is the hint's and hardly noisy: it is 0 until the net tells one
+hint from another, however flat the loss.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ..controlnet import ControlNet
+from ..residuals import Residuals
+from .base import Base
+from .locked import decode, encode
+from .step import NoisyBatch
+
+#: A net follows its hint from where the wrong hint costs this share of the loss, …
+CONVERGED_GAP = 0.03
+#: … by this many standard errors over the held-out samples, …
+CONVERGED_ERRORS = 4.0
+#: … in this many readings in a row.
+CONVERGED_READINGS = 2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the meter saw at one step."""
+
+    step: int
+    loss: float  # held-out, with the matching hint
+    wrong_loss: float  # the same, with another sample's hint
+    standard_error: float  # of wrong_loss - loss, over the samples
+    effect: float  # rms of eps(hint) - eps(no control)
+    zero_convs: tuple[
+        float, ...
+    ]  # norm of each zero conv's weights and bias, shallow to deep, middle last
+
+    @property
+    def gap(self) -> float:
+        """By which share of the loss the wrong hint is worse."""
+        return (self.wrong_loss - self.loss) / self.loss
+
+    @property
+    def follows(self) -> bool:
+        """Whether the hint matters, beyond doubt and by enough to be seen."""
+        sure = self.wrong_loss - self.loss > CONVERGED_ERRORS * self.standard_error
+        return sure and self.gap > CONVERGED_GAP
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return {**asdict(self), "gap": self.gap}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Reading":
+        """Returns the reading of `to_dict()`'s values."""
+        kept: dict[str, Any] = {k: v for k, v in values.items() if k != "gap"}
+        kept["zero_convs"] = tuple(kept["zero_convs"])
+        return cls(**kept)
+
+
+class ConvergenceMeter:
+    """Reads a net on a held-out batch that stays the same for the whole run."""
+
+    def __init__(self, base: Base, held_out: NoisyBatch) -> None:
+        self._base = base
+        self._batch = held_out
+        self._encoded = encode(
+            base.unet, held_out.noisy, held_out.timesteps, held_out.text.context, held_out.text.y
+        )
+        with torch.no_grad():
+            self._without = decode(base.unet, self._encoded)
+
+    @torch.no_grad()
+    def read(self, net: ControlNet, step: int) -> Reading:
+        """Returns what `net` does after `step` steps."""
+        right = self._predict(net, self._batch.hints)
+        wrong = self._predict(net, self._batch.hints.roll(1, 0))
+        losses, wrong_losses = self._losses(right), self._losses(wrong)
+        difference = wrong_losses - losses
+        figures = torch.stack(
+            [
+                losses.mean(),
+                wrong_losses.mean(),
+                difference.std() / len(difference) ** 0.5,
+                (right - self._without).float().square().mean().sqrt(),
+                *zero_conv_norms(net),
+            ]
+        )
+        loss, wrong_loss, error, effect, *norms = cast(list[float], figures.tolist())
+        return Reading(step, loss, wrong_loss, error, effect, tuple(norms))
+
+    def _predict(self, net: ControlNet, hints: Tensor) -> Tensor:
+        batch = self._batch
+        found: Residuals = net(
+            batch.noisy, hints, batch.timesteps, batch.text.context, batch.text.y
+        )
+        return decode(self._base.unet, self._encoded, found)
+
+    def _losses(self, prediction: Tensor) -> Tensor:
+        batch = self._batch
+        return self._base.objective.losses(prediction, batch.target, batch.timesteps)
+
+
+def convergence_step(readings: Sequence[Reading]) -> int | None:
+    """Returns the step from which on the net followed its hint; None if it does not yet."""
+    for start in range(len(readings) - CONVERGED_READINGS + 1):
+        if all(r.follows for r in readings[start : start + CONVERGED_READINGS]):
+            return readings[start].step
+    return None
+
+
+def zero_conv_norms(net: ControlNet) -> list[Tensor]:
+    """Returns the norm of each zero conv's weights and bias, shallow to deep, middle last."""
+    convs = [*net.zero_convs, net.middle_block_out]
+    return [torch.cat([p.flatten().float() for p in conv.parameters()]).norm() for conv in convs]

@@ -1,0 +1,107 @@
+"""Line plots as pictures, drawn with Pillow alone."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+WIDTH, HEIGHT = 720, 360
+LEFT, RIGHT, TOP, BOTTOM = 76, 20, 40, 44  # margins
+PAPER, INK, FAINT, GRID = (255, 255, 255), (30, 30, 34), (110, 110, 116), (228, 228, 230)
+COLOURS = ((31, 99, 180), (214, 96, 24), (40, 140, 70), (150, 60, 160), (190, 40, 60), (90, 90, 95))
+TICKS = 5
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class _Axes:
+    low: tuple[float, float]
+    high: tuple[float, float]
+    log: bool
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Returns the pixel of a point."""
+        across = (x - self.low[0]) / (self.high[0] - self.low[0])
+        up = (self._scaled(y) - self.low[1]) / (self.high[1] - self.low[1])
+        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (
+            HEIGHT - TOP - BOTTOM
+        )
+
+    def value(self, up: float) -> float:
+        """Returns what stands at a share of the height."""
+        scaled = self.low[1] + up * (self.high[1] - self.low[1])
+        return 10**scaled if self.log else scaled
+
+    def _scaled(self, y: float) -> float:
+        return math.log10(y) if self.log else y
+
+
+def line_plot(
+    series: Mapping[str, Points],
+    title: str,
+    *,
+    log: bool = False,
+    marks: Mapping[str, float] | None = None,
+) -> Image.Image:
+    """Returns a plot over steps.
+
+    Args:
+        series: label -> (step, value) points; values that are not finite, with `log` also those not above 0, are
+            left out. Labels before a "/" share their colour.
+        title: above it.
+        log: whether the values' axis is logarithmic.
+        marks: label -> step of vertical lines.
+    """
+    shown = {name: [p for p in points if _drawable(p[1], log)] for name, points in series.items()}
+    image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.text((LEFT, 10), title, fill=INK, font=ImageFont.load_default(16))
+    axes = _axes([p for points in shown.values() for p in points], log)
+    _grid(draw, axes)
+    for label, step in (marks or {}).items():
+        x, _ = axes.place(step, axes.value(0))
+        draw.line([(x, TOP), (x, HEIGHT - BOTTOM)], fill=FAINT, width=1)
+        draw.text((x + 4, TOP + 2), label, fill=FAINT, font=ImageFont.load_default(12))
+    kinds = list(dict.fromkeys(name.partition("/")[0] for name in shown))
+    for name, points in shown.items():
+        colour = COLOURS[kinds.index(name.partition("/")[0]) % len(COLOURS)]
+        if len(points) > 1:
+            draw.line([axes.place(*p) for p in points], fill=colour, width=2)
+    _legend(draw, kinds)
+    return image
+
+
+def _axes(points: Points, log: bool) -> _Axes:
+    xs = [x for x, _ in points] or [0.0]
+    ys = [math.log10(y) if log else y for _, y in points] or [0.0]
+    low, high = (min(xs), min(ys)), (max(xs), max(ys))
+    room = (high[1] - low[1]) * 0.05 or 0.5
+    return _Axes((low[0], low[1] - room), (max(high[0], low[0] + 1), high[1] + room), log)
+
+
+def _grid(draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
+    font = ImageFont.load_default(12)
+    for tick in range(TICKS + 1):
+        share = tick / TICKS
+        y = axes.place(axes.low[0], axes.value(share))[1]
+        draw.line([(LEFT, y), (WIDTH - RIGHT, y)], fill=GRID)
+        draw.text((LEFT - 8, y), f"{axes.value(share):.3g}", fill=FAINT, font=font, anchor="rm")
+        step = axes.low[0] + share * (axes.high[0] - axes.low[0])
+        x = axes.place(step, axes.value(0))[0]
+        draw.text((x, HEIGHT - BOTTOM + 8), f"{step:.0f}", fill=FAINT, font=font, anchor="mt")
+    draw.text((WIDTH / 2, HEIGHT - 8), "step", fill=FAINT, font=font, anchor="mb")
+
+
+def _legend(draw: ImageDraw.ImageDraw, kinds: Sequence[str]) -> None:
+    font = ImageFont.load_default(13)
+    x = float(WIDTH - RIGHT)
+    for index in reversed(range(len(kinds))):
+        x -= draw.textlength(kinds[index], font=font)
+        draw.text((x, 14), kinds[index], fill=COLOURS[index % len(COLOURS)], font=font)
+        x -= 14
+
+
+def _drawable(value: float, log: bool) -> bool:
+    return math.isfinite(value) and (value > 0 or not log)

@@ -1,0 +1,78 @@
+"""How the processes of one run share its work: one alone, or several by Hugging Face accelerate."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from .step import ControlModel
+
+T = TypeVar("T")
+
+
+class Processes(Protocol):
+    """What a trainer asks of the processes beside it."""
+
+    device: torch.device
+    count: int
+    index: int  # of this process; 0 writes files
+
+    def wrap(self, net: nn.Module) -> ControlModel:
+        """Returns the net, with gradients averaged over the processes."""
+        ...
+
+    def share_of(self, batch: Sequence[T], pieces: int) -> list[Sequence[T]]:
+        """Returns this process's part of a batch, cut into pieces of equal length."""
+        ...
+
+    def sync(self, model: ControlModel, *, last: bool) -> AbstractContextManager[Any]:
+        """Returns a context for the backward pass of a piece; gradients are exchanged in the last one."""
+        ...
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Returns the mean over the processes."""
+        ...
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        ...
+
+
+class SingleProcess:
+    """One process; no library needed."""
+
+    def __init__(self, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        self.count, self.index = 1, 0
+
+    def wrap(self, net: nn.Module) -> ControlModel:
+        return net
+
+    def share_of(self, batch: Sequence[T], pieces: int) -> list[Sequence[T]]:
+        return share_of(batch, 0, 1, pieces)
+
+    def sync(self, model: ControlModel, *, last: bool) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def mean(self, value: Tensor) -> Tensor:
+        return value
+
+    def any(self, flag: bool) -> bool:
+        return flag
+
+
+def share_of(batch: Sequence[T], index: int, count: int, pieces: int) -> list[Sequence[T]]:
+    """Returns the part of a batch that process `index` of `count` takes, cut into `pieces` of equal length.
+
+    Raises:
+        ValueError: the batch cannot be cut so.
+    """
+    if len(batch) % (count * pieces):
+        raise ValueError(
+            f"`batch_size` is {len(batch)}; it must be a multiple of processes x accumulation, {count} x {pieces}."
+        )
+    size = len(batch) // (count * pieces)
+    first = index * pieces * size
+    return [batch[first + i * size : first + (i + 1) * size] for i in range(pieces)]

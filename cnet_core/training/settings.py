@@ -1,0 +1,97 @@
+"""TrainingSettings: every number that decides what a training computes, checked at once."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from ..controlnet import HintInit
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What a training computes. The number of steps is not part of it: nothing here depends on how long it runs.
+
+    Raises:
+        ValueError: a number out of range; the message names it.
+    """
+
+    batch_size: int = 4  # pictures per optimizer step, over all processes and pieces together
+    accumulation: int = 1  # pieces in which each process takes its share of a batch
+    learning_rate: float = 1e-5
+    warmup: int = 100  # steps in which the rate rises linearly; above 0 from the first step on
+    weight_decay: float = 1e-2
+    beta1: float = 0.9
+    beta2: float = 0.999
+    max_grad_norm: float = 1.0
+    prompt_dropout: float = (
+        0.5  # paper, section 3.4: half of the prompts are replaced by the empty one
+    )
+    hint_init: HintInit = "balanced"
+    min_snr: float | None = (
+        None  # gamma of Hang et al., arXiv 2303.09556; None weights all timesteps alike
+    )
+    ema: float = 0.0  # decay of the averaged weights, which become the result; 0 keeps no average
+    flip: bool = False  # mirror every other visit, picture and hint together
+    precision: Precision = "fp32"
+    gradient_checkpointing: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, (holds, allowed) in LIMITS.items():
+            value = getattr(self, name)
+            if not holds(value):
+                raise ValueError(f"`{name}` is {value}; it must be {allowed}.")
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"`batch_size` is {self.batch_size}; it must be a multiple of `accumulation` {self.accumulation}."
+            )
+
+    def rate(self, step: int) -> float:
+        """Returns the learning rate of a step, counted from 1: a linear rise, then constant."""
+        return self.learning_rate * min(1.0, step / max(self.warmup, 1))
+
+    def ema_decay(self, step: int) -> float:
+        """Returns the average's decay at a step, counted from 1; small at first, so that the start is forgotten."""
+        return min(self.ema, (1 + step) / (10 + step))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrainingSettings":
+        """Returns the settings of `to_dict()`'s values; unknown names raise ValueError."""
+        unknown = sorted(values.keys() - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(f"There are no such training settings: {', '.join(unknown)}.")
+        return cls(**values)
+
+
+def _within(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: math.isfinite(value) and low <= value <= high
+
+
+def _one_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
+    return (lambda value: value in choices), " or ".join(map(repr, choices))
+
+
+#: Name -> (whether a value is allowed, what is allowed).
+LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "batch_size": (_within(1, 2**16), "at least 1"),
+    "accumulation": (_within(1, 2**16), "at least 1"),
+    "learning_rate": (_within(1e-12, 1), "above 0 and at most 1"),
+    "warmup": (_within(0, 2**31), "0 or more"),
+    "weight_decay": (_within(0, 1), "within 0..1"),
+    "beta1": (_within(0, 0.99999), "at least 0 and below 1"),
+    "beta2": (_within(0, 0.99999), "at least 0 and below 1"),
+    "max_grad_norm": (_within(1e-12, 1e12), "above 0"),
+    "prompt_dropout": (_within(0, 1), "within 0..1"),
+    "hint_init": _one_of(get_args(HintInit)),
+    "min_snr": (lambda value: value is None or _within(1e-6, 1e6)(value), "above 0, or left out"),
+    "ema": (_within(0, 0.9999999), "at least 0 and below 1"),
+    "precision": _one_of(get_args(Precision)),
+    "seed": (_within(0, 2**63 - 1), "0 or more"),
+}

@@ -1,0 +1,89 @@
+"""Source: all that a run is made of besides its settings: base, samples, held-out samples, previews."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..controlnet import ControlNet
+from .base import Base, Batch, Samples
+from .meter import ConvergenceMeter
+from .order import SampleOrder, Visit
+from .settings import TrainingSettings
+from .step import noisy_batch
+
+#: One sample in so many is held out for the convergence meter, at most MAX_HELD_OUT.
+HELD_OUT_SHARE, MAX_HELD_OUT = 8, 16
+#: net -> a picture (3, H, W), 0..1, and figures to go with it.
+Previewer = Callable[[ControlNet], tuple[Tensor, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is trained on, and what it is judged by."""
+
+    base: Base
+    samples: Samples
+    held_out: Samples  # all of one size, at least two
+    preview: Previewer
+
+    def meter(self, settings: TrainingSettings) -> ConvergenceMeter:
+        """Returns the meter on all held-out samples; the base must be on its device and in its dtype already."""
+        count = len(self.held_out.sizes)
+        visits = SampleOrder(self.held_out.sizes, count, settings.seed).batch(0)
+        batch = noisy_batch(self.base, self.held_out, visits, settings.prompt_dropout, False)
+        return ConvergenceMeter(self.base, batch)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the samples."""
+
+    samples: Samples
+    indices: Sequence[int]
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """(height, width) in pixels of every sample of this part."""
+        sizes = self.samples.sizes
+        return [sizes[i] for i in self.indices]
+
+    def batch(self, visits: Sequence[Visit], flips: Sequence[bool]) -> Batch:
+        """Returns samples by their place in this part."""
+        moved = [Visit(self.indices[v.index], v.name, v.seed) for v in visits]
+        return self.samples.batch(moved, flips)
+
+
+@dataclass(frozen=True)
+class TensorSamples:
+    """Samples in memory, all of one size."""
+
+    latents: Tensor  # (N, 4, H/8, W/8)
+    hints: Tensor  # (N, 3, H, W), 0..1
+    prompts: tuple[str, ...]
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """(height, width) in pixels of every sample."""
+        height, width = self.hints.shape[-2:]
+        return [(height, width)] * len(self.hints)
+
+    def batch(self, visits: Sequence[Visit], flips: Sequence[bool]) -> Batch:
+        """Returns samples; latents cannot be mirrored."""
+        if any(flips):
+            raise ValueError(
+                "`flip` needs pictures; these samples are latents, which cannot be mirrored."
+            )
+        rows = [v.index for v in visits]
+        return Batch(self.latents[rows], self.hints[rows], tuple(self.prompts[i] for i in rows))
+
+
+def tensor_source(base: Base, samples: TensorSamples, preview: Previewer) -> Source:
+    """Returns a source whose last samples, one in HELD_OUT_SHARE, are held out; of a handful all are seen twice."""
+    count = min(MAX_HELD_OUT, len(samples.hints) // HELD_OUT_SHARE)
+    if count < 2:
+        return Source(base, samples, samples, preview)
+    split = len(samples.hints) - count
+    return Source(
+        base, Part(samples, range(split)), Part(samples, range(split, split + count)), preview
+    )

@@ -1,0 +1,80 @@
+"""One look at one batch: noise it, drop prompts, predict with control, compare. Every draw belongs to its visit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..residuals import Residuals
+from .base import Base, Samples, Text
+from .locked import decode, encode
+from .order import Visit
+
+
+class ControlModel(Protocol):
+    """A ControlNet, or what wraps it in a distributed run."""
+
+    def __call__(
+        self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None
+    ) -> Residuals: ...
+
+
+@dataclass(frozen=True)
+class NoisyBatch:
+    """A batch as the nets get it, on the device."""
+
+    noisy: Tensor  # (B, 4, H/8, W/8)
+    target: Tensor  # what the UNet should predict
+    timesteps: Tensor  # (B,)
+    text: Text  # with some prompts dropped
+    hints: Tensor  # (B, 3, H, W)
+
+
+def noisy_batch(
+    base: Base, samples: Samples, visits: Sequence[Visit], prompt_dropout: float, flip: bool
+) -> NoisyBatch:
+    """Returns the noisy batch of some visits, which does not depend on what else is in the run or in the batch.
+
+    Prompts are dropped for both nets, since they share the text.
+    """
+    flips = [flip and _chance(visit, "flip") < 0.5 for visit in visits]
+    batch = samples.batch(visits, flips)
+    dropped = [_chance(visit, "prompt") < prompt_dropout for visit in visits]
+    prompts = ["" if d else p for p, d in zip(batch.prompts, dropped, strict=True)]
+    device = next(base.unet.parameters()).device
+    latents = batch.latents.to(device)
+    noise = torch.cat([_noise(visit, latents[:1]) for visit in visits]).to(latents)
+    levels = [torch.randint(base.objective.timesteps, (1,), generator=_timestep(v)) for v in visits]
+    timesteps = torch.cat(levels).to(device)
+    return NoisyBatch(
+        base.objective.noisy(latents, noise, timesteps),
+        base.objective.target(latents, noise, timesteps),
+        timesteps,
+        base.text(prompts, *batch.hints.shape[-2:]),
+        batch.hints.to(device),
+    )
+
+
+def losses(
+    model: ControlModel, base: Base, batch: NoisyBatch, min_snr: float | None = None
+) -> Tensor:
+    """Returns the loss of each row (B,), with a graph back to the ControlNet."""
+    text = batch.text
+    encoded = encode(base.unet, batch.noisy, batch.timesteps, text.context, text.y)
+    residuals = model(batch.noisy, batch.hints, batch.timesteps, text.context, text.y)
+    prediction = decode(base.unet, encoded, residuals)
+    return base.objective.losses(prediction, batch.target, batch.timesteps, min_snr)
+
+
+def _chance(visit: Visit, purpose: str) -> float:
+    return float(torch.rand((), generator=visit.generator(purpose)))
+
+
+def _noise(visit: Visit, like: Tensor) -> Tensor:
+    return torch.randn(like.shape, generator=visit.generator("noise"))
+
+
+def _timestep(visit: Visit) -> torch.Generator:
+    return visit.generator("timestep")

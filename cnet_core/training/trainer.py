@@ -1,0 +1,182 @@
+"""Trainer: optimizer steps on a ControlNet, the same on any number of processes and after any interruption."""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..checkpoints.ldm import check_keys
+from ..controlnet import ControlNet
+from .base import Base, Samples
+from .locked import lock
+from .order import SampleOrder
+from .processes import Processes, SingleProcess
+from .settings import Precision, TrainingSettings
+from .step import losses, noisy_batch
+
+DTYPES: Mapping[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """All that changes in a run; random numbers and data order are functions of the step."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    scaler: dict[str, float]  # of fp16's loss scale; empty without it
+
+
+class Trainer:
+    """Trains `net` (or a fresh ControlNet of the base) by AdamW; the base stays locked.
+
+    Args:
+        base: the base model. Its UNet is locked, and moved to the device and to `settings.precision`.
+        samples: what to train on.
+        settings: every number of the computation.
+        net: where to start; kept in float32. None is a fresh one.
+        processes: how several processes share the work.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        samples: Samples,
+        settings: TrainingSettings,
+        *,
+        net: ControlNet | None = None,
+        processes: Processes | None = None,
+    ) -> None:
+        self.base, self.samples, self.settings = base, samples, settings
+        self.processes = processes or SingleProcess()
+        self.step = 0
+        net = fresh_net(base, settings) if net is None else net
+        self.net = net.to(self.device, torch.float32).train(True).requires_grad_(True)
+        self.net.gradient_checkpointing = settings.gradient_checkpointing
+        lock(base.unet).to(self.device, DTYPES[settings.precision])
+        base.unet.gradient_checkpointing = settings.gradient_checkpointing
+        self.average = deepcopy(self.net).requires_grad_(False) if settings.ema else None
+        self._parameters = list(self.net.parameters())
+        self._optimizer = torch.optim.AdamW(
+            self._parameters,
+            lr=settings.learning_rate,
+            betas=(settings.beta1, settings.beta2),
+            weight_decay=settings.weight_decay,
+        )
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
+        self._order = SampleOrder(samples.sizes, settings.batch_size, settings.seed)
+        self._model = self.processes.wrap(self.net)
+        self.processes.share_of(range(settings.batch_size), settings.accumulation)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the net is trained."""
+        return self.processes.device
+
+    @property
+    def result(self) -> ControlNet:
+        """The net that this run has to show: the average, where one is kept."""
+        return self.net if self.average is None else self.average
+
+    def advance(self) -> Tensor:
+        """Takes one optimizer step and returns its loss, a number on the device (this process's part of it)."""
+        pieces = self.processes.share_of(self._order.batch(self.step), self.settings.accumulation)
+        self._optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.device)
+        for index, visits in enumerate(pieces):
+            with self.processes.sync(self._model, last=index == len(pieces) - 1), self.autocast():
+                batch = noisy_batch(
+                    self.base,
+                    self.samples,
+                    visits,
+                    self.settings.prompt_dropout,
+                    self.settings.flip,
+                )
+                found = losses(self._model, self.base, batch, self.settings.min_snr)
+                loss = found.mean() / len(pieces)
+                self._scaler.scale(loss).backward()
+            total += loss.detach()
+        self._update()
+        return total
+
+    def autocast(self) -> torch.autocast:
+        """Returns the context in which nets compute in the settings' precision."""
+        dtype = DTYPES[self.settings.precision]
+        return torch.autocast(
+            self.device.type, dtype=dtype, enabled=self.settings.precision != "fp32"
+        )
+
+    def state(self) -> State:
+        """Returns references to everything that the next step depends on."""
+        scaler = self._scaler.state_dict() if self._scaler.is_enabled() else {}
+        return State(self.step, dict(self._tensors()), scaler)
+
+    def restore(self, state: State) -> None:
+        """Puts back what `state` returned; the run then goes on bit for bit.
+
+        Raises:
+            ValueError: the state is of another net, or of other settings.
+        """
+        moments = {
+            index: {k: state.tensors.get(f"optimizer.{index}.{k}") for k in MOMENTS}
+            for index in range(len(self._parameters))
+        }
+        _fill(self.net, state.tensors, "net.")
+        if self.average is not None:
+            _fill(self.average, state.tensors, "average.")
+        if state.step:
+            groups = self._optimizer.state_dict()["param_groups"]
+            self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if state.scaler:
+            self._scaler.load_state_dict(state.scaler)
+        self.step = state.step
+
+    def _update(self) -> None:
+        step = self.step + 1
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.settings.rate(step)
+        self._scaler.unscale_(self._optimizer)
+        nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        if self.average is not None:
+            _average_in(self.average, self._parameters, self.settings.ema_decay(step))
+        self.step = step
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        nets = {"net.": self.net, "average.": self.average}
+        for prefix, net in nets.items():
+            weights: dict[str, Tensor] = {} if net is None else net.state_dict()
+            yield from ((prefix + key, tensor) for key, tensor in weights.items())
+        moments: dict[int, dict[str, Any]] = self._optimizer.state_dict()["state"]
+        for index, values in moments.items():
+            yield from ((f"optimizer.{index}.{k}", values[k]) for k in MOMENTS)
+
+
+#: What AdamW keeps of each parameter.
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def fresh_net(base: Base, settings: TrainingSettings) -> ControlNet:
+    """Returns the ControlNet that a run begins with: the same for the same seed, whatever was drawn before."""
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        return ControlNet.from_unet(base.unet, hint_init=settings.hint_init)
+
+
+def _fill(net: ControlNet, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    check_keys(net, found, "The saved training state")
+    net.load_state_dict(found)
+
+
+@torch.no_grad()
+def _average_in(average: ControlNet, weights: list[nn.Parameter], decay: float) -> None:
+    for kept, new in zip(average.parameters(), weights, strict=True):
+        kept.lerp_(new, 1 - decay)

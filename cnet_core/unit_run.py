@@ -1,0 +1,155 @@
+"""UnitRun: one unit at work, and what it keeps from step to step."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .call import UNetCall, take
+from .chunks import Chunks
+from .net import is_pooled, weights_version
+from .residuals import Residuals
+from .reuse import Found, Inputs, Reuse
+from .unit import ControlUnit, check_fits, row_factors, row_gains
+from .uses import Counts, Use
+from .weighting import mask_mode, resized_mask, weigh
+
+
+class UnitRun:
+    """One unit at work. Keeps hint features, masks and, if wanted, residuals between steps.
+
+    Attributes:
+        use: what it did in the last call.
+    """
+
+    def __init__(self, unit: ControlUnit, counts: Counts) -> None:
+        self.unit = unit
+        self.use = Use.without(0)
+        self._counts = counts
+        self._features: dict[tuple[object, ...], tuple[int, Tensor]] = {}
+        self._masks: dict[tuple[object, ...], Tensor] = {}
+        self._reuse = Reuse(unit.reuse_tolerance)
+        self._chunks = Chunks()
+
+    def clear(self) -> None:
+        """Drops what was kept between steps."""
+        self._features.clear()
+        self._masks.clear()
+        self._reuse.clear()
+
+    def residuals(self, call: UNetCall) -> Residuals | None:
+        """Returns what the unit adds to all rows of the call; None where it does not act."""
+        unit = self.unit
+        gains = row_gains(unit, call)
+        wanted = [row for row, gain in enumerate(gains) if gain != 0]
+        scales = unit.scales.values(unit.net.config.block_sizes(call.x.shape[-2], call.x.shape[-1]))
+        self.use = Use.without(len(gains))
+        if not any(row_factors(unit, call)):
+            self._reuse.clear()
+        if not wanted or not any(scales):
+            return None
+        check_fits(unit, call)
+        found = self._found(call, wanted, scales)
+        self._note(found, wanted, len(gains))
+        pictures = [call.rows[row].picture for row in wanted]
+        wanted_gains = [gains[row] for row in wanted]
+        weighted = [
+            None if block is None else self._weight(block, wanted_gains, pictures)
+            for block in found.residuals.blocks
+        ]
+        return Residuals.of(weighted).scatter(wanted, len(gains))
+
+    def _found(self, call: UNetCall, wanted: list[int], scales: Sequence[float]) -> Found:
+        """Returns the net's residuals for the wanted rows, computed or kept."""
+
+        def compute(positions: list[int]) -> Residuals:
+            return self._evaluate(call, [wanted[p] for p in positions], scales)
+
+        everything = list(range(len(wanted)))
+        if not self.unit.reuse_tolerance:
+            return Found(compute(everything), tuple(everything))
+        rows = tuple(call.rows[row] for row in wanted)
+        key = (rows, tuple(scales), weights_version(self.unit.net), *_autograd_mode())
+        inputs = Inputs(self._latents(call), call.timesteps, call.context, call.y).taken(wanted)
+        return self._reuse.residuals(key, inputs, compute)
+
+    def _note(self, found: Found, wanted: list[int], batch: int) -> None:
+        evaluated = [wanted[p] for p in found.evaluated]
+        reused = [row for row in wanted if row not in evaluated]
+        moved = None if found.moved is None else dict(zip(wanted, found.moved, strict=True))
+        self.use = Use.of(batch, evaluated, moved, reused, found.changes)
+        self._counts.reused_rows += len(reused)
+
+    def _evaluate(self, call: UNetCall, rows: list[int], scales: Sequence[float]) -> Residuals:
+        self._counts.evaluations += 1
+        self._counts.rows += len(rows)
+        features = self._hint_features(call)
+
+        def compute(part: list[int]) -> Residuals:
+            return self._run_net(call, part, features, scales)
+
+        return self._chunks.residuals(rows, compute)
+
+    def _run_net(
+        self, call: UNetCall, rows: list[int], features: Tensor, scales: Sequence[float]
+    ) -> Residuals:
+        net = self.unit.net
+        if len(features) > 1:
+            pictures = [call.rows[row].picture for row in rows]
+            features = features[torch.tensor(pictures, device=features.device)]
+        return net.residuals(
+            take(self._latents(call), rows).to(net.dtype),
+            features,
+            take(call.timesteps, rows),
+            take(call.context, rows).to(net.dtype),
+            None if call.y is None else take(call.y, rows).to(net.dtype),
+            scales,
+            **_types(self.unit),
+        )
+
+    def _latents(self, call: UNetCall) -> Tensor:
+        return call.x[:, : self.unit.net.config.in_channels]
+
+    def _hint_features(self, call: UNetCall) -> Tensor:
+        """Returns the hint's features: (N, model_channels, H, W)."""
+        net = self.unit.net
+        key = (net.dtype, call.x.device, *_autograd_mode())
+        version = weights_version(net)
+        if key in self._features and self._features[key][0] == version:
+            return self._features[key][1]
+        self._counts.hint_encodings += 1
+        pictures = list(range(len(self.unit.hints[0])))
+        features = self._chunks.tensor(pictures, lambda part: self._encode(part, call.x.device))
+        if not features.requires_grad:  # a graph serves one backward pass, then the weights change
+            self._features[key] = version, features
+        return features
+
+    def _encode(self, pictures: list[int], device: torch.device) -> Tensor:
+        net = self.unit.net
+        hints = tuple(take(hint, pictures).to(device, net.dtype) for hint in self.unit.hints)
+        return net.hint_features(hints[0] if len(hints) == 1 else hints, **_types(self.unit))
+
+    def _weight(self, block: Tensor, gains: list[float], pictures: list[int]) -> Tensor:
+        """Returns the block's residual times gain by row and mask by pixel, pooled if the net is pooled."""
+        unit = self.unit
+        mask = None if unit.mask is None else self._mask(unit.mask, block)
+        if mask is not None and len(mask) > 1:
+            mask = mask[torch.tensor(pictures, device=mask.device)]
+        return weigh(block, unit.order, gains, mask, is_pooled(unit.net))
+
+    def _mask(self, mask: Tensor, like: Tensor) -> Tensor:
+        """Returns the unit's mask (N, 1, h, w) at a block's size."""
+        key = (like.shape[-2:], like.dtype, like.device, *_autograd_mode())
+        if key not in self._masks:
+            self._masks[key] = resized_mask(mask, like, mask_mode(self.unit.order))
+        return self._masks[key]
+
+
+def _autograd_mode() -> tuple[bool, bool]:
+    """What is kept under one mode must not serve another: it would lack a graph, or could not be in one."""
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+
+def _types(unit: ControlUnit) -> dict[str, Sequence[str]]:
+    """The argument that only Union ControlNets take."""
+    return {} if unit.control_types is None else {"control_types": unit.control_types}

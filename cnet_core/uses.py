@@ -1,0 +1,74 @@
+"""What was computed, and what was reused or left out: for reports, X-rays and tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+#: What became of one row in one call: no gain, so not computed; computed; taken from an earlier step.
+RowState = Literal["skipped", "evaluated", "reused"]
+
+
+@dataclass(frozen=True)
+class Use:
+    """What one unit did in one call of the UNet, by row of the UNet's batch.
+
+    Attributes:
+        states: what became of each row.
+        moved: how far the row's latents had moved since its residuals were last computed, as a share of their
+            norm; None where nothing was compared, infinite where they could not be.
+        changes: of the rows evaluated anew, in order, how far their residuals had gone from those in use until
+            then, as a share of their norm: (rows,), or None. It bounds the error of the reused steps before,
+            if errors grow with time. A tensor, so that nobody waits for the device who does not read it.
+    """
+
+    states: tuple[RowState, ...]
+    moved: tuple[float | None, ...]
+    changes: Tensor | None = None
+
+    @classmethod
+    def without(cls, rows: int) -> "Use":
+        """Returns that of a call in which the unit did nothing."""
+        return cls(("skipped",) * rows, (None,) * rows)
+
+    @classmethod
+    def of(
+        cls,
+        rows: int,
+        evaluated: Sequence[int],
+        moved: dict[int, float] | None = None,
+        reused: Sequence[int] = (),
+        changes: Tensor | None = None,
+    ) -> "Use":
+        """Returns that of a call in which these rows of `rows` were evaluated and those reused."""
+        done: dict[int, RowState] = {
+            **dict.fromkeys(evaluated, "evaluated"),
+            **dict.fromkeys(reused, "reused"),
+        }
+        return cls(
+            tuple(done.get(row, "skipped") for row in range(rows)),
+            tuple((moved or {}).get(row) for row in range(rows)),
+            changes,
+        )
+
+    def count(self, state: RowState) -> int:
+        """Returns how many rows are in a state."""
+        return self.states.count(state)
+
+
+@dataclass
+class Counts:
+    """What was computed so far."""
+
+    hint_encodings: int = 0
+    evaluations: int = 0  # runs of a ControlNet
+    rows: int = 0  # rows in these runs
+    reused_rows: int = 0  # rows that would have been in a run, but for reuse
+
+    def add(self, other: "Counts") -> None:
+        """Adds another's numbers to these."""
+        self.hint_encodings += other.hint_encodings
+        self.evaluations += other.evaluations
+        self.rows += other.rows
+        self.reused_rows += other.reused_rows

@@ -1,0 +1,26 @@
+"""X-ray: what control put into a UNet, by block, step and branch; which rows it ran on; what each block did.
+
+with cn.patch_unet(unet, unit) as control:
+    ...                                  # sample
+record = control.record
+cn.xray.draw(record).save("xray.png")
+print(cn.xray.describe(record))
+"""
+
+from .influence import Influence, influence_of, leave_one_out
+from .picture import draw
+from .record import Call, Record, Recorder, RowState, Watch
+from .text import describe
+
+__all__ = [
+    "Call",
+    "Influence",
+    "Record",
+    "Recorder",
+    "RowState",
+    "Watch",
+    "describe",
+    "draw",
+    "influence_of",
+    "leave_one_out",
+]

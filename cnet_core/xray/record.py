@@ -1,0 +1,238 @@
+"""Recording: norms by block and row, taken where control is added, fetched only when somebody asks.
+
+The statistic is the 2-norm of each row's residual and of the feature map that it is added to, over all channels and
+places: one pass over tensors that are in the cache anyway, and nothing that the host waits for.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..control import ControlStack, UNetCall, row_gains
+from ..residuals import Residuals
+from ..routing import Branch
+from ..rows import Row
+
+#: Calls of the UNet that are kept; of longer runs, the last ones.
+LIMIT = 1024
+
+#: What became of one row in one call: no gain, so not computed; computed; taken from an earlier step.
+RowState = Literal["skipped", "evaluated", "reused"]
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was injected in one call of the UNet.
+
+    Attributes:
+        percent: how far the run was, 0..1.
+        rows: branch and picture of each row.
+        cfg_scale: the CFG scale, if the host said it.
+        gains: [unit][row]: strength x window x time curve x routing.
+        states: [unit][row]: what became of the row.
+        residuals: (blocks, rows): |residual|, 0 where nothing was injected, NaN where the host did not show it.
+        features: (blocks, rows): |skip| before the injection, for the last block |middle|; NaN where unknown.
+    """
+
+    percent: float
+    rows: tuple[Row, ...]
+    cfg_scale: float | None
+    gains: tuple[tuple[float, ...], ...]
+    states: tuple[tuple[RowState, ...], ...]
+    residuals: Numbers
+    features: Numbers
+
+    def rows_of(self, branch: Branch) -> list[int]:
+        """Returns which rows are of a branch."""
+        return [index for index, row in enumerate(self.rows) if row.branch == branch]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was injected in a run. A step is what follows on each other at one percent: one call, or a few."""
+
+    calls: tuple[Call, ...]
+
+    @cached_property
+    def steps(self) -> tuple[tuple[Call, ...], ...]:
+        """The calls by step."""
+        grouped = groupby(self.calls, key=lambda call: round(call.percent, 6))
+        return tuple(tuple(calls) for _, calls in grouped)
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are, the middle included."""
+        return max((len(call.residuals) for call in self.calls), default=0)
+
+    @property
+    def units(self) -> int:
+        """How many ControlNets there are."""
+        return max((len(call.gains) for call in self.calls), default=0)
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The branches that were there, cond first."""
+        there = {row.branch for call in self.calls for row in call.rows}
+        return tuple(b for b in ("cond", "uncond") if b in there)
+
+    @property
+    def percents(self) -> tuple[float, ...]:
+        """How far the run was, by step."""
+        return tuple(step[0].percent for step in self.steps)
+
+    def ratios(self, branch: Branch) -> Numbers:
+        """Returns |residual| / |skip| of a branch, (blocks, steps), over all its rows.
+
+        0 where nothing was injected, NaN where the branch was not there or the host did not show its features.
+        """
+        columns = [self._ratio(step, branch) for step in self.steps]
+        return np.stack(columns, axis=1) if columns else np.zeros((self.blocks, 0))
+
+    def gains(self, unit: int, branch: Branch) -> Numbers:
+        """Returns the mean gain of a unit in a branch by step, (steps,); NaN where the branch was not there."""
+        values = [
+            [call.gains[unit][row] for call in step for row in call.rows_of(branch)]
+            for step in self.steps
+        ]
+        return np.array([np.mean(gains) if gains else np.nan for gains in values])
+
+    def total_gains(self, unit: int) -> Numbers:
+        """Returns g * cond + (1 - g) * uncond by step, which is what guidance makes of the two gains, (steps,).
+
+        Without uncond rows it is cond's; NaN where the CFG scale g is not known.
+        """
+        scales = [step[0].cfg_scale for step in self.steps]
+        scale = np.array([np.nan if s is None else s for s in scales])
+        cond, uncond = self.gains(unit, "cond"), self.gains(unit, "uncond")
+        return np.where(np.isnan(uncond), cond, scale * cond + (1 - scale) * uncond)
+
+    def states(self, unit: int, branch: Branch) -> tuple[frozenset[RowState], ...]:
+        """Returns by step what became of the rows of a branch; an empty set where it was not there."""
+        return tuple(
+            frozenset(call.states[unit][row] for call in step for row in call.rows_of(branch))
+            for step in self.steps
+        )
+
+    def _ratio(self, step: Sequence[Call], branch: Branch) -> Numbers:
+        injected, features = np.zeros(self.blocks), np.zeros(self.blocks)
+        there = False
+        for call in step:
+            rows = call.rows_of(branch)
+            there = there or bool(rows)
+            if rows and len(call.residuals):
+                injected += (call.residuals[:, rows] ** 2).sum(1)
+                features += np.nan_to_num(call.features[:, rows] ** 2).sum(1)
+        ratio = np.divide(
+            injected, features, out=np.where(injected == 0, 0, np.nan), where=features > 0
+        )
+        return np.sqrt(ratio) if there else np.full(self.blocks, np.nan)
+
+
+@dataclass
+class Watch:
+    """One call of the UNet while it runs: facts are added as they come; nothing here waits for a device."""
+
+    position: Tensor | float = 0.0  # () or (1,): a timestep or a noise level, as the host counts
+    rows: tuple[Row, ...] = ()
+    cfg_scale: float | None = None
+    gains: list[tuple[float, ...]] = field(default_factory=list[tuple[float, ...]])
+    states: list[tuple[RowState, ...]] = field(default_factory=list[tuple[RowState, ...]])
+    wanted: tuple[bool, ...] = ()  # by block: whether there is a residual
+    norms: list[Tensor] = field(
+        default_factory=list[Tensor]
+    )  # |residual| and |skip| in turn, (rows,)
+    order: list[int] = field(default_factory=list[int])  # which block each pair of norms is of
+
+    def used(self, stack: ControlStack, call: UNetCall) -> None:
+        """Notes what the units of a stack did in a call."""
+        for unit in stack.units:
+            gains = row_gains(unit, call)
+            self.gains.append(gains)
+            self.states.append(tuple("skipped" if gain == 0 else "evaluated" for gain in gains))
+
+    def unused(self, rows: int) -> None:
+        """Notes a unit that was not asked."""
+        self.gains.append((0.0,) * rows)
+        self.states.append(("skipped",) * rows)
+
+    def injects(self, residuals: Residuals | None) -> None:
+        """Notes which blocks are to get something."""
+        blocks = () if residuals is None else residuals.blocks
+        self.wanted = tuple(block is not None for block in blocks)
+
+    def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
+        """Measures what is about to be added to what, both (B, C, H, W)."""
+        self.order.append(block)
+        self.norms += [_norms(residual), _norms(feature)]
+
+    def close(self) -> None:
+        """Packs the norms into one small tensor; after it nothing more is seen."""
+        if len(self.norms) > 1:
+            self.norms = [torch.stack(self.norms)]
+
+    def fetch(self) -> None:
+        """Brings the numbers to the CPU; here, and only here, somebody waits for the device."""
+        self.close()
+        self.norms = [norms.cpu() for norms in self.norms]
+        self.position = float(self.position)
+
+    def call(self, percent_of: Callable[[float], float]) -> Call:
+        """Returns the finished record of the call."""
+        self.fetch()
+        shape = (len(self.wanted), len(self.rows))
+        residuals = np.zeros(shape)
+        residuals[np.array(self.wanted, dtype=bool)] = np.nan
+        features = np.full(shape, np.nan)
+        if self.norms:
+            found: Numbers = self.norms[0].double().numpy().reshape(-1, 2, shape[1])
+            residuals[self.order], features[self.order] = found[:, 0], found[:, 1]
+        return Call(
+            percent_of(float(self.position)),
+            self.rows,
+            self.cfg_scale,
+            tuple(self.gains),
+            tuple(self.states),
+            residuals,
+            features,
+        )
+
+
+class Recorder:
+    """The last calls of a UNet, `LIMIT` of them; the numbers stay on the device until `record()`."""
+
+    def __init__(self) -> None:
+        self._watches: deque[Watch] = deque(maxlen=LIMIT)
+
+    def add(self, watch: Watch) -> None:
+        """Keeps a call; the one before is over."""
+        if self._watches:
+            self._watches[-1].close()
+        self._watches.append(watch)
+
+    def fetch(self) -> None:
+        """Brings the numbers to the CPU, which waits for the device; at the end of a run that costs nothing."""
+        for watch in self._watches:
+            watch.fetch()
+
+    def record(self, percent_of: Callable[[float], float]) -> Record:
+        """Returns what was recorded.
+
+        Args:
+            percent_of: turns a `Watch.position` into percent of the run.
+        """
+        return Record(tuple(watch.call(percent_of) for watch in self._watches))
+
+
+@torch.no_grad()
+def _norms(tensor: Tensor) -> Tensor:
+    """Returns the 2-norm of each row of (B, C, H, W), in float32: (B,)."""
+    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=(1, 2, 3), dtype=torch.float32))

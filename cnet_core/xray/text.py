@@ -1,0 +1,101 @@
+"""The X-ray in words and numbers."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from ..routing import Branch
+from .influence import Influence
+from .record import Record, RowState
+
+
+def describe(record: Record, influence: Influence | None = None) -> str:
+    """Returns a report of several lines: by block, by ControlNet and step, and the blocks' influence if known."""
+    if not record.calls:
+        return "Nothing was recorded: the UNet was not called."
+    parts = [_head(record), _by_block(record, influence)]
+    parts += ["\n".join(_unit(record, unit)) for unit in range(record.units)]
+    return "\n\n".join(parts)
+
+
+def block_name(block: int, blocks: int) -> str:
+    """Returns what a block is called: its number, the last one "middle"."""
+    return "middle" if block == blocks - 1 else str(block)
+
+
+def number(value: float) -> str:
+    """Returns a number in few characters; "-" where there is none."""
+    return "-" if np.isnan(value) else f"{value:.3g}"
+
+
+def _head(record: Record) -> str:
+    scales = sorted({call.cfg_scale for call in record.calls if call.cfg_scale is not None})
+    cfg = f", CFG scale {', '.join(f'{s:g}' for s in scales)}" if scales else ""
+    first, last = record.percents[0], record.percents[-1]
+    return (
+        f"X-ray: {len(record.steps)} steps (percent {first:.3f} to {last:.3f}), {len(record.calls)} calls of the "
+        f"UNet, {record.units} ControlNet{'' if record.units == 1 else 's'}, {' and '.join(record.branches)}{cfg}."
+    )
+
+
+def _by_block(record: Record, influence: Influence | None) -> str:
+    """Returns one line per block: the ratio's mean over the steps in which something was injected, and its maximum."""
+    if not record.blocks:
+        return "Nothing was injected."
+    lines = ["|residual| / |skip| by block: mean over the steps with control (largest)"]
+    titles = [*record.branches, *(["left out"] if influence else [])]
+    lines.append("block   " + "".join(f"{title:<18}" for title in titles).rstrip())
+    means = [_mean_and_max(record, branch) for branch in record.branches]
+    for block in range(record.blocks):
+        cells = [column[block] for column in means]
+        if influence:
+            cells.append(f"{100 * influence.blocks[block]:.1f} %")
+        name = block_name(block, record.blocks)
+        lines.append(f"{name:<8}" + "".join(f"{cell:<18}" for cell in cells).rstrip())
+    if influence:
+        lines.append(
+            "left out: how much of control's effect on the final prediction changes without the block; the whole "
+            f"effect is {100 * influence.total:.3g} % of the prediction without control."
+        )
+    return "\n".join(lines)
+
+
+def _mean_and_max(record: Record, branch: Branch) -> list[str]:
+    def cell(values: np.ndarray) -> str:
+        some = values[values > 0]
+        if len(some):
+            return f"{number(float(some.mean()))} ({number(float(some.max()))})"
+        return "-" if np.isnan(values).any() else "0"
+
+    return [cell(row) for row in record.ratios(branch)]
+
+
+def _unit(record: Record, unit: int) -> Iterator[str]:
+    """Yields what one ControlNet did, a line for each stretch of equal steps."""
+    yield f"ControlNet {unit + 1}"
+    gains = [record.gains(unit, branch) for branch in record.branches]
+    states = [record.states(unit, branch) for branch in record.branches]
+    total = record.total_gains(unit)
+    lines: list[str] = []
+    for step in range(len(record.steps)):
+        said = [
+            f"{branch} gain {number(gain[step])} {_state(state[step])}"
+            for branch, gain, state in zip(record.branches, gains, states, strict=True)
+        ]
+        lines.append(", ".join([*said, f"after guidance {number(total[step])}"]))
+    step = 0
+    for line, same in groupby(lines):
+        count = len(list(same))
+        yield f"  {_span(step, step + count - 1)}: {line}"
+        step += count
+
+
+def _span(first: int, last: int) -> str:
+    return f"step {first}" if first == last else f"steps {first}-{last}"
+
+
+def _state(states: frozenset[RowState]) -> str:
+    order: Sequence[RowState] = ("evaluated", "reused", "skipped")
+    found = [state for state in order if state in states]
+    return f"({' and '.join(found)})" if found else "(not there)"

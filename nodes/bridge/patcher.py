@@ -1,0 +1,43 @@
+"""ComfyUI's ModelPatchers of our modules, through which it loads, offloads and copies them."""
+
+import copy
+from typing import Any
+
+import comfy.model_patcher
+import torch
+from torch import nn
+
+
+def patcher_of(
+    module: nn.Module,
+    device: torch.device,
+    offload: torch.device,
+    disable_dynamic: bool = False,
+) -> Any:
+    """Returns a ModelPatcher of a module.
+
+    Newer versions swap the class at start, so it is looked up at each call; `disable_dynamic` asks for the plain one.
+    """
+    module_of = comfy.model_patcher
+    plain = module_of.ModelPatcher
+    kind = plain if disable_dynamic else getattr(module_of, "CoreModelPatcher", plain)
+    return repeatable(kind(module, load_device=device, offload_device=offload))
+
+
+def repeatable(patcher: Any) -> Any:
+    """Tells a ModelPatcher how to make itself anew, for a copy on a further GPU; returns it.
+
+    Older versions have no use for it.
+    """
+    if getattr(patcher, "cached_patcher_init", None) is None:
+        patcher.cached_patcher_init = (
+            _again,
+            (patcher.model, patcher.load_device, patcher.offload_device),
+        )
+    return patcher
+
+
+def _again(
+    module: nn.Module, device: torch.device, offload: torch.device, disable_dynamic: bool = False
+) -> Any:
+    return patcher_of(copy.deepcopy(module), device, offload, disable_dynamic)

@@ -1,0 +1,40 @@
+"""Writes ControlNets to ComfyUI's output folder, from where LoadControlNet finds them."""
+
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+
+from ...cnet_core import save_controlnet
+from ...cnet_core.checkpoints.save import Layout
+from .files import FOLDER, unet_weights
+from .loaded import LoadedNet
+
+
+def register_output() -> None:
+    """Makes `output/controlnet` one of the folders that loaders look into, as ComfyUI does for checkpoints."""
+    folder_paths.add_model_folder_path(
+        FOLDER, str(Path(folder_paths.get_output_directory(), FOLDER))
+    )
+
+
+def save(control_net: LoadedNet, prefix: str, layout: Layout, base_model: Any = None) -> Path:
+    """Writes a net under a new name that begins with `prefix`, and returns its file.
+
+    Args:
+        base_model: MODEL; for the layout "difference", and for it alone.
+
+    Raises:
+        TypeError: not a net of ours. ValueError: `base_model` missing or too many, an impossible layout.
+    """
+    if not isinstance(control_net, LoadedNet):
+        raise TypeError(
+            f"SaveControlNet writes nets of TrainControlNet and LoadControlNet, not a {type(control_net).__name__}."
+        )
+    folder, name, counter, *_ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory()
+    )
+    path = Path(folder) / f"{name}_{counter:05}_.safetensors"
+    base = unet_weights(base_model) if base_model is not None and layout == "difference" else None
+    save_controlnet(control_net.net, path, layout=layout, base=base)
+    return path

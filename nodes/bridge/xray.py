@@ -1,0 +1,30 @@
+"""xray: the X-ray of the sampling that made some latents."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...cnet_core.xray import describe, draw
+from .patch import KEY
+
+
+def xray(model: Any, samples: Any, leave_one_out: bool = False) -> tuple[Tensor, str]:
+    """Returns a picture (1, H, W, 3) and a report of what was injected.
+
+    Raises:
+        ValueError: no ControlNet of ours is on the model, or the latents are not of one of its samplings.
+    """
+    control = model.get_attachment(KEY)
+    if control is None:
+        raise ValueError(
+            "`model` has no ControlNet on it: connect the model that comes out of Apply ControlNet (to the model)."
+        )
+    past = control.history.of(samples["samples"])
+    record = past.record
+    influence = None
+    if leave_one_out and past.replay is not None:
+        influence = past.replay.influence(record.blocks)
+    pixels = np.asarray(draw(record, influence), dtype=np.float32) / 255
+    return torch.from_numpy(pixels)[None], describe(record, influence)

@@ -1,0 +1,162 @@
+"""Nodes that train ControlNets and write them."""
+
+from typing import get_args
+
+from comfy_api.latest import io, ui
+
+from ..cnet_core.checkpoints.save import LAYOUTS
+from ..cnet_core.controlnet import HintInit
+from . import bridge
+from .sockets import CATEGORY, ControlNetSocket
+
+
+class TrainControlNet(io.ComfyNode):
+    """Trains a fresh ControlNet for the MODEL on a few pictures."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TrainControlNet",
+            display_name="Train ControlNet",
+            category=CATEGORY,
+            description="Trains a ControlNet for the model: pictures, for each the hint that shall lead to it, and "
+            "captions. Interrupt it at any time: what was learned so far goes on through the graph.",
+            inputs=[*_materials(), *_numbers()],
+            outputs=[
+                ControlNetSocket.Output(display_name="control_net"),
+                io.Image.Output(display_name="plot"),
+                io.String.Output(display_name="report"),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, vae, clip, images, hints, captions, steps, **numbers) -> io.NodeOutput:
+        made = bridge.train(model, vae, clip, images, hints, captions, steps, numbers)
+        return io.NodeOutput(*made, ui=ui.PreviewText(made[-1]))
+
+
+class SaveControlNet(io.ComfyNode):
+    """Writes a ControlNet to the output folder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SaveControlNet",
+            display_name="Save ControlNet",
+            category=CATEGORY,
+            description="Writes a ControlNet to output/controlnet, where Load ControlNet finds it after a refresh.",
+            inputs=[
+                ControlNetSocket.Input(
+                    "control_net", tooltip="From Train ControlNet or Load ControlNet."
+                ),
+                io.String.Input(
+                    "filename_prefix",
+                    default="controlnet/trained",
+                    tooltip="Folder and beginning of the file's name, below ComfyUI's output folder.",
+                ),
+                io.Combo.Input(
+                    "layout",
+                    options=list(LAYOUTS),
+                    default=LAYOUTS[0],
+                    tooltip="ldm loads everywhere; diffusers is for that library; difference holds what differs from "
+                    "the base model.",
+                ),
+                io.Model.Input(
+                    "base_model",
+                    optional=True,
+                    tooltip="Only for the layout difference: the model that the ControlNet was trained on.",
+                ),
+            ],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, control_net, filename_prefix, layout, base_model=None) -> io.NodeOutput:
+        path = bridge.save(control_net, filename_prefix, layout, base_model)
+        return io.NodeOutput(ui=ui.PreviewText(str(path)))
+
+
+class TinyTrainingSamples(io.ComfyNode):
+    """The embedded model's own training data, so that training can be tried with no download."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TinyTrainingSamples",
+            display_name="Tiny Training Samples (embedded)",
+            category=CATEGORY,
+            description="Draws coloured shapes, their outlines and captions, to train a ControlNet for the embedded "
+            "tiny model.",
+            inputs=[
+                _integer("count", 64, 2, 4096, "How many pictures."),
+                _integer("side", 64, 32, 512, "Width and height in pixels.", step=8),
+                _integer("seed", 0, 0, 2**31 - 1, "Another number gives other pictures."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="images"),
+                io.Image.Output(display_name="hints"),
+                io.String.Output(display_name="captions"),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, count, side, seed) -> io.NodeOutput:
+        return io.NodeOutput(*bridge.tiny_samples(count, side, seed))
+
+
+def _materials() -> list[io.Input]:
+    return [
+        io.Model.Input("model", tooltip="The model to train for. It is not changed."),
+        io.Vae.Input("vae", tooltip="The model's VAE, which turns the pictures into latents."),
+        io.Clip.Input("clip", tooltip="The model's text encoder, for the captions."),
+        io.Image.Input("images", tooltip="What the model shall draw; all of one size."),
+        io.Image.Input("hints", tooltip="What shall lead to it: one hint for each image."),
+        io.String.Input(
+            "captions",
+            default="",
+            multiline=True,
+            tooltip="One line for each image, in the same order; or one line for all of them.",
+        ),
+    ]
+
+
+def _numbers() -> list[io.Input]:
+    return [
+        _integer("steps", 500, 1, 1_000_000, "How many times the weights are changed."),
+        _integer("batch_size", 4, 1, 1024, "Pictures in each step; as many as the memory allows."),
+        io.Float.Input(
+            "learning_rate",
+            default=1e-4,
+            min=1e-7,
+            max=0.1,
+            step=1e-7,
+            round=1e-7,
+            tooltip="How far the weights move in a step: 1e-5 for Stable Diffusion, 1e-3 for the embedded model.",
+        ),
+        io.Float.Input(
+            "prompt_dropout",
+            default=0.5,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Which share of the captions is left out, so that the net learns to rely on its hint.",
+        ),
+        io.Combo.Input(
+            "hint_init",
+            options=list(get_args(HintInit)),
+            default="balanced",
+            tooltip="How the hint encoder starts: balanced sees the hint from the first step on; released is as in "
+            "the original code.",
+        ),
+        _integer("seed", 0, 0, 2**31 - 1, "Of the fresh weights, the noise and the order."),
+    ]
+
+
+def _integer(
+    name: str, default: int, low: int, high: int, tooltip: str, *, step: int = 1
+) -> io.Int.Input:
+    return io.Int.Input(name, default=default, min=low, max=high, step=step, tooltip=tooltip)
+
+
+NODES = [TrainControlNet, SaveControlNet, TinyTrainingSamples]

@@ -1,0 +1,74 @@
+"""Context windows, which show the model some pictures of a batch at a time.
+
+Stable Diffusion treats the pictures of a batch one by one, so windows of any kind change nothing; that is the law
+that our control has to keep. ComfyUI's own control gives each window the first hints, so its run without windows is
+what is right.
+"""
+
+from typing import Any
+
+import pytest
+from described import defaults
+from flows import COND_ONLY, Control, Flow, effect_share
+from graphs import Sampling
+from host import Failed, Host
+from hosts import context_windows
+from weights import SD15, family
+
+PICTURES = 6
+HOW = Sampling(steps=3, batch=PICTURES)
+LENGTH = {"context_length": 3, "context_overlap": 1, "dim": 0}
+SCHEDULES = ("standard_static", "standard_uniform", "looped_uniform", "batched")
+
+
+def flow(comfy: Host, **values: Any) -> Flow:
+    """Returns a flow with windows; skips where ComfyUI itself fails with them."""
+    if "ContextWindowsManual" not in comfy.info:
+        pytest.skip("this ComfyUI has no ContextWindowsManual")
+    known = defaults(comfy.info, "ContextWindowsManual")
+    unknown = set(values) - set(known)
+    if unknown:
+        pytest.skip(f"ContextWindowsManual has no {', '.join(unknown)} in this ComfyUI")
+    found = Flow(family(SD15), HOW, after=context_windows({**known, **LENGTH, **values}))
+    try:
+        found.run(comfy, "windows")
+    except Failed as error:
+        pytest.skip(f"this ComfyUI itself fails: {str(error).strip()[:80]}")
+    return found
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("mode", ["both", "cond_only"])
+def test_hints_go_to_their_pictures_in_windows(comfy: Host, schedule: str, mode: str) -> None:
+    whole, windows = Flow(family(SD15), HOW), flow(comfy, context_schedule=schedule)
+    kind = "native" if mode == "both" else "native_positive"
+    plain = whole.run(comfy, "plain")
+    expected = whole.run(comfy, "expected", Control(kind, hints=PICTURES))
+    found = windows.run(comfy, "found", Control(hints=PICTURES, routing={"mode": mode}))
+    assert effect_share(plain, expected, found) <= 1e-3
+    assert len(found.calls) > len(plain.calls)
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["plain", "picture in front"])
+def test_a_picture_put_in_front_of_a_window_has_its_own_hint(comfy: Host, fixed: bool) -> None:
+    windows = flow(comfy, causal_window_fix=fixed)
+    plain = Flow(family(SD15), HOW).run(comfy, "plain")
+    expected = Flow(family(SD15), HOW).run(comfy, "expected", Control(hints=PICTURES))
+    found = windows.run(comfy, "found", Control(hints=PICTURES))
+    assert effect_share(plain, expected, found) <= 1e-3
+
+
+def test_one_hint_for_all_pictures_is_native_controls_in_windows(comfy: Host) -> None:
+    windows = flow(comfy)
+    plain = windows.run(comfy, "plain")
+    native = windows.run(comfy, "native", Control("native"))
+    assert effect_share(plain, native, windows.run(comfy, "ours", Control())) <= 1e-3
+
+
+def test_only_cond_runs_through_the_control_net_in_windows(comfy: Host) -> None:
+    windows = flow(comfy)
+    calls = windows.run(comfy, "rows", Control(routing=COND_ONLY, count_as="windows net")).calls
+    rows = comfy.saved("rows").counts["windows net"]
+    assert len(rows) == len(calls)
+    assert all(call == [1, 0] for call in calls)
+    assert set(rows) <= {LENGTH["context_length"], LENGTH["context_length"] + 1}  # one in front

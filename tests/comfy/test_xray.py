@@ -1,0 +1,196 @@
+"""ControlXRay in a real ComfyUI: which run it shows, what it says, how long it is remembered."""
+
+import time
+
+import numpy as np
+import pytest
+from flows import COND_ONLY, Control, Flow
+from graphs import Graph, Link, Sampling
+from host import Failed, Host
+from PIL import Image
+from tiny_graph import PROMPT, SIDE, tiny_nodes
+from weights import SD15, family
+
+from cnet_core.tiny.model import WEIGHTS
+
+FLOW = Flow(family(SD15))
+
+
+class Patched:
+    """A graph with a random model and one control or several on it."""
+
+    def __init__(self, *controls: Control) -> None:
+        self.graph = Graph()
+        self.model = FLOW.family.model(self.graph)
+        for control in controls:
+            net = self.graph.add("LoadControlNet", control_net_name=control.file)
+            inputs = dict(control.inputs)
+            if control.routing is not None:
+                inputs["routing"] = self.graph.add(
+                    "CFGHintRouting",
+                    **{"cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0},
+                    **control.routing,
+                )
+            self.model = self.graph.add(
+                "ApplyControlNet",
+                model=self.model,
+                control_net=net,
+                image=control.picture(self.graph),
+                **control.numbers,
+                **inputs,
+            )
+        self.conds = [FLOW.family.cond(self.graph, seed) for seed in (1, 2)]
+
+    def sampled(self, model: Link | None = None, **how: object) -> Link:
+        """Adds a KSampler."""
+        chosen = self.model if model is None else model
+        return Sampling(**how).ksampler(self.graph, chosen, *self.conds)
+
+    def xray(self, samples: Link, model: Link | None = None, **inputs: object) -> str:
+        """Adds an X-ray of some latents and a node that shows its report; returns that one's id."""
+        seen = self.graph.add(
+            "ControlXRay", model=self.model if model is None else model, samples=samples, **inputs
+        )
+        self.graph.add("SaveImage", images=seen, filename_prefix="xray")
+        return self.graph.add("PreviewAny", source=[seen[0], 1])[0]
+
+
+def report(outputs: dict, node: str) -> str:
+    """Returns the text that PreviewAny shows."""
+    return outputs[node]["text"][0]
+
+
+def test_it_says_what_each_control_did(comfy: Host) -> None:
+    graph = Patched(
+        Control(window=(0.0, 0.5)), Control(hint_seed=6, strength=0.5, routing=COND_ONLY)
+    )
+    shown = graph.xray(graph.sampled(steps=4, cfg=4.0))
+    text = report(comfy.run(graph.graph.nodes), shown)
+    assert "4 steps" in text
+    assert "2 ControlNets, cond and uncond, CFG scale 4" in text
+    first, second = text.split("ControlNet 1")[1].split("ControlNet 2")
+    assert "cond gain 1 (evaluated), uncond gain 1 (evaluated), after guidance 1" in first
+    assert "cond gain 0 (skipped), uncond gain 0 (skipped), after guidance 0" in first
+    assert (
+        "steps 0-3: cond gain 0.5 (evaluated), uncond gain 0 (skipped), after guidance 2" in second
+    )
+
+
+def test_two_samplers_with_one_model_have_their_own_records(comfy: Host) -> None:
+    graph = Patched(Control())
+    shown = [graph.xray(graph.sampled(steps=steps, seed=steps)) for steps in (3, 5)]
+    outputs = comfy.run(graph.graph.nodes)
+    assert [report(outputs, node)[:14] for node in shown] == ["X-ray: 3 steps", "X-ray: 5 steps"]
+
+
+def test_a_cached_sampler_still_finds_its_record(comfy: Host) -> None:
+    first = Patched(Control())
+    shown = first.xray(first.sampled(steps=3, seed=3))
+    comfy.run(first.graph.nodes)
+    both = Patched(Control())
+    kept = both.sampled(steps=3, seed=3)  # in ComfyUI's cache now
+    node, other = both.xray(kept, leave_one_out=True), both.xray(both.sampled(steps=2, seed=4))
+    outputs = comfy.run(both.graph.nodes)
+    assert "X-ray: 3 steps" in report(outputs, node)
+    assert "left out" in report(outputs, node)
+    assert "X-ray: 2 steps" in report(outputs, other)
+    assert shown
+
+
+def test_a_later_clone_of_the_model_finds_the_record_too(comfy: Host) -> None:
+    graph = Patched(Control())
+    patched = graph.graph.add("FreeU", model=graph.model, b1=1.1, b2=1.2, s1=0.9, s2=0.2)
+    shown = graph.xray(graph.sampled(patched, steps=2), patched)
+    assert "X-ray: 2 steps" in report(comfy.run(graph.graph.nodes), shown)
+
+
+def test_an_interrupted_run_leaves_no_record_and_the_next_one_is_its_own(comfy: Host) -> None:
+    graph = Patched()
+    graph.model = graph.graph.add("ProbeSlow", model=graph.model, seconds=0.4)
+    slow = Patched(Control())
+    slow.graph.nodes[slow.model[0]]["inputs"]["model"] = slow.graph.add(
+        "ProbeSlow", model=FLOW.family.model(slow.graph), seconds=0.4
+    )
+    slow.xray(slow.sampled(steps=30))
+    prompt = comfy.queue(slow.graph.nodes)
+    time.sleep(3)
+    comfy.post("/interrupt", {})
+    with pytest.raises(Failed, match="interrupted"):
+        comfy.wait(prompt)
+    again = Patched(Control())
+    again.graph.nodes[again.model[0]]["inputs"]["model"] = again.graph.add(
+        "ProbeSlow", model=FLOW.family.model(again.graph), seconds=0.4
+    )
+    shown = again.xray(again.sampled(steps=2))
+    assert "X-ray: 2 steps" in report(comfy.run(again.graph.nodes), shown)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda graph, samples: (samples, graph.conds and FLOW.family.model(graph.graph)),
+            "no ControlNet",
+        ),
+        (
+            lambda graph, samples: (
+                graph.graph.add("LatentFlip", samples=samples, flip_method="x-axis: vertically"),
+                graph.model,
+            ),
+            "did not come out of a sampler",
+        ),
+    ],
+    ids=["another model", "changed latents"],
+)
+def test_latents_of_something_else_are_refused(comfy: Host, change, words: str) -> None:
+    graph = Patched(Control())
+    samples, model = change(graph, graph.sampled(steps=2))
+    graph.xray(samples, model)
+    with pytest.raises(Failed, match=words):
+        comfy.run(graph.graph.nodes)
+
+
+def test_a_model_remembers_so_many_runs_and_no_more(comfy: Host) -> None:
+    for seed in range(20, 30):
+        graph = Patched(Control())
+        graph.graph.add("ProbeMemory", name="history", after=graph.sampled(steps=1, seed=seed))
+        comfy.run(graph.graph.nodes)
+    assert comfy.memory("history")["records"] <= 8
+
+
+def test_leaving_blocks_out_is_the_same_in_every_guider(comfy: Host) -> None:
+    scales = {"profile": "custom", "base": 0.825, "custom_scales": "0,0,0,1" + ",0" * 8 + ",1"}
+    graph = Patched(Control())
+    inputs = graph.graph.nodes[graph.model[0]]["inputs"]
+    inputs["scales"] = graph.graph.add("BlockScaleSchedule", **scales)
+    shown = graph.xray(graph.sampled(steps=2), leave_one_out=True)
+    text = report(comfy.run(graph.graph.nodes), shown)
+    left_out = [
+        line.split()[-2] for line in text.splitlines() if line.split()[:1] and line.endswith(" %")
+    ]
+    assert len(left_out) == 13
+    assert [float(v) > 0 for v in left_out] == [k in (3, 12) for k in range(13)]
+
+
+@pytest.mark.skipif(
+    not (WEIGHTS / "unet.safetensors").is_file(), reason="the embedded weights are not there"
+)
+def test_the_picture_of_the_embedded_model_has_its_blocks_and_steps(comfy: Host) -> None:
+    graph = Graph()
+    model, clip, _, net = tiny_nodes(graph)
+    hint = graph.add("ProbePicture", width=SIDE, height=SIDE, count=1, seed=4)
+    numbers = {"strength": 1.0, "start_percent": 0.0, "end_percent": 0.5}
+    model = graph.add("ApplyControlNet", model=model, control_net=net, image=hint, **numbers)
+    conds = [graph.add("CLIPTextEncode", clip=clip, text=text) for text in (PROMPT, "")]
+    samples = Sampling(steps=4, cfg=7.5, side=SIDE).ksampler(graph, model, *conds)
+    seen = graph.add("ControlXRay", model=model, samples=samples, leave_one_out=True)
+    saved = graph.add("SaveImage", images=seen, filename_prefix="embedded_xray")
+    shown = graph.add("PreviewAny", source=[seen[0], 1])
+    outputs = comfy.run(graph.nodes)
+    text = outputs[shown[0]]["text"][0]
+    assert "4 steps" in text
+    assert sum(line.endswith(" %") for line in text.splitlines()) == 13
+    name = outputs[saved[0]]["images"][0]["filename"]
+    image = np.asarray(Image.open(comfy.base / "output" / name))
+    assert image.shape[1] > 1000
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 100

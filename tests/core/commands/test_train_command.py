@@ -1,0 +1,106 @@
+"""`cnet train --tiny`: its files, going on, Ctrl-C, and what it refuses."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+import cnet_core as cn
+from cnet_core.checkpoints.files import read_tensors
+from cnet_core.cli import main
+from cnet_core.commands import train
+
+QUICK = ["--tiny", "--size", "32", "--batch-size", "2", "--save-every", "2", "--log-every", "1"]
+
+
+@pytest.fixture(autouse=True)
+def _cheap_previews(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Previews of three steps would take longer than the rest."""
+    from cnet_core.tiny import training
+
+    monkeypatch.setattr(training, "HELD_OUT", 4)
+    monkeypatch.setattr(training.Adherence.__init__, "__defaults__", (2, 1))
+
+
+def run(out: Path, *options: str) -> int:
+    return main(["train", "--out", str(out), *options])
+
+
+def test_it_writes_a_run_and_goes_on_to_the_same_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run(whole, *QUICK, "--steps", "3") == 0
+    assert run(parts, *QUICK, "--steps", "2") == 0
+    assert run(parts, "--resume", "--steps", "3", "--device", "cpu") == 0
+    said = capsys.readouterr().out
+    assert "control_net.safetensors: 3 steps; it does not follow its hint yet" in said
+    files = {str(f.relative_to(whole)) for f in whole.rglob("*") if f.is_file()}
+    assert files == {
+        "config.json",
+        "control_net.safetensors",
+        "metrics.jsonl",
+        "loss.png",
+        "convergence.png",
+        *(f"checkpoints/step_0000000{n}.safetensors" for n in (2, 3)),
+        *(f"previews/step_0000000{n}.png" for n in (2, 3)),
+    }
+    a, b = (read_tensors(folder / "control_net.safetensors")[0] for folder in (whole, parts))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert cn.load_controlnet(whole / "control_net.safetensors").config.model_channels == 64
+    rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3]
+
+
+def test_ctrl_c_saves_and_ends_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stepped = train._Told.stepped
+
+    def interrupt(told: train._Told, step: int) -> None:
+        stepped(told, step)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(train._Told, "stepped", interrupt)
+    assert run(tmp_path, *QUICK, "--steps", "9") == 0
+    assert "1 steps, interrupted; --resume goes on" in capsys.readouterr().out
+    assert (tmp_path / "checkpoints" / "step_00000001.safetensors").is_file()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tiny", "--steps", "0"], "`--steps` is 0"),
+        (["--tiny", "--learning-rate", "-1"], "`learning_rate` is -1.0; it must be above 0"),
+        (["--tiny", "--prompt-dropout", "2"], "`prompt_dropout` is 2.0; it must be within 0..1"),
+        (["--tiny", "--size", "60"], "`--size` is 60; it must be a multiple of 8"),
+        (["--tiny", "--data", "x"], "`--tiny` brings its own"),
+        (["--steps", "3"], "Name a base model by `--base`"),
+        (["--tiny", "--read-every", "0"], "interval `read` is 0"),
+        (["--resume"], "holds no run to resume"),
+        (["--tiny", "--device", "toaster"], "toaster"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_done_is_one_sentence(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "out", *options) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_is_not_resumed_with_other_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, *QUICK, "--steps", "1") == 0
+    assert run(tmp_path, "--resume", "--learning-rate", "0.1") == 1
+    assert "`--learning-rate` is 0.1, but the run in" in capsys.readouterr().err
+    assert run(tmp_path, *QUICK) == 1
+    assert "already holds a run" in capsys.readouterr().err

@@ -1,0 +1,136 @@
+"""fit: what is told when, how runs end, and the folder that a run can be resumed from after any end."""
+
+import resource
+from pathlib import Path
+
+import killed_run
+import pytest
+import torch
+from training_models import NoiseSamples, source, trainer
+
+from cnet_core.checkpoints.files import read_tensors
+from cnet_core.training import Reading, Trainer
+from cnet_core.training.folder import METRICS, RESULT, RunFolder
+from cnet_core.training.loop import Diverged, Intervals, Outcome, fit
+
+STEPS, KILLS = 6, 2
+
+
+class Log:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.losses: list[tuple[int, float]] = []
+        self.readings: list[Reading] = []
+        self.saves: list[int] = []
+
+    def stepped(self, step: int) -> None:
+        self.steps.append(step)
+
+    def logged(self, step: int, loss: float, rate: float) -> None:
+        self.losses.append((step, loss))
+
+    def read(self, reading: Reading, converged_at: int | None) -> None:
+        self.readings.append(reading)
+
+    def save(self, trainer: Trainer) -> None:
+        self.saves.append(trainer.step)
+
+
+def run(steps: int, log: Log, **options: object) -> tuple[Outcome, Trainer]:
+    made = trainer()
+    meter = source().meter(made.settings)
+    return fit(made, meter, steps, log, intervals=Intervals(2, 3, 4), **options), made
+
+
+def test_everything_happens_at_its_interval_and_at_the_end() -> None:
+    log = Log()
+    outcome, _ = run(5, log)
+    assert outcome == Outcome(5, "finished", None)
+    assert log.steps == [1, 2, 3, 4, 5]
+    assert [step for step, _ in log.losses] == [2, 4, 5]
+    assert [r.step for r in log.readings] == [0, 3, 5]
+    assert log.saves == [4, 5]
+
+
+def test_a_stop_saves_what_was_learned() -> None:
+    log = Log()
+    outcome, _ = run(9, log, stop=lambda: len(log.steps) == 3)
+    assert (outcome.reason, log.saves) == ("interrupted", [3])
+
+
+def test_convergence_can_stop_the_run() -> None:
+    log = Log()
+    seen = [Reading(1, 0.1, 0.2, 1e-6, 0.1, (1.0,)), Reading(2, 0.1, 0.2, 1e-6, 0.1, (1.0,))]
+    outcome, _ = run(99, log, readings=seen, stop_at_convergence=True)
+    assert outcome == Outcome(3, "converged", 1)
+    assert log.saves == [3]
+
+
+def test_a_loss_that_is_no_number_ends_the_run_unsaved() -> None:
+    log, made = Log(), trainer(NoiseSamples(bad=True))
+    with pytest.raises(Diverged, match=r"became nan between the steps 0 and 2.*learning_rate"):
+        fit(made, source().meter(made.settings), 9, log, intervals=Intervals(2, 50, 2))
+    assert log.saves == []
+
+
+def test_a_net_that_changes_something_at_the_start_is_a_defect() -> None:
+    made = trainer()
+    meter = source().meter(made.settings)
+    meter._without = meter._without + 1
+    with pytest.raises(RuntimeError, match="zero convs at 0"):
+        fit(made, meter, 1, Log())
+
+
+def test_a_line_cut_off_and_lines_of_lost_steps_are_forgotten(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({})
+    made = trainer()
+    made.advance()
+    folder.write({"step": 1, "loss": 0.5})
+    folder.save(made)
+    folder.write({"step": 2, "loss": 0.4})
+    with (folder.path / METRICS).open("a") as file:
+        file.write('{"step": 3, "lo')
+    state = folder.state()
+    assert state is not None
+    assert state.step == 1
+    assert folder.rows() == [{"step": 1, "loss": 0.5}]
+
+
+def test_a_folder_is_not_begun_twice(tmp_path: Path) -> None:
+    RunFolder(tmp_path).begin({})
+    with pytest.raises(ValueError, match="already holds a run"):
+        RunFolder(tmp_path).begin({})
+    with pytest.raises(ValueError, match="holds no run to resume"):
+        RunFolder(tmp_path / "elsewhere").config()
+
+
+def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    folder, made = RunFolder(tmp_path), trainer()
+    for _ in range(3):
+        made.advance()
+        folder.save(made)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    killed_run.go_on(tmp_path, 2)
+    files = {f: f.read_bytes() for f in (tmp_path / "checkpoints").iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            killed_run.go_on(tmp_path, 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {f: f.read_bytes() for f in (tmp_path / "checkpoints").iterdir()} == files
+
+
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    """KILLS is 2 here; `python tests/support/killed_run.py FOLDER --kills 10` does it ten times."""
+    killed_run.killed_and_resumed(tmp_path / "killed", STEPS, kills=KILLS)
+    killed_run.go_on(tmp_path / "whole", STEPS)
+    whole, killed = (read_tensors(tmp_path / name / RESULT)[0] for name in ("whole", "killed"))
+    assert all(torch.equal(killed[key], value) for key, value in whole.items())

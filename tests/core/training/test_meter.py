@@ -1,0 +1,66 @@
+"""The convergence meter: on the embedded nets, and on readings whose loss is flat."""
+
+import pytest
+import torch
+from training_models import source, trainer
+
+import cnet_core as cn
+from cnet_core.tiny.training import TinyBase, TinySamples
+from cnet_core.training import ConvergenceMeter, Reading, TrainingSettings, convergence_step
+from cnet_core.training.source import Source
+
+
+def reading(step: int, gap: float, error: float = 1e-5, loss: float = 0.1) -> Reading:
+    return Reading(step, loss, loss * (1 + gap), error, 0.1, (0.0,) * 13)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "expected"),
+    [
+        ([0.0, 1e-4, 0.001, 0.01], None),
+        ([0.0, 0.001, 0.05, 0.2, 0.3], 200),
+        ([0.0, 0.05, 0.001, 0.2, 0.3], 300),
+        ([0.0, 0.0, 0.0, 0.2], None),
+    ],
+    ids=["never", "sudden", "an accident before", "one reading is not enough"],
+)
+def test_the_step_is_named_although_the_loss_is_flat(
+    gaps: list[float], expected: int | None
+) -> None:
+    readings = [reading(100 * i, gap) for i, gap in enumerate(gaps)]
+    assert convergence_step(readings) == expected
+
+
+def test_a_gap_within_its_error_is_none() -> None:
+    noisy = [reading(step, 0.2, error=0.01) for step in (0, 50, 100)]
+    assert convergence_step(noisy) is None
+
+
+def test_a_reading_survives_json() -> None:
+    one = reading(50, 0.1)
+    assert Reading.from_dict(one.to_dict()) == one
+
+
+def test_the_embedded_net_follows_and_a_fresh_one_does_nothing() -> None:
+    from cnet_core.tiny import TinyStableDiffusion
+
+    base = TinyBase.load()
+    held_out = TinySamples(base.autoencoder, 64, 16, "held out")
+    place = Source(base, held_out, held_out, lambda net: (torch.zeros(3, 8, 8), {}))
+    meter = place.meter(TrainingSettings())
+    assert isinstance(meter, ConvergenceMeter)
+    trained = meter.read(TinyStableDiffusion.load().control_net, 0)
+    assert trained.follows
+    fresh = meter.read(cn.ControlNet.from_unet(base.unet), 0)
+    assert (fresh.effect, fresh.gap, fresh.follows) == (0.0, 0.0, False)
+    assert fresh.zero_convs == (0.0,) * 13
+
+
+def test_a_net_that_ignores_its_hint_has_an_effect_but_no_gap() -> None:
+    run = trainer()
+    with torch.no_grad():
+        for conv in run.net.zero_convs:
+            conv[0].bias.fill_(0.3)
+    found = source().meter(run.settings).read(run.net, 1)
+    assert found.effect > 0
+    assert (found.gap, found.follows) == (0.0, False)

@@ -1,0 +1,174 @@
+"""The trainer: which tensors learn when, the locked UNet, prompt dropout, accumulation, precision, exact resume."""
+
+import pytest
+import torch
+from training_models import NoiseSamples, SmallBase, trainer, weights
+
+import cnet_core as cn
+from cnet_core.training import Trainer, TrainingSettings
+from cnet_core.training.order import SampleOrder
+from cnet_core.training.step import noisy_batch
+
+#: Parameters of the 13 zero convs: a weight and a bias each.
+ZERO_CONVS = 26
+
+
+def learning(net: cn.ControlNet) -> set[str]:
+    return {n for n, p in net.named_parameters() if p.grad is not None and bool(p.grad.any())}
+
+
+def test_gradients_reach_the_zero_convs_then_the_copy_then_the_hint_encoder() -> None:
+    run = trainer(precision="fp32")
+    hint_encoder = {n for n, _ in run.net.named_parameters() if n.startswith("input_hint_block")}
+    last = {n for n in hint_encoder if n.startswith("input_hint_block.14")}
+    run.advance()
+    first = learning(run.net)
+    assert len(first) == ZERO_CONVS
+    assert all(name.startswith(("zero_convs.", "middle_block_out.")) for name in first)
+    run.advance()
+    second = learning(run.net)
+    everything = {n for n, _ in run.net.named_parameters()}
+    assert second == everything - (hint_encoder - last)
+    run.advance()
+    assert learning(run.net) == everything
+
+
+def test_the_locked_unet_has_no_gradients_and_stays_as_it_was() -> None:
+    run = trainer()
+    before = {k: v.clone() for k, v in run.base.unet.state_dict().items()}
+    for _ in range(3):
+        run.advance()
+    assert all(p.grad is None for p in run.base.unet.parameters())
+    after = run.base.unet.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
+def test_a_resumed_run_is_the_same_bit_for_bit() -> None:
+    settings = {"ema": 0.9, "flip": True, "accumulation": 2, "warmup": 3}
+    whole = trainer(**settings)
+    for _ in range(5):
+        whole.advance()
+    first = trainer(**settings)
+    for _ in range(2):
+        first.advance()
+    state = first.state()
+    kept = type(state)(state.step, {k: v.clone() for k, v in state.tensors.items()}, state.scaler)
+    first.advance()
+    second = trainer(**settings)
+    second.restore(kept)
+    for _ in range(3):
+        second.advance()
+    assert second.step == whole.step
+    for ours, theirs in ((second.net, whole.net), (second.average, whole.average)):
+        assert all(
+            torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
+        )
+
+
+def test_pieces_of_a_batch_give_the_gradient_of_the_batch() -> None:
+    sizes = ((64, 64),) * 4  # one row alone needs more than one pixel at the deepest level
+    whole, pieces = trainer(NoiseSamples(sizes)), trainer(NoiseSamples(sizes), accumulation=4)
+    for run in (whole, pieces):
+        run.advance()
+    for a, b in zip(whole.net.parameters(), pieces.net.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_gradient_checkpointing_changes_nothing() -> None:
+    plain, checkpointed = trainer(), trainer(gradient_checkpointing=True)
+    for run in (plain, checkpointed):
+        for _ in range(3):
+            run.advance()
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(plain.net.parameters(), checkpointed.net.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_the_net_is_kept_in_float32_and_the_unet_in_the_precision(precision: str) -> None:
+    run = trainer(precision=precision)
+    loss = run.advance()
+    expected = torch.bfloat16 if precision == "bf16" else torch.float32
+    assert {p.dtype for p in run.net.parameters()} == {torch.float32}
+    assert {p.dtype for p in run.base.unet.parameters()} == {expected}
+    assert bool(loss.isfinite())
+
+
+@pytest.mark.parametrize(("dropout", "dropped"), [(0.0, 0), (0.5, None), (1.0, 400)])
+def test_prompts_are_dropped_anew_at_every_visit(dropout: float, dropped: int | None) -> None:
+    base, samples = SmallBase(), NoiseSamples(((8, 8),) * 4)
+    asked: list[list[bool]] = []
+    base.text = lambda prompts, height, width: asked.append([p == "" for p in prompts])  # type: ignore[method-assign]
+    samples._hint = lambda index, flip: torch.zeros(1, 3, 8, 8)  # type: ignore[method-assign]
+    order = SampleOrder(samples.sizes, 4, 7)
+    for step in range(100):
+        noisy_batch(base, samples, order.batch(step), dropout, False)
+    count = sum(map(sum, asked))
+    assert 140 < count < 260 if dropped is None else count == dropped
+    assert dropped is not None or len({tuple(row) for row in asked}) > 4
+
+
+def test_the_average_follows_the_weights_and_is_the_result() -> None:
+    run = trainer(ema=0.5)
+    start = weights(run.net)
+    run.advance()
+    decay = run.settings.ema_decay(1)
+    for name, value in run.result.state_dict().items():
+        expected = start[name].lerp(run.net.state_dict()[name], 1 - decay)
+        torch.testing.assert_close(value, expected)
+    assert run.result is not run.net
+
+
+def test_the_same_seed_gives_the_same_start() -> None:
+    torch.manual_seed(1)
+    a = trainer(seed=5).net
+    torch.manual_seed(2)
+    b, c = trainer(seed=5).net, trainer(seed=6).net
+    first = "input_hint_block.0.weight"
+    assert torch.equal(a.state_dict()[first], b.state_dict()[first])
+    assert not torch.equal(a.state_dict()[first], c.state_dict()[first])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("prompt_dropout", 1.5),
+        ("hint_init", "xavier"),
+        ("min_snr", -1.0),
+        ("ema", 1.0),
+        ("precision", "fp8"),
+        ("seed", -1),
+        ("accumulation", 3),
+    ],
+)
+def test_settings_out_of_range_are_named(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        TrainingSettings(**{name: value})
+
+
+def test_a_batch_that_cannot_be_cut_is_refused() -> None:
+    from cnet_core.training.processes import share_of
+
+    with pytest.raises(ValueError, match="multiple of processes x accumulation"):
+        share_of(range(6), 0, 2, 2)
+
+
+def test_a_state_of_another_net_is_refused() -> None:
+    state = trainer().state()
+    broken = {k: v for k, v in state.tensors.items() if "middle_block_out" not in k}
+    with pytest.raises(ValueError, match="does not fit"):
+        trainer().restore(type(state)(1, broken, {}))
+
+
+def test_v_prediction_trains_too() -> None:
+    from cnet_core.training import Objective
+
+    base = SmallBase(objective=Objective("v_prediction"))
+    numbers = {"batch_size": 2, "learning_rate": 1e-3, "min_snr": 5.0}
+    run = Trainer(base, NoiseSamples(), TrainingSettings(**numbers))
+    assert bool(run.advance().isfinite())
+    assert len(learning(run.net)) == ZERO_CONVS
