@@ -1,8 +1,8 @@
 """The figures of docs/paper.md and docs/schedules.md: `python docs/figures.py [NAME …] [--out docs/images]`.
 
-Names: profiles, gain, contact_sheet, costs, convergence; none means all. `profiles` and `gain` are computed as they
-are drawn, `contact_sheet` is `cnet demo`, and the last two draw measurements that are kept in docs/data/. Needs
-matplotlib: `pip install ".[docs]"`.
+Names: profiles, gain, contact_sheet, costs, convergence; none means all. All but the last are computed as they are
+drawn (`contact_sheet` is `cnet demo`); `convergence` draws runs of docs/studies/convergence.py, kept in docs/data.
+Needs matplotlib: `pip install ".[docs]"`.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import cnet_core as cn
+from cnet_core.bench.training import FINE_TUNE, WAYS, cost
 from cnet_core.cli import main as cnet
 from cnet_core.tiny import TinyStableDiffusion
 from cnet_core.tiny.demo import drawn_hint
@@ -154,22 +155,22 @@ def contact_sheet(path: Path) -> None:
 
 
 def costs(path: Path) -> None:
-    """Time, memory and FLOPs of one training step, as multiples of a whole fine-tune's, from docs/data/costs.json."""
-    widths = _data("costs")["widths"]
-    figure, axes = plt.subplots(1, 3, figsize=(9, 3.4), sharey=True, layout="constrained")
-    ways = ("ControlNet as released", "ControlNet")
-    for panel, what in zip(axes, ("flops", "seconds", "peak_bytes"), strict=True):
-        for offset, way in zip((-0.2, 0.2), ways, strict=True):
-            ratios = [row[way][what] / row["fine-tune"][what] for row in widths]
-            bars = panel.bar([i + offset for i in range(len(widths))], ratios, 0.36, label=way)
-            panel.bar_label(bars, fmt="%.2f", fontsize=8)
-        panel.axhline(1, color="#333333", lw=1)
-        panel.set_xticks(range(len(widths)), [f"{row['model_channels']}" for row in widths])
-        panel.set(
-            title=what.replace("peak_bytes", "peak memory"), xlabel="model channels (SD1.5: 320)"
-        )
-    axes[0].set(ylabel="times a fine-tune of the whole UNet", ylim=(0, 1.6))
-    axes[0].legend(frameon=False, fontsize=9, loc="upper left")
+    """Operations and peak memory of one training step of SD1.5, 512 pixels, batch 4, as multiples of a fine-tune's."""
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
+    found = {way: cost(way, cn.SD15, 512, 4) for way in WAYS}
+    whole = found[FINE_TUNE]
+    for panel, title, ratios, paper in (
+        (panels[0], "operations", [c.flops / whole.flops for c in found.values()], 1.34),
+        (panels[1], "peak memory", [c.peak_bytes / whole.peak_bytes for c in found.values()], 1.23),
+    ):
+        bars = panel.barh(list(found), ratios, 0.6, color=_colors()[: len(found)])
+        panel.bar_label(bars, fmt="%.2f", padding=3)
+        panel.axvline(paper, color="#333333", ls="--", lw=1)
+        panel.text(paper + 0.02, 4.3, f"the paper:\n{paper}", va="bottom", fontsize=9)
+        panel.set_title(title, loc="left")
+        panel.set(xlabel="times a fine-tune of the whole UNet", xlim=(0, 1.6))
+        panel.grid(visible=False, axis="y")
+    panels[0].invert_yaxis()
     _save(figure, path)
 
 
@@ -215,10 +216,6 @@ def _once(axes: Axes, file: Path) -> str:
 
 def _colors() -> list[str]:
     return list(STYLE["axes.prop_cycle"].by_key()["color"])
-
-
-def _data(name: str) -> dict:
-    return json.loads((DATA / f"{name}.json").read_text())
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -1,18 +1,15 @@
-"""What one optimizer step of training costs in several ways: `python -m cnet_core.bench.training [--time 256]`.
+"""`cnet bench --training`: what one optimizer step of training costs, in five ways.
 
 A fine-tune of the whole UNet; a ControlNet with the gradients of every locked weight computed too, with those of the
 locked decoder (as released), with none of them (ours), and ours connected to the middle alone. Operations and peak
 memory come from tensors without data, so they are exact at full width on any machine; time comes from running the step.
 """
 
-import argparse
-import json
-import logging
-import sys
+import os
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,17 +21,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config import SD15, UNetConfig
+from ..config import UNetConfig
 from ..controlnet import HINT_DOWNSCALE, ControlNet
-from ..patching.ldm import LdmAdapter
 from ..residuals import Residuals
+from ..training.locked import Encoded, decode
 from ..unet import UNet
+from .settings import TOKENS, Settings
+from .tables import Table
 
 FINE_TUNE, RELEASED, OURS = "fine-tune", "ControlNet as released", "ControlNet"
 MIDDLE_ONLY, ALL_GRADIENTS = "ControlNet, middle only", "ControlNet, all gradients"
 WAYS = (FINE_TUNE, ALL_GRADIENTS, RELEASED, OURS, MIDDLE_ONLY)
-#: Tokens of a prompt.
-TOKENS = 77
+#: Shares of the released width that are measured where none is asked for: 96, 160 and 320 channels of SD1.5.
+WIDTHS = (0.3, 0.5, 1.0)
+COLUMNS = ("seconds", "x time", "TFLOP", "x FLOPs", "peak GiB", "x peak")
+NOTES = (
+    "x: over the fine-tune's at the same width. Peak: weights, gradients, AdamW's state and activations, counted.",
+    "Time is processor time on a CPU; it is left out where a step does not fit into half of the free memory.",
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class TrainingStep:
         if way not in WAYS:
             raise ValueError(f"`way` is {way!r}; it must be one of {', '.join(WAYS)}.")
         self.way = way
-        with torch.device(device):
+        with torch.device(device), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
             self.unet = UNet(config)
             self.net = None if way == FINE_TUNE else ControlNet(config)
             latent = side // HINT_DOWNSCALE
@@ -94,23 +99,15 @@ class TrainingStep:
         return F.mse_loss(self._prediction(), self.x)
 
     def _prediction(self) -> Tensor:
-        inputs = (self.x, self.timesteps, self.context, self.y)
-        if self.net is None:
-            return self.unet(*inputs)
-        hooks = LdmAdapter().attach(self.unet, self._residuals)
-        try:
-            return self.unet(*inputs)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        emb = self.unet.embed(self.timesteps, self.y, self.x.dtype)
+        skips, middle = self.unet.encode(self.x, emb, self.context)
+        encoded = Encoded(tuple(skips), middle, emb, self.context)
+        return decode(self.unet, encoded, None if self.net is None else self._residuals(self.net))
 
-    def _residuals(
-        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
-    ) -> Residuals:
-        assert self.net is not None
-        scales = [float(self.way != MIDDLE_ONLY)] * (self.unet.config.num_blocks - 1) + [1.0]
-        features = self.net.hint_features(self.hint)
-        return self.net.residuals(x, features, self.timesteps, context, y, scales)
+    def _residuals(self, net: ControlNet) -> Residuals:
+        scales = [float(self.way != MIDDLE_ONLY)] * (net.config.num_blocks - 1) + [1.0]
+        features = net.hint_features(self.hint)
+        return net.residuals(self.x, features, self.timesteps, self.context, self.y, scales)
 
 
 def cost(way: str, config: UNetConfig, side: int = 512, batch: int = 1) -> Cost:
@@ -191,41 +188,62 @@ class LiveBytes(TorchDispatchMode):
         self._now -= self._sizes.pop(key)
 
 
-def measure(
-    channels: Sequence[int], side: int, batch: int, timed_side: int
-) -> list[dict[str, Any]]:
-    """Returns, for each width of SD1.5's shape, each way's figures: operations, peak bytes, seconds.
-
-    Args:
-        channels: model channels, multiples of 32; SD1.5 has 320.
-        side, batch: of the step whose operations and memory are counted.
-        timed_side: of the step that is run, with one picture; 0 runs none.
-    """
-    found: list[dict[str, Any]] = []
-    for count in channels:
-        config = replace(SD15, model_channels=count)
-        ways: dict[str, dict[str, float | None]] = {}
+def measure(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+    """Returns the table of training steps, at several widths unless one was asked for."""
+    widths = WIDTHS if settings.width == 1.0 else (settings.width,)
+    rows: dict[str, tuple[float | None, ...]] = {}
+    for index, width in enumerate(widths):
+        narrow = replace(settings, width=width)
+        costs: dict[str, Cost] = {}
+        times: dict[str, float | None] = {}
         for way in WAYS:
-            logging.getLogger("cnet").info("%s channels: %s", count, way)
-            timed = seconds(way, config, timed_side) if timed_side else None
-            ways[way] = {**asdict(cost(way, config, side, batch)), "seconds": timed}
-        found.append({"model_channels": count, "side": side, "batch": batch, "ways": ways})
-    return found
-
-
-def main() -> None:
-    """Prints the figures as JSON."""
-    parser = argparse.ArgumentParser(description="What a step of training costs, in every way.")
-    parser.add_argument("--channels", type=int, nargs="+", default=[96, 160, 320])
-    parser.add_argument("--side", type=int, default=512, help="pixels (default: 512)")
-    parser.add_argument("--batch", type=int, default=4, help="default: 4, as in the released code")
-    parser.add_argument(
-        "--time", type=int, default=0, metavar="SIDE", help="also run steps of this side"
+            costs[way] = cost(way, narrow.config, settings.side, settings.pictures)
+            times[way] = _time(way, narrow, costs[way])
+            tell(len(WAYS) * index + len(costs), len(WAYS) * len(widths))
+        rows |= {
+            f"{way}, {narrow.config.model_channels} channels": _row(
+                times[way], costs[way], times[FINE_TUNE], costs[FINE_TUNE]
+            )
+            for way in WAYS
+        }
+    return Table(
+        title=f"one step of training, {settings.family} at {settings.side} px, batch {settings.pictures}, "
+        f"float32, time on {settings.device}",
+        columns=COLUMNS,
+        rows=rows,
+        chart="x FLOPs",
+        notes=NOTES,
     )
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    found = measure(args.channels, args.side, args.batch, args.time)
-    sys.stdout.write(json.dumps({"torch": torch.__version__, "widths": found}, indent=1) + "\n")
+
+
+def _row(
+    time: float | None, cost: Cost, whole_time: float | None, whole: Cost
+) -> tuple[float | None, ...]:
+    return (
+        time,
+        None if time is None or whole_time is None else time / whole_time,
+        cost.flops / 1e12,
+        cost.flops / whole.flops,
+        cost.peak_bytes / 2**30,
+        cost.peak_bytes / whole.peak_bytes,
+    )
+
+
+def _time(way: str, settings: Settings, cost: Cost) -> float | None:
+    if 2 * cost.peak_bytes > _free_memory(settings.device):
+        return None
+    return seconds(
+        way, settings.config, settings.side, settings.pictures, settings.rounds, settings.device
+    )
+
+
+def _free_memory(device: str) -> int:
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    names: Mapping[str, int] = getattr(os, "sysconf_names", {})
+    if "SC_AVPHYS_PAGES" not in names:
+        return 4 * 2**30  # macOS and Windows do not say
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _now(device: str) -> float:
@@ -233,7 +251,3 @@ def _now(device: str) -> float:
         return time.process_time()
     torch.cuda.synchronize()
     return time.perf_counter()
-
-
-if __name__ == "__main__":
-    main()

@@ -24,6 +24,10 @@ SECTIONS = {
         "steps",
         "one step of a UNet with control in every way, and of diffusers if it is installed",
     ),
+    "training": (
+        "training",
+        "one optimizer step: a fine-tune, a ControlNet as released, and ours",
+    ),
 }
 #: A net of a few million weights, for a run of seconds.
 SHORT = Settings(width=0.1, side=64, rounds=2)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..control import LAST_TIMESTEP, ControlStack, ControlUnit, Counts, UNetCall
+from ..call import LAST_TIMESTEP, UNetCall
+from ..control import ControlStack, ControlUnit, Counts
 from ..residuals import Residuals
 from ..rows import Layout, rows_of
 from ..windows import Step

@@ -9,23 +9,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..control import ControlStack, UNetCall, row_gains
+from ..control import ControlStack, UNetCall
 from ..residuals import Residuals
 from ..routing import Branch
 from ..rows import Row
+from ..unit import row_gains
+from ..uses import RowState
 
 #: Calls of the UNet that are kept; of longer runs, the last ones.
 LIMIT = 1024
 
-#: What became of one row in one call: no gain, so not computed; computed; taken from an earlier step.
-RowState = Literal["skipped", "evaluated", "reused"]
 Numbers = NDArray[np.float64]
 
 
@@ -154,10 +154,9 @@ class Watch:
 
     def used(self, stack: ControlStack, call: UNetCall) -> None:
         """Notes what the units of a stack did in a call."""
-        for unit in stack.units:
-            gains = row_gains(unit, call)
-            self.gains.append(gains)
-            self.states.append(tuple("skipped" if gain == 0 else "evaluated" for gain in gains))
+        for unit, use in zip(stack.units, stack.uses, strict=True):
+            self.gains.append(row_gains(unit, call))
+            self.states.append(use.states)
 
     def unused(self, rows: int) -> None:
         """Notes a unit that was not asked."""
