@@ -2,4 +2,7 @@
 
 from .nodes import comfy_entrypoint
 
-__all__ = ["comfy_entrypoint"]
+#: What ComfyUI's front end loads from us.
+WEB_DIRECTORY = "./js"
+
+__all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]

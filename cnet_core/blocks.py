@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import NORM_GROUPS
+from .text import Text
 
 
 class Ops(Protocol):
@@ -42,7 +43,7 @@ class TimestepSequential(nn.Sequential):
         self,
         x: Tensor,
         emb: Tensor,
-        context: Tensor | None = None,
+        context: Tensor | Text | None = None,
         size: tuple[int, int] | None = None,
     ) -> Tensor:
         for layer in self:
@@ -133,7 +134,7 @@ class SpatialTransformer(nn.Module):
         )
         self.linear_proj = linear_proj
 
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | Text | None) -> Tensor:
         height, width = x.shape[-2:]
         h = self.norm(x)
         if not self.linear_proj:
@@ -165,7 +166,7 @@ class TransformerBlock(nn.Module):
         self.norm2 = ops.LayerNorm(channels)
         self.norm3 = ops.LayerNorm(channels)
 
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | Text | None) -> Tensor:
         h = self.norm1(x)
         x = x + self.attn1(h, h)
         h = self.norm2(x)
@@ -174,7 +175,7 @@ class TransformerBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of `x` (B, N, C) to `context` (B, M, D)."""
+    """Multi-head attention of `x` (B, N, C) to `context` (B, M, D), which may keep its keys and values."""
 
     def __init__(
         self, channels: int, context_dim: int, heads: tuple[int, int], ops: Ops = TORCH_OPS
@@ -187,13 +188,20 @@ class Attention(nn.Module):
         self.to_v = ops.Linear(context_dim, inner, bias=False)
         self.to_out = nn.Sequential(ops.Linear(inner, channels), nn.Identity())
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        q, k, v = (
-            t.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, width)
-            for t in (self.to_q(x), self.to_k(context), self.to_v(context))
-        )
+    def forward(self, x: Tensor, context: Tensor | Text) -> Tensor:
+        if isinstance(context, Tensor):
+            keys, values = self.to_k(context), self.to_v(context)
+        else:
+            keys, values = context.keys_and_values(self.to_k, self.to_v)
+        q, k, v = (_by_head(t, self.heads) for t in (self.to_q(x), keys, values))
         h = F.scaled_dot_product_attention(q, k, v)
         return self.to_out(h.transpose(1, 2).flatten(2))
+
+
+def _by_head(tensor: Tensor, heads: int) -> Tensor:
+    """(B, N, heads * width) -> (B, heads, N, width)."""
+    split = cast(Tensor, tensor.unflatten(-1, (heads, -1)))
+    return split.transpose(1, 2)
 
 
 class FeedForward(nn.Module):

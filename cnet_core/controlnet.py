@@ -12,6 +12,7 @@ from .casting import compute_dtype
 from .config import UNetConfig
 from .encoder import Encoder
 from .residuals import Residuals
+from .text import Text
 
 #: Widths of the released hint encoder (lllyasviel/ControlNet, cldm/cldm.py): (out channels, stride) of each 3x3 conv.
 HINT_CONVS = ((16, 1), (16, 1), (32, 2), (32, 1), (96, 2), (96, 1), (256, 2))
@@ -77,6 +78,9 @@ class ControlNet(Encoder):
                 nn.init.zeros_(parameter)
         first = next(unet.parameters())
         return net.to(device=first.device, dtype=first.dtype)
+
+    #: Whether `residuals` takes a Text for the context.
+    keeps_text = True
 
     @property
     def dtype(self) -> torch.dtype:
@@ -154,7 +158,7 @@ class ControlNet(Encoder):
         x: Tensor,
         features: Tensor,
         timesteps: Tensor,
-        context: Tensor,
+        context: Tensor | Text,
         y: Tensor | None = None,
         scales: Sequence[float] | None = None,
         *,
@@ -167,7 +171,8 @@ class ControlNet(Encoder):
         Blocks whose scale is 0 give None, and the net runs only as deep as the last scale that is not 0.
 
         Args:
-            x, timesteps, context, y, control_types: as in `forward`.
+            x, timesteps, context, y, control_types: as in `forward`; the context may be a Text, which keeps its keys
+                and values for further steps.
             features: from `hint_features`.
             scales: one number per block, shallow to deep, middle last; None is 1 for each.
         """
@@ -226,4 +231,4 @@ def _start_hint_encoder(block: nn.Sequential, init: HintInit) -> None:
 
 
 def _scaled(residual: Tensor, scale: float) -> Tensor:
-    return residual if scale == 1 else residual * scale
+    return residual if scale == 1 else residual.mul_(scale)  # a zero conv's output, nobody else's

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .config import UNetConfig
 from .residuals import Residuals
+from .text import Text
 
 
 class Net(Protocol):
@@ -30,13 +31,16 @@ class Net(Protocol):
         x: Tensor,
         features: Tensor,
         timesteps: Tensor,
-        context: Tensor,
+        context: Tensor | Text,
         y: Tensor | None = None,
         scales: Sequence[float] | None = None,
         *,
         control_types: Sequence[str] | None = None,
     ) -> Residuals:
-        """Returns the residuals times scales; of a pooled net before they are pooled."""
+        """Returns the residuals times scales; of a pooled net before they are pooled.
+
+        The context is a Text only for nets whose attribute `keeps_text` is true.
+        """
         ...
 
 

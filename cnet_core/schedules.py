@@ -135,9 +135,32 @@ def parse_scales(text: str) -> tuple[float, ...]:
     return numbers
 
 
+def parse_curve(text: str) -> tuple[tuple[float, float], ...]:
+    """Returns the (percent, factor) points of a text such as `0:1, 0.5:0.4`; empty for an empty text.
+
+    Raises:
+        ValueError: something in it is not two finite numbers with a colon between them.
+    """
+    parts = [part.strip() for part in text.replace("\n", ",").split(",")]
+    try:
+        points = tuple(_point(part) for part in parts if part)
+    except ValueError:
+        points = ((math.nan, math.nan),)
+    if not all(math.isfinite(number) for point in points for number in point):
+        raise ValueError(
+            f"`time_curve` is {text!r}; write points as percent:factor, separated by commas, such as 0:1, 0.5:0.4."
+        )
+    return points
+
+
 def format_scales(numbers: Sequence[float]) -> str:
-    """Returns the text of scales, at most four decimals each: the form that saved graphs hold."""
-    return ", ".join(f"{round(n, 4):g}" for n in numbers)
+    """Returns the text of scales, at most four decimals each and no -0: the form that saved graphs hold."""
+    return ", ".join(f"{round(n, 4) + 0.0:g}" for n in numbers)
+
+
+def _point(text: str) -> tuple[float, float]:
+    percent, factor = text.split(":")
+    return float(percent), float(factor)
 
 
 def _soft(scales: BlockScales, sizes: Sequence[float]) -> tuple[float, ...]:

@@ -32,7 +32,7 @@ class ControlUnit:
             that moment alone.
         mask: where it acts, (H, W) or (N, H, W), 0..1, any size.
         reuse_tolerance: residuals are kept while the latents have moved by at most this share of their norm since
-            they were computed; 0 computes them at every step, 0.2 saves half of 20 steps (docs/reuse.md).
+            they were computed; 0 computes them at every step, 0.2 saves half of 20 steps (docs/speed.md).
         control_types: what the hints are, for Union ControlNets; None leaves it open.
         window: how the two percents are read; a profile may count sampling steps instead.
         order: what comes first of pooling, scaling and masking.

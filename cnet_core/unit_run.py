@@ -10,13 +10,14 @@ from .chunks import Chunks
 from .net import is_pooled, weights_version
 from .residuals import Residuals
 from .reuse import Found, Inputs, Reuse
+from .text import Text, Texts
 from .unit import ControlUnit, check_fits, row_factors, row_gains
 from .uses import Counts, Use
 from .weighting import mask_mode, resized_mask, weigh
 
 
 class UnitRun:
-    """One unit at work. Keeps hint features, masks and, if wanted, residuals between steps.
+    """One unit at work. Keeps hint features, masks, what was made of the text and, if wanted, residuals between steps.
 
     Attributes:
         use: what it did in the last call.
@@ -28,6 +29,8 @@ class UnitRun:
         self._counts = counts
         self._features: dict[tuple[object, ...], tuple[int, Tensor]] = {}
         self._masks: dict[tuple[object, ...], Tensor] = {}
+        self._version = 0  # of the net's weights, at the call under way
+        self._texts = Texts()
         self._reuse = Reuse(unit.reuse_tolerance)
         self._chunks = Chunks()
 
@@ -35,6 +38,7 @@ class UnitRun:
         """Drops what was kept between steps."""
         self._features.clear()
         self._masks.clear()
+        self._texts.clear()
         self._reuse.clear()
 
     def residuals(self, call: UNetCall) -> Residuals | None:
@@ -49,6 +53,7 @@ class UnitRun:
         if not wanted or not any(scales):
             return None
         check_fits(unit, call)
+        self._version = weights_version(unit.net)
         found = self._found(call, wanted, scales)
         self._note(found, wanted, len(gains))
         pictures = [call.rows[row].picture for row in wanted]
@@ -69,7 +74,7 @@ class UnitRun:
         if not self.unit.reuse_tolerance:
             return Found(compute(everything), tuple(everything))
         rows = tuple(call.rows[row] for row in wanted)
-        key = (rows, tuple(scales), weights_version(self.unit.net), *_autograd_mode())
+        key = (rows, tuple(scales), self._version, *_autograd_mode())
         inputs = Inputs(self._latents(call), call.timesteps, call.context, call.y).taken(wanted)
         return self._reuse.residuals(key, inputs, compute)
 
@@ -101,11 +106,20 @@ class UnitRun:
             take(self._latents(call), rows).to(net.dtype),
             features,
             take(call.timesteps, rows),
-            take(call.context, rows).to(net.dtype),
+            self._text(call.context, rows),
             None if call.y is None else take(call.y, rows).to(net.dtype),
             scales,
             **_types(self.unit),
         )
+
+    def _text(self, context: Tensor, rows: list[int]) -> Tensor | Text:
+        """Returns the text embeddings of some rows, with their keys and values where the net keeps them."""
+        net = self.unit.net
+        if not getattr(net, "keeps_text", False):
+            return take(context, rows).to(net.dtype)
+        key = (tuple(rows), net.dtype, self._version, *_autograd_mode())
+        found = self._texts.find(context, key)
+        return found or self._texts.keep(context, key, Text(take(context, rows).to(net.dtype)))
 
     def _latents(self, call: UNetCall) -> Tensor:
         return call.x[:, : self.unit.net.config.in_channels]
@@ -114,14 +128,13 @@ class UnitRun:
         """Returns the hint's features: (N, model_channels, H, W)."""
         net = self.unit.net
         key = (net.dtype, call.x.device, *_autograd_mode())
-        version = weights_version(net)
-        if key in self._features and self._features[key][0] == version:
+        if key in self._features and self._features[key][0] == self._version:
             return self._features[key][1]
         self._counts.hint_encodings += 1
         pictures = list(range(len(self.unit.hints[0])))
         features = self._chunks.tensor(pictures, lambda part: self._encode(part, call.x.device))
         if not features.requires_grad:  # a graph serves one backward pass, then the weights change
-            self._features[key] = version, features
+            self._features[key] = self._version, features
         return features
 
     def _encode(self, pictures: list[int], device: torch.device) -> Tensor:

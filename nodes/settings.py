@@ -5,7 +5,7 @@ from collections.abc import Callable
 from comfy_api.latest import io
 
 from ..cnet_core import BlockScales, HintRouting
-from ..cnet_core.schedules import SOFT_BASE, parse_scales
+from ..cnet_core.schedules import SOFT_BASE, parse_curve, parse_scales
 from .sockets import CATEGORY, Routing, Scales
 
 #: Mode -> routing, from (cond_weight, uncond_weight, target_gain).
@@ -108,13 +108,23 @@ class BlockScaleSchedule(io.ComfyNode):
                     tooltip="custom: numbers separated by commas, from the finest block to the deepest, the middle "
                     "last: 13 numbers for SD1.x and SD2.x, 10 for SDXL.",
                 ),
+                io.String.Input(
+                    "time_curve",
+                    default="",
+                    optional=True,
+                    tooltip="How much of it at each part of the whole run: percent:factor pairs such as 0:1, 0.5:0.4, "
+                    "linear between them. Empty: the same all the time.",
+                ),
             ],
             outputs=[Scales.Output(display_name="scales")],
         )
 
     @classmethod
-    def execute(cls, profile: str, base: float, custom_scales: str) -> io.NodeOutput:
-        return io.NodeOutput(PROFILES[profile](base, custom_scales))
+    def execute(
+        cls, profile: str, base: float, custom_scales: str, time_curve: str = ""
+    ) -> io.NodeOutput:
+        scales = PROFILES[profile](base, custom_scales)
+        return io.NodeOutput(scales.over_time(parse_curve(time_curve)))
 
 
 def _number(name: str, default: float, tooltip: str) -> io.Float.Input:

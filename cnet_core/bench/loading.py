@@ -8,6 +8,7 @@ counted.
 import argparse
 import gc
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +19,9 @@ import torch
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
-from ..checkpoints import load_controlnet
+from ..checkpoints import load_controlnet, save_controlnet
+from .settings import Settings
+from .tables import Table
 
 #: A file -> all of its weights.
 Loader = Callable[[Path], Iterable[Tensor]]
@@ -75,6 +78,26 @@ def _summary(turns: list[tuple[float, float, float]]) -> LoadTime:
     walls, cpus, loads = zip(*turns, strict=True)
     numbers = (min(walls), median(walls), min(cpus), min(loads))
     return LoadTime(*(round(number, 4) for number in numbers))
+
+
+def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+    """Returns the times for a file of random weights, as a section of `cnet bench`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "control_net.safetensors"
+        save_controlnet(settings.nets()[1], path)
+        size = path.stat().st_size / 2**20
+        tell(0, 1)
+        found = measure(path, settings.rounds)
+    tell(1, 1)
+    return Table(
+        title=f"loading a ControlNet of {size:.0f} MiB and reading it once ({settings.family}, {settings.dtype})",
+        columns=("least ms", "median ms", "cpu ms", "cpu ms, load alone"),
+        rows={
+            name: tuple(1000 * s for s in (t.least, t.median, t.cpu, t.load_alone))
+            for name, t in found.items()
+        },
+        chart="least ms",
+    )
 
 
 def main(more: Mapping[str, Loader] | None = None) -> None:

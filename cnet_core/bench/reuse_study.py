@@ -19,6 +19,7 @@ from ..controlnet import ControlNet
 from ..residuals import Residuals
 from ..reuse import Inputs, distance, relative_change
 from ..routing import HintRouting
+from ..text import Text
 from ..tiny.data import distance_field, outline, random_scene
 from ..tiny.evaluate import SEED
 from ..tiny.measure import iou, shape_mask
@@ -165,7 +166,7 @@ class _Spy:
         x: Tensor,
         features: Tensor,
         timesteps: Tensor,
-        context: Tensor,
+        context: Tensor | Text,
         y: Tensor | None = None,
         scales: Sequence[float] | None = None,
         *,
@@ -173,7 +174,8 @@ class _Spy:
     ) -> Residuals:
         """As ControlNet.residuals."""
         found = self._net.residuals(x, features, timesteps, context, y, scales)
-        self.seen.append((Inputs(x, timesteps, context, y).map(torch.clone), found))
+        text = context.embeddings if isinstance(context, Text) else context
+        self.seen.append((Inputs(x, timesteps, text, y).map(torch.clone), found))
         return found
 
 

@@ -4,21 +4,20 @@ The limit is what the locked UNet's own encoder and middle take on the rows that
 them. A step is one call of the UNet with both branches of guidance.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from ..control import ControlStack, ControlUnit, UNetCall
-from ..controlnet import ControlNet
+from ..control import ControlUnit
 from ..encoder import Encoder
-from ..patching.adapter import adapter_for
-from ..residuals import Residuals
+from ..patching import patch_unet
 from ..routing import Branch, HintRouting
-from ..rows import rows_of
 from ..schedules import BlockScales
 from ..unet import UNet
+from . import others
 from .settings import Settings
 from .tables import Table
 from .timing import Times, Work, flops, interleaved
@@ -50,26 +49,25 @@ COLUMNS = (
 )
 NOTES = (
     "x UNet: the least time, or the FLOPs, over those of the UNet alone.",
-    "overhead / limit: what control adds, over the encoder and middle of the UNet on the rows that get it.",
+    "overhead / limit: what control adds, over the encoder and middle of the UNet on the rows that get it;",
+    "of diffusers, what control adds to its own UNet.",
 )
 
 
-def measure(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of steps."""
-    unet, net = settings.nets()
-    inputs = settings.inputs()
-    columns = _columns(settings, unet, net, inputs)
-    device = torch.device(settings.device)
-    for work in columns.values():
+    works = columns(settings)
+    for work in works.values():
         flops(work)  # encodes hints and fills caches
-    counted = {name: flops(work) for name, work in columns.items()}
-    timed = interleaved(columns, settings.rounds, device, tell)
+    counted = {name: flops(work) for name, work in works.items()}
+    timed = interleaved(works, settings.rounds, torch.device(settings.device), tell)
     return _table(settings, counted, timed)
 
 
-def _columns(
-    settings: Settings, unet: UNet, net: ControlNet, inputs: Mapping[str, Tensor]
-) -> dict[str, Work]:
+def columns(settings: Settings) -> dict[str, Work]:
+    """Returns each way of doing a step, by name."""
+    unet, net = settings.nets()
+    inputs = settings.inputs()
     rows = len(inputs["x"])
     cond = {name: tensor[rows // 2 :] for name, tensor in inputs.items()}
     uncond = {name: tensor[: rows // 2] for name, tensor in inputs.items()}
@@ -91,6 +89,7 @@ def _columns(
         LIMITS["cond"]: lambda: encoder_and_middle(unet, **cond),
         **{name: _Step(unet, u, inputs) for name, u in units.items()},
         "two UNet calls, control on cond": _TwoCalls(unet, unit(), uncond, cond),
+        **others.columns(settings, inputs, hint),
     }
 
 
@@ -105,7 +104,7 @@ def encoder_and_middle(
 
 
 class _Step:
-    """One step with control. The hooks are on the UNet while it runs; what is kept between steps stays."""
+    """One step with control, on a UNet of its own that shares the weights."""
 
     def __init__(
         self,
@@ -114,25 +113,12 @@ class _Step:
         inputs: Mapping[str, Tensor],
         branches: Sequence[Branch] = ("uncond", "cond"),
     ) -> None:
-        self._unet, self._inputs = unet, inputs
-        self._rows = rows_of(branches, len(inputs["x"]))
-        self._stack = ControlStack([unit])
+        weights = {id(parameter): parameter for parameter in unet.parameters()}
+        self._unet, self._inputs = copy.deepcopy(unet, weights), inputs
+        patch_unet(self._unet, unit, rows=branches)
 
     def __call__(self) -> Tensor:
-        handles = adapter_for(self._unet).attach(self._unet, self._on_call)
-        try:
-            return self._unet(**self._inputs)
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _on_call(
-        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
-    ) -> Residuals | None:
-        percents = (0.5,) * len(self._rows)  # the middle of the run
-        steps = torch.as_tensor(timesteps)
-        call = UNetCall(x, steps, context, y, self._rows, known_percents=percents)
-        return self._stack.residuals(call)
+        return self._unet(**self._inputs)
 
 
 class _TwoCalls:
@@ -153,16 +139,17 @@ class _TwoCalls:
 
 
 def _table(settings: Settings, counted: Mapping[str, int], timed: Mapping[str, Times]) -> Table:
-    plain, plain_flops = timed[PLAIN].least, counted[PLAIN]
     rows: dict[str, tuple[float | None, ...]] = {}
     for name, times in timed.items():
-        limit = LIMITS.get(OURS.get(name) or "")
+        limit = LIMITS.get(OURS.get(others.COUNTERPARTS.get(name, name)) or "")
+        base = others.PLAIN if name in others.COUNTERPARTS else PLAIN
+        plain, plain_flops = timed[base].least, counted[base]
         rows[name] = (
             1000 * times.least,
             1000 * times.median,
             100 * times.spread,
-            times.least / plain,
-            counted[name] / plain_flops,
+            times.least / timed[PLAIN].least,
+            counted[name] / counted[PLAIN],
             None if limit is None else (times.least - plain) / timed[limit].least,
             None if limit is None else (counted[name] - plain_flops) / counted[limit],
             None if times.peak is None else times.peak / 2**20,

@@ -37,7 +37,7 @@ WIDTHS = (0.3, 0.5, 1.0)
 COLUMNS = ("seconds", "x time", "TFLOP", "x FLOPs", "peak GiB", "x peak")
 NOTES = (
     "x: over the fine-tune's at the same width. Peak: weights, gradients, AdamW's state and activations, counted.",
-    "Time is processor time on a CPU; it is left out where a step does not fit into half of the free memory.",
+    "Time is processor time on a CPU; it is left out where a step does not fit into the free memory.",
 )
 
 
@@ -188,7 +188,7 @@ class LiveBytes(TorchDispatchMode):
         self._now -= self._sizes.pop(key)
 
 
-def measure(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of training steps, at several widths unless one was asked for."""
     widths = WIDTHS if settings.width == 1.0 else (settings.width,)
     rows: dict[str, tuple[float | None, ...]] = {}
@@ -230,7 +230,7 @@ def _row(
 
 
 def _time(way: str, settings: Settings, cost: Cost) -> float | None:
-    if 2 * cost.peak_bytes > _free_memory(settings.device):
+    if cost.peak_bytes > _free_memory(settings.device):
         return None
     return seconds(
         way, settings.config, settings.side, settings.pictures, settings.rounds, settings.device

@@ -28,10 +28,11 @@ class Structure:
 
     def build(self, ops: Ops = TORCH_OPS) -> ControlNet:
         """Returns the net on the meta device: no memory, no random numbers."""
-        if ops is TORCH_OPS:
-            return self._made(CASTING_OPS)
+        layers = CASTING_OPS if ops is TORCH_OPS else ops
+        if layers is CASTING_OPS and not self.num_types:  # there by itself, which is faster
+            return self._made(layers)
         with torch.device("meta"):
-            return self._made(ops)
+            return self._made(layers)
 
     def _made(self, ops: Ops) -> ControlNet:
         if not self.num_types:

@@ -18,25 +18,24 @@ from .progress import counter
 if TYPE_CHECKING:
     from . import Subparsers
 
-#: Section -> (its module in cnet_core.bench, what it measures). The first is measured if none is asked for.
+#: Section -> (module of cnet_core.bench, function, what it measures). The first is measured if none is asked for.
 SECTIONS = {
-    "steps": (
-        "steps",
-        "one step of a UNet with control in every way, and of diffusers if it is installed",
-    ),
+    "steps": ("steps", "section", "a step of a UNet with control in every way, and of diffusers"),
     "training": (
         "training",
-        "one optimizer step: a fine-tune, a ControlNet as released, and ours",
+        "section",
+        "a step of training: fine-tune, ControlNet as released, ours",
     ),
+    "loading": ("loading", "section", "loading a file of random weights, and reading it once"),
 }
 #: A net of a few million weights, for a run of seconds.
 SHORT = Settings(width=0.1, side=64, rounds=2)
 
 
 class Section(Protocol):
-    """What a module named in SECTIONS has."""
+    """What SECTIONS name."""
 
-    def measure(self, settings: Settings, tell: Callable[[int, int], None]) -> Table:
+    def __call__(self, settings: Settings, tell: Callable[[int, int], None]) -> Table:
         """Returns what it found; calls `tell` with (done, in all)."""
         ...
 
@@ -50,7 +49,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         description="Times nets of released shape with random weights, every way in turn, in rounds; prints a table "
         "of times and of operations. Quote ratios: a busy machine spoils times.",
     )
-    for name, (_, what) in SECTIONS.items():
+    for name, (_, _, what) in SECTIONS.items():
         parser.add_argument(
             f"--{name}", action="append_const", const=name, dest="sections", help=what
         )
@@ -76,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
     names: list[str] = args.sections or [next(iter(SECTIONS))]
-    tables = [_section(name).measure(settings, counter(name)) for name in names]
+    tables = [_section(name)(settings, counter(name)) for name in names]
     report = {"machine": _machine(settings), "tables": [table.to_dict() for table in tables]}
     text = json.dumps(report, indent=2)
     print(text if args.json else "\n\n".join(map(str, tables)))
@@ -98,7 +97,8 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _section(name: str) -> Section:
-    return cast(Section, import_module(f"..bench.{SECTIONS[name][0]}", __package__))
+    module, function, _ = SECTIONS[name]
+    return cast(Section, getattr(import_module(f"..bench.{module}", __package__), function))
 
 
 def _machine(settings: Settings) -> dict[str, object]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..call import LAST_TIMESTEP, UNetCall
-from ..control import ControlStack, ControlUnit, Counts
+from ..call import LAST_TIMESTEP
+from ..control import ControlStack, ControlUnit, Counts, UNetCall
 from ..residuals import Residuals
 from ..rows import Layout, rows_of
 from ..windows import Step
@@ -66,6 +66,11 @@ class Attachment:
         The last `xray.record.LIMIT` calls of the UNet are kept. Asking for it waits for the device.
         """
         return self._recorder.record(lambda timestep: 1 - timestep / LAST_TIMESTEP)
+
+    @property
+    def records(self) -> bool:
+        """Whether calls of the UNet are recorded now."""
+        return self._left_out is None
 
     @contextmanager
     def leaving_out(self, blocks: Iterable[int]) -> Generator[None]:
@@ -142,7 +147,8 @@ class _OnCall:
         return _outside_graphs(self._attachment, self._watch, x, timesteps, context, y)
 
     def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
-        self._watch.seen(block, feature, residual)
+        if self._attachment.records:
+            self._watch.seen(block, feature, residual)
 
 
 def patch_unet(

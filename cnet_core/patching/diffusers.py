@@ -88,7 +88,7 @@ class _AddArguments:
 
     def see(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """Shows each feature map of the encoder, as it comes, to the X-ray."""
-        features = output[1] if isinstance(output, tuple) else (output,)
+        features = cast(Any, output[1] if isinstance(output, tuple) else (output,))
         for feature in cast(Sequence[Tensor], features):
             block = len(self._skips) + 1 - len(self._left)
             residual = self._left.pop(0) if self._left else None

@@ -9,7 +9,7 @@ print(cn.xray.describe(record))
 
 from .influence import Influence, influence_of, leave_one_out
 from .picture import draw
-from .record import Call, Record, Recorder, RowState, Watch
+from .record import Call, Record, Recorder, Watch
 from .text import describe
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Influence",
     "Record",
     "Recorder",
-    "RowState",
     "Watch",
     "describe",
     "draw",

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ..uses import RowState
 from .influence import Influence
-from .record import Numbers, Record, RowState
+from .record import Numbers, Record
 from .text import block_name, number
 
 Colour = tuple[int, int, int]

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..control import ControlStack, UNetCall
+from ..call import UNetCall
+from ..control import ControlStack
 from ..residuals import Residuals
 from ..routing import Branch
 from ..rows import Row
@@ -153,10 +154,9 @@ class Watch:
     order: list[int] = field(default_factory=list[int])  # which block each pair of norms is of
 
     def used(self, stack: ControlStack, call: UNetCall) -> None:
-        """Notes what the units of a stack did in a call."""
-        for unit, use in zip(stack.units, stack.uses, strict=True):
-            self.gains.append(row_gains(unit, call))
-            self.states.append(use.states)
+        """Notes what the units of a stack did in a call, the last one that it answered."""
+        self.gains += [row_gains(unit, call) for unit in stack.units]
+        self.states += [use.states for use in stack.uses]
 
     def unused(self, rows: int) -> None:
         """Notes a unit that was not asked."""
@@ -231,7 +231,8 @@ class Recorder:
         return Record(tuple(watch.call(percent_of) for watch in self._watches))
 
 
-@torch.no_grad()
 def _norms(tensor: Tensor) -> Tensor:
     """Returns the 2-norm of each row of (B, C, H, W), in float32: (B,)."""
-    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=(1, 2, 3), dtype=torch.float32))
+    return cast(
+        Tensor, torch.linalg.vector_norm(tensor.detach(), dim=(1, 2, 3), dtype=torch.float32)
+    )

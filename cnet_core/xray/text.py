@@ -6,8 +6,9 @@ from itertools import groupby
 import numpy as np
 
 from ..routing import Branch
+from ..uses import RowState
 from .influence import Influence
-from .record import Record, RowState
+from .record import Record
 
 
 def describe(record: Record, influence: Influence | None = None) -> str:

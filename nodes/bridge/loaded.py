@@ -20,6 +20,11 @@ class LoadedNet:
     dtype: torch.dtype
 
     @property
+    def keeps_text(self) -> bool:
+        """As ControlNet.keeps_text."""
+        return self.net.keeps_text
+
+    @property
     def config(self) -> UNetConfig:
         """The shape of the net."""
         return self.net.config

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from core_nodes import guider_nodes, model_nodes
 from host import Host, Place
-from matrix import counted, examine, lines
+from matrix import LEFT_OUT, counted, examine, kinds_of, lines
 from weights import write_models
 
 
@@ -23,11 +23,12 @@ def main(comfyui: str, python: str, *kinds: str) -> int:
         write_models(Path(base) / "models")
         comfy = Host(Place(Path(comfyui), python), Path(base))
         models, guiders = model_nodes(comfy.info), guider_nodes(comfy.info)
-        for kind in kinds or (*models, *guiders):
+        for kind in kinds or kinds_of(comfy):
             found = examine(comfy, kind)
             print(*lines(found), sep="\n", flush=True)
             outcomes += found
         comfy.stop()
+    print(*(f"left out  {kind}: {reason}" for kind, reason in LEFT_OUT.items()), sep="\n")
     print(f"{len(models)} nodes with a MODEL, {len(guiders)} guiders:", counted(outcomes))
     return int(any(outcome.verdict == "wrong" for outcome in outcomes))
 

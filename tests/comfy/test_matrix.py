@@ -1,17 +1,15 @@
 """A sample of the core nodes, as /object_info lists them; `tests/comfy/run_matrix.py` goes through all."""
 
 import pytest
-from core_nodes import guider_nodes, model_nodes
 from host import Host
-from matrix import OTHER_NATIVE, OWN_RIGHT, examine, lines
+from matrix import OTHER_NATIVE, OWN_RIGHT, examine, kinds_of, lines
 
 #: Every node of this many is taken, in alphabetical order.
 EVERY = 12
 
 
 def test_beside_a_core_node_control_is_what_native_control_is(comfy: Host) -> None:
-    kinds = [*model_nodes(comfy.info), *guider_nodes(comfy.info)]
-    outcomes = [found for kind in kinds[::EVERY] for found in examine(comfy, kind)]
+    outcomes = [found for kind in kinds_of(comfy)[::EVERY] for found in examine(comfy, kind)]
     assert any(outcome.verdict == "equal" for outcome in outcomes)
     assert [
         line for line, o in zip(lines(outcomes), outcomes, strict=True) if o.verdict == "wrong"

@@ -31,7 +31,7 @@ NODES = {
         ["CNET_ROUTING"],
     ),
     "BlockScaleSchedule": (
-        {"profile": "soft", "base": 0.825, "custom_scales": ""},
+        {"profile": "soft", "base": 0.825, "custom_scales": "", "time_curve": ""},
         ["CNET_SCALES"],
     ),
     "LoadTinyStableDiffusion": ({}, ["MODEL", "CLIP", "VAE", "CNET_CONTROL_NET"]),

@@ -1,68 +1,30 @@
 """Every profile's numbers, against numbers of their sources."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 
 import cnet_core as cn
-from cnet_core.schedules import format_scales, parse_scales
+from cnet_core.schedules import format_scales, parse_curve, parse_scales
 
 SD15_SIDES = cn.SD15.block_sizes(64, 64)
 SDXL_SIDES = cn.SDXL.block_sizes(128, 128)
 
-# diffusers: torch.logspace(-1, 0, 13) and (-1, 0, 10), to four digits.
-LOGSPACE_13 = [
-    0.1,
-    0.1212,
-    0.1468,
-    0.1778,
-    0.2154,
-    0.261,
-    0.3162,
-    0.3831,
-    0.4642,
-    0.5623,
-    0.6813,
-    0.8254,
-    1,
-]
-LOGSPACE_10 = [0.1, 0.1292, 0.1668, 0.2154, 0.2783, 0.3594, 0.4642, 0.5995, 0.7743, 1]
-# lllyasviel/ControlNet, guess mode: [strength * (0.825 ** float(12 - i)) for i in range(13)], to four digits.
-SOFT_13 = [
-    0.0994,
-    0.1205,
-    0.1461,
-    0.177,
-    0.2146,
-    0.2601,
-    0.3153,
-    0.3822,
-    0.4632,
-    0.5615,
-    0.6806,
-    0.825,
-    1,
-]
+#: What the front end must say as well; its numbers are typed from the sources that it names.
+GOLDEN = json.loads((Path(__file__).parents[1] / "block_scales.json").read_text())
+MAKERS = {
+    "uniform": lambda base: cn.BlockScales.uniform(),
+    "soft": cn.BlockScales.soft,
+    "logspace": lambda base: cn.BlockScales.logspace(),
+    "resolution": lambda base: cn.BlockScales.resolution(),
+    "resolution_raw": lambda base: cn.BlockScales.resolution(normalised=False),
+    "webui": lambda base: cn.BlockScales.webui(),
+}
+SIDES = {13: SD15_SIDES, 10: SDXL_SIDES}
 
 PROFILES = {
-    "uniform": (cn.BlockScales.uniform(), SD15_SIDES, [1] * 13),
-    "soft": (cn.BlockScales.soft(), SD15_SIDES, SOFT_13),
-    "soft SDXL": (cn.BlockScales.soft(), SDXL_SIDES, SOFT_13[3:]),
-    "soft 0.5": (cn.BlockScales.soft(0.5), SDXL_SIDES, [2.0**-k for k in range(9, -1, -1)]),
-    "logspace": (cn.BlockScales.logspace(), SD15_SIDES, LOGSPACE_13),
-    "logspace SDXL": (cn.BlockScales.logspace(), SDXL_SIDES, LOGSPACE_10),
-    "webui": (cn.BlockScales.webui(), SD15_SIDES, SOFT_13),
-    "webui SDXL": (cn.BlockScales.webui(), SDXL_SIDES, SOFT_13[:10]),
-    "resolution raw": (
-        cn.BlockScales.resolution(normalised=False),
-        SD15_SIDES,
-        [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 8],
-    ),
-    "resolution": (
-        cn.BlockScales.resolution(),
-        SD15_SIDES,
-        [0.125] * 3 + [0.25] * 3 + [0.5] * 3 + [1] * 4,
-    ),
     "resolution at 256 px": (
         cn.BlockScales.resolution(normalised=False, reference=64),
         cn.SD15.block_sizes(32, 32),
@@ -72,18 +34,23 @@ PROFILES = {
 }
 
 
+@pytest.mark.parametrize("case", GOLDEN["profiles"], ids=lambda case: case["profile"])
+def test_profiles_have_the_numbers_of_their_sources(case) -> None:
+    scales = MAKERS[case["profile"]](case["base"])
+    values = scales.values(SIDES[len(case["values"])])
+    assert values == pytest.approx(case["values"], abs=6e-5)
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_profile_numbers(name: str) -> None:
     scales, sides, expected = PROFILES[name]
     assert scales.values(sides) == pytest.approx(expected, abs=6e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "total"), [("webui SDXL", 2.74), ("soft SDXL", 4.88), ("logspace SDXL", 4.09)]
-)
+@pytest.mark.parametrize(("name", "total"), [("webui", 2.74), ("soft", 4.88), ("logspace", 4.09)])
 def test_sums_for_sdxl_differ_between_tools(name: str, total: float) -> None:
-    scales, sides, _ = PROFILES[name]
-    assert sum(scales.values(sides)) == pytest.approx(total, abs=0.01)
+    scales = MAKERS[name](cn.BlockScales.soft().base)
+    assert sum(scales.values(SDXL_SIDES)) == pytest.approx(total, abs=0.01)
 
 
 def test_resolution_uses_each_blocks_true_side() -> None:
@@ -99,10 +66,31 @@ def test_time_curve_is_linear_between_points_and_flat_beyond() -> None:
     assert cn.BlockScales.uniform().at(0.3) == 1.0
 
 
-def test_text_form_goes_both_ways() -> None:
-    assert parse_scales("0.1, 1,\n0.25,") == (0.1, 1.0, 0.25)
-    assert parse_scales("") == ()
-    assert format_scales((0.1, 1.0, 0.123456)) == "0.1, 1, 0.1235"
+@pytest.mark.parametrize("case", GOLDEN["scale_texts"], ids=lambda case: repr(case["text"]))
+def test_scales_are_read_from_text(case) -> None:
+    if case["numbers"] is None:
+        with pytest.raises(ValueError, match="numbers separated by commas"):
+            parse_scales(case["text"])
+    else:
+        assert list(parse_scales(case["text"])) == case["numbers"]
+
+
+@pytest.mark.parametrize("case", GOLDEN["scale_forms"], ids=lambda case: repr(case["text"]))
+def test_scales_are_written_as_text(case) -> None:
+    assert format_scales(case["numbers"]) == case["text"]
+
+
+@pytest.mark.parametrize("case", GOLDEN["curve_texts"], ids=lambda case: repr(case["text"]))
+def test_curves_are_read_from_text(case) -> None:
+    uniform = cn.BlockScales.uniform()
+    if case["points"] is None:
+        with pytest.raises(ValueError, match=r"write points|must rise"):
+            uniform.over_time(parse_curve(case["text"]))
+        return
+    scales = uniform.over_time(parse_curve(case["text"]))
+    assert [list(point) for point in scales.curve] == case["points"]
+    for percent, factor in case["at"]:
+        assert scales.at(percent) == pytest.approx(factor, abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,22 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_our_patched_pipeline_gives_diffusers_latents(family: Family, case) -> None:
     compare(family, **case)
+
+
+def test_the_xray_sees_the_features_of_a_real_unet() -> None:
+    family = FAMILIES["SD1.5"]
+    model = unet(family)
+    skips: dict[int, torch.Tensor] = {}
+    handles = [model.conv_in.register_forward_hook(lambda m, a, out: skips.setdefault(0, out))]
+    handles.append(model.mid_block.register_forward_hook(lambda m, a, o: skips.setdefault(12, o)))
+    unit = cn.ControlUnit(as_ours(controlnet(family, 1)), hint(1))
+    controlled = cn.control_pipeline(plain_pipeline(family, model), unit)
+    controlled(**{**run_arguments(family), "num_inference_steps": 2})
+    for handle in handles:
+        handle.remove()
+    call = controlled.record.calls[0]
+    assert call.features.shape == (13, 2)
+    assert (controlled.record.ratios("cond") > 0).all()
+    for block, feature in skips.items():
+        want = feature.double().flatten(1).norm(dim=1)
+        torch.testing.assert_close(torch.from_numpy(call.features[block]), want, rtol=1e-4, atol=0)

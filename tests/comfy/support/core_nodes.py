@@ -40,6 +40,16 @@ def guider_nodes(info: Info) -> list[str]:
     ]
 
 
+def control_net_appliers(info: Info) -> list[str]:
+    """Returns the core nodes that put a CONTROL_NET on conditionings."""
+    return [
+        kind
+        for kind in _core(info)
+        if "CONDITIONING" in info[kind]["output"]
+        and any(value[0] == "CONTROL_NET" for value in required_of(info, kind).values())
+    ]
+
+
 def patched(graph: Graph, info: Info, kind: str, wired: Wired) -> Link:
     """Adds a MODEL node with its defaults; returns its MODEL."""
     return output(_filled(graph, info, kind, wired), info[kind]["output"].index("MODEL"))

@@ -61,8 +61,8 @@ class Tiny:
         """Adds BlockScaleSchedule."""
         return self.graph.add("BlockScaleSchedule", **{**SCALES, **changes})
 
-    def picture(self, model: Link, name: str) -> None:
-        """Adds sampler, decoder and SaveImage."""
+    def picture(self, model: Link, name: str) -> Link:
+        """Adds sampler, decoder and SaveImage; returns the latents."""
         latents = self.graph.add(
             "KSampler",
             model=model,
@@ -73,6 +73,7 @@ class Tiny:
         )
         pixels = self.graph.add("VAEDecode", samples=latents, vae=self.vae)
         self.graph.add("SaveImage", images=pixels, filename_prefix=f"cnet/{name}")
+        return latents
 
 
 def first_steps() -> Graph:
@@ -125,6 +126,26 @@ def masked_region() -> Graph:
     )
     where = tiny.square(64, 64, 60)
     tiny.picture(tiny.controlled(tiny.outline(both), mask=where), "masked_region")
+    return tiny.graph
+
+
+def control_xray() -> Graph:
+    """What one hint injected twice: in both branches to the end, and in cond alone for the first half of the run."""
+    tiny = Tiny()
+    hint = tiny.outline(tiny.square(56, 40, 30))
+    model = tiny.controlled(hint, strength=0.6)
+    model = tiny.controlled(
+        hint,
+        model=model,
+        strength=0.4,
+        end_percent=0.5,
+        routing=tiny.routing(),
+        scales=tiny.scales(),
+    )
+    latents = tiny.picture(model, "control_xray")
+    seen = tiny.graph.add("ControlXRay", model=model, samples=latents, leave_one_out=True)
+    tiny.graph.add("SaveImage", images=seen, filename_prefix="cnet/xray")
+    tiny.graph.add("PreviewAny", source=output(seen, 1))
     return tiny.graph
 
 
@@ -182,6 +203,12 @@ EXAMPLES: dict[str, tuple[Callable[[], Graph], str]] = {
         masked_region,
         "## A masked region\n\nThe hint holds two squares. The mask is white around one of them, so only that one "
         f"is followed. {EMBEDDED}",
+    ),
+    "control_xray": (
+        control_xray,
+        "## Control X-ray\n\nWhat two ControlNets injected, one in both branches, one in cond alone for the first "
+        "half: by block and step, for cond and uncond, with the gains and each block's influence on the last "
+        f"prediction. {EMBEDDED}",
     ),
     "stable_diffusion_15": (
         stable_diffusion_15,

@@ -20,6 +20,8 @@ from torch import Tensor
 
 REPOSITORY = Path(__file__).parents[3]
 PROBE = Path(__file__).parent / "probe"
+#: A pack that makes ComfyUI take the CPU for two devices.
+TWO_DEVICES = Path(__file__).parent / "two_devices"
 START_SECONDS = 300
 RUN_SECONDS = 600
 
@@ -87,19 +89,24 @@ class Host:
         return self.get("/object_info")
 
     @property
+    def url(self) -> str:
+        """Where its front end is."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
     def log(self) -> str:
         """All that ComfyUI has said so far."""
         return (self.base / "comfyui.log").read_text()
 
     def get(self, path: str) -> Any:
         """Returns the JSON of a GET."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: object) -> Any:
         """Returns the JSON of a POST, None if it is empty."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._port}{path}",
+            self.url + path,
             json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )

@@ -1,10 +1,10 @@
 """Our control beside every core node: the same graph with ComfyUI's own control says what is right."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from core_nodes import NotFilled, Wired, guided, guider_nodes, patched
+from core_nodes import NotFilled, Wired, guided, guider_nodes, model_nodes, patched
 from flows import WIRINGS, Control, effect_share
 from graphs import Graph, Link, Sampling, save
 from host import Failed, Host, Result
@@ -30,6 +30,11 @@ OWN_RIGHT = {
         "cond_only": "native control is dropped where the features are shrunk; ours is resized",
     },
 }
+#: Nodes that are examined only when they are named, and why.
+LEFT_OUT = {
+    "TorchCompileModel": "compiles the UNet anew for each graph, for minutes",
+    "TrainLoraNode": "trains",
+}
 #: Node -> mode -> the wiring of native control that is right instead.
 OTHER_NATIVE = {
     # Its second model, which is another MODEL, serves the negative; ours is on the first.
@@ -48,81 +53,100 @@ class Outcome:
     note: str
 
 
+def kinds_of(comfy: Host) -> list[str]:
+    """Returns the nodes of this ComfyUI to be examined."""
+    kinds = [*model_nodes(comfy.info), *guider_nodes(comfy.info)]
+    return [kind for kind in kinds if kind not in LEFT_OUT]
+
+
 def examine(comfy: Host, kind: str) -> list[Outcome]:
     """Returns what came of a node: one outcome for each mode and place, or one that says why there are none."""
     try:
-        side = _side(comfy, kind)
+        side, plain = _at_its_side(comfy, kind)
     except (Failed, NotFilled) as error:
         return [Outcome(kind, "", "", "refused", _first_line(error))]
-    is_guider = kind in guider_nodes(comfy.info)
-    places = PLACES[1:] if is_guider else PLACES
-    return [_outcome(comfy, kind, side, mode, place) for mode in NATIVE for place in places]
+    places = PLACES[1:] if kind in guider_nodes(comfy.info) else PLACES
+    return [
+        outcome
+        for mode in NATIVE
+        for outcome in _compared(comfy, Node(kind, side), mode, plain, places)
+    ]
 
 
-def _outcome(comfy: Host, kind: str, side: int, mode: str, place: str) -> Outcome:
-    reason = OWN_RIGHT.get(kind, {}).get(mode)
-    native = OTHER_NATIVE.get(kind, {}).get(mode, NATIVE[mode])
-    ours = Control(routing={"mode": mode}, count_as=f"{kind} {mode} {place}" if reason else "")
-    try:
-        found = _run(comfy, kind, side, ours, place)
-        if reason:
-            right = _rows_right(found, ours.count_as, mode)
-            return Outcome(kind, place, mode, "own rows" if right else "wrong", reason)
-        expected = _run(comfy, kind, side, Control(native), "conds")
-        share = effect_share(_run(comfy, kind, side, Control("none"), "conds"), expected, found)
-    except (Failed, ValueError) as error:
-        return Outcome(kind, place, mode, "wrong", _first_line(error))
-    return Outcome(kind, place, mode, "equal" if share <= TOLERANCE else "wrong", f"{share:.1e}")
+@dataclass(frozen=True)
+class Node:
+    """A node, and the size of pictures at which it works."""
+
+    kind: str
+    side: int
 
 
-def _side(comfy: Host, kind: str) -> int:
-    """Returns the size at which the node works with no control.
+def _compared(
+    comfy: Host, node: Node, mode: str, plain: Result, places: Sequence[str]
+) -> Iterator[Outcome]:
+    reason = OWN_RIGHT.get(node.kind, {}).get(mode)
+    native = OTHER_NATIVE.get(node.kind, {}).get(mode, NATIVE[mode])
+    expected = None if reason else _run(comfy, node, Control(native), "conds")
+    for place in places:
+        ours = Control(
+            routing={"mode": mode}, count_as=f"{node.kind} {mode} {place}" if reason else ""
+        )
+        try:
+            found = _run(comfy, node, ours, place)
+            if expected is None:
+                right, note = _rows_right(found, ours.count_as, mode), reason or ""
+            else:
+                share = effect_share(plain, expected, found)
+                right, note = share <= TOLERANCE, f"{share:.1e}"
+        except (Failed, ValueError) as error:
+            right, note = False, _first_line(error)
+        verdict = "own rows" if reason else "equal"
+        yield Outcome(node.kind, place, mode, verdict if right else "wrong", note)
+
+
+def _at_its_side(comfy: Host, kind: str) -> tuple[int, Result]:
+    """Returns the size at which the node works, and its latents with no control.
 
     Raises:
         Failed: there is none.
     """
     for side in SIDES:
         try:
-            plain = _run(comfy, kind, side, Control("none"), "conds")
+            plain = _run(comfy, Node(kind, side), Control("none"), "conds")
         except Failed:
             if side == SIDES[-1]:
                 raise
             continue
         if torch.isfinite(plain.samples).all():
-            return side
+            return side, plain
     raise Failed("the latents are not finite, with no control either")
 
 
-def _run(comfy: Host, kind: str, side: int, control: Control, place: str) -> Result:
+def _run(comfy: Host, node: Node, control: Control, place: str) -> Result:
     """Runs the node with a control before it, behind it, or on the conds."""
     graph = Graph()
-    model, positive, negative = FAMILY.model(graph), FAMILY.cond(graph, 1), FAMILY.cond(graph, 2)
-    how = Sampling(steps=2, side=side)
-    name = f"{kind} {control.kind} {place}"
-    model = graph.add("ProbeCount", model=model, name=name)
+    name = f"{node.kind} {control.kind} {place}"
+    model = graph.add("ProbeCount", model=FAMILY.model(graph), name=name)
+    wired = (model, FAMILY.cond(graph, 1), FAMILY.cond(graph, 2))
     if place in ("conds", "before"):
-        model, positive, negative = WIRINGS[control.kind](
-            graph, control, (model, positive, negative)
-        )
-    latents = _sampled(
-        comfy, graph, kind, Wired(model, positive, negative, FAMILY), how, control, place
-    )
+        wired = WIRINGS[control.kind](graph, control, wired)
+    behind = control if place == "after" else Control("none")
+    latents = _sampled(comfy, graph, node, Wired(*wired, FAMILY), behind)
     comfy.run(save(graph, latents, name))
     return comfy.saved(name)
 
 
-def _sampled(
-    comfy: Host, graph: Graph, kind: str, wired: Wired, how: Sampling, control: Control, place: str
-) -> Link:
+def _sampled(comfy: Host, graph: Graph, node: Node, wired: Wired, control: Control) -> Link:
+    """Adds the node, a control behind it, and a sampler."""
+    how = Sampling(steps=2, side=node.side)
+
     def controlled(model: Link) -> Link:
-        if place != "after":
-            return model
         return WIRINGS[control.kind](graph, control, (model, wired.positive, wired.negative))[0]
 
-    if kind in guider_nodes(comfy.info):
-        there = Wired(controlled(wired.model), wired.positive, wired.negative, FAMILY)
-        return guided(graph, comfy.info, kind, there, how)
-    model = controlled(patched(graph, comfy.info, kind, wired))
+    if node.kind in guider_nodes(comfy.info):
+        there = replace(wired, model=controlled(wired.model))
+        return guided(graph, comfy.info, node.kind, there, how)
+    model = controlled(patched(graph, comfy.info, node.kind, wired))
     return how.ksampler(graph, model, wired.positive, wired.negative)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flows import ModelNodes, same
 from graphs import Graph, Link, Sampling, output
 
 PROMPT = "a coral circle on a navy background"
@@ -14,7 +15,9 @@ def tiny_nodes(graph: Graph) -> tuple[Link, Link, Link, Link]:
     return loader, output(loader, 1), output(loader, 2), output(loader, 3)
 
 
-def picture_graph(apply: dict[str, Any] | None, how: Sampling) -> dict[str, Any]:
+def picture_graph(
+    apply: dict[str, Any] | None, how: Sampling, after: ModelNodes = same
+) -> dict[str, Any]:
     """Returns a graph that saves a picture, with control where there are inputs for ApplyControlNet."""
     graph = Graph()
     model, clip, vae, net = tiny_nodes(graph)
@@ -26,7 +29,7 @@ def picture_graph(apply: dict[str, Any] | None, how: Sampling) -> dict[str, Any]
         )
     positive = graph.add("CLIPTextEncode", clip=clip, text=PROMPT)
     negative = graph.add("CLIPTextEncode", clip=clip, text="")
-    latents = how.ksampler(graph, model, positive, negative)
+    latents = how.ksampler(graph, after(graph, model), positive, negative)
     decoded = graph.add("VAEDecode", samples=latents, vae=vae)
     graph.add("SaveImage", images=decoded, filename_prefix="tiny")
     graph.add("ProbeSave", samples=latents, name="tiny")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,12 @@ from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
 from cnet_core.checkpoints.diffusers import from_ldm, to_ldm
+from cnet_core.checkpoints.structure import Structure
+
+#: Layers that are made on torch's default device, as a host's are.
+HOST_OPS = SimpleNamespace(
+    **{name: getattr(torch.nn, name) for name in ("Linear", "Conv2d", "GroupNorm", "LayerNorm")}
+)
 
 
 def without_metadata(path: Path, prefix: str = "") -> Path:
@@ -149,6 +156,21 @@ def test_fp8_and_mixed_dtypes_compute(tmp_path) -> None:
             assert torch.equal(unet(x, timesteps, context), found)
         back.middle_block.half()
         assert back(x, random_hint(), timesteps, context).middle is not None
+
+
+def test_weights_stay_in_the_files_memory_map(tmp_path) -> None:
+    """Copies of their own would lie apart."""
+    path = tmp_path / "x.safetensors"
+    cn.save_controlnet(small_net(), path)
+    places = [p.data_ptr() for p in cn.load_controlnet(path).parameters()]
+    assert max(places) - min(places) < path.stat().st_size
+
+
+@pytest.mark.parametrize("ops", [torch.nn, HOST_OPS], ids=["torch's", "a host's"])
+@pytest.mark.parametrize("types", [0, 8], ids=["one type", "Union"])
+def test_the_structure_takes_no_memory(ops, types: int) -> None:
+    net = Structure(SMALL, 3, types).build(ops)
+    assert all(p.is_meta for p in net.parameters())
 
 
 def test_loading_keeps_the_random_state(tmp_path) -> None:

@@ -230,3 +230,15 @@ def test_nothing_waits_for_the_device_while_it_records(monkeypatch: pytest.Monke
     watch.seen(0, torch.ones(1, 4, 8, 8), torch.ones(1, 4, 8, 8))
     recorder.add(cn.xray.Watch())
     assert waits == []
+
+
+def test_reused_rows_are_recorded_as_reused() -> None:
+    unet, inputs = seeded_fake_unet(), known_call()
+    routing = cn.HintRouting.cond_only()
+    with cn.patch_unet(unet, known_unit(reuse_tolerance=0.1, routing=routing)) as control:
+        for step in range(2):  # the second time nothing has moved
+            unet(inputs[0], inputs[1] - step, inputs[2])
+    record = control.record
+    assert [set(states) for states in record.states(0, "cond")] == [{"evaluated"}, {"reused"}]
+    assert [set(states) for states in record.states(0, "uncond")] == [{"skipped"}] * 2
+    np.testing.assert_allclose(record.ratios("cond")[:, 0], record.ratios("cond")[:, 1])

@@ -1,0 +1,120 @@
+"""A step as diffusers' ControlNet pipelines do it, with its own classes, in the same shape."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..config import UNetConfig
+from .settings import Settings
+from .timing import Work
+
+PLAIN = "diffusers: UNet alone"
+#: Column -> the one of ours that does the same.
+COUNTERPARTS = {"diffusers: both": "both", "diffusers: guess mode": "cond only"}
+#: SDXL's vector condition: pooled text, then six numbers of 256 sines and cosines each.
+NUMBERS, NUMBER_WIDTH = 6, 256
+
+
+def columns(settings: Settings, inputs: Mapping[str, Tensor], hint: Tensor) -> dict[str, Work]:
+    """Returns diffusers' steps by name; none where diffusers is not installed."""
+    if find_spec("diffusers") is None:
+        return {}
+    steps = _Steps(settings, inputs, hint)
+    return {
+        PLAIN: steps.plain,
+        "diffusers: both": steps.both,
+        "diffusers: guess mode": steps.guess_mode,
+    }
+
+
+class _Steps:
+    """What the pipelines call at every step, with random weights."""
+
+    def __init__(self, settings: Settings, inputs: Mapping[str, Tensor], hint: Tensor) -> None:
+        from diffusers import ControlNetModel, UNet2DConditionModel
+
+        shape = _arguments(settings.config)
+        decoder = [kind.replace("Down", "Up") for kind in reversed(shape["down_block_types"])]
+        self._unet: Any = UNet2DConditionModel(**shape, up_block_types=tuple(decoder))
+        self._net: Any = ControlNetModel(**shape)
+        for model in (self._unet, self._net):
+            model.requires_grad_(False)
+            for tensor in (*model.parameters(), *model.buffers()):
+                tensor.data = tensor.data.to(settings.device, settings.torch_dtype)
+        self._inputs = _named(inputs)
+        self._hint = hint.to(settings.torch_dtype)
+
+    def plain(self) -> object:
+        """The UNet alone."""
+        return self._unet(**self._inputs)
+
+    def both(self) -> object:
+        """Control on all rows; the pipeline repeats the hint for both branches."""
+        rows = len(self._inputs["sample"])
+        skips, middle = self._residuals(self._inputs, self._hint.repeat(rows, 1, 1, 1))
+        return self._controlled(skips, middle)
+
+    def guess_mode(self) -> object:
+        """Control on the cond rows, zeros for the others."""
+        half = len(self._inputs["sample"]) // 2
+        cond = _half(self._inputs, half)
+        skips, middle = self._residuals(cond, self._hint.repeat(half, 1, 1, 1), guess_mode=True)
+        padded = [torch.cat([torch.zeros_like(skip), skip]) for skip in skips]
+        return self._controlled(padded, torch.cat([torch.zeros_like(middle), middle]))
+
+    def _residuals(self, inputs: dict[str, Any], hint: Tensor, **how: bool) -> tuple[Any, Any]:
+        return self._net(**inputs, controlnet_cond=hint, return_dict=False, **how)
+
+    def _controlled(self, skips: Any, middle: Any) -> object:
+        return self._unet(
+            **self._inputs,
+            down_block_additional_residuals=skips,
+            mid_block_additional_residual=middle,
+        )
+
+
+def _named(inputs: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Returns a step's arguments under diffusers' names."""
+    given: dict[str, Any] = {
+        "sample": inputs["x"],
+        "timestep": inputs["timesteps"],
+        "encoder_hidden_states": inputs["context"],
+    }
+    if "y" in inputs:
+        text = inputs["y"][:, : -NUMBERS * NUMBER_WIDTH]
+        numbers = inputs["y"].new_full((len(text), NUMBERS), 1024.0)
+        given["added_cond_kwargs"] = {"text_embeds": text, "time_ids": numbers}
+    return given
+
+
+def _half(inputs: dict[str, Any], begin: int) -> dict[str, Any]:
+    return {
+        name: _half(value, begin) if isinstance(value, dict) else value[begin:]  # pyright: ignore[reportUnknownArgumentType]
+        for name, value in inputs.items()
+    }
+
+
+def _arguments(config: UNetConfig) -> dict[str, Any]:
+    """Returns diffusers' arguments for both of its classes."""
+    widths = [config.model_channels * mult for mult in config.channel_mult]
+    depths = [levels[0] for levels in config.depths]
+    shape: dict[str, Any] = {
+        "block_out_channels": widths,
+        "down_block_types": ["CrossAttnDownBlock2D" if d else "DownBlock2D" for d in depths],
+        "transformer_layers_per_block": [max(1, depth) for depth in depths],
+        "cross_attention_dim": config.context_dim,
+        "attention_head_dim": [
+            max(1, config.num_heads or w // (config.head_dim or 1)) for w in widths
+        ],
+        "use_linear_projection": config.linear_proj,
+    }
+    if config.y_dim is not None:
+        shape |= {
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": NUMBER_WIDTH,
+            "projection_class_embeddings_input_dim": config.y_dim,
+        }
+    return shape

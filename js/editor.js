@@ -1,0 +1,260 @@
+// @ts-check
+/** The bars of BlockScaleSchedule: one a block, shallow to deep, the middle last; grouped by resolution. */
+
+import { axisTop, barAt, clamp, heightOf, placeIn, polyline, sweep } from "./geometry.js";
+import { layOutBars } from "./layout.js";
+import { make, set } from "./make.js";
+import { endsSide, groupsOf, nameOf, shortOf } from "./names.js";
+import { CUSTOM, formatNumber, formatScales, parseScales, profileScales, resample } from "./scales.js";
+import { complaint, shownScales } from "./schedule.js";
+
+/** @typedef {import("./schedule.js").Settings} Settings @typedef {import("./schedule.js").Host} Host */
+
+const ARROWS = /** @type {Record<string, number>} */ ({ ArrowUp: 0.01, ArrowDown: -0.01, PageUp: 0.1, PageDown: -0.1 });
+const MOVES = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight: 1 });
+
+/** The bars, with their row of tools. */
+export class Bars {
+  /** @param {Host} host */
+  constructor(host) {
+    this.host = host;
+    this.view = layOutBars(host.say);
+    this.chosen = 0;
+    this.top = 1;
+    /** @type {import("./geometry.js").Place | null} */
+    this.last = null; // the pointer's last place while it drags
+    this.#listen();
+  }
+
+  /** Draws the settings as they are. */
+  refresh() {
+    const settings = this.host.settings();
+    const scales = this.#scales(settings);
+    const reference = profileScales(settings.reference, settings.base, scales.length);
+    if (!this.last) this.top = axisTop([...scales, ...(reference ?? [])]);
+    this.#matchBars(scales.length);
+    scales.forEach((scale, i) => this.#drawBar(i, scale, scales.length));
+    set(this.view.line, { points: reference ? polyline(reference, this.top) : "" });
+    this.view.axis.textContent = formatNumber(this.top);
+    this.view.status.textContent = complaint(settings, this.host.say);
+    this.view.area.classList.toggle("locked", this.#locked(settings));
+    this.view.blocks.value = String(scales.length);
+    this.view.blocks.disabled = this.#locked(settings);
+    this.#drawChosen(scales);
+  }
+
+  #listen() {
+    const { buttons } = this.view;
+    buttons.reset.addEventListener("click", () => this.#write({ profile: this.host.settings().reference }));
+    buttons.copy.addEventListener("click", () => this.#copyButton());
+    buttons.paste.addEventListener("click", () => this.#pasteButton());
+    this.view.area.addEventListener("pointerdown", (event) => this.#grab(event));
+    this.view.area.addEventListener("mousedown", (event) => event.preventDefault()); // it would take the focus away
+    this.view.area.addEventListener("pointermove", (event) => this.last && this.#drag(event));
+    for (const kind of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      this.view.area.addEventListener(kind, () => this.release());
+    }
+    this.view.area.addEventListener("keydown", (event) => this.#key(event));
+    this.view.area.addEventListener("focusin", (event) => this.#choose(this.#indexOf(event.target)));
+    this.view.area.addEventListener("copy", (event) => this.#copy(event));
+    this.view.area.addEventListener("paste", (event) => this.#paste(event.clipboardData?.getData("text") ?? "", event));
+    this.view.input.addEventListener("change", () => this.#setOne(this.chosen, Number(this.view.input.value)));
+    this.view.input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === "Escape") this.#focus(this.chosen);
+    });
+    this.view.blocks.addEventListener("change", () => this.#changeBlocks(Number(this.view.blocks.value)));
+  }
+
+  /** @param {PointerEvent} event */
+  #grab(event) {
+    if (event.button !== 0 || this.#locked(this.host.settings())) return;
+    this.view.area.setPointerCapture(event.pointerId);
+    this.host.begin();
+    this.#drag(event);
+    this.#focus(barAt(/** @type {any} */ (this.last).x, this.view.columns.children.length));
+  }
+
+  /** @param {PointerEvent} event */
+  #drag(event) {
+    const place = placeIn(event, this.view.area.getBoundingClientRect());
+    const scales = this.#scales(this.host.settings());
+    for (const [bar, value] of sweep(this.last, place, scales.length, this.top)) {
+      scales[bar] = value;
+      this.chosen = bar;
+    }
+    this.last = place;
+    this.#writeScales(scales);
+  }
+
+  /** Ends a drag, if there is one. */
+  release() {
+    if (!this.last) return;
+    this.last = null;
+    this.host.end();
+    this.refresh();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const scales = this.#scales(this.host.settings());
+    const value = scales[this.chosen];
+    if (event.key in ARROWS) this.#setOne(this.chosen, value + ARROWS[event.key] * (event.shiftKey ? 10 : 1));
+    else if (event.key === "Home" || event.key === "Delete" || event.key === "Backspace") this.#setOne(this.chosen, 0);
+    else if (event.key === "End") this.#setOne(this.chosen, 1);
+    else if (event.key in MOVES) this.#focus(clamp(this.chosen + MOVES[event.key], 0, scales.length - 1));
+    else if (/^[0-9.,-]$/.test(event.key)) return this.#type(event);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** Lets a digit pressed on a bar begin a typed value. @param {KeyboardEvent} event */
+  #type(event) {
+    this.view.input.value = "";
+    this.view.input.focus();
+    event.stopPropagation();
+  }
+
+  /** @param {ClipboardEvent} event */
+  #copy(event) {
+    event.clipboardData?.setData("text/plain", formatScales(this.#scales(this.host.settings())));
+    event.preventDefault();
+  }
+
+  /**
+   * @param {string} text
+   * @param {Event} [event]
+   */
+  #paste(text, event) {
+    event?.preventDefault();
+    const scales = parseScales(text.trim());
+    if (!scales?.length) this.view.status.textContent = this.host.say("notNumbers");
+    else this.#write({ custom_scales: formatScales(scales), profile: CUSTOM });
+  }
+
+  async #copyButton() {
+    if (!navigator.clipboard) return this.#useKeys();
+    await navigator.clipboard.writeText(formatScales(this.#scales(this.host.settings()))).catch(() => this.#useKeys());
+  }
+
+  async #pasteButton() {
+    const text = await navigator.clipboard?.readText().catch(() => null);
+    if (text == null) this.#useKeys();
+    else this.#paste(text);
+  }
+
+  /** Pages from other machines may not use the clipboard; its keys always work. */
+  #useKeys() {
+    this.#focus(this.chosen);
+    this.view.status.textContent = this.host.say("keys");
+  }
+
+  /** @param {number} blocks */
+  #changeBlocks(blocks) {
+    const settings = this.host.settings();
+    const scales = resample(this.#scales(settings), blocks);
+    this.#write({ blocks, ...(settings.profile === CUSTOM ? { custom_scales: formatScales(scales) } : {}) });
+  }
+
+  /**
+   * @param {number} bar
+   * @param {number} value
+   */
+  #setOne(bar, value) {
+    const scales = this.#scales(this.host.settings());
+    scales[bar] = Math.round(value * 1e4) / 1e4;
+    if (Number.isFinite(value)) this.#write(this.#asCustom(scales));
+  }
+
+  /** Writes the scales within a drag. @param {number[]} scales */
+  #writeScales(scales) {
+    this.host.write(this.#asCustom(scales));
+    this.refresh();
+  }
+
+  /**
+   * @param {number[]} scales
+   * @returns {Partial<Settings>}
+   */
+  #asCustom(scales) {
+    return { custom_scales: formatScales(scales), profile: CUSTOM };
+  }
+
+  /** Writes as one step of undo. @param {Partial<Settings>} changes */
+  #write(changes) {
+    if (this.#locked(this.host.settings())) return;
+    this.host.begin();
+    this.host.write(changes);
+    this.host.end();
+    this.refresh();
+  }
+
+  /** Returns the scales of the bars: where the text is not usable, those of the curve behind. @param {Settings} settings */
+  #scales(settings) {
+    const scales = shownScales(settings);
+    return scales.length ? scales : (profileScales(settings.reference, settings.base, settings.blocks) ?? []);
+  }
+
+  /** @param {Settings} settings */
+  #locked(settings) {
+    return settings.linked.some((name) => name === "profile" || name === "custom_scales");
+  }
+
+  /** @param {number} count */
+  #matchBars(count) {
+    if (this.view.columns.children.length === count) return;
+    const bars = Array.from({ length: count }, () => make("div", { class: "cnet-bar", role: "slider", tabindex: -1 }));
+    this.view.columns.replaceChildren(...bars);
+    this.view.groups.replaceChildren(...groupsOf(count, this.host.say));
+    this.chosen = clamp(this.chosen, 0, Math.max(count - 1, 0));
+  }
+
+  /**
+   * @param {number} index
+   * @param {number} scale
+   * @param {number} count
+   */
+  #drawBar(index, scale, count) {
+    const bar = /** @type {HTMLElement} */ (this.view.columns.children[index]);
+    const text = formatNumber(scale);
+    bar.style.setProperty("--height", `${Math.round(1000 * heightOf(scale, this.top)) / 10}%`);
+    bar.classList.toggle("last-of-side", endsSide(index, count));
+    set(bar, {
+      "aria-valuenow": text,
+      "aria-valuetext": text,
+      "aria-valuemin": 0,
+      "aria-valuemax": formatNumber(this.top),
+    });
+    set(bar, {
+      "data-short": shortOf(scale),
+      "aria-orientation": "vertical",
+      "aria-label": nameOf(index, count, this.host.say),
+      title: text,
+    });
+  }
+
+  /** @param {number[]} scales */
+  #drawChosen(scales) {
+    [...this.view.columns.children].forEach((bar, i) => set(bar, { tabindex: i === this.chosen ? 0 : -1 }));
+    this.view.chosen.textContent = scales.length ? this.host.say("shortBlock", this.chosen + 1, scales.length) : "";
+    if (document.activeElement !== this.view.input) this.view.input.value = formatNumber(scales[this.chosen] ?? 0);
+  }
+
+  /** @param {number} index */
+  #choose(index) {
+    if (index < 0) return;
+    this.chosen = index;
+    this.#drawChosen(this.#scales(this.host.settings()));
+  }
+
+  /** @param {number} index */
+  #focus(index) {
+    /** @type {HTMLElement | undefined} */ (this.view.columns.children[index])?.focus({ preventScroll: true });
+  }
+
+  /** @param {EventTarget | null} target */
+  #indexOf(target) {
+    return [...this.view.columns.children].indexOf(/** @type {Element} */ (target));
+  }
+}

@@ -1,0 +1,146 @@
+// @ts-check
+/** Where things stand, as shares of the drawing area: x from left to right, y from the top down, both 0..1. */
+
+/** @typedef {{x: number, y: number}} Place */
+/** @typedef {{left: number, top: number, width: number, height: number}} Box */
+/** @typedef {import("./scales.js").Point} Point */
+
+/** Tops that the axis may have, times powers of ten. */
+const NICE = [1, 1.5, 2, 3, 5, 8];
+const CLOSE = 0.06; // how near a point of the curve counts as hit
+
+/**
+ * Returns a pointer's place in a box on the screen; it may lie outside 0..1.
+ * @param {{clientX: number, clientY: number}} event
+ * @param {Box} box
+ * @returns {Place}
+ */
+export function placeIn(event, box) {
+  return { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
+}
+
+/**
+ * Returns the top of an axis from 0 that holds these values, at least 1.
+ * @param {number[]} values
+ */
+export function axisTop(values) {
+  const largest = Math.max(1, ...values.filter(Number.isFinite));
+  const power = 10 ** Math.floor(Math.log10(largest));
+  const nice = NICE.find((n) => n * power >= largest - 1e-9);
+  return (nice ?? 10) * power;
+}
+
+/**
+ * Returns the bar at a place; places beside the area belong to the outermost bars.
+ * @param {number} x
+ * @param {number} bars
+ */
+export function barAt(x, bars) {
+  return clamp(Math.floor(x * bars), 0, bars - 1);
+}
+
+/**
+ * Returns the value at a height, in steps of 0.01; above the area it goes on, below it is 0.
+ * @param {number} y
+ * @param {number} top
+ */
+export function valueAt(y, top) {
+  return Math.max(0, Math.round((1 - y) * top * 100) / 100);
+}
+
+/**
+ * Returns the share of the area's height that a bar fills.
+ * @param {number} value
+ * @param {number} top
+ */
+export function heightOf(value, top) {
+  return clamp(value / top, 0, 1);
+}
+
+/**
+ * Returns every bar between two pointer events with the value on the line between them, so that a fast sweep leaves none
+ * out. Without a first place: the bar at the second.
+ * @param {Place | null} from
+ * @param {Place} to
+ * @param {number} bars
+ * @param {number} top
+ * @returns {[number, number][]} pairs of bar and value
+ */
+export function sweep(from, to, bars, top) {
+  const end = barAt(to.x, bars);
+  const start = from ? barAt(from.x, bars) : end;
+  const step = start <= end ? 1 : -1;
+  /** @type {[number, number][]} */
+  const set = [];
+  for (let bar = start; bar !== end; bar += step) {
+    if (from && bar !== start) {
+      const share = ((bar + 0.5) / bars - from.x) / (to.x - from.x);
+      set.push([bar, valueAt(from.y + (to.y - from.y) * share, top)]);
+    }
+  }
+  return [...set, [end, valueAt(to.y, top)]];
+}
+
+/**
+ * Returns the `points` of a polyline through the middle of each bar, in a box of 100 x 100.
+ * @param {number[]} values
+ * @param {number} top
+ */
+export function polyline(values, top) {
+  return values
+    .map((v, i) => `${fixed((100 * (i + 0.5)) / values.length)},${fixed(100 - 100 * heightOf(v, top))}`)
+    .join(" ");
+}
+
+/**
+ * Returns the `points` of a curve over the run, drawn to both ends, in a box of 100 x 100.
+ * @param {Point[]} points
+ * @param {number} top
+ */
+export function curveLine(points, top) {
+  const first = points[0]?.factor ?? 1;
+  const last = points[points.length - 1]?.factor ?? 1;
+  const all = [{ percent: 0, factor: first }, ...points, { percent: 1, factor: last }];
+  return all.map((p) => `${fixed(100 * p.percent)},${fixed(100 - 100 * heightOf(p.factor, top))}`).join(" ");
+}
+
+/**
+ * Returns the index of the point at a place, -1 where there is none near.
+ * @param {Point[]} points
+ * @param {Place} place
+ * @param {number} top
+ * @param {number} aspect width of the area / its height
+ */
+export function pointAt(points, place, top, aspect) {
+  const far = points.map((p) => Math.hypot(p.percent - place.x, (1 - heightOf(p.factor, top) - place.y) / aspect));
+  const near = far.indexOf(Math.min(...far));
+  return far[near] <= CLOSE ? near : -1;
+}
+
+/**
+ * Returns the points with one moved to a place; it stays between its neighbours.
+ * @param {Point[]} points
+ * @param {number} index
+ * @param {Point} to
+ * @returns {Point[]}
+ */
+export function movePoint(points, index, to) {
+  const low = index > 0 ? points[index - 1].percent + 0.01 : 0;
+  const high = index < points.length - 1 ? points[index + 1].percent - 0.01 : 1;
+  const percent = Math.round(clamp(to.percent, low, Math.max(low, high)) * 1000) / 1000;
+  return points.map((p, i) => (i === index ? { percent, factor: Math.max(0, to.factor) } : p));
+}
+
+/**
+ * @param {number} value
+ * @param {number} low
+ * @param {number} high
+ */
+export function clamp(value, low, high) {
+  return Math.min(Math.max(value, low), high);
+}
+
+/** @param {number} value */
+function fixed(value) {
+  return String(Math.round(value * 100) / 100);
+}

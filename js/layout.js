@@ -1,0 +1,77 @@
+// @ts-check
+/** The elements that the views are made of. */
+
+import { ICONS, make, plot, toolButton } from "./make.js";
+import { SIDES } from "./scales.js";
+
+/** @typedef {import("./words.js").Say} Say */
+
+/**
+ * Returns the parts of the bars: a row of tools, the area with the bars over the profile's curve, labels, a message.
+ * @param {Say} say
+ */
+export function layOutBars(say) {
+  const chosen = make("span", { class: "cnet-chosen" });
+  const input = /** @type {HTMLInputElement} */ (
+    make("input", { type: "number", step: 0.01, "aria-label": say("value"), class: "cnet-value" })
+  );
+  const blocks = blockChoice(say("blocks"));
+  const buttons = {
+    reset: toolButton("reset", ICONS.reset, say("reset")),
+    copy: toolButton("copy", ICONS.copy, say("copy")),
+    paste: toolButton("paste", ICONS.paste, say("paste")),
+  };
+  const tools = make("div", { class: "cnet-tools" }, [chosen, input, blocks, ...Object.values(buttons)]);
+  const columns = make("div", { class: "cnet-columns" });
+  const drawn = layOutArea("cnet-bars", "cnet-curve", columns, say("scales"));
+  const groups = make("div", { class: "cnet-groups", "aria-hidden": "true" });
+  const status = make("div", { class: "cnet-status", role: "status" });
+  return {
+    ...drawn,
+    chosen,
+    input,
+    blocks,
+    buttons,
+    columns,
+    groups,
+    status,
+    elements: [tools, drawn.area, groups, status],
+  };
+}
+
+/**
+ * Returns the parts of the time curve.
+ * @param {Say} say
+ */
+export function layOutCurve(say) {
+  const clear = toolButton("clear", ICONS.reset, say("clear"));
+  const head = make("div", { class: "cnet-tools" }, [make("span", { class: "cnet-chosen" }, [say("time")]), clear]);
+  const knobs = make("div", { class: "cnet-knobs" });
+  const drawn = layOutArea("cnet-time", "cnet-line", knobs, say("time"));
+  const ends = make("div", { class: "cnet-groups", "aria-hidden": "true" }, [
+    make("span", { class: "cnet-left" }, [say("start")]),
+    make("span", { class: "cnet-right" }, [say("end")]),
+  ]);
+  const status = make("div", { class: "cnet-status", role: "status" });
+  return { ...drawn, clear, knobs, status, elements: [head, drawn.area, ends, status] };
+}
+
+/**
+ * Returns an area to draw in: a line behind, what can be dragged over it, and the number at the top of its axis.
+ * @param {string} kind
+ * @param {string} lineKind
+ * @param {HTMLElement} front
+ * @param {string} label
+ */
+function layOutArea(kind, lineKind, front, label) {
+  const line = /** @type {SVGElement} */ (make("polyline", { class: lineKind }));
+  const axis = make("span", { class: "cnet-axis", "aria-hidden": "true" });
+  const attributes = { class: `cnet-area ${kind}`, role: "group", "aria-label": label };
+  return { line, axis, area: make("div", attributes, [plot(line), front, axis]) };
+}
+
+/** @param {string} label @returns {HTMLSelectElement} */
+function blockChoice(label) {
+  const options = Object.keys(SIDES).map((count) => make("option", { value: count }, [count]));
+  return make("select", { "aria-label": label, title: label }, options.reverse());
+}

@@ -1,0 +1,46 @@
+// @ts-check
+/** What the blocks are called on the screen and by a screen reader. */
+
+import { make } from "./make.js";
+import { SIDES } from "./scales.js";
+
+/** @type {Record<number, string>} */
+const SIDE_NAMES = { 1: "1", 0.5: "½", 0.25: "¼", 0.125: "⅛" };
+
+/**
+ * Whether a block is the last of its resolution; the middle stands for itself.
+ * @param {number} index
+ * @param {number} count
+ */
+export function endsSide(index, count) {
+  const sides = SIDES[count] ?? [];
+  return index < count - 1 && (sides[index] !== sides[index + 1] || index === count - 2);
+}
+
+/**
+ * Returns a block's name in full.
+ * @param {number} index
+ * @param {number} count
+ * @param {import("./words.js").Say} say
+ */
+export function nameOf(index, count, say) {
+  const side = SIDES[count]?.[index] ?? 1;
+  const part = side === 1 ? say("full") : say("side", SIDE_NAMES[side]);
+  return say("block", index + 1, count, index === count - 1 ? say("middle") : part);
+}
+
+/**
+ * Returns the labels below the bars: one for each resolution, and the middle's.
+ * @param {number} count
+ * @param {import("./words.js").Say} say
+ */
+export function groupsOf(count, say) {
+  const sides = (SIDES[count] ?? []).slice(0, -1);
+  const names = [...new Set(sides)].map((side) => [SIDE_NAMES[side], sides.filter((s) => s === side).length]);
+  return [...names, [say("mid"), 1]].map(([name, width]) => make("span", { style: `flex: ${width}` }, [String(name)]));
+}
+
+/** Returns a scale as short as it fits above a bar. @param {number} scale */
+export function shortOf(scale) {
+  return String(Number(scale.toFixed(Math.abs(scale) < 10 ? 2 : 1)));
+}

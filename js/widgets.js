@@ -1,0 +1,166 @@
+// @ts-check
+/** A node's own widgets: the one place where settings live, so that saved graphs, prompts and subgraphs hold them. */
+
+/** How often widgets are looked at, in ms. */
+const WATCH = 100;
+/** Marks the view of a node that is gone. */
+const LEFT_OVER = "cnet-left-over";
+
+/**
+ * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean}} Widget
+ * @typedef {{name: string, widget?: {name: string}}} Input
+ * @typedef {object} GraphNode
+ * @property {string | number} id
+ * @property {string} comfyClass
+ * @property {Widget[]} [widgets]
+ * @property {Input[]} [inputs]
+ * @property {unknown[]} [outputs]
+ * @property {(slot: number) => boolean} isInputConnected
+ * @property {(slot: number) => GraphNode[] | null} getOutputNodes
+ * @property {Record<string, any>} properties
+ * @property {(name: string, type: string, element: HTMLElement, options: object) => Widget} addDOMWidget
+ * @property {() => void} [onRemoved]
+ * @property {() => [number, number]} computeSize
+ * @property {[number, number]} size
+ * @property {(size: [number, number]) => void} setSize
+ *
+ * @typedef {object} App
+ * @property {any} [canvas]
+ * @property {{setting?: {get: (id: string) => any}}} [extensionManager]
+ */
+
+/**
+ * Returns the values of a node's widgets by name.
+ * @param {GraphNode} node
+ * @param {string[]} names
+ * @returns {Record<string, any>}
+ */
+export function read(node, names) {
+  const widgets = (node.widgets ?? []).filter((widget) => names.includes(widget.name));
+  return Object.fromEntries(widgets.map((widget) => [widget.name, widget.value]));
+}
+
+/**
+ * Writes values into a node's widgets, as if they had been typed.
+ * @param {GraphNode} node
+ * @param {Record<string, any>} values
+ */
+export function write(node, values) {
+  for (const widget of node.widgets ?? []) {
+    if (widget.name in values && widget.value !== values[widget.name]) {
+      widget.value = values[widget.name];
+      widget.callback?.(widget.value);
+    }
+  }
+}
+
+/**
+ * Calls `act` when a widget calls back: always when a person changes it, with text fields also when a graph is loaded.
+ * @param {GraphNode} node
+ * @param {string} name
+ * @param {(value: any) => void} act
+ */
+export function onCallback(node, name, act) {
+  const widget = node.widgets?.find((candidate) => candidate.name === name);
+  if (!widget) return;
+  const callback = widget.callback;
+  widget.callback = function (...values) {
+    callback?.apply(this, values);
+    act(widget.value);
+  };
+}
+
+/**
+ * Greys the unused ones among a node's widgets, where the front end shows it.
+ * @param {GraphNode} node
+ * @param {string[]} unused
+ * @param {string[]} names
+ */
+export function grey(node, unused, names) {
+  for (const widget of node.widgets ?? []) {
+    if (names.includes(widget.name)) widget.disabled = unused.includes(widget.name);
+  }
+}
+
+/**
+ * Returns those of the names whose value comes over a link.
+ * @param {GraphNode} node
+ * @param {string[]} names
+ */
+export function linked(node, names) {
+  const inputs = (node.inputs ?? []).filter((_, slot) => node.isInputConnected(slot));
+  return inputs.map((input) => input.widget?.name ?? input.name).filter((name) => names.includes(name));
+}
+
+/**
+ * Calls `changed` with the new and the old state soon and whenever `state()` changes, until the node is removed. Front
+ * ends set widgets by hand, by undo, by loading, through subgraphs and over links, and tell of only some of it.
+ * @template S
+ * @param {GraphNode} node
+ * @param {() => S} state
+ * @param {(state: S, before: S | null) => void} changed
+ */
+export function watch(node, state, changed) {
+  let before = "";
+  const look = () => {
+    const now = JSON.stringify(state());
+    if (now === before) return;
+    const old = before ? JSON.parse(before) : null;
+    before = now;
+    changed(JSON.parse(now), old);
+  };
+  const timer = setInterval(look, WATCH);
+  onRemoved(node, () => clearInterval(timer));
+}
+
+/**
+ * Calls `act` when a node is removed.
+ * @param {GraphNode} node
+ * @param {() => void} act
+ */
+function onRemoved(node, act) {
+  const before = node.onRemoved;
+  node.onRemoved = function () {
+    act();
+    before?.call(this);
+  };
+}
+
+/**
+ * Adds an element to a node, below its widgets; it holds no value and is not saved.
+ * @param {GraphNode} node
+ * @param {string} name
+ * @param {HTMLElement} element
+ * @param {number} height in pixels
+ */
+export function addView(node, name, element, height) {
+  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => height, margin: 4 };
+  const widget = node.addDOMWidget(name, name, element, options);
+  widget.serialize = false;
+  const [width, least] = node.computeSize();
+  node.setSize([Math.max(node.size[0], width, 320), Math.max(node.size[1], least)]);
+  replaceLeftOver(node, element);
+}
+
+/**
+ * Takes the place of the view of an earlier node with the same id. When undo or loading makes nodes anew, the Vue nodes of
+ * front end 1.32 go on showing the elements of the old ones.
+ * @param {GraphNode} node
+ * @param {HTMLElement} element
+ */
+function replaceLeftOver(node, element) {
+  const leftOver = () => document.querySelector(`[data-node-id="${node.id}"] .${LEFT_OVER}`);
+  const missing = () => !element.isConnected && leftOver() !== null;
+  watch(node, missing, (isMissing) => isMissing && leftOver()?.replaceWith(element));
+  onRemoved(node, () => element.classList.add(LEFT_OVER));
+}
+
+/**
+ * Keeps the pointer and the keys that a view uses from the graph below it, which would move nodes or delete them.
+ * @param {HTMLElement} element
+ */
+export function keepEvents(element) {
+  for (const kind of ["pointerdown", "pointermove", "pointerup", "copy", "paste", "dblclick"]) {
+    element.addEventListener(kind, (event) => event.stopPropagation());
+  }
+}

@@ -1,0 +1,123 @@
+"""ComfyUI's front end in a browser: what a person sees and does there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from host import REPOSITORY, Host
+
+SIZE = {"width": 1280, "height": 860}
+#: Where the browser gets our files from; what is logged from there is ours.
+OURS = "/extensions/cnet/"
+READY = (
+    "window.app?.graph && window.app.extensionManager?.workflow && document.querySelector('canvas')"
+)
+SHOW = """async ({kind, scale}) => {
+    const node = app.graph._nodes.find((n) => n.comfyClass === kind);
+    app.canvas.ds.scale = scale;
+    app.canvas.ds.offset = [-node.pos[0] + 160 / scale, -node.pos[1] + 150 / scale];
+    app.canvas.setDirty(true, true);
+}"""
+
+
+class Front:
+    """One page, with the settings that a test wants."""
+
+    def __init__(self, browser: Any, host: Host, *, vue: bool, **settings: Any) -> None:
+        self.host, self.vue = host, vue
+        self._errors: list[str] = []
+        wanted = {"Comfy.VueNodes.Enabled": vue, "Comfy.TutorialCompleted": True, **settings}
+        for name, value in wanted.items():
+            host.post(f"/settings/{name}", value)
+        self.context = browser.new_context(viewport=SIZE)
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self._errors.append(f"{error}\n{error.stack}"))
+        self.page.on("console", self._hear)
+        self.page.goto(host.url)
+        self.page.wait_for_function(READY, timeout=120_000)
+        self.page.wait_for_timeout(1500)  # extensions and the first graph
+
+    def close(self) -> None:
+        """Closes the page."""
+        self.context.close()
+
+    def take_errors(self) -> list[str]:
+        """Returns the page's errors and our own messages since the last time."""
+        found, self._errors = self._errors, []
+        return found
+
+    def load(self, graph: dict[str, Any], kind: str | None = None, scale: float = 1.0) -> None:
+        """Opens a graph and shows a node of a kind."""
+        self.page.evaluate("(graph) => app.loadGraphData(graph)", graph)
+        self.page.wait_for_timeout(600)
+        if kind:
+            self.show(kind, scale)
+
+    def show(self, kind: str, scale: float = 1.0) -> None:
+        """Brings the first node of a kind to the upper left."""
+        self.page.evaluate(SHOW, {"kind": kind, "scale": scale})
+        self.page.wait_for_timeout(400)
+
+    def values(self, kind: str) -> dict[str, Any]:
+        """Returns the widgets' values of the first node of a kind."""
+        script = """(kind) => Object.fromEntries(app.graph._nodes.find((n) => n.comfyClass === kind)
+            .widgets.filter((w) => w.serialize !== false).map((w) => [w.name, w.value]))"""
+        return self.page.evaluate(script, kind)
+
+    def prompt(self) -> dict[str, Any]:
+        """Returns the graph in API format, as it would be queued."""
+        return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+
+    def saved(self) -> dict[str, Any]:
+        """Returns the graph as it would be saved."""
+        return self.page.evaluate("() => JSON.parse(JSON.stringify(app.graph.serialize()))")
+
+    def bars(self) -> list[float]:
+        """Returns the bars' values, as a screen reader tells them."""
+        self.page.wait_for_timeout(250)
+        found = self.page.locator(".cnet-bar").evaluate_all(
+            "(bars) => bars.map((bar) => bar.getAttribute('aria-valuenow'))"
+        )
+        return [float(value) for value in found]
+
+    def sweep(self, start: tuple[float, float], end: tuple[float, float], steps: int = 8) -> None:
+        """Drags over the bars between two places, given as shares of their area."""
+        area = self.page.locator(".cnet-bars").bounding_box()
+        places = [
+            (area["x"] + x * area["width"], area["y"] + y * area["height"]) for x, y in (start, end)
+        ]
+        self.page.mouse.move(*places[0])
+        self.page.mouse.down()
+        self.page.mouse.move(*places[1], steps=steps)
+        self.page.mouse.up()
+
+    def choose(self, kind: str, name: str, value: Any) -> None:
+        """Sets a widget as its own control does: the value, then the callback."""
+        script = """({kind, name, value}) => {
+            const node = app.graph._nodes.find((n) => n.comfyClass === kind);
+            const widget = node.widgets.find((w) => w.name === name);
+            widget.value = value;
+            widget.callback?.(value, app.canvas, node);
+        }"""
+        self.page.evaluate(script, {"kind": kind, "name": name, "value": value})
+
+    def press(self, keys: str) -> None:
+        """Presses keys where the focus is."""
+        self.page.keyboard.press(keys)
+        self.page.wait_for_timeout(150)
+
+    def _hear(self, message: Any) -> None:
+        ours = OURS in (message.location or {}).get("url", "") or OURS in message.text
+        if message.type in ("error", "warning") and ours:
+            self._errors.append(f"{message.type}: {message.text}")
+
+
+def example(name: str) -> dict[str, Any]:
+    """Returns an example workflow."""
+    return json.loads((REPOSITORY / "example_workflows" / f"{name}.json").read_text())
+
+
+def fixture(name: str) -> dict[str, Any]:
+    """Returns a graph of tests/browser/fixtures."""
+    return json.loads((Path(__file__).parents[1] / "fixtures" / f"{name}.json").read_text())

@@ -1,0 +1,195 @@
+"""The bars of BlockScaleSchedule, as a person uses them."""
+
+import re
+
+import pytest
+from front import Front, example, fixture
+
+SCHEDULE = "BlockScaleSchedule"
+SOFT = [
+    0.0994,
+    0.1205,
+    0.1461,
+    0.177,
+    0.2146,
+    0.2601,
+    0.3153,
+    0.3822,
+    0.4633,
+    0.5615,
+    0.6806,
+    0.825,
+    1,
+]
+RAW = [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 8]
+
+
+def alone(**values) -> dict:
+    """Returns a graph with one schedule, the values as saved."""
+    saved = {"profile": "soft", "base": 0.825, "custom_scales": "", "time_curve": "", **values}
+    node = {
+        "id": 1,
+        "type": SCHEDULE,
+        "pos": [100, 100],
+        "size": [320, 520],
+        "flags": {},
+        "order": 0,
+    }
+    outputs = [{"name": "scales", "type": "CNET_SCALES", "links": None}]
+    node |= {"mode": 0, "inputs": [], "outputs": outputs, "properties": {}}
+    node["widgets_values"] = list(saved.values())
+    return {"nodes": [node], "links": [], "groups": [], "config": {}, "extra": {}, "version": 0.4}
+
+
+@pytest.fixture
+def opened(front: Front) -> Front:
+    """A page with one schedule at its defaults."""
+    front.load(alone(), SCHEDULE)
+    return front
+
+
+def test_the_profile_moves_the_bars(opened: Front) -> None:
+    assert opened.bars() == SOFT
+    opened.choose(SCHEDULE, "profile", "resolution_raw")
+    assert opened.bars() == RAW
+    assert opened.values(SCHEDULE)["custom_scales"] == ""
+
+
+def test_a_moved_bar_makes_it_custom_and_undo_takes_it_back(opened: Front) -> None:
+    opened.sweep((0.5 / 13, 0.5), (0.5 / 13, 0.25))
+    values = opened.values(SCHEDULE)
+    assert values["profile"] == "custom"
+    numbers = [float(n) for n in values["custom_scales"].split(",")]
+    assert numbers == [pytest.approx(0.75, abs=0.02), *SOFT[1:]]
+    assert opened.bars() == numbers
+    opened.press("Control+z")
+    assert opened.values(SCHEDULE)["profile"] == "soft"
+    assert opened.bars() == SOFT
+
+
+def test_a_sweep_sets_every_bar_on_its_way(opened: Front) -> None:
+    opened.sweep((0.01, 0.99), (0.99, 0.01), steps=3)
+    bars = opened.bars()
+    assert bars == sorted(bars)
+    assert bars == pytest.approx([(i + 0.5) / 13 for i in range(13)], abs=0.05)
+    node = opened.saved()["nodes"][0]
+    assert node["pos"] == [100, 100], "the drag must not move the node"
+
+
+def test_what_is_saved_prompted_and_loaded_again_is_the_same(opened: Front) -> None:
+    opened.sweep((0.6, 0.7), (0.99, 0.2))
+    bars, values = opened.bars(), opened.values(SCHEDULE)
+    (node,) = opened.saved()["nodes"]
+    assert node["widgets_values"] == list(values.values())
+    assert opened.prompt()["1"]["inputs"] == values
+    opened.load(opened.saved(), SCHEDULE)
+    assert opened.bars() == bars
+    assert opened.values(SCHEDULE) == values
+
+
+def test_keys_change_and_walk_the_bars(opened: Front) -> None:
+    opened.page.locator(".cnet-bar").first.focus()
+    for keys in ("ArrowUp", "ArrowRight", "PageUp", "ArrowRight", "Home", "ArrowRight", "End"):
+        opened.press(keys)
+    assert opened.bars()[:4] == [0.1094, 0.2205, 0, 1]
+    opened.press("0")
+    opened.page.keyboard.type(".42")
+    opened.press("Enter")
+    assert opened.bars()[3] == 0.42
+    assert len(opened.saved()["nodes"]) == 1
+
+
+def test_a_screen_reader_is_told_each_bar(opened: Front) -> None:
+    bars = opened.page.locator(".cnet-bars").get_by_role("slider")
+    assert bars.count() == 13
+    names = bars.evaluate_all("(bars) => bars.map((bar) => bar.getAttribute('aria-label'))")
+    assert names[3] == "Block 4 of 13, ½ of the resolution"
+    assert len(set(names)) == 13
+    assert opened.page.locator(".cnet-bars").get_attribute("aria-label") == "Scale of each block"
+
+
+def test_ten_bars_for_sdxl_and_back(opened: Front) -> None:
+    opened.page.locator(".cnet-tools select").select_option("10")
+    assert opened.bars() == SOFT[3:]
+    assert opened.values(SCHEDULE)["profile"] == "soft"
+    opened.sweep((0.05, 0.5), (0.05, 0.5))
+    assert len(opened.values(SCHEDULE)["custom_scales"].split(",")) == 10
+    opened.page.locator(".cnet-tools select").select_option("13")
+    assert len(opened.bars()) == 13
+
+
+def test_copy_paste_and_reset(opened: Front) -> None:
+    opened.page.locator(".cnet-copy").click()
+    text = opened.page.evaluate("navigator.clipboard.readText()")
+    assert [float(n) for n in text.split(",")] == SOFT
+    opened.page.evaluate("navigator.clipboard.writeText('1, 2, 3, 4, 5, 6, 7, 8, 9, 10')")
+    opened.page.locator(".cnet-bar").first.focus()
+    opened.press("Control+v")
+    assert opened.bars() == list(range(1, 11))
+    assert len(opened.saved()["nodes"]) == 1, "nothing else was pasted"
+    opened.page.locator(".cnet-reset").click()
+    assert opened.values(SCHEDULE)["profile"] == "soft"
+    assert opened.bars() == SOFT
+
+
+def test_custom_begins_with_the_bars_there_are(opened: Front) -> None:
+    opened.choose(SCHEDULE, "profile", "custom")
+    assert opened.bars() == SOFT
+
+
+def test_typed_numbers_make_it_custom(opened: Front) -> None:
+    field = opened.page.locator("textarea").first
+    field.click()
+    field.fill(", ".join(["0.5"] * 13))
+    assert opened.bars() == [0.5] * 13
+    assert opened.values(SCHEDULE)["profile"] == "custom"
+
+
+def test_a_wrong_number_of_values_is_said(front: Front) -> None:
+    front.load(alone(profile="custom", custom_scales="1, 2, 3"), SCHEDULE)
+    assert front.bars() == [1, 2, 3]
+    status = front.page.locator(".cnet-status").first.text_content()
+    assert status == "3 numbers: SD1.x and SD2.x need 13, SDXL 10."
+
+
+def test_the_time_curve_is_drawn_and_dragged(front: Front) -> None:
+    front.load(alone(time_curve="0:1, 0.5:0.4"), SCHEDULE)
+    knobs = front.page.locator(".cnet-knob")
+    assert knobs.count() == 2
+    knobs.nth(1).focus()
+    front.press("ArrowUp")
+    front.press("ArrowRight")
+    assert front.values(SCHEDULE)["time_curve"] == "0:1, 0.51:0.41"
+    area = front.page.locator(".cnet-time").bounding_box()
+    front.page.mouse.click(area["x"] + 0.8 * area["width"], area["y"] + 0.5 * area["height"])
+    assert front.values(SCHEDULE)["time_curve"].startswith("0:1, 0.51:0.41, 0.8:0.")
+    front.press("Delete")
+    front.page.locator(".cnet-clear").click()
+    assert front.values(SCHEDULE)["time_curve"] == ""
+
+
+def test_a_graph_of_the_first_version_means_the_same(front: Front) -> None:
+    graph = fixture("first_version")
+    front.load(graph, SCHEDULE)
+    saved = [n["widgets_values"] for n in graph["nodes"] if n["type"] == SCHEDULE]
+    found = [n["inputs"] for n in front.prompt().values() if n["class_type"] == SCHEDULE]
+    names = ("profile", "base", "custom_scales")
+    assert [[node[name] for name in names] for node in found] == saved
+    assert all(node["time_curve"] == "" for node in found)
+    front.host.run(front.prompt())
+
+
+def test_a_subgraph_keeps_the_values(opened: Front) -> None:
+    opened.sweep((0.6, 0.7), (0.99, 0.2))
+    values = opened.values(SCHEDULE)
+    opened.page.evaluate("() => { app.graph.convertToSubgraph(new Set(app.graph._nodes)); }")
+    (node,) = opened.prompt().values()
+    assert node["inputs"] == values
+
+
+def test_the_routing_shows_its_gains(front: Front) -> None:
+    front.load(example("both_against_cond_only"), "CFGHintRouting")
+    front.choose("CFGHintRouting", "mode", "target_gain")
+    front.page.wait_for_timeout(300)
+    told = front.page.locator(".cnet-diagram").first.get_attribute("aria-label")
+    assert re.findall(r"[\d.]*\d", told)[1:] == ["0.8462", "7.5", "2"]

@@ -1,0 +1,133 @@
+"""Core nodes that take or make a CONTROL_NET, beside ours: as with ComfyUI's own Apply node, or a clear error."""
+
+from collections.abc import Callable
+
+import pytest
+from core_nodes import control_net_appliers
+from described import defaults
+from flows import Control, effect_share
+from graphs import Family, Graph, Link, Sampling, output, save
+from host import Failed, Host, Result
+from weights import SD15, SDXL, family
+
+TOLERANCE = 1e-3
+#: Adds nodes to a graph of a model and two conds; returns all three.
+Nodes = Callable[[Graph, Link, Link, Link], tuple[Link, Link, Link]]
+
+
+def run(comfy: Host, shape: Family, nodes: Nodes) -> Result:
+    """Returns the latents with these nodes between loaders and sampler."""
+    graph = Graph()
+    wired = nodes(graph, shape.model(graph), shape.cond(graph, 1), shape.cond(graph, 2))
+    comfy.run(save(graph, Sampling().ksampler(graph, *wired), "native nodes"))
+    return comfy.saved("native nodes")
+
+
+def ours(graph: Graph, net: Link, model: Link, conds: tuple[Link, Link]) -> tuple[Link, Link, Link]:
+    """Adds our Apply node."""
+    inputs = {"control_net": net, "image": Control().picture(graph), **Control().numbers}
+    return graph.add("ApplyControlNet", model=model, **inputs), *conds
+
+
+def native(
+    graph: Graph, net: Link, model: Link, conds: tuple[Link, Link]
+) -> tuple[Link, Link, Link]:
+    """Adds ComfyUI's."""
+    inputs = {"control_net": net, "image": Control().picture(graph), **Control().numbers}
+    both = graph.add("ControlNetApplyAdvanced", positive=conds[0], negative=conds[1], **inputs)
+    return model, both, output(both, 1)
+
+
+def nothing(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
+    """No control."""
+    return model, *conds
+
+
+@pytest.mark.parametrize("kind", ["auto", "openpose", "depth"])
+def test_a_union_type_set_by_comfyuis_node_counts(comfy: Host, kind: str) -> None:
+    def with_type(apply: Callable) -> Nodes:
+        def nodes(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
+            net = graph.add("ControlNetLoader", control_net_name="union.safetensors")
+            typed = graph.add("SetUnionControlNetType", control_net=net, type=kind)
+            return apply(graph, typed, model, conds)
+
+        return nodes
+
+    shape = family(SDXL)
+    plain, expected, found = (
+        run(comfy, shape, nodes) for nodes in (nothing, with_type(native), with_type(ours))
+    )
+    assert effect_share(plain, expected, found) <= TOLERANCE
+
+
+def test_a_net_of_the_loader_for_differences_counts(comfy: Host) -> None:
+    """The file holds no differences; the node loads any."""
+
+    def loaded(kind: str, apply: Callable) -> Nodes:
+        def nodes(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
+            further = {"model": model} if kind == "DiffControlNetLoader" else {}
+            net = graph.add(kind, control_net_name="sd15.safetensors", **further)
+            return apply(graph, net, model, conds)
+
+        return nodes
+
+    shape = family(SD15)
+    plain, expected = (
+        run(comfy, shape, nodes) for nodes in (nothing, loaded("ControlNetLoader", native))
+    )
+    found = run(comfy, shape, loaded("DiffControlNetLoader", ours))
+    assert effect_share(plain, expected, found) <= TOLERANCE
+
+
+def test_every_node_that_puts_control_on_the_conds_adds_up_with_ours(comfy: Host) -> None:
+    kinds = control_net_appliers(comfy.info)
+    assert "ControlNetApply" in kinds
+    for kind in kinds:
+        assert _beside(comfy, kind) <= TOLERANCE, kind
+
+
+def _beside(comfy: Host, kind: str) -> float:
+    """Returns how far a control on the conds with ours behind it is from both on the conds."""
+
+    def and_then(apply: Callable | None) -> Nodes:
+        def nodes(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
+            first = graph.add("ControlNetLoader", control_net_name="sd15.safetensors")
+            found = _applied(comfy, graph, kind, first, conds)
+            net = graph.add("ControlNetLoader", control_net_name="sd15_other.safetensors")
+            return (model, *found) if apply is None else apply(graph, net, model, found)
+
+        return nodes
+
+    results = [run(comfy, family(SD15), and_then(apply)) for apply in (None, native, ours)]
+    return effect_share(*results)
+
+
+def _applied(
+    comfy: Host, graph: Graph, kind: str, net: Link, conds: tuple[Link, Link]
+) -> tuple[Link, Link]:
+    """Adds a core node that puts a ControlNet on one or both conds."""
+    given = {
+        "conditioning": conds[0],
+        "positive": conds[0],
+        "negative": conds[1],
+        "control_net": net,
+        "vae": output(graph.add("LoadTinyStableDiffusion"), 2),
+        "image": Control(hint_seed=6).picture(graph),
+        "mask": graph.add("SolidMask", value=0.5, width=64, height=64),
+    }
+    wanted = comfy.info[kind]["input"]["required"]
+    links = {name: link for name, link in given.items() if name in wanted}
+    made = graph.add(kind, **defaults(comfy.info, kind), **links)
+    return (made, output(made, 1)) if "negative" in wanted else (made, conds[1])
+
+
+@pytest.mark.parametrize("kind", ["SetUnionControlNetType", "ControlNetApply"])
+def test_our_loaders_output_is_refused_where_comfyuis_own_is_wanted(comfy: Host, kind: str) -> None:
+    def nodes(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
+        net = graph.add("LoadControlNet", control_net_name="sd15.safetensors")
+        if kind == "SetUnionControlNetType":
+            net = graph.add(kind, control_net=net, type="auto")
+        return model, *_applied(comfy, graph, "ControlNetApply", net, conds)
+
+    with pytest.raises(Failed, match="CNET_CONTROL_NET"):
+        run(comfy, family(SD15), nodes)

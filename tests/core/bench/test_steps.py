@@ -1,0 +1,75 @@
+"""What control costs in operations: the arithmetic limit and nothing above it. Times are for `cnet bench` to tell."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from cnet_core.bench import others
+from cnet_core.bench.settings import Settings
+from cnet_core.bench.steps import LIMITS, PLAIN, columns
+from cnet_core.bench.timing import flops
+from cnet_core.cli import main
+
+SMALLEST = {"sd15": Settings(width=0.1, side=64), "sdxl": Settings("sdxl", width=0.1, side=64)}
+
+
+@pytest.fixture(scope="module", params=SMALLEST)
+def counted(request: pytest.FixtureRequest) -> dict[str, int]:
+    """Operations of a step in every way, once what is kept between steps is there."""
+    works = columns(SMALLEST[request.param])
+    for work in works.values():
+        flops(work)
+    return {name: flops(work) for name, work in works.items()}
+
+
+def over(counted: dict[str, int], name: str) -> int:
+    return counted[name] - counted[PLAIN]
+
+
+def test_control_costs_what_the_rows_with_control_cost_in_the_unet_s_own_encoder(counted) -> None:
+    """The zero convs come on top; the text's keys and values, which are kept, make up for part of them."""
+    assert over(counted, "both") / counted[LIMITS["both"]] < 1.03
+    assert over(counted, "cond only") / counted[LIMITS["cond"]] < 1.03
+
+
+def test_cond_only_is_exactly_half_of_both(counted) -> None:
+    assert 2 * over(counted, "cond only") == over(counted, "both")
+
+
+@pytest.mark.parametrize("name", ["cond only, step reused", "cond only, outside its window"])
+def test_steps_without_control_cost_nothing(counted, name: str) -> None:
+    assert over(counted, name) == 0
+
+
+def test_diffusers_counts_the_same_unet(counted) -> None:
+    pytest.importorskip("diffusers")
+    assert counted[others.PLAIN] == counted[PLAIN]
+    assert over(counted, "both") < over(counted, "diffusers: both")
+    assert over(counted, "cond only") < over(counted, "diffusers: guess mode")
+
+
+def test_scales_cost_nothing_and_a_cut_one_saves_the_deep_blocks(counted) -> None:
+    assert over(counted, "both, soft scales") == over(counted, "both")
+    assert 0 < over(counted, "cond only, 6 shallow blocks") < over(counted, "cond only")
+
+
+def test_the_command_writes_table_json_and_chart(tmp_path, capsys) -> None:
+    settings = ["--width", "0.1", "--side", "64", "--rounds", "1", "--device", "cpu"]
+    assert main(["bench", "--steps", "--loading", *settings, "--out", str(tmp_path)]) == 0
+    assert "cond only" in capsys.readouterr().out
+    table, loading = json.loads((tmp_path / "bench.json").read_text())["tables"]
+    assert loading["rows"]["cnet_core"]["least ms"] > 0
+    assert table["rows"][PLAIN]["x UNet"] == 1
+    assert table["rows"]["cond only, step reused"]["x UNet (FLOPs)"] == 1
+    with Image.open(tmp_path / "bench.png") as chart:
+        assert chart.size[0] > 500
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [(["--side", "100"], "multiple of 64"), (["--rounds", "0"], "at least 1")],
+)
+def test_bad_arguments_are_one_sentence(argument: list[str], words: str, capsys) -> None:
+    assert main(["bench", *argument]) == 1
+    assert words in capsys.readouterr().err

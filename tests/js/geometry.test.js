@@ -1,0 +1,105 @@
+/** Where pointers hit, and what they set. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import {
+  axisTop,
+  barAt,
+  curveLine,
+  heightOf,
+  movePoint,
+  placeIn,
+  pointAt,
+  polyline,
+  sweep,
+  valueAt,
+} from "../../js/geometry.js";
+
+const BOX = { left: 100, top: 50, width: 260, height: 100 };
+
+test("a place is a share of the box, whatever its zoom", () => {
+  assert.deepEqual(placeIn({ clientX: 165, clientY: 75 }, BOX), { x: 0.25, y: 0.25 });
+});
+
+test("the axis ends at a round number above all values, at 1 or more", () => {
+  const tops = [
+    [[0.2, 0.9], 1],
+    [[1.01], 1.5],
+    [[8], 8],
+    [[8.2], 10],
+    [[16], 20],
+    [[], 1],
+    [[NaN, 2.5], 3],
+  ];
+  for (const [values, top] of tops) assert.equal(axisTop(values), top);
+});
+
+test("places beside the area belong to the outermost bars", () => {
+  assert.deepEqual(
+    [-0.3, 0, 0.0768, 0.077, 0.999, 1.4].map((x) => barAt(x, 13)),
+    [0, 0, 0, 1, 12, 12],
+  );
+});
+
+test("heights are values in hundredths, above the area too, never below 0", () => {
+  assert.deepEqual(
+    [1, 0.5, 0, -0.5, 1.2].map((y) => valueAt(y, 2)),
+    [0, 1, 2, 3, 0],
+  );
+  assert.equal(valueAt(0.3333, 1), 0.67);
+});
+
+test("a bar stays in its area", () => {
+  assert.deepEqual(
+    [-1, 0.5, 9].map((value) => heightOf(value, 2)),
+    [0, 0.25, 1],
+  );
+});
+
+test("a press sets one bar", () => {
+  assert.deepEqual(sweep(null, { x: 0.5, y: 0.25 }, 13, 1), [[6, 0.75]]);
+});
+
+test("a fast sweep leaves no bar out, in both directions", () => {
+  const [from, to] = [
+    { x: 0.05, y: 1 },
+    { x: 0.95, y: 0 },
+  ];
+  const right = sweep(from, to, 10, 1);
+  assert.deepEqual(
+    right.map(([bar]) => bar),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9],
+  );
+  assert.deepEqual(
+    right.map(([, value]) => value),
+    [0.11, 0.22, 0.33, 0.44, 0.56, 0.67, 0.78, 0.89, 1],
+  );
+  assert.deepEqual(
+    sweep(to, from, 10, 1).map(([bar]) => bar),
+    [8, 7, 6, 5, 4, 3, 2, 1, 0],
+  );
+});
+
+test("lines are drawn in a box of 100", () => {
+  assert.equal(polyline([0, 1], 2), "25,100 75,50");
+  assert.equal(curveLine([{ percent: 0.5, factor: 0.5 }], 1), "0,50 50,50 100,50");
+  assert.equal(curveLine([], 1), "0,0 100,0");
+});
+
+test("a point is hit near it alone", () => {
+  const points = [
+    { percent: 0, factor: 1 },
+    { percent: 0.5, factor: 0 },
+  ];
+  assert.equal(pointAt(points, { x: 0.51, y: 0.98 }, 1, 4), 1);
+  assert.equal(pointAt(points, { x: 0.25, y: 0.5 }, 1, 4), -1);
+  assert.equal(pointAt([], { x: 0, y: 0 }, 1, 4), -1);
+});
+
+test("a point stays between its neighbours and above 0", () => {
+  const points = [0, 0.5, 1].map((percent) => ({ percent, factor: 1 }));
+  assert.deepEqual(movePoint(points, 1, { percent: 2, factor: -1 })[1], { percent: 0.99, factor: 0 });
+  assert.deepEqual(movePoint(points, 0, { percent: -2, factor: 3 })[0], { percent: 0, factor: 3 });
+  assert.deepEqual(points[1], { percent: 0.5, factor: 1 });
+});

@@ -1,0 +1,61 @@
+/** What the routing's diagram says. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { gainsOf, samplerCfg, unusedInputs } from "../../js/routing.js";
+import { KEYS, LANGUAGES, wordsOf } from "../../js/words.js";
+
+const NUMBERS = { cond_weight: 0.8, uncond_weight: 0.3, target_gain: 2, cfg: 7.5 };
+
+// eps = u + cfg (c - u): a control in both counts once, in cond alone cfg times, in uncond alone 1 - cfg times.
+const CASES = [
+  ["both", 1, 1, 1],
+  ["cond_only", 1, 0, 7.5],
+  ["uncond_only", 0, 1, -6.5],
+  ["weighted", 0.8, 0.3, 4.05],
+];
+for (const [mode, cond, uncond, total] of CASES) {
+  test(`${mode} has its gains`, () => {
+    const found = gainsOf({ mode, ...NUMBERS });
+    assert.deepEqual([found.cond, found.uncond], [cond, uncond]);
+    assert.ok(Math.abs(found.total - total) < 1e-12);
+  });
+}
+
+for (const cfg of [1, 2, 7.5, 12]) {
+  test(`target_gain is the gain in the picture at CFG ${cfg}`, () => {
+    assert.ok(Math.abs(gainsOf({ mode: "target_gain", ...NUMBERS, cfg }).total - 2) < 1e-12);
+  });
+}
+
+test("a mode that is not known has none", () => assert.equal(gainsOf({ mode: "sideways", ...NUMBERS }), null));
+
+test("a mode's own inputs are the used ones", () => {
+  const names = ["mode", "cond_weight", "uncond_weight", "target_gain"];
+  assert.deepEqual(unusedInputs("target_gain", names), ["cond_weight", "uncond_weight"]);
+  assert.deepEqual(unusedInputs("weighted", names), ["target_gain"]);
+  assert.deepEqual(unusedInputs("both", names), names.slice(1));
+});
+
+test("the CFG scale is that of the sampler further on", () => {
+  const end = {
+    widgets: [
+      { name: "seed", value: 1 },
+      { name: "cfg", value: 4 },
+    ],
+    outputs: [],
+  };
+  const middle = { outputs: [{}], getOutputNodes: () => [end] };
+  const loop = { outputs: [{}, {}], getOutputNodes: (slot) => (slot ? [middle, loop] : null) };
+  assert.equal(samplerCfg(loop), 4);
+  assert.equal(samplerCfg({ outputs: [] }), null);
+});
+
+test("every language says everything, with the same places for values", () => {
+  const places = (language, key) =>
+    wordsOf(language)(key, "<0>", "<1>", "<2>", "<3>").match(/<\d>/g)?.sort().join() ?? "";
+  for (const language of LANGUAGES) for (const key of KEYS) assert.equal(places(language, key), places("en", key), key);
+  assert.equal(wordsOf("xx")("reset"), wordsOf("en")("reset"));
+  assert.notEqual(wordsOf("zh-CN")("reset"), wordsOf("en")("reset"));
+});

@@ -1,0 +1,2 @@
+/** What we use of ComfyUI's `scripts/app.js`. */
+export const app: import("../../../../js/widgets.js").App & { registerExtension(extension: object): void };
