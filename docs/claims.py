@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import cnet_core as cn
-from cnet_core.bench.training import FINE_TUNE, WAYS, cost
+from cnet_core.bench.training_step import FINE_TUNE, WAYS, cost
 from cnet_core.blocks import Downsample, ResBlock, SpatialTransformer, Upsample
 from cnet_core.controlnet import HINT_CONVS
 from cnet_core.tiny import TinyStableDiffusion

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import cnet_core as cn
-from cnet_core.bench.training import FINE_TUNE, WAYS, cost
+from cnet_core.bench.training_step import FINE_TUNE, WAYS, cost
 from cnet_core.cli import main as cnet
 from cnet_core.tiny import TinyStableDiffusion
 from cnet_core.tiny.demo import drawn_hint

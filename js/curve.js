@@ -3,7 +3,7 @@
 
 import { axisTop, clamp, curveLine, heightOf, movePoint, placeIn, pointAt, valueAt } from "./geometry.js";
 import { layOutCurve } from "./layout.js";
-import { make, set } from "./make.js";
+import { make, set, tell } from "./make.js";
 import { curveAt, formatCurve, formatNumber, parseCurve } from "./scales.js";
 
 /** @typedef {import("./scales.js").Point} Point */
@@ -39,8 +39,8 @@ export class Curve {
     this.#matchKnobs(Math.max(drawn.length, 1));
     if (drawn.length === 0) this.#drawKnob(0, { percent: 0, factor: 1 }, 1);
     drawn.forEach((point, i) => this.#drawKnob(i, point, drawn.length));
-    this.view.status.textContent = this.#complaint(points);
-    this.view.axis.textContent = formatNumber(this.top);
+    tell(this.view.status, this.#complaint(points));
+    tell(this.view.axis, formatNumber(this.top));
     this.view.clear.disabled = this.#locked() || this.host.settings().time_curve.trim() === "";
   }
 

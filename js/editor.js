@@ -3,7 +3,7 @@
 
 import { axisTop, barAt, clamp, heightOf, placeIn, polyline, sweep } from "./geometry.js";
 import { layOutBars } from "./layout.js";
-import { make, set } from "./make.js";
+import { make, set, tell } from "./make.js";
 import { endsSide, groupsOf, nameOf, shortOf } from "./names.js";
 import { CUSTOM, formatNumber, formatScales, parseScales, profileScales, resample } from "./scales.js";
 import { complaint, shownScales } from "./schedule.js";
@@ -23,6 +23,7 @@ export class Bars {
     this.top = 1;
     /** @type {import("./geometry.js").Place | null} */
     this.last = null; // the pointer's last place while it drags
+    this.box = { left: 0, top: 0, width: 1, height: 1 }; // of the area, as it was when the drag began
     this.#listen();
   }
 
@@ -35,8 +36,8 @@ export class Bars {
     this.#matchBars(scales.length);
     scales.forEach((scale, i) => this.#drawBar(i, scale, scales.length));
     set(this.view.line, { points: reference ? polyline(reference, this.top) : "" });
-    this.view.axis.textContent = formatNumber(this.top);
-    this.view.status.textContent = complaint(settings, this.host.say);
+    tell(this.view.axis, formatNumber(this.top));
+    tell(this.view.status, complaint(settings, this.host.say));
     this.view.area.classList.toggle("locked", this.#locked(settings));
     this.view.blocks.value = String(scales.length);
     this.view.blocks.disabled = this.#locked(settings);
@@ -70,13 +71,14 @@ export class Bars {
     if (event.button !== 0 || this.#locked(this.host.settings())) return;
     this.view.area.setPointerCapture(event.pointerId);
     this.host.begin();
+    this.box = this.view.area.getBoundingClientRect();
     this.#drag(event);
     this.#focus(barAt(/** @type {any} */ (this.last).x, this.view.columns.children.length));
   }
 
   /** @param {PointerEvent} event */
   #drag(event) {
-    const place = placeIn(event, this.view.area.getBoundingClientRect());
+    const place = placeIn(event, this.box);
     const scales = this.#scales(this.host.settings());
     for (const [bar, value] of sweep(this.last, place, scales.length, this.top)) {
       scales[bar] = value;
@@ -129,7 +131,7 @@ export class Bars {
   #paste(text, event) {
     event?.preventDefault();
     const scales = parseScales(text.trim());
-    if (!scales?.length) this.view.status.textContent = this.host.say("notNumbers");
+    if (!scales?.length) tell(this.view.status, this.host.say("notNumbers"));
     else this.#write({ custom_scales: formatScales(scales), profile: CUSTOM });
   }
 
@@ -147,7 +149,7 @@ export class Bars {
   /** Pages from other machines may not use the clipboard; its keys always work. */
   #useKeys() {
     this.#focus(this.chosen);
-    this.view.status.textContent = this.host.say("keys");
+    tell(this.view.status, this.host.say("keys"));
   }
 
   /** @param {number} blocks */
@@ -237,7 +239,7 @@ export class Bars {
   /** @param {number[]} scales */
   #drawChosen(scales) {
     [...this.view.columns.children].forEach((bar, i) => set(bar, { tabindex: i === this.chosen ? 0 : -1 }));
-    this.view.chosen.textContent = scales.length ? this.host.say("shortBlock", this.chosen + 1, scales.length) : "";
+    tell(this.view.chosen, scales.length ? this.host.say("shortBlock", this.chosen + 1, scales.length) : "");
     if (document.activeElement !== this.view.input) this.view.input.value = formatNumber(scales[this.chosen] ?? 0);
   }
 

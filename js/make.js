@@ -31,6 +31,15 @@ export function set(element, attributes) {
 }
 
 /**
+ * Sets the text of an element, but only another one: a text written anew is a layout to compute anew.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function tell(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
  * Returns a drawing of 100 x 100 that fills its parent.
  * @param {SVGElement} line
  * @returns {SVGElement}

@@ -1,7 +1,7 @@
 // @ts-check
 /** What CFGHintRouting does: how much of the hint each branch of guidance gets, and what is left of it in the picture. */
 
-import { make, set } from "./make.js";
+import { make, set, tell } from "./make.js";
 import { formatNumber } from "./scales.js";
 
 /**
@@ -93,13 +93,13 @@ export class Diagram {
     if (!gains) return;
     for (const branch of /** @type {const} */ (["cond", "uncond", "total"])) {
       thicken(this[branch], gains[branch]);
-      this.texts[branch].textContent = `× ${formatNumber(gains[branch])}`;
+      tell(this.texts[branch], `× ${formatNumber(gains[branch])}`);
     }
-    this.texts.cfg.textContent = `CFG ${formatNumber(routing.cfg)}`;
+    tell(this.texts.cfg, `CFG ${formatNumber(routing.cfg)}`);
     const numbers = [gains.cond, gains.uncond, routing.cfg, gains.total].map(formatNumber);
     const sentence = routing.cfg === 1 ? this.say("cannot", numbers[0]) : this.say("diagram", ...numbers);
     set(this.svg, { "aria-label": sentence });
-    this.note.textContent = found ? sentence : `${sentence} ${this.say("assumed")}`;
+    tell(this.note, found ? sentence : `${sentence} ${this.say("assumed")}`);
   }
 }
 

@@ -1,253 +1,205 @@
-"""`cnet bench --training`: what one optimizer step of training costs, in five ways.
+"""What one training step costs, of Stable Diffusion 1.5's topology: `python -m cnet_core.bench.training [--width 64]`.
 
-A fine-tune of the whole UNet; a ControlNet with the gradients of every locked weight computed too, with those of the
-locked decoder (as released), with none of them (ours), and ours connected to the middle alone. Operations and peak
-memory come from tensors without data, so they are exact at full width on any machine; time comes from running the step.
+Three ways, at the same batch and size: (a) fine-tuning the UNet without a ControlNet, (b) our ControlNet step, (c) the
+step of diffusers' train_controlnet. Each runs in a process of its own, so that its peak of memory is its own; FLOPs are
+those of torch's counter. A width of 320 is the real model.
 """
 
-import os
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
 import time
-import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config import UNetConfig
-from ..controlnet import HINT_DOWNSCALE, ControlNet
-from ..residuals import Residuals
-from ..training.locked import Encoded, decode
+from ..config import SD15, UNetConfig
+from ..controlnet import ControlNet
+from ..training.locked import decode, encode, lock
 from ..unet import UNet
-from .settings import TOKENS, Settings
-from .tables import Table
 
-FINE_TUNE, RELEASED, OURS = "fine-tune", "ControlNet as released", "ControlNet"
-MIDDLE_ONLY, ALL_GRADIENTS = "ControlNet, middle only", "ControlNet, all gradients"
-WAYS = (FINE_TUNE, ALL_GRADIENTS, RELEASED, OURS, MIDDLE_ONLY)
-#: Shares of the released width that are measured where none is asked for: 96, 160 and 320 channels of SD1.5.
-WIDTHS = (0.3, 0.5, 1.0)
-COLUMNS = ("seconds", "x time", "TFLOP", "x FLOPs", "peak GiB", "x peak")
-NOTES = (
-    "x: over the fine-tune's at the same width. Peak: weights, gradients, AdamW's state and activations, counted.",
-    "Time is processor time on a CPU; it is left out where a step does not fit into the free memory.",
-)
+CONTEXT_TOKENS = 77
+#: Bytes in what getrusage calls its unit.
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is measured."""
+
+    width: int = 64  # model_channels; 320 is the real one
+    side: int = 32  # of the latents; 64 is 512 pixels
+    batch: int = 2
+    steps: int = 3  # timed, after one to warm up
+    device: str = "cpu"
+
+    @property
+    def config(self) -> UNetConfig:
+        """Stable Diffusion 1.5 in all but width."""
+        return UNetConfig.from_dict({**SD15.to_dict(), "model_channels": self.width})
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one optimizer step. Memory is that of tensors: weights, gradients, AdamW's state, activations."""
+    """What one optimizer step took."""
 
-    flops: int
-    peak_bytes: int
-
-
-class TrainingStep:
-    """One way to train, ready to take steps: nets with random weights, a batch, AdamW."""
-
-    def __init__(
-        self, way: str, config: UNetConfig, side: int, batch: int, device: torch.device | str
-    ) -> None:
-        if way not in WAYS:
-            raise ValueError(f"`way` is {way!r}; it must be one of {', '.join(WAYS)}.")
-        self.way = way
-        with torch.device(device), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            self.unet = UNet(config)
-            self.net = None if way == FINE_TUNE else ControlNet(config)
-            latent = side // HINT_DOWNSCALE
-            self.x = torch.randn(batch, config.in_channels, latent, latent)
-            self.timesteps = torch.full((batch,), 500.0)
-            self.context = torch.randn(batch, TOKENS, config.context_dim)
-            self.y = None if config.y_dim is None else torch.randn(batch, config.y_dim)
-            self.hint = torch.rand(batch, 3, side, side)
-        trained = self.unet if self.net is None else self.net
-        self.unet.requires_grad_(way in (FINE_TUNE, ALL_GRADIENTS))
-        if (
-            way == RELEASED
-        ):  # cldm.py runs encoder and middle without a graph, but the decoder with weight gradients
-            self.unet.output_blocks.requires_grad_(True)
-            self.unet.out.requires_grad_(True)
-        self.optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-5)
-
-    @property
-    def weights(self) -> list[nn.Parameter]:
-        """Every parameter there is, trained or not."""
-        return [p for m in (self.unet, self.net) if m is not None for p in m.parameters()]
-
-    def take(self) -> None:
-        """Takes one step. Gradients of the released way's locked decoder are never cleared, as there."""
-        self.optimizer.zero_grad()
-        self.loss().backward()
-        self.optimizer.step()
-
-    def settle(self) -> None:
-        """Makes what every later step finds: AdamW's state, and gradients that are never cleared."""
-        for weight in self.weights:
-            weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
-        self.optimizer.step()
-
-    def loss(self) -> Tensor:
-        """Returns the mean squared error of the prediction, with its graph."""
-        return F.mse_loss(self._prediction(), self.x)
-
-    def _prediction(self) -> Tensor:
-        emb = self.unet.embed(self.timesteps, self.y, self.x.dtype)
-        skips, middle = self.unet.encode(self.x, emb, self.context)
-        encoded = Encoded(tuple(skips), middle, emb, self.context)
-        return decode(self.unet, encoded, None if self.net is None else self._residuals(self.net))
-
-    def _residuals(self, net: ControlNet) -> Residuals:
-        scales = [float(self.way != MIDDLE_ONLY)] * (net.config.num_blocks - 1) + [1.0]
-        features = net.hint_features(self.hint)
-        return net.residuals(self.x, features, self.timesteps, self.context, self.y, scales)
+    seconds: float  # the fastest of the timed steps
+    tflop: float  # forward and backward, by torch's counter
+    gigabytes: float  # peak above the process before the model was built; weights and AdamW's moments included
 
 
-def cost(way: str, config: UNetConfig, side: int = 512, batch: int = 1) -> Cost:
-    """Returns operations and peak memory of one step, once AdamW has its state; nothing is computed for it.
-
-    Args:
-        way: one of WAYS.
-        config: the nets' shape.
-        side: of the pictures, in pixels.
-        batch: pictures in a step.
-    """
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        step = TrainingStep(way, config, side, batch, "cpu")
-        with LiveBytes(step.weights) as memory:
-            step.settle()
-            memory.forget_peak()
-            step.take()
-        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-            step.loss().backward()  # plain attention: the counter does not know the CPU's fused one
-    return Cost(counter.get_total_flops(), memory.peak)
+#: (loss to go backward from, parameters to optimise)
+Way = tuple[Callable[[], Tensor], list[nn.Parameter]]
 
 
-def seconds(
-    way: str, config: UNetConfig, side: int, batch: int = 1, rounds: int = 3, device: str = "cpu"
-) -> float:
-    """Returns the time of one step, the least of several after one that is not counted.
-
-    On the CPU it is the process's own time, so that other programs do not count.
-    """
-    step = TrainingStep(way, config, side, batch, device)
-    step.take()
-    found: list[float] = []
-    for _ in range(rounds):
-        begin = _now(device)
-        step.take()
-        found.append(_now(device) - begin)
-    return min(found)
+def measure(setup: Setup, ways: Sequence[str] | None = None) -> dict[str, Cost]:
+    """Returns the cost of each way; those whose library is missing are left out."""
+    spawn = multiprocessing.get_context("spawn")
+    found: dict[str, Cost] = {}
+    for way in ways or WAYS:
+        with spawn.Pool(1) as pool:
+            values = pool.apply(_measure_one, (way, setup))
+        if values is not None:
+            found[way] = Cost(**values)
+    return found
 
 
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of the tensors that are alive; `peak` is the most there were."""
-
-    def __init__(self, tensors: list[nn.Parameter]) -> None:
-        super().__init__()
-        self._sizes: dict[int, int] = {}
-        self._now = self.peak = 0
-        for tensor in tensors:
-            self._see(tensor)
-
-    def forget_peak(self) -> None:
-        """Starts to look for the peak anew."""
-        self.peak = self._now
-
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        found = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(found):
-            if isinstance(leaf, Tensor):
-                self._see(leaf)
-        return found
-
-    def _see(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata  # pyright: ignore[reportPrivateUsage]
-        if key in self._sizes:
-            return
-        self._sizes[key] = storage.nbytes()
-        self._now += storage.nbytes()
-        self.peak = max(self.peak, self._now)
-        weakref.finalize(storage, self._gone, key)
-
-    def _gone(self, key: int) -> None:
-        self._now -= self._sizes.pop(key)
+def table(costs: dict[str, Cost]) -> str:
+    """Returns the costs as lines of text, and as ratios to fine-tuning."""
+    lines = [f"{'':<28}{'time':>16}{'FLOPs':>18}{'peak memory':>20}"]
+    base = costs["fine-tune the UNet"]
+    for way, cost in costs.items():
+        lines.append(
+            f"{way:<28}{cost.seconds:>7.2f} s {cost.seconds / base.seconds:>5.2f}x"
+            f"{cost.tflop:>9.4f} T {cost.tflop / base.tflop:>5.2f}x"
+            f"{cost.gigabytes:>10.2f} GB {cost.gigabytes / base.gigabytes:>5.2f}x"
+        )
+    return "\n".join(lines)
 
 
-def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
-    """Returns the table of training steps, at several widths unless one was asked for."""
-    widths = WIDTHS if settings.width == 1.0 else (settings.width,)
-    rows: dict[str, tuple[float | None, ...]] = {}
-    for index, width in enumerate(widths):
-        narrow = replace(settings, width=width)
-        costs: dict[str, Cost] = {}
-        times: dict[str, float | None] = {}
-        for way in WAYS:
-            costs[way] = cost(way, narrow.config, settings.side, settings.pictures)
-            times[way] = _time(way, narrow, costs[way])
-            tell(len(WAYS) * index + len(costs), len(WAYS) * len(widths))
-        rows |= {
-            f"{way}, {narrow.config.model_channels} channels": _row(
-                times[way], costs[way], times[FINE_TUNE], costs[FINE_TUNE]
-            )
-            for way in WAYS
-        }
-    return Table(
-        title=f"one step of training, {settings.family} at {settings.side} px, batch {settings.pictures}, "
-        f"float32, time on {settings.device}",
-        columns=COLUMNS,
-        rows=rows,
-        chart="x FLOPs",
-        notes=NOTES,
-    )
+def main() -> None:
+    """Prints the table, or with --json the numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("width", "side", "batch", "steps"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Setup, name))
+    parser.add_argument("--device", default=Setup.device)
+    parser.add_argument("--json", action="store_true")
+    args = vars(parser.parse_args())
+    as_json = args.pop("json")
+    costs = measure(Setup(**args))
+    numbers = {way: asdict(cost) for way, cost in costs.items()}
+    print(json.dumps(numbers, indent=2) if as_json else table(costs))
 
 
-def _row(
-    time: float | None, cost: Cost, whole_time: float | None, whole: Cost
-) -> tuple[float | None, ...]:
-    return (
-        time,
-        None if time is None or whole_time is None else time / whole_time,
-        cost.flops / 1e12,
-        cost.flops / whole.flops,
-        cost.peak_bytes / 2**30,
-        cost.peak_bytes / whole.peak_bytes,
-    )
+def _fine_tune(setup: Setup) -> Way:
+    unet = UNet(setup.config).to(setup.device)
+    x, timesteps, context, _ = _inputs(setup)
+    return lambda: _loss(unet(x, timesteps, context), x), list(unet.parameters())
 
 
-def _time(way: str, settings: Settings, cost: Cost) -> float | None:
-    if cost.peak_bytes > _free_memory(settings.device):
+def _ours(setup: Setup) -> Way:
+    unet = lock(UNet(setup.config).to(setup.device))
+    net = ControlNet.from_unet(unet).requires_grad_(True)
+    x, timesteps, context, hint = _inputs(setup)
+
+    def loss() -> Tensor:
+        encoded = encode(unet, x, timesteps, context, None)
+        return _loss(decode(unet, encoded, net(x, hint, timesteps, context)), x)
+
+    return loss, list(net.parameters())
+
+
+def _diffusers(setup: Setup) -> Way:
+    """As examples/controlnet/train_controlnet.py: unet.requires_grad_(False), controlnet.train()."""
+    library: Any = import_module("diffusers")
+    widths = tuple(setup.width * mult for mult in setup.config.channel_mult)
+    unet = library.UNet2DConditionModel(block_out_channels=widths, cross_attention_dim=768)
+    unet = unet.to(setup.device).requires_grad_(False)
+    net = library.ControlNetModel.from_unet(unet).train()
+    net.requires_grad_(True)
+    x, timesteps, context, hint = _inputs(setup)
+
+    def loss() -> Tensor:
+        down, middle = net(
+            x, timesteps, encoder_hidden_states=context, controlnet_cond=hint, return_dict=False
+        )
+        predicted = unet(
+            x,
+            timesteps,
+            encoder_hidden_states=context,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        )
+        return _loss(predicted.sample, x)
+
+    return loss, cast(list[nn.Parameter], list(net.parameters()))
+
+
+WAYS: dict[str, Callable[[Setup], Way]] = {
+    "fine-tune the UNet": _fine_tune,
+    "our ControlNet step": _ours,
+    "diffusers' ControlNet step": _diffusers,
+}
+
+
+def _measure_one(way: str, setup: Setup) -> dict[str, float] | None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    try:
+        if way.startswith("diffusers"):
+            import_module("diffusers")
+    except ImportError:
         return None
-    return seconds(
-        way, settings.config, settings.side, settings.pictures, settings.rounds, settings.device
-    )
+    before = _peak(setup.device)
+    loss, parameters = WAYS[way](setup)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-5)
+    counter = FlopCounterMode(display=False)
+    with counter:
+        loss().backward()
+    optimizer.step()
+    seconds = min(_step(loss, optimizer, setup.device) for _ in range(setup.steps))
+    used = _peak(setup.device) - before
+    return asdict(Cost(seconds, counter.get_total_flops() / 1e12, used / 1e9))
 
 
-def _free_memory(device: str) -> int:
+def _step(loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer, device: str) -> float:
+    begin = time.perf_counter()
+    optimizer.zero_grad(set_to_none=True)
+    loss().backward()
+    optimizer.step()
     if device.startswith("cuda"):
-        return torch.cuda.mem_get_info(device)[0]
-    names: Mapping[str, int] = getattr(os, "sysconf_names", {})
-    if "SC_AVPHYS_PAGES" not in names:
-        return 4 * 2**30  # macOS and Windows do not say
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
 
 
-def _now(device: str) -> float:
-    if not device.startswith("cuda"):
-        return time.process_time()
-    torch.cuda.synchronize()
-    return time.perf_counter()
+def _peak(device: str) -> int:
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
+
+
+def _inputs(setup: Setup) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    shapes = (
+        (setup.batch, 4, setup.side, setup.side),
+        (setup.batch, CONTEXT_TOKENS, setup.config.context_dim),
+        (setup.batch, 3, 8 * setup.side, 8 * setup.side),
+    )
+    x, context, hint = (torch.randn(s, generator=generator).to(setup.device) for s in shapes)
+    return x, torch.full((setup.batch,), 500, device=setup.device), context, hint
+
+
+def _loss(prediction: Tensor, like: Tensor) -> Tensor:
+    return F.mse_loss(prediction, torch.zeros_like(like))
+
+
+if __name__ == "__main__":
+    main()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECTIONS = {
     "steps": ("steps", "section", "a step of a UNet with control in every way, and of diffusers"),
     "training": (
-        "training",
+        "training_step",
         "section",
         "a step of training: fine-tune, ControlNet as released, ours",
     ),

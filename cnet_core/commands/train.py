@@ -15,12 +15,14 @@ import torch
 from ..tiny.sheet import to_image
 from ..tiny.training import tiny_source
 from ..training.folder import RESULT, RunFolder
-from ..training.loop import Intervals, Outcome, fit
+from ..training.folder_source import Origin, pretrained_source
+from ..training.loop import Intervals, Outcome, Unheard, fit
 from ..training.meter import Reading
-from ..training.processes import Processes, SingleProcess
+from ..training.processes import AcceleratedProcesses, Processes, SingleProcess, are_several
 from ..training.settings import TrainingSettings
 from ..training.source import Previewer, Source
 from ..training.trainer import Trainer
+from .progress import counter
 
 if TYPE_CHECKING:
     from . import Subparsers
@@ -38,7 +40,7 @@ DEFAULTS: dict[str, Any] = {"size": 512, "steps": 10_000}
 #: What is done at intervals.
 INTERVALS = {"log": "write the loss", "read": "read the meter", "save": "save and draw a preview"}
 #: What says where a run's model and data come from.
-ORIGIN = ("tiny", "base", "config", "data", "size")
+ORIGIN = ("tiny", "base", "config", "data", "size", "skip_bad")
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -62,7 +64,10 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--data", help="a folder with prompt.json (fill50k) or metadata.jsonl (imagefolder)"
     )
     parser.add_argument(
-        "--skip-bad", action="store_true", help="leave out pictures that cannot be used"
+        "--skip-bad",
+        action="store_true",
+        default=None,
+        help="leave out pictures that cannot be used",
     )
     parser.add_argument("--size", type=int, help="side in pixels (default: 512; --tiny: 64)")
     parser.add_argument("--steps", type=int, help="in all (default: 10000; --tiny: 500)")
@@ -103,13 +108,16 @@ def run(args: argparse.Namespace) -> int:
     config = _config(args, folder.config() if args.resume else None)
     settings = TrainingSettings.from_dict(config["settings"])
     intervals = Intervals(args.log_every, args.read_every, args.save_every)
-    source = _source(config, args)
     processes = _processes(args.device)
+    source = _source(config, args, processes.device)
     trainer = Trainer(source.base, source.samples, settings, processes=processes)
-    state = folder.state() if args.resume else folder.begin(config)
+    state = folder.state() if args.resume else None
     if state is not None:
         trainer.restore(state)
-    told = _Told(folder, source.preview, config["steps"], trainer.step)
+    first = processes.index == 0
+    if first:
+        folder.forget_after(trainer.step) if args.resume else folder.begin(config)
+    told = _Told(folder, source.preview, config["steps"], trainer.step) if first else Unheard()
     with _interrupts() as stop:
         outcome = fit(
             trainer,
@@ -117,12 +125,13 @@ def run(args: argparse.Namespace) -> int:
             config["steps"],
             told,
             intervals=intervals,
-            readings=folder.readings(),
+            readings=folder.readings(trainer.step) if args.resume else (),
             stop=stop,
             stop_at_convergence=args.stop_at_convergence,
         )
-    folder.plot()
-    print(_summary(outcome, args.out))
+    if first:
+        folder.plot()
+        print(_summary(outcome, args.out))
     return 0
 
 
@@ -148,7 +157,7 @@ def _config(args: argparse.Namespace, kept: dict[str, Any] | None) -> dict[str, 
     return {**kept, "steps": given.get("steps", kept["steps"])}
 
 
-def _source(config: dict[str, Any], args: argparse.Namespace) -> Source:
+def _source(config: dict[str, Any], args: argparse.Namespace, device: torch.device) -> Source:
     if config["steps"] < 1:
         raise ValueError(f"`--steps` is {config['steps']}; it must be at least 1.")
     if config["size"] < 8 or config["size"] % 8:
@@ -157,12 +166,28 @@ def _source(config: dict[str, Any], args: argparse.Namespace) -> Source:
         raise ValueError("`--tiny` brings its own base and data; leave out `--base` and `--data`.")
     if config["tiny"]:
         return tiny_source(config["size"])
-    raise ValueError(
-        "Name a base model by `--base` and a data folder by `--data`, or use `--tiny`."
+    if not config["base"] or not config["data"]:
+        raise ValueError(
+            "Name a base model by `--base` and a data folder by `--data`, or use `--tiny`."
+        )
+    origin = Origin(
+        Path(config["base"]),
+        config["config"] and Path(config["config"]),
+        Path(config["data"]),
+        config["size"],
+        bool(config["skip_bad"]),
+        config["settings"]["flip"],
     )
+    return pretrained_source(origin, args.out / "cache", device, tell=_complain, progress=counter)
+
+
+def _complain(line: str) -> None:
+    print(f"cnet: {line}", file=sys.stderr)
 
 
 def _processes(device: str | None) -> Processes:
+    if are_several():
+        return AcceleratedProcesses()
     try:
         return SingleProcess(device or _best_device())
     except RuntimeError as error:

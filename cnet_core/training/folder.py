@@ -76,9 +76,10 @@ class RunFolder:
             else list(filter(None, map(_row, file.read_text().splitlines())))
         )
 
-    def readings(self) -> list[Reading]:
-        """Returns what the meter saw so far."""
-        return [Reading.from_dict(row["reading"]) for row in self.rows() if "reading" in row]
+    def readings(self, until: int) -> list[Reading]:
+        """Returns what the meter saw up to a step."""
+        found = [Reading.from_dict(row["reading"]) for row in self.rows() if "reading" in row]
+        return [reading for reading in found if reading.step <= until]
 
     def save(self, trainer: Trainer) -> None:
         """Keeps the state, then the result, then drops what is older than KEPT checkpoints."""
@@ -92,19 +93,22 @@ class RunFolder:
             old.unlink()
 
     def state(self) -> State | None:
-        """Returns the newest checkpoint's state, and takes back what the metrics say of later steps; None at the start.
+        """Returns the newest checkpoint's state; None before the first.
 
         Raises:
             ValueError: the file is damaged.
         """
         files = self._checkpoints()
         if not files:
-            self._forget_after(-1)
             return None
         tensors, metadata = read_tensors(files[-1])
         facts = json.loads(metadata[STATE_KEY])
-        self._forget_after(facts["step"])
         return State(facts["step"], tensors, facts["scaler"])
+
+    def forget_after(self, step: int) -> None:
+        """Takes back what the metrics say of later steps, which a resumed run takes again."""
+        kept = "".join(json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step)
+        write_atomically(self.path / METRICS, lambda file: file.write(kept.encode()))
 
     def picture(self, image: Image.Image, name: str) -> None:
         """Writes a picture, atomically; `name` may have a folder in it."""
@@ -119,10 +123,6 @@ class RunFolder:
 
     def _checkpoints(self) -> list[Path]:
         return sorted((self.path / "checkpoints").glob("step_*.safetensors"))
-
-    def _forget_after(self, step: int) -> None:
-        kept = "".join(json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step)
-        write_atomically(self.path / METRICS, lambda file: file.write(kept.encode()))
 
 
 def plots(rows: list[Row]) -> dict[str, Image.Image]:

@@ -52,6 +52,22 @@ class Events(Protocol):
         ...
 
 
+class Unheard:
+    """Events that nobody keeps: of all processes but the first."""
+
+    def stepped(self, step: int) -> None:
+        pass
+
+    def logged(self, step: int, loss: float, rate: float) -> None:
+        pass
+
+    def read(self, reading: Reading, converged_at: int | None) -> None:
+        pass
+
+    def save(self, trainer: Trainer) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
@@ -94,7 +110,7 @@ def fit(
     reason = "finished"
     while trainer.step < steps:
         converged = run.advance(last=trainer.step + 1 == steps)
-        if converged and stop_at_convergence:
+        if stop_at_convergence and trainer.processes.any(converged):
             reason = "converged"
             break
         if trainer.step < steps and run.stopped(stop):

@@ -1,7 +1,9 @@
 """How the processes of one run share its work: one alone, or several by Hugging Face accelerate."""
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -76,3 +78,50 @@ def share_of(batch: Sequence[T], index: int, count: int, pieces: int) -> list[Se
     size = len(batch) // (count * pieces)
     first = index * pieces * size
     return [batch[first + i * size : first + (i + 1) * size] for i in range(pieces)]
+
+
+class AcceleratedProcesses:
+    """Several processes, begun by `accelerate launch` or torchrun; gradients are averaged by DDP.
+
+    Raises:
+        ValueError: accelerate is missing, or its config asks for sharded weights.
+    """
+
+    def __init__(self) -> None:
+        try:
+            accelerate = import_module("accelerate")
+        except ImportError as error:
+            raise ValueError(
+                "Training in several processes needs accelerate: pip install 'cnet-nodes[train]'."
+            ) from error
+        self._accelerator: Any = accelerate.Accelerator()
+        kind = str(self._accelerator.distributed_type).rpartition(".")[2]
+        if kind not in ("NO", "MULTI_GPU", "MULTI_CPU"):
+            raise ValueError(
+                f"accelerate is set to {kind}, but a ControlNet is trained whole in every process; choose "
+                "plain multi-GPU in `accelerate config`."
+            )
+        self.device: torch.device = self._accelerator.device
+        self.count: int = self._accelerator.num_processes
+        self.index: int = self._accelerator.process_index
+
+    def wrap(self, net: nn.Module) -> ControlModel:
+        return self._accelerator.prepare_model(net)
+
+    def share_of(self, batch: Sequence[T], pieces: int) -> list[Sequence[T]]:
+        return share_of(batch, self.index, self.count, pieces)
+
+    def sync(self, model: ControlModel, *, last: bool) -> AbstractContextManager[Any]:
+        return nullcontext() if last else self._accelerator.no_sync(model)
+
+    def mean(self, value: Tensor) -> Tensor:
+        return self._accelerator.reduce(value, "mean")
+
+    def any(self, flag: bool) -> bool:
+        asked = torch.tensor(float(flag), device=self.device)
+        return bool(self._accelerator.reduce(asked, "sum") > 0)
+
+
+def are_several() -> bool:
+    """Whether a launcher has begun more processes than this one."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1

@@ -53,7 +53,8 @@ def go_on(path: Path, steps: int) -> None:
     state = folder.state()
     if state is not None:
         trainer.restore(state)
-    meter, readings = place.meter(SETTINGS), folder.readings()
+    folder.forget_after(trainer.step)
+    meter, readings = place.meter(SETTINGS), folder.readings(trainer.step)
     fit(trainer, meter, steps, Told(folder), intervals=Intervals(1, 5, 1), readings=readings)
 
 

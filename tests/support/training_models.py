@@ -11,6 +11,7 @@ import cnet_core as cn
 from cnet_core.training import Objective, Trainer, TrainingSettings
 from cnet_core.training.base import Batch, Text
 from cnet_core.training.order import Visit, generator_of
+from cnet_core.training.processes import Processes
 from cnet_core.training.source import Source
 
 
@@ -63,10 +64,12 @@ def source(**samples: object) -> Source:
     return Source(base, NoiseSamples(**samples), NoiseSamples(((32, 32),) * 4), preview)
 
 
-def trainer(samples: NoiseSamples | None = None, **settings: object) -> Trainer:
+def trainer(
+    samples: NoiseSamples | None = None, processes: Processes | None = None, **settings: object
+) -> Trainer:
     """A trainer on them."""
-    numbers = {"batch_size": 4, "learning_rate": 1e-3, "warmup": 0, **settings}
-    return Trainer(SmallBase(), samples or NoiseSamples(), TrainingSettings(**numbers))
+    numbers = TrainingSettings(**{"batch_size": 4, "learning_rate": 1e-3, "warmup": 0, **settings})
+    return Trainer(SmallBase(), samples or NoiseSamples(), numbers, processes=processes)
 
 
 def weights(net: cn.ControlNet) -> dict[str, Tensor]:

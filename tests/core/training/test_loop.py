@@ -96,6 +96,7 @@ def test_a_line_cut_off_and_lines_of_lost_steps_are_forgotten(tmp_path: Path) ->
     state = folder.state()
     assert state is not None
     assert state.step == 1
+    folder.forget_after(state.step)
     assert folder.rows() == [{"step": 1, "loss": 0.5}]
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from fakes import SMALL
 
-from cnet_core.bench import training
-from cnet_core.bench.training import LiveBytes, TrainingStep, cost
+from cnet_core.bench import training_step as training
+from cnet_core.bench.training_step import LiveBytes, TrainingStep, cost
 
 NARROW = replace(SMALL, channel_mult=(1, 1), num_res_blocks=1, transformer_depth=(1, 0))
 

@@ -1,0 +1,88 @@
+"""load_unet: a whole Stable Diffusion UNet from an ldm checkpoint, its UNet alone, or a diffusers folder."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..config import UNetConfig
+from ..unet import UNet
+from .diffusers import RES_BLOCK, head_counts, to_ldm
+from .ldm import UNET_PREFIXES, check_keys
+from .shapes import unet_config_of
+from .source import open_source
+
+#: diffusers' last layers -> ldm's.
+OUT = {"conv_norm_out": "out.0", "conv_out": "out.2"}
+
+
+def load_unet(path: str | Path) -> UNet:
+    """Returns the UNet of a checkpoint, in the dtype of the file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it holds no Stable Diffusion UNet, or a damaged one.
+    """
+    path = Path(path)
+    source = open_source(path / "unet" if (path / "unet").is_dir() else path)
+    names = unet_names(source.header.entries.keys())
+    if not names:
+        raise ValueError(
+            f"{path} holds no Stable Diffusion UNet; give an SD1.x, SD2.x or SDXL checkpoint, or a diffusers folder."
+        )
+    tensors = {names[key]: tensor for key, tensor in source.tensors(names).items()}
+    config = _config(tensors, str(path))
+    with torch.device("meta"):
+        unet = UNet(head_counts(source.config, config))
+    check_keys(unet, tensors, str(path))
+    unet.load_state_dict(tensors, assign=True)
+    return unet
+
+
+def unet_names(keys: Collection[str]) -> dict[str, str]:
+    """Returns file key -> our key of a UNet's weights; empty if there is none."""
+    if any(key.startswith("up_blocks.") for key in keys):
+        decoder = _decoder_names(keys)
+        return {k: _renamed(k, decoder) or v for k, v in to_ldm(keys).items()}
+    for prefix in UNET_PREFIXES:
+        if f"{prefix}output_blocks.0.0.in_layers.0.weight" in keys:
+            return {k: k.removeprefix(prefix) for k in keys if k.startswith(prefix)}
+    return {}
+
+
+def _config(tensors: Mapping[str, Tensor], path: str) -> UNetConfig:
+    try:
+        return unet_config_of({key: tuple(tensor.shape) for key, tensor in tensors.items()})
+    except ValueError as error:
+        raise ValueError(f"{path} holds no whole Stable Diffusion UNet. {error}") from error
+
+
+def _decoder_names(keys: Collection[str]) -> dict[str, str]:
+    """Returns diffusers' name -> ldm's of every layer of the decoder."""
+    names = dict(OUT)
+    block = 0
+    for level in range(_count(keys, "up_blocks")):
+        place = f"up_blocks.{level}"
+        for j in range(_count(keys, f"{place}.resnets")):
+            ours = f"output_blocks.{block}"
+            names |= {f"{place}.resnets.{j}.{a}": f"{ours}.0.{b}" for a, b in RES_BLOCK.items()}
+            names[f"{place}.attentions.{j}"] = f"{ours}.1"
+            block += 1
+        behind = 2 if _count(keys, f"{place}.attentions") else 1
+        names[f"{place}.upsamplers.0.conv"] = f"output_blocks.{block - 1}.{behind}.conv"
+    return names
+
+
+def _count(keys: Collection[str], place: str) -> int:
+    start = f"{place}."
+    return len({k[len(start) :].partition(".")[0] for k in keys if k.startswith(start)})
+
+
+def _renamed(key: str, names: Mapping[str, str]) -> str | None:
+    head = key
+    while head:
+        if head in names:
+            return names[head] + key[len(head) :]
+        head = head.rpartition(".")[0]
+    return None

@@ -1,0 +1,89 @@
+"""pretrained_source: a real base and a folder of pictures as something to train on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..controlnet import ControlNet
+from .data import Progress, usable
+from .order import SampleOrder
+from .pictures import Cache, PictureSamples
+from .pretrained import load_base
+from .preview import Preview, sheet
+from .source import HELD_OUT_SHARE, MAX_HELD_OUT, Part, Source
+
+#: How previews are drawn.
+SHOWN, STEPS, CFG_SCALE = 4, 20, 7.5
+#: Fewer samples cannot be parted into those to learn from and those to be judged by.
+MIN_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run's base and data are, and how pictures are used."""
+
+    base: Path
+    config: Path | None
+    data: Path
+    side: int
+    skip_bad: bool
+    flip: bool
+
+
+def pretrained_source(
+    origin: Origin,
+    cache: Path,
+    device: torch.device,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], Progress | None] = lambda what: None,
+) -> Source:
+    """Returns the source; pictures are checked and latents and texts computed before the first step.
+
+    Args:
+        origin: base and data.
+        cache: folder in which latents and texts are kept.
+        device: on which they are computed.
+        tell: is told of bad pictures that are left out.
+        progress: gives a counter for a stretch of work, by its name.
+
+    Raises:
+        ValueError: bad pictures, too few, or a base that cannot be loaded.
+    """
+    found = usable(
+        origin.data, origin.side, skip_bad=origin.skip_bad, progress=progress("checking pictures")
+    )
+    if found.bad:
+        tell(f"{len(found.bad)} samples are left out: {'; '.join(found.bad)}")
+    if len(found.items) < MIN_SAMPLES:
+        raise ValueError(
+            f"{origin.data} holds {len(found.items)} samples; at least {MIN_SAMPLES} are needed."
+        )
+    base = load_base(origin.base, Cache(cache), device, origin.config)
+    samples = PictureSamples(found, base, Cache(cache))
+    samples.prepare(origin.flip, progress("encoding pictures"))
+    base.prepare([item.prompt for item in found.items], progress("encoding prompts"))
+    base.rest()
+    kept, held_out = _parted(samples)
+    count = min(SHOWN, len(held_out.indices))
+    shown = held_out.batch(SampleOrder(held_out.sizes, count, 0).batch(0), [False] * count)
+    preview = Preview(base, shown.hints, shown.prompts, STEPS, CFG_SCALE)
+
+    def draw(net: ControlNet) -> tuple[Tensor, dict[str, float]]:
+        return sheet([shown.hints, preview.draw(net), preview.draw(net, empty=True)]), {}
+
+    return Source(base, kept, held_out, draw)
+
+
+def _parted(samples: PictureSamples) -> tuple[Part, Part]:
+    """Holds out some samples of the size that most have."""
+    sizes = list(samples.sizes)
+    most = max(sorted(set(sizes)), key=sizes.count)
+    candidates = [index for index, size in enumerate(sizes) if size == most]
+    count = min(MAX_HELD_OUT, max(2, len(sizes) // HELD_OUT_SHARE), len(candidates))
+    held_out = candidates[-count:]
+    kept = [index for index in range(len(sizes)) if index not in set(held_out)]
+    return Part(samples, kept or held_out), Part(samples, held_out)

@@ -1,0 +1,105 @@
+"""PictureSamples: pictures, hints and prompts from a folder; latents are computed once and kept on disk."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ..checkpoints.files import read_tensors, write_tensors
+from ..hints import hint_from_image
+from .base import Batch
+from .data import Item, Progress, Usable
+from .order import Visit
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Tensors on disk by a text that says all that they depend on."""
+
+    folder: Path
+
+    def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Returns what is kept under `key`, made and kept first if there is nothing."""
+        path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+        if not path.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_tensors({k: v.cpu() for k, v in make().items()}, path, {})
+        return read_tensors(path)[0]
+
+
+class PictureEncoder(Protocol):
+    """What turns pictures into latents."""
+
+    @property
+    def name(self) -> str:
+        """Unlike that of any other encoder."""
+        ...
+
+    def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns mean and standard deviation (B, 4, H/8, W/8) of the latents of pictures (B, 3, H, W), 0..1."""
+        ...
+
+
+@dataclass(frozen=True)
+class PictureSamples:
+    """The samples of a folder, cut to their buckets."""
+
+    found: Usable
+    encoder: PictureEncoder
+    cache: Cache
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """(height, width) in pixels of every sample's bucket."""
+        return self.found.sizes
+
+    def prepare(self, flip: bool, progress: Progress | None = None) -> None:
+        """Computes all latents that are not kept yet, so that no training step has to."""
+        for index in range(len(self.sizes)):
+            for flipped in (False, True) if flip else (False,):
+                self._moments(index, flipped)
+            if progress is not None:
+                progress(index + 1, len(self.sizes))
+
+    def batch(self, visits: Sequence[Visit], flips: Sequence[bool]) -> Batch:
+        """Returns the samples of these visits; latents are drawn anew from the encoder's distribution."""
+        pairs = list(zip(visits, flips, strict=True))
+        return Batch(
+            torch.cat([self._latents(visit, flip) for visit, flip in pairs]),
+            torch.cat([self._hint(visit.index, flip) for visit, flip in pairs]),
+            tuple(self.found.items[visit.index].prompt for visit in visits),
+        )
+
+    def _latents(self, visit: Visit, flip: bool) -> Tensor:
+        moments = self._moments(visit.index, flip)
+        noise = torch.randn(moments["mean"].shape, generator=visit.generator("latent"))
+        return moments["mean"] + moments["std"] * noise
+
+    def _moments(self, index: int, flip: bool) -> dict[str, Tensor]:
+        item, size = self.found.items[index], self.sizes[index]
+        stat = item.picture.stat()
+        key = f"{self.encoder.name} {item.picture} {stat.st_size} {stat.st_mtime_ns} {size} {flip}"
+
+        def encode() -> dict[str, Tensor]:
+            picture = _read(item, size, hint=False)
+            mean, std = self.encoder.encode(picture.flip(-1) if flip else picture)
+            return {"mean": mean.float(), "std": std.float()}
+
+        return self.cache.get(key, encode)
+
+    def _hint(self, index: int, flip: bool) -> Tensor:
+        hint = _read(self.found.items[index], self.sizes[index], hint=True)
+        return hint.flip(-1) if flip else hint
+
+
+def _read(item: Item, size: tuple[int, int], *, hint: bool) -> Tensor:
+    """Returns a picture (1, 3, H, W), 0..1, scaled to cover its bucket and cut at the middle."""
+    with Image.open(item.hint if hint else item.picture) as image:
+        method = Image.Resampling.BILINEAR if hint else Image.Resampling.LANCZOS
+        whole = image if image.mode in ("L", "RGB") else image.convert("RGBA")
+        return hint_from_image(ImageOps.fit(whole, (size[1], size[0]), method))

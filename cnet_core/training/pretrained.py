@@ -1,0 +1,186 @@
+"""Real base models: a diffusers folder, or an SD1.x, SD2.x or SDXL checkpoint; needs diffusers and transformers.
+
+The UNet is read as our own. Autoencoder, text encoders and tokenizers are theirs, and rest on the CPU while the UNet
+trains: latents and texts are computed beforehand.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..blocks import timestep_embedding
+from ..checkpoints.unet import load_unet
+from ..unet import UNet
+from .base import Text
+from .data import Progress
+from .objective import Objective, prediction_named
+from .pictures import Cache
+
+NEEDED = (
+    "Training on a real base needs diffusers and transformers: pip install 'cnet-nodes[train]'."
+)
+#: Numbers that SDXL gets of a picture: original size, crop, target size.
+TIME_IDS = 6
+
+
+@dataclass
+class PretrainedBase:
+    """A base model from disk."""
+
+    name: str
+    unet: UNet
+    objective: Objective
+    parts: Any  # a diffusers pipeline without its UNet
+    cache: Cache
+    device: torch.device
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns mean and standard deviation of the scaled latents of pictures (B, 3, H, W), 0..1."""
+        vae = self.parts.vae.to(self.device)
+        found = vae.encode((pictures * 2 - 1).to(self.device, vae.dtype)).latent_dist
+        scale, shift = vae.config.scaling_factor, getattr(vae.config, "shift_factor", None) or 0.0
+        return (found.mean - shift) * scale, found.std * scale
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Returns pictures (B, 3, H, W), nominally 0..1."""
+        vae = self.parts.vae
+        scale, shift = vae.config.scaling_factor, getattr(vae.config, "shift_factor", None) or 0.0
+        return vae.decode(latents.to(vae.device, vae.dtype) / scale + shift).sample / 2 + 0.5
+
+    def text(self, prompts: Sequence[str], height: int, width: int) -> Text:
+        """Returns the text of prompts; each is encoded once and kept on disk."""
+        found = [self.cache.get(f"{self.name} {p}", lambda p=p: self._encoded(p)) for p in prompts]
+        like = next(self.unet.parameters())
+        context = torch.cat([text["context"] for text in found]).to(like)
+        if self.unet.config.y_dim is None:
+            return Text(context)
+        pooled = torch.cat([text["pooled"] for text in found]).to(like)
+        return Text(context, _vector(pooled, height, width, self.unet.config.y_dim))
+
+    def prepare(self, prompts: Sequence[str], progress: Progress | None = None) -> None:
+        """Encodes all prompts, and the empty one, that are not kept yet."""
+        different = list(dict.fromkeys(["", *prompts]))
+        for index, prompt in enumerate(different, start=1):
+            self.cache.get(f"{self.name} {prompt}", lambda p=prompt: self._encoded(p))
+            if progress is not None:
+                progress(index, len(different))
+
+    def rest(self) -> None:
+        """Moves everything but the UNet off the device."""
+        for part in (self.parts.vae, *(encoder for encoder, _ in self._encoders)):
+            part.to("cpu")
+
+    @property
+    def _encoders(self) -> list[tuple[Any, Any]]:
+        names = (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))
+        pairs = [(getattr(self.parts, a, None), getattr(self.parts, b, None)) for a, b in names]
+        return [(encoder, tokenizer) for encoder, tokenizer in pairs if encoder is not None]
+
+    @torch.no_grad()
+    def _encoded(self, prompt: str) -> dict[str, Tensor]:
+        outputs = [
+            self._output(encoder, tokenizer, prompt) for encoder, tokenizer in self._encoders
+        ]
+        if self.unet.config.y_dim is None:
+            return {"context": outputs[0].last_hidden_state.float()}
+        hidden = [output.hidden_states[-2] for output in outputs]
+        return {
+            "context": torch.cat(hidden, dim=-1).float(),
+            "pooled": outputs[-1].text_embeds.float(),
+        }
+
+    def _output(self, encoder: Any, tokenizer: Any, prompt: str) -> Any:
+        length = tokenizer.model_max_length
+        tokens = tokenizer(
+            [prompt], padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+        )
+        ids = tokens.input_ids.to(self.device)
+        return encoder.to(self.device)(ids, output_hidden_states=True)
+
+
+def load_base(
+    path: Path, cache: Cache, device: torch.device, config: Path | None = None
+) -> PretrainedBase:
+    """Returns the base model of a diffusers folder or a checkpoint file.
+
+    Args:
+        path: the folder or file.
+        cache: where latents and texts are kept.
+        device: where latents and texts are computed.
+        config: for a file: a folder with tokenizer, configs and scheduler as diffusers lays them out; None lets
+            diffusers fetch them.
+
+    Raises:
+        ValueError: the libraries are missing, or it is no Stable Diffusion.
+    """
+    unet = load_unet(path)
+    if unet.config.in_channels != 4:
+        raise ValueError(
+            f"{path} takes {unet.config.in_channels} channels: it is made for inpainting or for editing; train on the "
+            "plain model of its family."
+        )
+    parts = _parts(path, config, unet)
+    base = PretrainedBase(str(path.resolve()), unet, _objective(parts), parts, cache, device)
+    _check_width(base)
+    return base
+
+
+def _objective(parts: Any) -> Objective:
+    """Noise levels and prediction type, as the scheduler's config says."""
+    kind = parts.scheduler.config.get("prediction_type", "epsilon")
+    return Objective(prediction_named(kind), parts.scheduler.alphas_cumprod.float().cpu())
+
+
+def _parts(path: Path, config: Path | None, unet: UNet) -> Any:
+    library = _diffusers()
+    kind = library.StableDiffusionPipeline
+    if unet.config.y_dim is not None:
+        kind = library.StableDiffusionXLPipeline
+    options: dict[str, Any] = {"unet": None}
+    if unet.config.y_dim is None:
+        options |= {"safety_checker": None, "feature_extractor": None}
+    try:
+        if path.is_dir():
+            return kind.from_pretrained(str(path), local_files_only=True, **options)
+        if config is not None:
+            options |= {"config": str(config), "local_files_only": True}
+        return kind.from_single_file(str(path), **options)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        first = str(error).strip().splitlines()[:1]
+        advice = (
+            ""
+            if path.is_dir() or config
+            else " Without internet, give its configs by `--config DIR`."
+        )
+        raise ValueError(f"{path} cannot be loaded: {''.join(first)}.{advice}") from error
+
+
+def _diffusers() -> Any:
+    try:
+        import_module("transformers")
+        return import_module("diffusers")
+    except ImportError as error:
+        raise ValueError(NEEDED) from error
+
+
+def _check_width(base: PretrainedBase) -> None:
+    width = base.text([""], 64, 64).context.shape[-1]
+    if width != base.unet.config.context_dim:
+        raise ValueError(
+            f"{base.name}: its text encoder gives embeddings {width} wide, but its UNet takes "
+            f"{base.unet.config.context_dim} (SD1.x 768, SD2.x 1024, SDXL 2048); `--config` is of another family."
+        )
+
+
+def _vector(pooled: Tensor, height: int, width: int, y_dim: int) -> Tensor:
+    """Returns SDXL's y (B, y_dim): pooled text, and the picture's size as if it had never been cut."""
+    ids = torch.tensor([height, width, 0, 0, height, width], device=pooled.device)
+    embedded = timestep_embedding(ids, (y_dim - pooled.shape[-1]) // TIME_IDS)
+    return torch.cat([pooled, embedded.reshape(1, -1).expand(len(pooled), -1).to(pooled)], dim=-1)
