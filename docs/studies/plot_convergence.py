@@ -22,7 +22,7 @@ def main() -> None:
     PLOTS.mkdir(exist_ok=True)
     runs = {path.stem: _rows(path) for path in sorted(READINGS.glob("*.jsonl"))}
     for name, rows in runs.items():
-        print(f"{name:<46} {_figures(rows)}")  # noqa: T201
+        print(f"{name:<46} {_figures(rows)}")
     usual = {k: v for k, v in runs.items() if "rate0.001_beta0.999" in k and "dropout0.5" in k}
     series = {_label(k): _series(v, "adherence") for k, v in usual.items()}
     line_plot(series, "adherence, three seeds each").save(PLOTS / "convergence_adherence.png")
