@@ -25,7 +25,7 @@ INTERVALS = Intervals(log=10, read=50, save=50)
 
 
 def main() -> None:
-    """Trains the stage asked for; the result is `control_net.safetensors` in `--out`."""
+    """Trains the stage asked for; the result is `control_net.safetensors` in the folder `SIZE` of `--out`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--autoencoder", type=Path, required=True)
     parser.add_argument("--unet", type=Path, required=True)
@@ -40,7 +40,7 @@ def main() -> None:
     source = source_of(_base(args.unet, args.text, args.autoencoder), args.size)
     start = load_controlnet(args.start) if args.start else None
     trainer = Trainer(source.base, source.samples, settings, net=start)
-    folder = RunFolder(args.out)
+    folder = RunFolder(args.out / str(args.size))
     folder.begin({"size": args.size, "settings": settings.to_dict()})
     steps = args.steps or planned
     fit(trainer, source.meter(settings), steps, _Told(folder), intervals=INTERVALS)

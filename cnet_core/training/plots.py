@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, HEIGHT = 720, 360
-LEFT, RIGHT, TOP, BOTTOM = 76, 20, 40, 44  # margins
+LEFT, RIGHT, TOP, BOTTOM = 76, 20, 58, 44  # margins
 PAPER, INK, FAINT, GRID = (255, 255, 255), (30, 30, 34), (110, 110, 116), (228, 228, 230)
 COLOURS = ((31, 99, 180), (214, 96, 24), (40, 140, 70), (150, 60, 160), (190, 40, 60), (90, 90, 95))
 TICKS = 5
@@ -99,7 +99,7 @@ def _legend(draw: ImageDraw.ImageDraw, kinds: Sequence[str]) -> None:
     x = float(WIDTH - RIGHT)
     for index in reversed(range(len(kinds))):
         x -= draw.textlength(kinds[index], font=font)
-        draw.text((x, 14), kinds[index], fill=COLOURS[index % len(COLOURS)], font=font)
+        draw.text((x, 34), kinds[index], fill=COLOURS[index % len(COLOURS)], font=font)
         x -= 14
 
 

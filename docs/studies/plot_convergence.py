@@ -49,7 +49,7 @@ def _parts(runs: dict[str, Rows]) -> None:
             for r in rows
         ]
         for k, rows in runs.items()
-        for layer in ("hint conv 0", "hint conv 7", "trainable copy")
+        for layer in ("hint conv 7", "trainable copy")
     }
     title = "gradient due to the hint / its noise"
     line_plot(gradients, title, log=True).save(PLOTS / "convergence_gradients.png")
