@@ -233,8 +233,6 @@ class Recorder:
 
 def _norms(tensor: Tensor) -> Tensor:
     """Returns the 2-norm of each row of (B, C, H, W), in float32: (B,)."""
-    dtype = torch.promote_types(
-        tensor.dtype, torch.float32
-    )  # float64 may not be narrowed on the way
-    norms = torch.linalg.vector_norm(tensor.detach(), dim=(1, 2, 3), dtype=dtype)
-    return cast(Tensor, norms.float())
+    wide = torch.promote_types(tensor.dtype, torch.float32)  # half precision would overflow
+    norms = cast(Tensor, torch.linalg.vector_norm(tensor.detach(), dim=(1, 2, 3), dtype=wide))
+    return cast(Tensor, norms).float()
