@@ -4,6 +4,7 @@ import re
 
 import pytest
 from front import Front, example, fixture
+from single import alone
 
 SCHEDULE = "BlockScaleSchedule"
 SOFT = [

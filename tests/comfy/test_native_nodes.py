@@ -105,9 +105,9 @@ def _beside(comfy: Host, kind: str) -> float:
 def _applied(
     comfy: Host, graph: Graph, kind: str, net: Link, conds: tuple[Link, Link]
 ) -> tuple[Link, Link]:
-    """Adds a core node that puts a ControlNet on one or both conds."""
+    """Adds a core node that puts a ControlNet on both conds, or one such node for each."""
+    wanted = comfy.info[kind]["input"]["required"]
     given = {
-        "conditioning": conds[0],
         "positive": conds[0],
         "negative": conds[1],
         "control_net": net,
@@ -115,10 +115,12 @@ def _applied(
         "image": Control(hint_seed=6).picture(graph),
         "mask": graph.add("SolidMask", value=0.5, width=64, height=64),
     }
-    wanted = comfy.info[kind]["input"]["required"]
     links = {name: link for name, link in given.items() if name in wanted}
-    made = graph.add(kind, **defaults(comfy.info, kind), **links)
-    return (made, output(made, 1)) if "negative" in wanted else (made, conds[1])
+    links.update(defaults(comfy.info, kind))
+    if "conditioning" in wanted:
+        return tuple(graph.add(kind, conditioning=cond, **links) for cond in conds)
+    both = graph.add(kind, **links)
+    return both, output(both, 1)
 
 
 @pytest.mark.parametrize("kind", ["SetUnionControlNetType", "ControlNetApply"])

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from described import Info, inputs_of, is_widget, settings_of
+from described import Info, default_of, inputs_of, is_widget, settings_of
 from layout import GAP, Box, lay_out
 
 NOTE = "MarkdownNote"
@@ -53,12 +53,13 @@ def to_api(workflow: Mapping[str, Any], info: Info) -> dict[str, Any]:
 
 
 def _values(node: Mapping[str, Any], info: Info) -> Iterator[tuple[str, Any]]:
+    """Gives a node's widget values by name; inputs appended since it was saved have their defaults."""
     values = iter(node["widgets_values"])
     for name, served in inputs_of(info, node["type"]).items():
         if is_widget(served):
-            yield name, next(values)
+            yield name, next(values, default_of(served))
             if settings_of(served).get("control_after_generate"):
-                next(values)
+                next(values, None)
 
 
 def _node(
