@@ -1,9 +1,11 @@
 """ControlNet for any Stable Diffusion UNet: load, route, schedule, inject."""
 
 from . import xray
+from .block_control import BlockControl, control_blocks
 from .checkpoints import Fingerprint, identify, load_controlnet, save_controlnet
 from .config import SD15, SD21, SDXL, UNetConfig
 from .control import ControlStack, ControlUnit, UNetCall
+from .control_block import ControlBlock
 from .controlnet import ControlNet
 from .hints import fit_hint, hint_from_image
 from .patching import (
@@ -31,7 +33,9 @@ __all__ = [
     "SD21",
     "SDXL",
     "Attachment",
+    "BlockControl",
     "BlockScales",
+    "ControlBlock",
     "ControlNet",
     "ControlStack",
     "ControlUnit",
@@ -47,6 +51,7 @@ __all__ = [
     "UnionControlNet",
     "Window",
     "attachments",
+    "control_blocks",
     "control_pipeline",
     "fit_hint",
     "hint_from_image",

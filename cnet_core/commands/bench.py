@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 #: Section -> (module of cnet_core.bench, function, what it measures). The first is measured if none is asked for.
 SECTIONS = {
     "steps": ("steps", "section", "a step of a UNet with control in every way, and of diffusers"),
+    "training": (
+        "training_step",
+        "section",
+        "a step of training: fine-tune, ControlNet as released, ours",
+    ),
     "loading": ("loading", "section", "loading a file of random weights, and reading it once"),
 }
 #: A net of a few million weights, for a run of seconds.

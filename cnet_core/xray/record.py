@@ -233,6 +233,6 @@ class Recorder:
 
 def _norms(tensor: Tensor) -> Tensor:
     """Returns the 2-norm of each row of (B, C, H, W), in float32: (B,)."""
-    return cast(
-        Tensor, torch.linalg.vector_norm(tensor.detach(), dim=(1, 2, 3), dtype=torch.float32)
-    )
+    wide = torch.promote_types(tensor.dtype, torch.float32)  # half precision would overflow
+    norms = cast(Tensor, torch.linalg.vector_norm(tensor.detach(), dim=(1, 2, 3), dtype=wide))
+    return norms.float()

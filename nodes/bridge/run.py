@@ -1,6 +1,7 @@
 """Run and Step: what lives as long as one sampling, and what one call of ComfyUI's `calc_cond_batch` adds to it."""
 
 import logging
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -20,6 +21,9 @@ from .window import PercentToSigma, percent_in_window
 
 logger = logging.getLogger("cnet")
 
+#: How many texts a run tells apart; ComfyUI builds each anew for every call.
+MOST_TEXTS = 8
+
 
 def models_key(source: Source) -> str:
     """Returns the key under which ComfyUI keeps the models of a source with a MODEL."""
@@ -37,6 +41,7 @@ class Run:
         self.guider = guider
         self._nets: dict[tuple[str, int], Net] = {}
         self._stacks: dict[tuple[object, ...], ControlStack] = {}
+        self._texts: deque[Tensor] = deque(maxlen=MOST_TEXTS)
         self._resize_noted = False
         self.recorder = Recorder()
         self.injections = 0  # calls of the UNet that got control
@@ -66,6 +71,26 @@ class Run:
             self._stacks[key] = ControlStack([self.specs[index].unit(net, *size, frames)])
         return self._stacks[key]
 
+    def same_text(self, text: Tensor) -> Tensor:
+        """Returns text embeddings of these values that are one and the same tensor in all calls of the run.
+
+        So what a ControlNet makes of them can be kept. Comparing them waits for the device, but here the noise level
+        was read just before.
+        """
+        for known in tuple(self._texts):
+            alike = (known.device, known.dtype, known.shape) == (
+                text.device,
+                text.dtype,
+                text.shape,
+            )
+            if alike and torch.equal(known, text):
+                return known
+        with torch.inference_mode(
+            False
+        ):  # an inference tensor could not tell whether it was written to
+            self._texts.append(text.clone())
+        return self._texts[-1]
+
     def note_resize(self) -> None:
         """Says once a run that residuals were resized."""
         if not self._resize_noted:
@@ -89,6 +114,7 @@ class Run:
             getattr(net, "close", _nothing)()
         self._stacks.clear()
         self._nets.clear()
+        self._texts.clear()
 
 
 @dataclass(frozen=True)
@@ -135,6 +161,7 @@ class Step:
         watch = Watch() if watch is None else watch
         watch.position, watch.rows, watch.cfg_scale = sigma, rows, self.cfg_scale
         model = self._called(options)
+        context = self.run.same_text(context)
         frames = _frames(options, max(row.picture for row in rows) + 1)
         total: Residuals | None = None
         for index, spec in enumerate(self.run.specs):

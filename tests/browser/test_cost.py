@@ -6,7 +6,9 @@ from pathlib import Path
 from statistics import median
 
 from front import Front
-from test_editor import SCHEDULE, alone
+from single import alone
+
+SCHEDULE = "BlockScaleSchedule"
 
 FRAME = 1 / 60  # s
 MOVES = 90
@@ -14,7 +16,7 @@ BUDGET = 4.0  # ms a frame, of the 16.7 that there are
 
 
 def test_a_drag_costs_less_than_a_quarter_of_a_frame(front: Front, tmp_path: Path) -> None:
-    front.load(alone(), SCHEDULE)
+    front.load(alone(SCHEDULE, front.host.info, {}), SCHEDULE)
     log = tmp_path / "performance.json"
     front.context.browser.start_tracing(page=front.page, path=str(log))
     _drag_at_60_hz(front)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from front import Front, example, fixture
+from single import alone
 
 SCHEDULE = "BlockScaleSchedule"
 SOFT = [
@@ -24,27 +25,15 @@ SOFT = [
 RAW = [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 8]
 
 
-def alone(**values) -> dict:
-    """Returns a graph with one schedule, the values as saved."""
-    saved = {"profile": "soft", "base": 0.825, "custom_scales": "", "time_curve": "", **values}
-    node = {
-        "id": 1,
-        "type": SCHEDULE,
-        "pos": [100, 100],
-        "size": [320, 520],
-        "flags": {},
-        "order": 0,
-    }
-    outputs = [{"name": "scales", "type": "CNET_SCALES", "links": None}]
-    node |= {"mode": 0, "inputs": [], "outputs": outputs, "properties": {}}
-    node["widgets_values"] = list(saved.values())
-    return {"nodes": [node], "links": [], "groups": [], "config": {}, "extra": {}, "version": 0.4}
+def schedule(front: Front, **values) -> None:
+    """Opens a graph with one schedule."""
+    front.load(alone(SCHEDULE, front.host.info, values), SCHEDULE)
 
 
 @pytest.fixture
 def opened(front: Front) -> Front:
     """A page with one schedule at its defaults."""
-    front.load(alone(), SCHEDULE)
+    schedule(front)
     return front
 
 
@@ -146,14 +135,14 @@ def test_typed_numbers_make_it_custom(opened: Front) -> None:
 
 
 def test_a_wrong_number_of_values_is_said(front: Front) -> None:
-    front.load(alone(profile="custom", custom_scales="1, 2, 3"), SCHEDULE)
+    schedule(front, profile="custom", custom_scales="1, 2, 3")
     assert front.bars() == [1, 2, 3]
     status = front.page.locator(".cnet-status").first.text_content()
     assert status == "3 numbers: SD1.x and SD2.x need 13, SDXL 10."
 
 
 def test_the_time_curve_is_drawn_and_dragged(front: Front) -> None:
-    front.load(alone(time_curve="0:1, 0.5:0.4"), SCHEDULE)
+    schedule(front, time_curve="0:1, 0.5:0.4")
     knobs = front.page.locator(".cnet-knob")
     assert knobs.count() == 2
     knobs.nth(1).focus()

@@ -77,3 +77,21 @@ class Wide(Control):
 def masked(value: float) -> Control:
     """Returns a control with a mask of this value everywhere."""
     return Control(mask=value)
+
+
+def test_reuse_saves_runs_of_the_net_and_hardly_changes_the_picture(comfy: Host) -> None:
+    many = Flow(family(SD15), Sampling(steps=12))
+    plain = many.run(comfy, "no control")
+    found = {
+        tolerance: many.run(
+            comfy,
+            f"reuse {tolerance}",
+            Control(inputs={"reuse_tolerance": tolerance}, count_as=f"runs {tolerance}"),
+        )
+        for tolerance in (0.0, 0.001, 0.3)
+    }
+    runs = {tolerance: len(r.counts[f"runs {tolerance}"]) for tolerance, r in found.items()}
+    assert runs[0.0] == runs[0.001] == 12
+    assert runs[0.3] <= 8
+    assert effect_share(plain, found[0.0], found[0.001]) == 0
+    assert 0 < effect_share(plain, found[0.0], found[0.3]) < 0.5

@@ -114,3 +114,32 @@ def test_a_run_closes_its_nets_once_each(part: Part) -> None:
     run.close()
     assert closed == [1]
     assert isinstance(unit.source, NetSource)
+
+
+def test_equal_texts_are_one_tensor_in_all_calls(part: Part) -> None:
+    run = part("nodes.bridge.run").Run([], GUIDER)
+    with torch.inference_mode():
+        text = fakes.call_inputs()[2].clone()
+        known = run.same_text(text)
+        assert run.same_text(text.clone()) is known
+        assert torch.equal(known, text)
+        assert run.same_text(2 * text) is not known
+        assert run.same_text(text[:1]) is not known
+        text.zero_()
+        assert run.same_text(text) is not known
+    assert not known.is_inference()
+
+
+def test_what_is_made_of_the_text_is_kept_between_calls(part: Part) -> None:
+    unit = spec(part)
+    run = part("nodes.bridge.run").Run([unit], GUIDER)
+    step = part("nodes.bridge.run").Step.of(run, MODEL, [POSITIVE, NEGATIVE])
+    options = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
+    layer = unit.source.net.middle_block[1].transformer_blocks[0].attn2.to_k
+    calls: list[int] = []
+    handle = layer.register_forward_hook(lambda module, args, output: calls.append(len(output)))
+    for _ in range(3):
+        x, timesteps, context = fakes.call_inputs()
+        step.residuals(x, timesteps, context, None, options)
+    handle.remove()
+    assert calls == [2]

@@ -12,6 +12,28 @@ OURS = "/extensions/cnet/"
 READY = (
     "window.app?.graph && window.app.extensionManager?.workflow && document.querySelector('canvas')"
 )
+#: What lies over the graph.
+MENUS = ".comfyui-body-top, .side-tool-bar-container, .actionbar, .p-toast, .splitter-overlay-root"
+#: Without what stands over the graph.
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+    "Comfy.Graph.CanvasInfo": False,
+    "Comfy.Graph.CanvasMenu": False,
+    "Comfy.VueNodes.AutoScaleLayout": False,
+}
+#: The place of nodes and groups on the screen: of one kind, or all.
+BOUNDS = """(kind) => {
+    const nodes = app.graph._nodes.filter((n) => !kind || n.comfyClass === kind);
+    const groups = kind ? [] : app.graph._groups;
+    const boxes = [...nodes.map((n) => [n.pos[0], n.pos[1] - 32, n.size[0], n.size[1] + 32]),
+        ...groups.map((g) => [...g.pos, ...g.size])];
+    const [left, top] = [0, 1].map((i) => Math.min(...boxes.map((b) => b[i])));
+    const [right, low] = [0, 1].map((i) => Math.max(...boxes.map((b) => b[i] + b[i + 2])));
+    const { scale, offset } = app.canvas.ds;
+    return [(left + offset[0]) * scale, (top + offset[1]) * scale, (right - left) * scale, (low - top) * scale];
+}"""
 SHOW = """async ({kind, scale}) => {
     const node = app.graph._nodes.find((n) => n.comfyClass === kind);
     app.canvas.ds.scale = scale;
@@ -23,13 +45,15 @@ SHOW = """async ({kind, scale}) => {
 class Front:
     """One page, with the settings that a test wants."""
 
-    def __init__(self, browser: Any, host: Host, *, vue: bool, **settings: Any) -> None:
+    def __init__(
+        self, browser: Any, host: Host, *, vue: bool, palette: str = "dark", zoom: int = 1
+    ) -> None:
         self.host, self.vue = host, vue
         self._errors: list[str] = []
-        wanted = {"Comfy.VueNodes.Enabled": vue, "Comfy.TutorialCompleted": True, **settings}
+        wanted = {**SETTINGS, "Comfy.VueNodes.Enabled": vue, "Comfy.ColorPalette": palette}
         for name, value in wanted.items():
             host.post(f"/settings/{name}", value)
-        self.context = browser.new_context(viewport=SIZE)
+        self.context = browser.new_context(viewport=SIZE, device_scale_factor=zoom)
         self.context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self._errors.append(f"{error}\n{error.stack}"))
@@ -101,6 +125,29 @@ class Front:
             widget.callback?.(value, app.canvas, node);
         }"""
         self.page.evaluate(script, {"kind": kind, "name": name, "value": value})
+
+    def fit(self) -> None:
+        """Makes the whole graph fill the page."""
+        self.page.evaluate(
+            """(bounds) => {
+            const [x, y, width, height] = bounds;
+            const ds = app.canvas.ds;
+            const graph = [x / ds.scale - ds.offset[0], y / ds.scale - ds.offset[1]];
+            ds.scale *= Math.min(1180 / width, 780 / height);
+            ds.offset = [60 / ds.scale - graph[0], 60 / ds.scale - graph[1]];
+            app.canvas.setDirty(true, true);
+        }""",
+            self.page.evaluate(BOUNDS, None),
+        )
+        self.page.wait_for_timeout(600)
+
+    def picture(self, kind: str | None = None, margin: int = 14) -> bytes:
+        """Returns a picture of the graph, or of the first node of a kind, without the menus."""
+        x, y, width, height = self.page.evaluate(BOUNDS, kind)
+        self.page.add_style_tag(content=f"{MENUS} {{ visibility: hidden !important }}")
+        clip = {"x": max(x - margin, 0), "y": max(y - margin, 0)}
+        clip |= {"width": width + 2 * margin, "height": height + 2 * margin}
+        return self.page.screenshot(clip=clip)
 
     def press(self, keys: str) -> None:
         """Presses keys where the focus is."""

@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from described import Info, default_of, inputs_of, is_widget, settings_of
+from layout import GAP, Box, lay_out
 
 NOTE = "MarkdownNote"
-COLUMN, ROW, GAP = 340, 30, 60
+NOTE_WIDTH, NOTE_HEIGHT = 320, 300
 
 
 def to_ui(graph: Mapping[str, Any], info: Info, note: str) -> dict[str, Any]:
-    """Returns a graph in the front end's form, laid out by depth, with a note beside it."""
-    places = _places(graph, info)
+    """Returns a graph in the front end's form, laid out in groups, with a note beside them."""
+    places, groups = lay_out(graph, info)
     links: list[list[Any]] = []
     nodes = [_node(key, graph, info, places[key], links) for key in graph]
     for node in nodes:
@@ -24,7 +25,7 @@ def to_ui(graph: Mapping[str, Any], info: Info, note: str) -> dict[str, Any]:
         "last_link_id": len(links),
         "nodes": [*nodes, _note(last + 1, note)],
         "links": links,
-        "groups": [],
+        "groups": [_group(title, box) for title, box in groups.items()],
         "config": {},
         "extra": {},
         "version": 0.4,
@@ -62,7 +63,7 @@ def _values(node: Mapping[str, Any], info: Info) -> Iterator[tuple[str, Any]]:
 
 
 def _node(
-    key: str, graph: Mapping[str, Any], info: Info, place: tuple[int, int], links: list[list[Any]]
+    key: str, graph: Mapping[str, Any], info: Info, place: Box, links: list[list[Any]]
 ) -> dict[str, Any]:
     kind, given = graph[key]["class_type"], graph[key]["inputs"]
     sockets, values = [], []
@@ -82,8 +83,8 @@ def _node(
     return {
         "id": int(key),
         "type": kind,
-        "pos": list(place),
-        "size": [COLUMN - GAP, _height(info, kind)],
+        "pos": [place.x, place.y],
+        "size": [place.width, place.height],
         "flags": {},
         "order": int(key) - 1,
         "mode": 0,
@@ -94,12 +95,17 @@ def _node(
     }
 
 
+def _group(title: str, box: Box) -> dict[str, Any]:
+    bounding = [box.x, box.y, box.width, box.height]
+    return {"title": title, "bounding": bounding, "color": "#3f789e", "font_size": 24, "flags": {}}
+
+
 def _note(key: int, text: str) -> dict[str, Any]:
     return {
         "id": key,
         "type": NOTE,
-        "pos": [-COLUMN, 0],
-        "size": [COLUMN - GAP, 260],
+        "pos": [-NOTE_WIDTH - GAP, 40],
+        "size": [NOTE_WIDTH, NOTE_HEIGHT],
         "flags": {},
         "order": 0,
         "mode": 0,
@@ -108,21 +114,3 @@ def _note(key: int, text: str) -> dict[str, Any]:
         "properties": {},
         "widgets_values": [text],
     }
-
-
-def _places(graph: Mapping[str, Any], info: Info) -> dict[str, tuple[int, int]]:
-    depths: dict[str, int] = {}
-    below: dict[int, int] = {}
-    places = {}
-    for key in graph:  # nodes are added behind what they link to
-        sources = [v[0] for v in graph[key]["inputs"].values() if isinstance(v, list)]
-        depths[key] = max((depths[source] + 1 for source in sources), default=0)
-        y = below.get(depths[key], 0)
-        places[key] = (depths[key] * COLUMN, y)
-        below[depths[key]] = y + _height(info, graph[key]["class_type"]) + GAP
-    return places
-
-
-def _height(info: Info, kind: str) -> int:
-    rows = max(len(inputs_of(info, kind)), len(info[kind]["output"])) + 1
-    return ROW * rows + (130 if kind == "CLIPTextEncode" else 0)

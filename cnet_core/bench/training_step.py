@@ -1,0 +1,253 @@
+"""`cnet bench --training`: what one optimizer step of training costs, in five ways.
+
+A fine-tune of the whole UNet; a ControlNet with the gradients of every locked weight computed too, with those of the
+locked decoder (as released), with none of them (ours), and ours connected to the middle alone. Operations and peak
+memory come from tensors without data, so they are exact at full width on any machine; time comes from running the step.
+"""
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..config import UNetConfig
+from ..controlnet import HINT_DOWNSCALE, ControlNet
+from ..residuals import Residuals
+from ..training.locked import Encoded, decode
+from ..unet import UNet
+from .settings import TOKENS, Settings
+from .tables import Table
+
+FINE_TUNE, RELEASED, OURS = "fine-tune", "ControlNet as released", "ControlNet"
+MIDDLE_ONLY, ALL_GRADIENTS = "ControlNet, middle only", "ControlNet, all gradients"
+WAYS = (FINE_TUNE, ALL_GRADIENTS, RELEASED, OURS, MIDDLE_ONLY)
+#: Shares of the released width that are measured where none is asked for: 96, 160 and 320 channels of SD1.5.
+WIDTHS = (0.3, 0.5, 1.0)
+COLUMNS = ("seconds", "x time", "TFLOP", "x FLOPs", "peak GiB", "x peak")
+NOTES = (
+    "x: over the fine-tune's at the same width. Peak: weights, gradients, AdamW's state and activations, counted.",
+    "Time is processor time on a CPU; it is left out where a step does not fit into the free memory.",
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one optimizer step. Memory is that of tensors: weights, gradients, AdamW's state, activations."""
+
+    flops: int
+    peak_bytes: int
+
+
+class TrainingStep:
+    """One way to train, ready to take steps: nets with random weights, a batch, AdamW."""
+
+    def __init__(
+        self, way: str, config: UNetConfig, side: int, batch: int, device: torch.device | str
+    ) -> None:
+        if way not in WAYS:
+            raise ValueError(f"`way` is {way!r}; it must be one of {', '.join(WAYS)}.")
+        self.way = way
+        with torch.device(device), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.unet = UNet(config)
+            self.net = None if way == FINE_TUNE else ControlNet(config)
+            latent = side // HINT_DOWNSCALE
+            self.x = torch.randn(batch, config.in_channels, latent, latent)
+            self.timesteps = torch.full((batch,), 500.0)
+            self.context = torch.randn(batch, TOKENS, config.context_dim)
+            self.y = None if config.y_dim is None else torch.randn(batch, config.y_dim)
+            self.hint = torch.rand(batch, 3, side, side)
+        trained = self.unet if self.net is None else self.net
+        self.unet.requires_grad_(way in (FINE_TUNE, ALL_GRADIENTS))
+        if (
+            way == RELEASED
+        ):  # cldm.py runs encoder and middle without a graph, but the decoder with weight gradients
+            self.unet.output_blocks.requires_grad_(True)
+            self.unet.out.requires_grad_(True)
+        self.optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-5)
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """Every parameter there is, trained or not."""
+        return [p for m in (self.unet, self.net) if m is not None for p in m.parameters()]
+
+    def take(self) -> None:
+        """Takes one step. Gradients of the released way's locked decoder are never cleared, as there."""
+        self.optimizer.zero_grad()
+        self.loss().backward()
+        self.optimizer.step()
+
+    def settle(self) -> None:
+        """Makes what every later step finds: AdamW's state, and gradients that are never cleared."""
+        for weight in self.weights:
+            weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
+        self.optimizer.step()
+
+    def loss(self) -> Tensor:
+        """Returns the mean squared error of the prediction, with its graph."""
+        return F.mse_loss(self._prediction(), self.x)
+
+    def _prediction(self) -> Tensor:
+        emb = self.unet.embed(self.timesteps, self.y, self.x.dtype)
+        skips, middle = self.unet.encode(self.x, emb, self.context)
+        encoded = Encoded(tuple(skips), middle, emb, self.context)
+        return decode(self.unet, encoded, None if self.net is None else self._residuals(self.net))
+
+    def _residuals(self, net: ControlNet) -> Residuals:
+        scales = [float(self.way != MIDDLE_ONLY)] * (net.config.num_blocks - 1) + [1.0]
+        features = net.hint_features(self.hint)
+        return net.residuals(self.x, features, self.timesteps, self.context, self.y, scales)
+
+
+def cost(way: str, config: UNetConfig, side: int = 512, batch: int = 1) -> Cost:
+    """Returns operations and peak memory of one step, once AdamW has its state; nothing is computed for it.
+
+    Args:
+        way: one of WAYS.
+        config: the nets' shape.
+        side: of the pictures, in pixels.
+        batch: pictures in a step.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        step = TrainingStep(way, config, side, batch, "cpu")
+        with LiveBytes(step.weights) as memory:
+            step.settle()
+            memory.forget_peak()
+            step.take()
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            step.loss().backward()  # plain attention: the counter does not know the CPU's fused one
+    return Cost(counter.get_total_flops(), memory.peak)
+
+
+def seconds(
+    way: str, config: UNetConfig, side: int, batch: int = 1, rounds: int = 3, device: str = "cpu"
+) -> float:
+    """Returns the time of one step, the least of several after one that is not counted.
+
+    On the CPU it is the process's own time, so that other programs do not count.
+    """
+    step = TrainingStep(way, config, side, batch, device)
+    step.take()
+    found: list[float] = []
+    for _ in range(rounds):
+        begin = _now(device)
+        step.take()
+        found.append(_now(device) - begin)
+    return min(found)
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of the tensors that are alive; `peak` is the most there were."""
+
+    def __init__(self, tensors: list[nn.Parameter]) -> None:
+        super().__init__()
+        self._sizes: dict[int, int] = {}
+        self._now = self.peak = 0
+        for tensor in tensors:
+            self._see(tensor)
+
+    def forget_peak(self) -> None:
+        """Starts to look for the peak anew."""
+        self.peak = self._now
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(found):
+            if isinstance(leaf, Tensor):
+                self._see(leaf)
+        return found
+
+    def _see(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata  # pyright: ignore[reportPrivateUsage]
+        if key in self._sizes:
+            return
+        self._sizes[key] = storage.nbytes()
+        self._now += storage.nbytes()
+        self.peak = max(self.peak, self._now)
+        weakref.finalize(storage, self._gone, key)
+
+    def _gone(self, key: int) -> None:
+        self._now -= self._sizes.pop(key)
+
+
+def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+    """Returns the table of training steps, at several widths unless one was asked for."""
+    widths = WIDTHS if settings.width == 1.0 else (settings.width,)
+    rows: dict[str, tuple[float | None, ...]] = {}
+    for index, width in enumerate(widths):
+        narrow = replace(settings, width=width)
+        costs: dict[str, Cost] = {}
+        times: dict[str, float | None] = {}
+        for way in WAYS:
+            costs[way] = cost(way, narrow.config, settings.side, settings.pictures)
+            times[way] = _time(way, narrow, costs[way])
+            tell(len(WAYS) * index + len(costs), len(WAYS) * len(widths))
+        rows |= {
+            f"{way}, {narrow.config.model_channels} channels": _row(
+                times[way], costs[way], times[FINE_TUNE], costs[FINE_TUNE]
+            )
+            for way in WAYS
+        }
+    return Table(
+        title=f"one step of training, {settings.family} at {settings.side} px, batch {settings.pictures}, "
+        f"float32, time on {settings.device}",
+        columns=COLUMNS,
+        rows=rows,
+        chart="x FLOPs",
+        notes=NOTES,
+    )
+
+
+def _row(
+    time: float | None, cost: Cost, whole_time: float | None, whole: Cost
+) -> tuple[float | None, ...]:
+    return (
+        time,
+        None if time is None or whole_time is None else time / whole_time,
+        cost.flops / 1e12,
+        cost.flops / whole.flops,
+        cost.peak_bytes / 2**30,
+        cost.peak_bytes / whole.peak_bytes,
+    )
+
+
+def _time(way: str, settings: Settings, cost: Cost) -> float | None:
+    if cost.peak_bytes > _free_memory(settings.device):
+        return None
+    return seconds(
+        way, settings.config, settings.side, settings.pictures, settings.rounds, settings.device
+    )
+
+
+def _free_memory(device: str) -> int:
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    names: Mapping[str, int] = getattr(os, "sysconf_names", {})
+    if "SC_AVPHYS_PAGES" not in names:
+        return 4 * 2**30  # macOS and Windows do not say
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _now(device: str) -> float:
+    if not device.startswith("cuda"):
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()

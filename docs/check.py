@@ -1,0 +1,114 @@
+"""Checks docs/paper.md: every row has a command that exists, and every `path::name` is there.
+
+    python docs/check.py [--lines]
+
+`--lines` prints each place as file:line. A row is measured again by its command; the exact ones are compared with the
+table by tests/docs/test_paper.py.
+"""
+
+import argparse
+import ast
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAPER = ROOT / "docs" / "paper.md"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table of docs/paper.md."""
+
+    says: str
+    places: tuple[str, ...]
+    commands: tuple[str, ...]
+    measured: str
+
+
+def rows(text: str) -> Iterator[Row]:
+    """Yields the rows of all tables."""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)][1:-1]
+        if len(cells) == 5 and cells[0] not in ("the paper", "the question") and "---" not in line:
+            places, commands = (tuple(re.findall(r"`([^`]+)`", cell)) for cell in cells[1:3])
+            yield Row(cells[0], places, commands, cells[3])
+
+
+def line_of(place: str) -> int | None:
+    """Returns the line where `path::name` or `path::Class.name` begins; None if it is not there."""
+    path, _, name = place.partition("::")
+    if not (ROOT / path).is_file():
+        return None
+    node: ast.AST | None = ast.parse((ROOT / path).read_text())
+    for part in name.split("."):
+        node = next((n for n in getattr(node, "body", []) if part in _names(n)), None)
+        if node is None:
+            return None
+    return node.lineno
+
+
+def problem_of(command: str) -> str | None:
+    """Returns what is wrong with a command; None if it would run."""
+    words = shlex.split(command)
+    files = [ROOT / word for word in words if word.endswith(".py")]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        return f"no file {missing[0]}"
+    if words[0] == "pytest":
+        return _test_problem(words, files)
+    if words[:2] == ["python", "-m"]:
+        module = ROOT / (words[2].replace(".", "/") + ".py")
+        return None if module.is_file() else f"no module {words[2]}"
+    if words[:2] == ["python", "docs/claims.py"] or words[:2] == ["python", "docs/figures.py"]:
+        source = files[0].read_text()
+        unknown = [word for word in words[2:] if f"def {word}(" not in source]
+        return f"{words[1]} has no {unknown[0]}" if unknown else None
+    return None if words[0] in ("cnet", "python") else f"unknown program {words[0]}"
+
+
+def problems(text: str) -> list[str]:
+    """Returns what is wrong with the tables."""
+    found: list[str] = []
+    for row in rows(text):
+        if not row.places or not row.commands or not row.measured:
+            found.append(f"{row.says!r} lacks a place, a command or a measurement")
+        found += [f"{place} is not there" for place in row.places if line_of(place) is None]
+        found += [f"`{c}`: {problem_of(c)}" for c in row.commands if problem_of(c)]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Checks docs/paper.md.")
+    parser.add_argument("--lines", action="store_true", help="print each place as file:line")
+    args = parser.parse_args()
+    text = PAPER.read_text()
+    if args.lines:
+        for row in rows(text):
+            places = ", ".join(f"{p.partition('::')[0]}:{line_of(p)}" for p in row.places)
+            print(f"{places}  {row.says}")
+    found = problems(text)
+    print("\n".join(found) or f"docs/paper.md: {len(list(rows(text)))} rows in order")
+    sys.exit(bool(found))
+
+
+def _names(node: ast.AST) -> set[str]:
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    return {getattr(node, "name", "")} | {t.id for t in targets if isinstance(t, ast.Name)}
+
+
+def _test_problem(words: list[str], files: list[Path]) -> str | None:
+    """Whether `-k` picks at least one test of the files."""
+    if "-k" not in words:
+        return None
+    picks = words[words.index("-k") + 1].split(" or ")
+    tests = re.findall(r"^def (test_\w+)", "".join(f.read_text() for f in files), re.MULTILINE)
+    lost = [pick for pick in picks if not any(pick in test for test in tests)]
+    return f"no test has {lost[0]!r} in its name" if lost else None
+
+
+if __name__ == "__main__":
+    main()

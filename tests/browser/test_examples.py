@@ -1,0 +1,45 @@
+"""The example workflows, from ComfyUI's templates to the picture."""
+
+import pytest
+from front import Front
+from host import REPOSITORY
+
+NAMES = sorted(path.stem for path in (REPOSITORY / "example_workflows").glob("*.json"))
+OPEN = """async (name) => {
+    const answer = await fetch(`/api/workflow_templates/cnet/${name}.json`);
+    await app.loadGraphData(await answer.json(), true, true, name);
+}"""
+RUN = """async () => {
+    const end = new Promise((resolve, reject) => {
+        app.api.addEventListener('execution_success', resolve, { once: true });
+        app.api.addEventListener('execution_error', (event) => reject(event.detail), { once: true });
+    });
+    await app.queuePrompt(0);
+    await end;
+}"""
+PICTURES = """() => {
+    const node = app.graph._nodes.find((n) => n.comfyClass === 'SaveImage');
+    const shown = document.querySelectorAll(`[data-node-id="${node.id}"] img`);
+    return [...(node.imgs ?? []), ...shown].map((image) => image.naturalWidth);
+}"""
+
+
+def test_comfyui_offers_the_examples(front: Front) -> None:
+    assert sorted(front.host.get("/workflow_templates")["cnet"]) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_opens_whole(front: Front, name: str) -> None:
+    front.page.evaluate(OPEN, name)
+    front.page.wait_for_timeout(500)
+    graph = front.saved()
+    assert len(graph["groups"]) >= 3
+    assert all(node["class_type"] for node in front.prompt().values())
+    assert front.page.evaluate("app.graph._nodes.every((n) => !n.has_errors)")
+
+
+def test_an_example_runs_and_shows_its_picture(front: Front) -> None:
+    front.page.evaluate(OPEN, "first_steps")
+    front.page.wait_for_timeout(500)
+    front.page.evaluate(RUN)
+    front.page.wait_for_function(f"() => ({PICTURES})().includes(128)", timeout=20_000)
