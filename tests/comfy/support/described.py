@@ -41,9 +41,10 @@ def default_of(served: Any) -> Any:
     choices = options_of(served)
     if choices:
         return choices[0]
-    return {"INT": settings.get("min", 0), "FLOAT": settings.get("min", 0.0), "BOOLEAN": False}.get(
-        served[0], ""
-    )
+    if isinstance(served[0], list):
+        return ""
+    least = settings.get("min", 0)
+    return {"INT": least, "FLOAT": float(least), "BOOLEAN": False}.get(served[0], "")
 
 
 def defaults(info: Info, kind: str, **given: Any) -> dict[str, Any]:
