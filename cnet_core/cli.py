@@ -34,3 +34,7 @@ def _sentence(error: Exception) -> str:
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{place}."
     return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

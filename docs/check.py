@@ -1,22 +1,38 @@
 """Checks docs/paper.md: every row has a command that exists, and every `path::name` is there.
 
-    python docs/check.py [--lines]
+    python docs/check.py [--lines] [--run]
 
-`--lines` prints each place as file:line. A row is measured again by its command; the exact ones are compared with the
-table by tests/docs/test_paper.py.
+`--lines` prints each place as file:line; `--run` runs every command, those that take minutes in a short form.
+tests/docs/test_paper.py does both, and compares what docs/claims.py measures with the table.
 """
 
 import argparse
 import ast
+import os
 import re
 import shlex
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "docs" / "paper.md"
+#: Decimals -> by how much a measurement may differ from the table.
+TOLERANCE = {3: 0.003}
+#: How a command begins -> what makes it short and writes to OUT.
+SHORT = {
+    "cnet demo": "--steps 1 --out OUT",
+    "cnet bench": "--short --width 0.1 --side 64",
+    "python -m cnet_core.tiny.evaluate": "--count 1",
+    "python docs/figures.py": "--quick --out OUT",
+    "python docs/examples/voxels.py": "--quick --out OUT",
+    "python docs/studies/convergence.py": "--steps 0 --out OUT",
+    "python docs/claims.py": "",
+    "pytest": "-q -n0",
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,8 @@ def line_of(place: str) -> int | None:
 
 def problem_of(command: str) -> str | None:
     """Returns what is wrong with a command; None if it would run."""
+    if not command.startswith(tuple(SHORT)):
+        return "it has no short form in docs/check.py"
     words = shlex.split(command)
     files = [ROOT / word for word in words if word.endswith(".py")]
     missing = [str(file) for file in files if not file.is_file()]
@@ -67,7 +85,7 @@ def problem_of(command: str) -> str | None:
         source = files[0].read_text()
         unknown = [word for word in words[2:] if f"def {word}(" not in source]
         return f"{words[1]} has no {unknown[0]}" if unknown else None
-    return None if words[0] in ("cnet", "python") else f"unknown program {words[0]}"
+    return None
 
 
 def problems(text: str) -> list[str]:
@@ -81,9 +99,53 @@ def problems(text: str) -> list[str]:
     return found
 
 
+def short(command: str, out: str) -> list[str]:
+    """Returns the words of a command's short form, for this Python; what it writes goes into the folder `out`."""
+    begin = next(begin for begin in SHORT if command.startswith(begin))
+    words = [*shlex.split(command), *SHORT[begin].replace("OUT", out).split()]
+    modules = {"cnet": ["-m", "cnet_core.cli"], "pytest": ["-m", "pytest"], "python": []}
+    return [sys.executable, *modules[words[0]], *words[1:]]
+
+
+def run(command: str) -> str:
+    """Runs a command's short form and returns what it prints.
+
+    Raises:
+        subprocess.CalledProcessError: it fails.
+    """
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, "PYTHONPATH": path}
+    with tempfile.TemporaryDirectory() as out:
+        words = short(command, out)
+        return subprocess.run(words, check=True, cwd=ROOT, env=env, stdout=-1, text=True).stdout
+
+
+def agrees(measured: str, said: str) -> bool:
+    """Whether a text holds what was measured, all words alike and every number within TOLERANCE."""
+    number = r"\d+\.?\d*"
+    pattern = f"({number})".join(map(re.escape, re.split(number, measured)))
+    found = re.search(pattern, said)
+    pairs = zip(re.findall(number, measured), found.groups() if found else (), strict=False)
+    return found is not None and all(_close(a, b) for a, b in pairs)
+
+
+def run_all(text: str) -> list[str]:
+    """Runs every command of the tables once; returns which claims the table tells otherwise."""
+    found: list[str] = []
+    said = {command: row.measured for row in rows(text) for command in row.commands}
+    for command, measured in said.items():
+        print(command, flush=True)
+        printed = run(command)
+        name, _, claim = printed.strip().partition(": ")
+        if command.startswith("python docs/claims.py") and not agrees(claim, measured):
+            found.append(f"{name} is {claim!r} today, and {measured!r} in the table")
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Checks docs/paper.md.")
     parser.add_argument("--lines", action="store_true", help="print each place as file:line")
+    parser.add_argument("--run", action="store_true", help="run every command in a short form")
     args = parser.parse_args()
     text = PAPER.read_text()
     if args.lines:
@@ -91,8 +153,17 @@ def main() -> None:
             places = ", ".join(f"{p.partition('::')[0]}:{line_of(p)}" for p in row.places)
             print(f"{places}  {row.says}")
     found = problems(text)
+    if args.run and not found:
+        found = run_all(text)
     print("\n".join(found) or f"docs/paper.md: {len(list(rows(text)))} rows in order")
     sys.exit(bool(found))
+
+
+def _close(a: str, b: str) -> bool:
+    """Whether two numbers of as many decimals differ by little, which other versions of torch may bring."""
+    digits = len(a.partition(".")[2])
+    same_form = digits == len(b.partition(".")[2])
+    return same_form and abs(float(a) - float(b)) <= TOLERANCE.get(digits, 0) + 1e-9
 
 
 def _names(node: ast.AST) -> set[str]:

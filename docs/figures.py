@@ -1,7 +1,8 @@
 """The figures of docs/paper.md and docs/schedules.md: `python docs/figures.py [NAME …] [--out docs/images]`.
 
-Names: profiles, gain, contact_sheet, costs, convergence; none means all. All but the last are computed as they are
-drawn (`contact_sheet` is `cnet demo`); `convergence` draws runs of docs/studies/convergence.py, kept in docs/data.
+Names: profiles, gain, contact_sheet, costs, convergence; none means all. What is drawn is computed first
+(`contact_sheet` is `cnet demo`), but for `convergence`, which draws the readings of docs/studies/convergence.py, and
+the times of `costs`, which `cnet bench --training --side 256 --rounds 2 --json > docs/data/training_steps.json` took.
 Needs matplotlib: `pip install ".[docs]"`.
 """
 
@@ -11,30 +12,32 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import torch
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 import cnet_core as cn
-from cnet_core.bench.training_step import FINE_TUNE, WAYS, cost
+from cnet_core.bench.settings import Settings
+from cnet_core.bench.training_step import FINE_TUNE, WAYS, WIDTHS, cost
 from cnet_core.cli import main as cnet
 from cnet_core.tiny import TinyStableDiffusion
 from cnet_core.tiny.demo import drawn_hint
 
 mpl.use("Agg")
 DOCS = Path(__file__).parent
-DATA = DOCS / "data"
+RUNS = DOCS / "studies" / "convergence"
 STYLE = {
     "figure.dpi": 110,
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#e6e6e3",
     "axes.prop_cycle": mpl.cycler(
         color=["#3b6fb6", "#d1622b", "#4a9a62", "#8a5fb0", "#b08a2e", "#6b6b70"]
@@ -58,14 +61,19 @@ ROUTINGS = {
     "uncond_only": cn.HintRouting.uncond_only(),
     "target_gain(2)": cn.HintRouting.target_gain(2.0),
 }
+#: A net that `--quick` counts in seconds.
+SMALL = replace(
+    Settings(width=0.1).config, channel_mult=(1, 1), num_res_blocks=1, transformer_depth=(1, 0)
+)
 CFG_SCALES = (1.0, 1.5, 3.0, 5.0, 7.5, 10.0)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Draws the figures of the documentation.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
     parser.add_argument("--out", type=Path, default=DOCS / "images")
-    args = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="a few points, to see that it runs")
+    args = parser.parse_args(argv)
     unknown = sorted(set(args.names) - set(FIGURES))
     if unknown:
         parser.error(f"no figure is called {', '.join(unknown)}; there are {', '.join(FIGURES)}")
@@ -73,11 +81,11 @@ def main() -> None:
     with plt.rc_context(STYLE):
         for name in args.names or FIGURES:
             path = args.out / f"{name}.png"
-            FIGURES[name](path)
+            FIGURES[name](path, args.quick)
             print(path, flush=True)
 
 
-def profiles(path: Path) -> None:
+def profiles(path: Path, quick: bool) -> None:
     """The scale of each of SD1.x's 13 blocks at 512 pixels, in every profile."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 4), width_ratios=(5, 3), layout="constrained")
     sides = cn.SD15.block_sizes(64, 64)
@@ -97,22 +105,23 @@ def profiles(path: Path) -> None:
     _save(figure, path)
 
 
-def gain(path: Path) -> None:
+def gain(path: Path, quick: bool) -> None:
     """Total gain g*c + (1-g)*m against the CFG scale: lines by the formula, points measured on the embedded model."""
-    figure, axes = plt.subplots(figsize=(7.5, 4.4), layout="constrained")
-    scale = torch.linspace(1, CFG_SCALES[-1], 200)
-    strengths = {0.02: "full", 1.0: "none"}
-    measured = {s: measured_gains(CFG_SCALES, s) for s in strengths}
-    for color, (name, routing) in zip(_colors(), ROUTINGS.items(), strict=False):
-        axes.plot(scale, [_total(routing, float(g)) for g in scale], color=color, label=name)
-        for strength, fill in strengths.items():
-            points = measured[strength][name]
-            axes.plot(CFG_SCALES, points, "o", color=color, ms=6, fillstyle=fill)
-    axes.plot([], [], "o", color="k", ms=6, label="measured, strength 0.02")
-    axes.plot([], [], "o", color="k", ms=6, fillstyle="none", label="measured, strength 1")
-    axes.set(xlabel="CFG scale g", ylabel="total gain of the control", ylim=(-9.5, 10.5))
-    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
-    axes.set_title("κ = g·c + (1-g)·m, with gains c (cond) and m (uncond)", loc="left")
+    scales = CFG_SCALES[::3] if quick else CFG_SCALES
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    titles = {0.02: "a small effect (strength 0.02): as the formula says", 1.0: "strength 1"}
+    line = torch.linspace(1, scales[-1], 200)
+    for panel, (strength, title) in zip(panels, titles.items(), strict=True):
+        measured = measured_gains(scales, strength)
+        for color, (name, routing) in zip(_colors(), ROUTINGS.items(), strict=False):
+            panel.plot(line, [_total(routing, float(g)) for g in line], color=color, label=name)
+            panel.plot(scales, measured[name], "o", color=color, ms=6)
+        panel.set_title(title, loc="left")
+        panel.set(xlabel="CFG scale g", ylim=(-9.5, 10.5))
+    panels[0].plot([], [], "o", color="k", ms=6, label="measured")
+    panels[0].set_ylabel("how often the control counts\nκ = g·c + (1-g)·m")
+    panels[0].legend(frameon=False, fontsize=9)
+    panels[1].text(10, -1.4, "gains between 0 and 1 saturate", ha="right", fontsize=9)
     _save(figure, path)
 
 
@@ -146,55 +155,85 @@ def measured_gains(
     return {name: [response(way, g) for g in cfg_scales] for name, way in ROUTINGS.items()}
 
 
-def contact_sheet(path: Path) -> None:
+def contact_sheet(path: Path, quick: bool) -> None:
     """`cnet demo`: one outline, seven ways to apply it, with a prompt (above) and without (below)."""
     with tempfile.TemporaryDirectory() as folder:
-        if cnet(["demo", "--out", folder]) != 0:
+        if cnet(["demo", "--out", folder, "--steps", "1" if quick else "20"]) != 0:
             sys.exit("figures.py: `cnet demo` failed.")
         shutil.copyfile(Path(folder) / "contact_sheet.png", path)
 
 
-def costs(path: Path) -> None:
-    """Operations and peak memory of one training step of SD1.5, 512 pixels, batch 4, as multiples of a fine-tune's."""
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
-    found = {way: cost(way, cn.SD15, 512, 4) for way in WAYS}
-    whole = found[FINE_TUNE]
-    for panel, title, ratios, paper in (
-        (panels[0], "operations", [c.flops / whole.flops for c in found.values()], 1.34),
-        (panels[1], "peak memory", [c.peak_bytes / whole.peak_bytes for c in found.values()], 1.23),
+def costs(path: Path, quick: bool) -> None:
+    """A training step's operations and peak memory, counted, and its time, measured, over a fine-tune's, by width."""
+    figure, panels = plt.subplots(1, 3, figsize=(11, 3.8), sharey=True, layout="constrained")
+    side, batch = (64, 1) if quick else (512, 4)
+    configs = [SMALL] if quick else [Settings(width=w).config for w in (0.2, *WIDTHS)]
+    found = [{way: cost(way, config, side, batch) for way in WAYS} for config in configs]
+    channels = [config.model_channels for config in configs]
+    for color, way in zip(_colors(), WAYS, strict=False):
+        times = _step_times(way)
+        for panel, across, ratios in (
+            (panels[0], channels, [c[way].flops / c[FINE_TUNE].flops for c in found]),
+            (panels[1], list(times), list(times.values())),
+            (panels[2], channels, [c[way].peak_bytes / c[FINE_TUNE].peak_bytes for c in found]),
+        ):
+            panel.plot(across, ratios, "o-", color=color, ms=5, label=way)
+    for panel, title, paper in zip(
+        panels, ("operations", "time", "peak memory"), (1.34, 1.34, 1.23), strict=True
     ):
-        bars = panel.barh(list(found), ratios, 0.6, color=_colors()[: len(found)])
-        panel.bar_label(bars, fmt="%.2f", padding=3)
-        panel.axvline(paper, color="#333333", ls="--", lw=1)
-        panel.text(paper + 0.02, 4.3, f"the paper:\n{paper}", va="bottom", fontsize=9)
-        panel.set_title(title, loc="left")
-        panel.set(xlabel="times a fine-tune of the whole UNet", xlim=(0, 1.6))
-        panel.grid(visible=False, axis="y")
-    panels[0].invert_yaxis()
-    _save(figure, path)
-
-
-def convergence(path: Path) -> None:
-    """Loss and adherence over the training steps, from docs/data/convergence/*.jsonl."""
-    files = sorted((DATA / "convergence").glob("*.jsonl"))
-    if not files:
-        sys.exit(
-            f"figures.py: {DATA / 'convergence'} holds no runs; docs/studies/convergence.py makes them."
+        panel.axhline(paper, color="#333333", ls="--", lw=1)
+        panel.annotate(
+            f"the paper: {paper}",
+            (0.98, paper),
+            (0, 3),
+            ("axes fraction", "data"),
+            "offset points",
+            ha="right",
+            fontsize=9,
         )
-    figure, (upper, lower) = plt.subplots(2, 1, figsize=(7, 5), sharex=True, layout="constrained")
-    for file in files:
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
-        color = _colors()[0 if file.name.startswith("released") else 1]
-        steps = [row["step"] for row in rows]
-        upper.plot(steps, [row["adherence"] for row in rows], color=color, label=_once(upper, file))
-        lower.plot(steps[1:], [row["train_loss"] for row in rows[1:]], color=color)
-    upper.set(ylabel="adherence (IoU)", ylim=(0, 1))
-    upper.legend(frameon=False, title="hint encoder's initialisation")
-    lower.set(ylabel="training loss", xlabel="optimizer steps")
+        panel.set_title(title, loc="left")
+        panel.set(xlabel="channels of the first level (320: SD1.5)")
+    panels[0].set_ylabel("times a fine-tune of the whole UNet")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False
+    )
     _save(figure, path)
 
 
-FIGURES: dict[str, Callable[[Path], None]] = {
+def convergence(path: Path, quick: bool) -> None:
+    """Loss and adherence over the training steps, from docs/studies/convergence."""
+    figure, (upper, lower) = plt.subplots(2, 1, figsize=(7, 5.4), sharex=True, layout="constrained")
+    for color, init in zip(_colors(), ("released", "balanced"), strict=False):
+        files = sorted(RUNS.glob(f"{init}_dropout0.5_rate0.001_beta0.999_seed?.jsonl"))
+        if not files:
+            sys.exit(f"figures.py: {RUNS} holds no runs; docs/studies/convergence.py makes them.")
+        for number, file in enumerate(files):
+            rows = [json.loads(line) for line in file.read_text().splitlines()]
+            steps = [row["step"] for row in rows]
+            label = f"{init} initialisation" if number == 0 else None
+            upper.plot(
+                steps, [row["adherence"] for row in rows], "o-", ms=3, color=color, label=label
+            )
+            losses = [row["train_loss"] for row in rows[1:]]
+            lower.plot(steps[1:], losses, "o-", ms=3, color=color)
+    for panel in (upper, lower):
+        panel.axvspan(100, 200, color="#3b6fb6", alpha=0.1, lw=0)
+    upper.set(ylabel="adherence (IoU)", ylim=(0, 1))
+    upper.set_title(
+        "With the released initialisation the hint is followed all at once …", loc="left"
+    )
+    upper.legend(
+        frameon=False,
+        title="of the hint encoder, 3 seeds each",
+        loc="lower right",
+        alignment="left",
+    )
+    lower.set(ylabel="training loss\n(mean of 50 steps)", xlabel="optimizer steps")
+    lower.set_title("… and the loss does not show it", loc="left")
+    _save(figure, path)
+
+
+FIGURES: dict[str, Callable[[Path, bool], None]] = {
     "profiles": profiles,
     "gain": gain,
     "contact_sheet": contact_sheet,
@@ -208,10 +247,16 @@ def _total(routing: cn.HintRouting, cfg_scale: float) -> float:
     return cfg_scale * cond + (1 - cfg_scale) * uncond
 
 
-def _once(axes: Axes, file: Path) -> str:
-    """Returns a label for the first run of each initialisation; one with _ is not shown."""
-    name = file.name.split("_")[0]
-    return f"_{name}" if name in axes.get_legend_handles_labels()[1] else name
+def _step_times(way: str) -> dict[int, float]:
+    """Returns, by channels, the time of a training step over a fine-tune's, as `cnet bench --training` took it."""
+    tables = json.loads((DOCS / "data" / "training_steps.json").read_text())["tables"]
+    rows = [item for table in tables for item in table["rows"].items()]
+    found: dict[int, float] = {}
+    for name, row in rows:
+        what, _, channels = name.rpartition(", ")
+        if what == way and row["x time"] is not None:
+            found[int(channels.split()[0])] = row["x time"]
+    return found
 
 
 def _colors() -> list[str]:

@@ -1,17 +1,18 @@
 """ControlNet on something that is not Stable Diffusion: a 3-D denoiser that follows a 2-D silhouette.
 
-    python docs/examples/voxels.py [--out voxels]
+    python docs/examples/voxels.py [--out voxels] [--ablation]
 
 trains on the CPU a small denoiser of 16 x 16 x 16 voxels without any condition; then, on the locked denoiser,
 `cn.control_blocks`; then, for comparison, a plain fine-tune of the same blocks, with as many parameters to train but
 no locked copy. Writes `voxels.png` and `voxels.json`: how well the silhouettes of what is drawn follow the hint
-(intersection over union), before, on the way and after, and what is left of the model without a hint.
+(intersection over union), before, on the way and after, and what is left of the model without a hint. `--ablation`
+also trains the paper's two lesser variants of a ControlNet.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 
@@ -30,19 +31,13 @@ SIDE, WIDTH, BATCH, RATE = 16, 24, 24, 3e-3
 OUTSIDE, INSIDE = -0.3, 3.7  # of zero mean and unit variance, about
 SAMPLES, SAMPLER_STEPS, FOLLOWS, SHOWN = 32, 20, 0.7, 6
 EVERY = 25
-TITLES = (
-    "hint",
-    "locked",
-    "its side",
-    "ControlNet",
-    "its side",
-    "other seed",
-    "its side",
-    "fine-tune",
-    "its side",
-)
+CONTROL_NET, FINE_TUNE = "ControlNet", "plain fine-tune"
+#: What the paper takes away from a ControlNet: figure 8c (ControlNet-lite) and 8b.
+LITE, GAUSSIAN = "one convolution for the copy", "Gaussian for zero convolutions"
 #: Blocks under control -> channels of their condition: the silhouette folded to the block's 8 x 8 or 4 x 4 columns.
 CONTROLLED = {"encoder": 4, "middle": 16}
+#: Their own channels.
+WIDTHS = {"encoder": WIDTH, "middle": 2 * WIDTH}
 
 
 class Denoiser(nn.Module):
@@ -91,7 +86,7 @@ class FineTune:
         self._parameters: list[nn.Parameter] = []
         for path, channels in CONTROLLED.items():
             block = model.get_submodule(path).requires_grad_(True)
-            zero = ZeroConv(channels, WIDTH if path == "encoder" else 2 * WIDTH, 1)
+            zero = ZeroConv(channels, WIDTHS[path], 1)
             self._parameters += [*block.parameters(), *zero.parameters()]
             block.register_forward_pre_hook(self._hook(path, zero))
 
@@ -188,22 +183,29 @@ def view(voxels: Tensor, axis: int) -> Tensor:
     return (solid(voxels[0]).movedim(axis, 0) * light).amax(0)
 
 
-def sheet(columns: list[list[Tensor]]) -> Image.Image:
-    """Returns pictures (16, 16), 0..1, in columns with titles, six times as large."""
-    framed = [[F.pad(picture, (1, 1, 1, 1), value=0.5) for picture in column] for column in columns]
-    values = (torch.cat([torch.cat(column) for column in framed], dim=1) * 255).byte().numpy()
-    pictures = Image.fromarray(np.kron(values, np.ones((6, 6), np.uint8)))
-    found = Image.new("L", (pictures.width, pictures.height + 22), 255)
-    found.paste(pictures, (0, 22))
-    for index, title in enumerate(TITLES):
-        place = (index * pictures.width // len(TITLES) + 8, 5)
-        ImageDraw.Draw(found).text(place, title, fill=0, font=ImageFont.load_default(13))
+def sheet(groups: Mapping[str, list[list[Tensor]]]) -> Image.Image:
+    """Returns groups of columns of pictures (16, 16), 0..1, under their titles, six times as large."""
+    blocks: list[Image.Image] = []
+    for title, columns in groups.items():
+        framed = [[F.pad(p, (1, 1, 1, 1), value=0.5) for p in column] for column in columns]
+        values = (torch.cat([torch.cat(column) for column in framed], dim=1) * 255).byte().numpy()
+        pictures = Image.fromarray(np.kron(values, np.ones((6, 6), np.uint8)))
+        block = Image.new("L", (pictures.width + 14, pictures.height + 42), 255)
+        block.paste(pictures, (7, 42))
+        what = "seen from the front, and from the side" if len(columns) > 1 else "silhouette"
+        for y, text, size in ((4, title, 14), (24, what, 11)):
+            ImageDraw.Draw(block).text((8, y), text, fill=0, font=ImageFont.load_default(size))
+        blocks.append(block)
+    found = Image.new("L", (sum(b.width for b in blocks), blocks[0].height), 255)
+    for index, block in enumerate(blocks):
+        found.paste(block, (sum(b.width for b in blocks[:index]), 0))
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A voxel denoiser that follows silhouettes.")
     parser.add_argument("--out", type=Path, default=Path("voxels"))
+    parser.add_argument("--ablation", action="store_true", help="train figure 8's variants too")
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -216,29 +218,50 @@ def main() -> None:
     for step in train(base, list(base.parameters()), base_steps, lambda hints: None):
         if step % 50 == 0:
             print(f"denoiser: step {step}", flush=True)
-    tuned = deepcopy(base)
     before = draw(base, samples, 1)
     report: dict[str, object] = {"before": adherence(before, hints)}
-    columns = [[h[0] for h in hints[:SHOWN]], *views(before)]
-
-    for name, model in (("ControlNet", base), ("plain fine-tune", tuned)):
-        control = FineTune(model) if model is tuned else cn.control_blocks(model, CONTROLLED)
-        control.condition = conditions(hints)
-        draw(model, len(hints), 1)  # the first call tells the zero convolutions their channels
-        report[name], voxels = follow(model, control, hints, steps)
-        columns += views(voxels)
-        if isinstance(control, cn.BlockControl):
-            columns += views(draw(model, len(hints), 2))
-            control.remove()
-        else:
-            control.condition = conditions(torch.zeros_like(hints))
-        report[name]["draws without a hint as before"] = torch.equal(
-            draw(model, len(hints), 1), before
-        )
+    groups = {
+        "the hint": [[h[0] for h in hints[:SHOWN]]],
+        f"locked: {report['before']}": views(before),
+    }
+    for way in (CONTROL_NET, FINE_TUNE, *((LITE, GAUSSIAN) if args.ablation else ())):
+        model = deepcopy(base)
+        control = under_control(model, way, hints)
+        figures, voxels = follow(model, control, hints, steps)
+        if way in (CONTROL_NET, FINE_TUNE):
+            groups[f"{way}: {figures['adherence']}"] = views(voxels)
+        if way == CONTROL_NET:
+            groups["ControlNet, another seed"] = views(draw(model, samples, 2))
+        without_hint(control)
+        left = torch.equal(draw(model, samples, 1), before)
+        report[way] = figures | {"draws without a hint as before": left}
     report["CPU seconds in all"] = round(time.process_time() - begin)
-    sheet(columns).save(args.out / "voxels.png")
+    sheet(groups).save(args.out / "voxels.png")
     (args.out / "voxels.json").write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
+
+
+def under_control(model: nn.Module, way: str, hints: Tensor) -> "cn.BlockControl | FineTune":
+    """Returns what is to be trained on a model that will not be trained itself, or (FINE_TUNE) will."""
+    control = FineTune(model) if way == FINE_TUNE else cn.control_blocks(model, CONTROLLED)
+    branches = control.branches.values() if isinstance(control, cn.BlockControl) else ()
+    if way == LITE:
+        for path, branch in zip(CONTROLLED, branches, strict=True):
+            branch.copy = nn.Conv3d(WIDTHS[path], WIDTHS[path], 3, padding=1)
+    control.condition = conditions(hints)
+    draw(model, len(hints), 1)  # the first call tells the zero convolutions their channels
+    if way == GAUSSIAN:
+        for conv in (c for branch in branches for c in (branch.zero_in, branch.zero_out)):
+            nn.init.normal_(conv.weight, std=conv.in_features**-0.5)
+    return control
+
+
+def without_hint(control: "cn.BlockControl | FineTune") -> None:
+    """Takes the hint away: the control's own way, or an empty silhouette for blocks that were trained to read one."""
+    if isinstance(control, cn.BlockControl):
+        control.remove()
+    else:
+        control.condition = {path: torch.zeros_like(c) for path, c in control.condition.items()}
 
 
 def follow(
