@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from described import Info, defaults, is_widget, required_of
+from described import Info, default_of, defaults, is_widget, required_of
 from graphs import Family, Graph, Link, Sampling, output
 from hosts import sampled_with, variant
 
@@ -83,11 +83,11 @@ def _filled(graph: Graph, info: Info, kind: str, wired: Wired) -> Link:
         inputs[name] = wired.family.model(graph, seed=20 + index)
     for name, served in required_of(info, kind).items():
         if name not in inputs and not is_widget(served):
-            inputs[name] = _link(graph, name, served[0], wired)
+            inputs[name] = _link(graph, info, name, served[0], wired)
     return graph.add(kind, **inputs)
 
 
-def _link(graph: Graph, name: str, kind: str, wired: Wired) -> Link:
+def _link(graph: Graph, info: Info, name: str, kind: str, wired: Wired) -> Link:
     if kind == "CONDITIONING":
         side = wired.negative if any(word in name for word in AWAY) else wired.positive
         return variant(graph, side) if name.startswith(("empty", "cond2", "middle")) else side
@@ -100,7 +100,18 @@ def _link(graph: Graph, name: str, kind: str, wired: Wired) -> Link:
         "MASK": ("SolidMask", {"value": 0.5, "width": 64, "height": 64}),
         "SIGMAS": ("ManualSigmas", {"sigmas": "1.0, 0.5, 0.0"}),
     }
-    if kind not in made:
-        raise NotFilled(f"nothing to connect to `{name}` ({kind})")
-    node, inputs = made[kind]
-    return graph.add(node, **inputs)
+    if kind in made:
+        node, inputs = made[kind]
+        return graph.add(node, **inputs)
+    for node in sorted(info):
+        if kind in info[node]["output"] and _needs_nothing(info, node):
+            return output(graph.add(node, **defaults(info, node)), info[node]["output"].index(kind))
+    raise NotFilled(f"nothing to connect to `{name}` ({kind})")
+
+
+def _needs_nothing(info: Info, kind: str) -> bool:
+    """Whether a node runs with its widgets' defaults alone."""
+    return all(
+        is_widget(served) and default_of(served) != ""
+        for served in required_of(info, kind).values()
+    )
