@@ -47,9 +47,9 @@ def dual(comfy: Host) -> Host:
 
 
 @pytest.mark.parametrize("mode", ["both", "cond_only"])
-def test_on_the_first_of_two_models_it_acts_in_the_positive(dual: Host, mode: str) -> None:
-    plain = ON_THE_FIRST.run(dual, "plain")
-    expected = ON_THE_FIRST.run(dual, "native", Control("native_positive"))
+def test_on_the_first_model_it_is_native_control_on_the_conds(dual: Host, mode: str) -> None:
+    native = {"both": "native", "cond_only": "native_positive"}[mode]
+    plain, expected = (ON_THE_FIRST.run(dual, kind, Control(kind)) for kind in ("none", native))
     found = ON_THE_FIRST.run(dual, "ours", Control(routing={"mode": mode}))
     assert effect_share(plain, expected, found) <= 1e-3
 
