@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from described import Info, default_of, defaults, is_widget, required_of
+from described import Info, default_of, defaults, inputs_of, is_widget, required_of
 from graphs import Family, Graph, Link, Sampling, output
 from hosts import sampled_with, variant
 
@@ -66,12 +66,13 @@ def _core(info: Info) -> list[str]:
 
 
 def _models(info: Info, kind: str) -> list[str]:
-    served = required_of(info, kind)
-    return [name for name, value in served.items() if value[0] == "MODEL"]
+    return [name for name, value in inputs_of(info, kind).items() if value[0] == "MODEL"]
 
 
 def _filled(graph: Graph, info: Info, kind: str, wired: Wired) -> Link:
     """Adds a node. Of several MODELs the first is the one at hand, the others are other models.
+
+    Of what is optional, models and conds alone are connected.
 
     Raises:
         NotFilled: a required input is of a type that there is nothing for.
@@ -81,8 +82,10 @@ def _filled(graph: Graph, info: Info, kind: str, wired: Wired) -> Link:
     inputs[main] = wired.model
     for index, name in enumerate(others):
         inputs[name] = wired.family.model(graph, seed=20 + index)
-    for name, served in required_of(info, kind).items():
-        if name not in inputs and not is_widget(served):
+    required = required_of(info, kind)
+    for name, served in inputs_of(info, kind).items():
+        wanted = name in required or served[0] == "CONDITIONING"
+        if wanted and name not in inputs and not is_widget(served):
             inputs[name] = _link(graph, info, name, served[0], wired)
     return graph.add(kind, **inputs)
 
