@@ -58,9 +58,17 @@ class Run:
         source = self.specs[index].source
         key = (source.key, id(model))
         if key not in self._nets:
-            loaded = model.current_patcher.get_additional_models_with_key(models_key(source))
-            self._nets[key] = source.open(model, loaded)
+            self._nets[key] = source.open(model, self._loaded(source, model))
         return self._nets[key]
+
+    def _loaded(self, source: Source, model: Any) -> Sequence[Any]:
+        """Returns the patchers that were loaded with a model; a guider's second model uses those of its main one."""
+        main = getattr(self.guider, "inner_model", model)
+        own, mains = (
+            m.current_patcher.get_additional_models_with_key(models_key(source))
+            for m in (model, main)
+        )
+        return own or mains
 
     def stack(
         self, index: int, net: Net, size: tuple[int, int], frames: tuple[int, ...]

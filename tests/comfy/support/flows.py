@@ -29,6 +29,7 @@ class Control:
     scales: Mapping[str, Any] | None = None  # inputs of BlockScaleSchedule
     mask: float | None = None  # the value of a mask everywhere
     count_as: str = ""  # a name under which the rows of the ControlNet's runs are counted
+    count_on: bool = False  # whether the counts of earlier prompts are kept
 
     def picture(self, graph: Graph) -> Link:
         """Adds the hint."""
@@ -78,7 +79,8 @@ def _ours(graph: Graph, control: Control, wired: Wired, loader: str = "LoadContr
     model, positive, negative = wired
     net = graph.add(loader, control_net_name=control.file)
     if control.count_as:
-        net = graph.add("ProbeCountNet", control_net=net, name=control.count_as)
+        counting = {"name": control.count_as, "go_on": control.count_on}
+        net = graph.add("ProbeCountNet", control_net=net, **counting)
     inputs = dict(control.inputs)
     if control.mask is not None:
         inputs["mask"] = graph.add("SolidMask", value=control.mask, width=32, height=32)

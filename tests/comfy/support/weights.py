@@ -106,11 +106,22 @@ def write_lora(path: Path) -> None:
     save_file(tensors, path)
 
 
+def write_hypernetwork(path: Path) -> None:
+    """Writes a random hypernetwork for the keys and values of all attentions."""
+    generator = torch.Generator().manual_seed(9)
+    tensors = {}
+    for width in (SD15.model_channels, SD15.context_dim):
+        weights = torch.randn(2, width, width, generator=generator) / width**0.5
+        tensors[width] = [{"linear.weight": w, "linear.bias": torch.zeros(width)} for w in weights]
+    torch.save(tensors, path)
+
+
 def write_models(models: Path) -> None:
     """Writes all files into their folders among ComfyUI's models."""
-    for folder in ("controlnet", "loras"):
+    for folder in ("controlnet", "loras", "hypernetworks"):
         (models / folder).mkdir(parents=True)
     write_lora(models / "loras/random.safetensors")
+    write_hypernetwork(models / "hypernetworks/random.pt")
     write_control_nets(models / "controlnet")
 
 

@@ -7,6 +7,8 @@ import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.supported_models_base
+import comfy.utils
+import folder_paths
 import torch
 
 from .common import generator, node
@@ -93,3 +95,12 @@ class ProbeLatent:
 
     def run(self, width, height, count, seed):
         return ({"samples": torch.randn(count, 4, height, width, generator=generator(seed))},)
+
+
+@node(("LORA_MODEL",))
+class ProbeLora:
+    """The random LoRA as its tensors, which but for this a training alone gives."""
+
+    def run(self):
+        path = folder_paths.get_full_path("loras", "random.safetensors")
+        return (comfy.utils.load_torch_file(path, safe_load=True),)
