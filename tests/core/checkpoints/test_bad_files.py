@@ -21,7 +21,7 @@ from fakes import small_net, small_unet
 from files import hollow_file, published, raw_file
 
 import cnet_core as cn
-from cnet_core.bench import memory
+from cnet_core.bench import process_memory
 from cnet_core.cli import main
 
 #: The user who owns nothing, on Linux and macOS.
@@ -244,11 +244,11 @@ def files(short_run: int) -> range:
 @contextlib.contextmanager
 def within(seconds: float, mebibytes: int) -> Iterator[None]:
     """Fails when its block takes longer or, where Linux counts it, more memory."""
-    memory.forget_peak()
-    before, start = memory.in_use() or 0, time.perf_counter()
+    process_memory.forget_peak()
+    before, start = process_memory.in_use() or 0, time.perf_counter()
     yield
     assert time.perf_counter() - start < seconds
-    assert (memory.peak() or 0) - before < mebibytes * 2**20
+    assert (process_memory.peak() or 0) - before < mebibytes * 2**20
 
 
 def mutated(whole: bytes, chance: random.Random, header: int) -> bytes:
