@@ -7,6 +7,7 @@ import { make } from "./make.js";
 import { Diagram, samplerCfg, unusedInputs } from "./routing.js";
 import { CUSTOM, formatScales, parseScales } from "./scales.js";
 import { shownScales } from "./schedule.js";
+import { lostTexts, nameParts, translate } from "./translations.js";
 import { addView, grey, keepEvents, linked, onCallback, read, watch, write } from "./widgets.js";
 import { wordsOf } from "./words.js";
 
@@ -26,14 +27,28 @@ const VIEWS = { BlockScaleSchedule: addEditor, CFGHintRouting: addDiagram };
  * @param {App} app
  */
 export function extensionOf(app) {
+  /** @type {Record<string, import("./translations.js").Texts>} */
+  let texts = {};
   return {
     name: "cnet.views",
+    /** @param {Record<string, any>} definitions of all nodes, about to be registered */
+    async addCustomNodeDefs(definitions) {
+      if (localeOf(app).startsWith("en")) return;
+      const served = await app.api?.fetchApi("/i18n").then((answer) => answer.json());
+      texts = lostTexts(definitions, served ?? {}, localeOf(app).split("-")[0]);
+      translate(definitions, texts);
+    },
     /** @param {GraphNode} node */
     nodeCreated(node) {
-      const say = wordsOf(app.extensionManager?.setting?.get("Comfy.Locale"));
-      VIEWS[node.comfyClass]?.(node, app, say);
+      nameParts(node, texts[node.comfyClass]);
+      VIEWS[node.comfyClass]?.(node, app, wordsOf(localeOf(app)));
     },
   };
+}
+
+/** @param {App} app @returns {string} */
+function localeOf(app) {
+  return app.extensionManager?.setting?.get("Comfy.Locale") ?? "en";
 }
 
 /** @type {typeof VIEWS[string]} */

@@ -46,11 +46,19 @@ class Front:
     """One page, with the settings that a test wants."""
 
     def __init__(
-        self, browser: Any, host: Host, *, vue: bool, palette: str = "dark", zoom: int = 1
+        self,
+        browser: Any,
+        host: Host,
+        *,
+        vue: bool,
+        palette: str = "dark",
+        zoom: int = 1,
+        locale: str = "en",
     ) -> None:
         self.host, self.vue = host, vue
         self._errors: list[str] = []
         wanted = {**SETTINGS, "Comfy.VueNodes.Enabled": vue, "Comfy.ColorPalette": palette}
+        wanted["Comfy.Locale"] = locale
         for name, value in wanted.items():
             host.post(f"/settings/{name}", value)
         self.context = browser.new_context(viewport=SIZE, device_scale_factor=zoom)
