@@ -27,7 +27,8 @@ GRAPH = 760  # of them, at most, for the graph
 MARGIN, CAPTION = 24, 40
 GROUND, INK = "#1b1b1e", "#d8d8d8"
 NODE = 560  # pixels wide
-EDITOR = "BlockScaleSchedule"
+EDITOR, XRAY = "BlockScaleSchedule", "ControlXRay"
+IMAGES = REPOSITORY / "docs" / "images"
 EXAMPLES = sorted((REPOSITORY / "example_workflows").glob("*.json"))
 HELP = REPOSITORY / "js" / "docs" / "images"
 DOWNLOAD = "stable_diffusion_15"  # it needs files of one's own, so it cannot be run here
@@ -83,6 +84,16 @@ def thumbnail(front: Front, name: str) -> Image.Image:
         font = ImageFont.load_default(26)
         ImageDraw.Draw(whole).text(place, caption, INK, font=font, anchor="mm")
         left += shown.width + MARGIN
+    return whole
+
+
+def over(upper: Image.Image, lower: Image.Image) -> Image.Image:
+    """Returns one picture over another, both as wide as the wider."""
+    width = max(upper.width, lower.width)
+    both = [fitted(picture.convert("RGB"), width, sys.maxsize) for picture in (upper, lower)]
+    whole = Image.new("RGB", (width, sum(picture.height for picture in both)))
+    for picture, top in zip(both, (0, both[0].height), strict=True):
+        whole.paste(picture, (0, top))
     return whole
 
 
