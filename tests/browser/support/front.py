@@ -6,6 +6,7 @@ from typing import Any
 
 from host import REPOSITORY, Host
 
+START = 120_000  # ms, at most, until the page is there
 SIZE = {"width": 1280, "height": 860}
 #: Where the browser gets our files from; what is logged from there is ours.
 OURS = "/extensions/cnet/"
@@ -66,8 +67,8 @@ class Front:
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self._errors.append(f"{error}\n{error.stack}"))
         self.page.on("console", self._hear)
-        self.page.goto(host.url)
-        self.page.wait_for_function(READY, timeout=120_000)
+        self.page.goto(host.url, timeout=START)
+        self.page.wait_for_function(READY, timeout=START)
         self.page.wait_for_timeout(1500)  # extensions and the first graph
 
     def close(self) -> None:
