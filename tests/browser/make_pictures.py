@@ -23,10 +23,12 @@ from playwright.sync_api import sync_playwright
 from single import SHOWN, alone
 
 THUMBNAIL = 1200  # pixels, wide and at most high
+GRAPH = 760  # of them, at most, for the graph
 MARGIN, CAPTION = 24, 40
 GROUND, INK = "#1b1b1e", "#d8d8d8"
 NODE = 560  # pixels wide
-EDITOR = "BlockScaleSchedule"
+EDITOR, XRAY = "BlockScaleSchedule", "ControlXRay"
+IMAGES = REPOSITORY / "docs" / "images"
 EXAMPLES = sorted((REPOSITORY / "example_workflows").glob("*.json"))
 HELP = REPOSITORY / "js" / "docs" / "images"
 DOWNLOAD = "stable_diffusion_15"  # it needs files of one's own, so it cannot be run here
@@ -66,14 +68,14 @@ def thumbnail(front: Front, name: str) -> Image.Image:
     front.load(example(name))
     made = list(run(front)) if name != DOWNLOAD else []
     front.fit()
-    graph = fitted(opened(front.picture()), THUMBNAIL, THUMBNAIL)
+    graph = fitted(opened(front.picture()), THUMBNAIL, GRAPH)
     room = THUMBNAIL - graph.height - CAPTION - 2 * MARGIN
     shares = [picture.width / picture.height for _, picture in made]
     height = min(room, round((THUMBNAIL - MARGIN * (len(made) + 1)) / max(sum(shares), 1)))
     whole = Image.new(
         "RGB", (THUMBNAIL, graph.height + (height + CAPTION + 2 * MARGIN if made else 0)), GROUND
     )
-    whole.paste(graph)
+    whole.paste(graph, ((THUMBNAIL - graph.width) // 2, 0))
     left = (THUMBNAIL - round(height * sum(shares)) - MARGIN * (len(made) - 1)) // 2
     for caption, picture in made:
         shown = fitted(picture, round(height * picture.width / picture.height), height)
@@ -82,6 +84,16 @@ def thumbnail(front: Front, name: str) -> Image.Image:
         font = ImageFont.load_default(26)
         ImageDraw.Draw(whole).text(place, caption, INK, font=font, anchor="mm")
         left += shown.width + MARGIN
+    return whole
+
+
+def over(upper: Image.Image, lower: Image.Image) -> Image.Image:
+    """Returns one picture over another, both as wide as the wider."""
+    width = max(upper.width, lower.width)
+    both = [fitted(picture.convert("RGB"), width, sys.maxsize) for picture in (upper, lower)]
+    whole = Image.new("RGB", (width, sum(picture.height for picture in both)))
+    for picture, top in zip(both, (0, both[0].height), strict=True):
+        whole.paste(picture, (0, top))
     return whole
 
 
