@@ -12,7 +12,7 @@ from ..timing import Times
 from .graphs import FILE, LIMIT_OF, LIMITS, PLAIN, STEPS, Way, ways
 from .server import Server, Took
 
-#: This library's node pack, where it is used from its repository.
+#: Where this library's node pack is, unless the library alone is installed.
 REPOSITORY = Path(__file__).parents[3]
 #: ComfyUI gives nets of unknown width heads 64 wide.
 NARROWEST = 64
@@ -38,7 +38,7 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of prompts.
 
     Raises:
-        ValueError: there is no ComfyUI, it does not start, or this library is not used from its repository.
+        ValueError: there is no ComfyUI, it does not start, or the node pack is not found.
     """
     if settings.comfyui is None:
         raise ValueError("Say where ComfyUI is: --comfyui PATH.")
@@ -65,15 +65,20 @@ def _packs(comfyui: Path) -> dict[str, Path]:
     """Returns our pack, the bench's nodes, and all other packs that this ComfyUI has."""
     if not (comfyui / "main.py").is_file():
         raise ValueError(f"`--comfyui` is {comfyui}, which holds no main.py of ComfyUI.")
-    if not (REPOSITORY / "nodes/bridge").is_dir():
-        raise ValueError(
-            "The node pack is not here: run `cnet bench --comfyui` from its repository."
-        )
     there = [
         p for p in sorted((comfyui / "custom_nodes").glob("*")) if (p / "__init__.py").is_file()
     ]
-    others = {p.name: p for p in there if not (p / "cnet_core").is_dir()}
-    return {**others, "cnet": REPOSITORY, "cnet_bench": Path(__file__).parent / "pack"}
+    of_ours = [p for p in (REPOSITORY, Path.cwd(), *there) if _is_ours(p)]
+    if not of_ours:
+        raise ValueError(
+            "The node pack is not here: run `cnet bench --comfyui` from its repository, or put that into custom_nodes."
+        )
+    others = {pack.name: pack for pack in there if not _is_ours(pack)}
+    return {**others, "cnet": of_ours[0], "cnet_bench": Path(__file__).parent / "pack"}
+
+
+def _is_ours(folder: Path) -> bool:
+    return (folder / "nodes/bridge").is_dir() and (folder / "cnet_core").is_dir()
 
 
 def _interleaved(
