@@ -63,6 +63,13 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--pictures", type=int, help="in a batch; the UNet's is twice that (default: 1)"
     )
     parser.add_argument("--rounds", type=int, help="every round times every way once (default: 5)")
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="rows of the table of steps (default: all)",
+    )
     parser.add_argument("--device", help="default: cuda where there is one, else cpu")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default=full.dtype)
     parser.add_argument(
@@ -107,6 +114,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         family=args.family,
         device=args.device or cuda,
         dtype=args.dtype,
+        ways=tuple(args.ways),
         comfyui=args.comfyui,
         comfyui_python=args.comfyui_python,
         **{name: getattr(base, name) if value is None else value for name, value in given.items()},
