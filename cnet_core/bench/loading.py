@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..checkpoints import identify, load_controlnet, save_controlnet
 from ..controlnet import ControlNet
-from . import memory
+from . import process_memory
 from .settings import Settings
 from .tables import Table
 
@@ -89,8 +89,8 @@ def structure_seconds(path: Path, rounds: int = 7) -> float:
 
 def _turn(path: Path, load: Loader) -> Load:
     gc.collect()
-    memory.forget_peak()
-    before, own = memory.in_use(), memory.private()
+    process_memory.forget_peak()
+    before, own = process_memory.in_use(), process_memory.private()
     wall, cpu = time.perf_counter(), time.process_time()
     weights = list(load(path))
     loaded = time.process_time()
@@ -100,8 +100,8 @@ def _turn(path: Path, load: Loader) -> Load:
         wall,
         done - cpu,
         loaded - cpu,
-        _grown(before, memory.peak()),
-        _grown(own, memory.private()),
+        _grown(before, process_memory.peak()),
+        _grown(own, process_memory.private()),
     )
 
 

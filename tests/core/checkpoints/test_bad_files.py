@@ -21,7 +21,7 @@ from fakes import small_net, small_unet
 from files import hollow_file, published, raw_file
 
 import cnet_core as cn
-from cnet_core.bench import memory
+from cnet_core.bench import process_memory
 from cnet_core.cli import main
 
 #: The user who owns nothing, on Linux and macOS.
@@ -243,12 +243,12 @@ def files(short_run: int) -> range:
 
 @contextlib.contextmanager
 def within(seconds: float, mebibytes: int) -> Iterator[None]:
-    """Fails when its block takes more time of the processor or, where Linux counts it, more memory."""
-    memory.forget_peak()
-    before, start = memory.in_use() or 0, time.process_time()
+    """Fails when its block takes more time of the processor or, where Linux counts it, more process_memory."""
+    process_memory.forget_peak()
+    before, start = process_memory.in_use() or 0, time.process_time()
     yield
     assert time.process_time() - start < seconds
-    assert (memory.peak() or 0) - before < mebibytes * 2**20
+    assert (process_memory.peak() or 0) - before < mebibytes * 2**20
 
 
 def mutated(whole: bytes, chance: random.Random, header: int) -> bytes:
