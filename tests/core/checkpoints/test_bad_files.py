@@ -243,7 +243,7 @@ def files(short_run: int) -> range:
 
 @contextlib.contextmanager
 def within(seconds: float, mebibytes: int) -> Iterator[None]:
-    """Fails when its block takes more time of the processor or, where Linux counts it, more process_memory."""
+    """Fails when its block takes more time of the processor or, where Linux counts it, more memory."""
     process_memory.forget_peak()
     before, start = process_memory.in_use() or 0, time.process_time()
     yield
