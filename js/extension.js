@@ -46,7 +46,7 @@ function addEditor(node, app, say) {
     views.flatMap((view) => view.view.elements),
   );
   keepEvents(element);
-  addView(node, "cnet_editor", element, 300);
+  addView(app, node, "cnet_editor", element, 300);
   keepProfile(node);
   watch(node, host.settings, () => {
     views.forEach((view) => view.refresh());
@@ -57,7 +57,7 @@ function addEditor(node, app, say) {
 /** @type {typeof VIEWS[string]} */
 function addDiagram(node, app, say) {
   const diagram = new Diagram(say);
-  addView(node, "cnet_diagram", make("div", { class: "cnet-view" }, diagram.elements), 150);
+  addView(app, node, "cnet_diagram", make("div", { class: "cnet-view" }, diagram.elements), 150);
   const state = () => ({ routing: /** @type {any} */ (read(node, ROUTING)), cfg: samplerCfg(node) });
   watch(node, state, ({ routing, cfg }) => {
     diagram.refresh({ ...routing, cfg: cfg ?? DEFAULT_CFG }, cfg != null);

@@ -144,7 +144,7 @@ class Front:
     def picture(self, kind: str | None = None, margin: int = 14) -> bytes:
         """Returns a picture of the graph, or of the first node of a kind, without the menus."""
         x, y, width, height = self.page.evaluate(BOUNDS, kind)
-        self.page.add_style_tag(content=f"{MENUS} {{ visibility: hidden !important }}")
+        self.page.add_style_tag(content=f"{MENUS} {{ opacity: 0 !important }}")
         clip = {"x": max(x - margin, 0), "y": max(y - margin, 0)}
         clip |= {"width": width + 2 * margin, "height": height + 2 * margin}
         return self.page.screenshot(clip=clip)
