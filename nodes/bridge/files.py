@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ... import cnet_core as cn
 from .loaded import LoadedNet
+from .ops import OPS
 from .patcher import patcher_of
 
 FOLDER = "controlnet"
@@ -45,7 +46,7 @@ def load_path(
     path: str | Path, base: Mapping[str, Tensor] | None = None, pooled: bool | None = None
 ) -> LoadedNet:
     """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's."""
-    return loaded(cn.load_controlnet(path, base=base, pooled=pooled, ops=comfy.ops.manual_cast))
+    return loaded(cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS))
 
 
 def loaded(net: cn.ControlNet) -> LoadedNet:
