@@ -19,8 +19,8 @@ class TrainControlNet(io.ComfyNode):
             node_id="TrainControlNet",
             display_name="Train ControlNet",
             category=CATEGORY,
-            description="Trains a ControlNet for the model: pictures, for each the hint that shall lead to it, and "
-            "captions. Interrupt it at any time: what was learned so far goes on through the graph.",
+            description="Trains a ControlNet for the model from pictures, a hint for each of them, and captions. "
+            "Interrupt it at any time: what was learned so far goes on through the graph.",
             inputs=[*_materials(), *_numbers()],
             outputs=[
                 ControlNetSocket.Output(display_name="control_net"),
@@ -110,8 +110,10 @@ def _materials() -> list[io.Input]:
         io.Model.Input("model", tooltip="The model to train for. It is not changed."),
         io.Vae.Input("vae", tooltip="The model's VAE, which turns the pictures into latents."),
         io.Clip.Input("clip", tooltip="The model's text encoder, for the captions."),
-        io.Image.Input("images", tooltip="What the model shall draw; all of one size."),
-        io.Image.Input("hints", tooltip="What shall lead to it: one hint for each image."),
+        io.Image.Input("images", tooltip="Pictures to learn from, all of one size."),
+        io.Image.Input(
+            "hints", tooltip="What should lead to each picture: one hint for each image."
+        ),
         io.String.Input(
             "captions",
             default="",

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from ..controlnet import ControlNet
 from ..tiny.sheet import to_image
 from ..tiny.training import tiny_source
 from ..training.folder import RESULT, RunFolder
 from ..training.folder_source import Origin, pretrained_source
+from ..training.launched import are_several, launched
 from ..training.loop import Intervals, Outcome, Unheard, fit
 from ..training.meter import Reading
-from ..training.processes import AcceleratedProcesses, Processes, SingleProcess, are_several
+from ..training.processes import Processes, SingleProcess
 from ..training.settings import TrainingSettings
 from ..training.source import Previewer, Source
-from ..training.trainer import Trainer
+from ..training.trainer import State, Trainer
 from .progress import counter
 
 if TYPE_CHECKING:
@@ -187,7 +189,7 @@ def _complain(line: str) -> None:
 
 def _processes(device: str | None) -> Processes:
     if are_several():
-        return AcceleratedProcesses()
+        return launched()
     try:
         return SingleProcess(device or _best_device())
     except RuntimeError as error:
@@ -237,12 +239,12 @@ class _Told:
         )
         self._folder.plot()
 
-    def save(self, trainer: Trainer) -> None:
-        self._folder.save(trainer)
-        picture, figures = self._preview(trainer.result)
-        self._folder.picture(to_image(picture), f"previews/step_{trainer.step:08d}.png")
+    def save(self, state: State, result: ControlNet) -> None:
+        self._folder.save(state, result)
+        picture, figures = self._preview(result)
+        self._folder.picture(to_image(picture), f"previews/step_{state.step:08d}.png")
         if figures:
-            self._folder.write({"step": trainer.step, **figures})
+            self._folder.write({"step": state.step, **figures})
             self._tell("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
 
     def _tell(self, line: str) -> None:

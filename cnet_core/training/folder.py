@@ -13,9 +13,10 @@ from PIL import Image
 
 from ..checkpoints import save_controlnet
 from ..checkpoints.files import read_tensors, write_atomically, write_tensors
+from ..controlnet import ControlNet
 from .meter import Reading, convergence_step
 from .plots import line_plot
-from .trainer import State, Trainer
+from .trainer import State
 
 CONFIG, METRICS, RESULT = "config.json", "metrics.jsonl", "control_net.safetensors"
 #: Metadata key of a checkpoint's step and loss scale.
@@ -81,14 +82,13 @@ class RunFolder:
         found = [Reading.from_dict(row["reading"]) for row in self.rows() if "reading" in row]
         return [reading for reading in found if reading.step <= until]
 
-    def save(self, trainer: Trainer) -> None:
+    def save(self, state: State, result: ControlNet) -> None:
         """Keeps the state, then the result, then drops what is older than KEPT checkpoints."""
-        state = trainer.state()
         facts = json.dumps({"step": state.step, "scaler": state.scaler})
         file = self.path / "checkpoints" / f"step_{state.step:08d}.safetensors"
         file.parent.mkdir(exist_ok=True)
         write_tensors(state.tensors, file, {STATE_KEY: facts})
-        save_controlnet(trainer.result, self.path / RESULT)
+        save_controlnet(result, self.path / RESULT)
         for old in self._checkpoints()[:-KEPT]:
             old.unlink()
 

@@ -1,11 +1,15 @@
-"""Takes the pictures of examples and nodes: `python tests/browser/make_pictures.py COMFYUI PYTHON CHROMIUM`.
+"""Takes the pictures of examples and nodes: `python tests/browser/make_pictures.py COMFYUI PYTHON CHROMIUM [NAME …]`.
 
-Thumbnails of the examples go to example_workflows/, nodes to js/docs/images/, the editor to docs/images/.
+An example's thumbnail, in example_workflows/, is its graph over the pictures that it made, about as high as wide, as
+ComfyUI's template browser shows it. Nodes go to js/docs/images/, the editor to docs/images/. Names choose some.
 """
 
 import io
 import sys
 import tempfile
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "comfy" / "support"))
 
 from front import Front, example
 from host import REPOSITORY, Host, Place
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import sync_playwright
 from single import SHOWN, alone
 
-THUMBNAIL = 1200  # pixels wide
+THUMBNAIL = 1200  # pixels, wide and at most high
+GRAPH = 760  # of them, at most, for the graph
+MARGIN, CAPTION = 24, 40
+GROUND, INK = "#1b1b1e", "#d8d8d8"
+NODE = 560  # pixels wide
+EDITOR, XRAY = "BlockScaleSchedule", "ControlXRay"
+IMAGES = REPOSITORY / "docs" / "images"
+EXAMPLES = sorted((REPOSITORY / "example_workflows").glob("*.json"))
+HELP = REPOSITORY / "js" / "docs" / "images"
 DOWNLOAD = "stable_diffusion_15"  # it needs files of one's own, so it cannot be run here
 RUN = """async () => {
     const done = new Promise((resolve) => app.api.addEventListener('execution_success', resolve, {once: true}));
@@ -27,36 +39,95 @@ RUN = """async () => {
 }"""
 
 
-def main(comfyui: str, python: str, chromium: str) -> None:
-    """Starts ComfyUI and the browser, and takes all pictures."""
+def main(comfyui: str, python: str, chromium: str, *names: str) -> None:
+    """Starts ComfyUI and the browser, and takes all pictures, or those of the named examples and nodes."""
     with tempfile.TemporaryDirectory() as base, sync_playwright() as playwright:
         host = Host(Place(Path(comfyui), python), Path(base))
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        take_all(Front(browser, host, vue=False, zoom=2))
+        take_all(Front(browser, host, vue=False, zoom=2), names)
         host.stop()
 
 
-def take_all(front: Front) -> None:
+def take_all(front: Front, names: Sequence[str] = ()) -> None:
     """Takes every picture from one page."""
-    for path in sorted((REPOSITORY / "example_workflows").glob("*.json")):
-        front.load(example(path.stem))
-        if path.stem != DOWNLOAD:
-            front.page.evaluate(RUN)
-        front.fit()
-        save(front.picture(), path.with_suffix(".jpg"), THUMBNAIL)
+    for path in EXAMPLES:
+        if not names or path.stem in names:
+            save(thumbnail(front, path.stem), path.with_suffix(".jpg"), THUMBNAIL)
     for kind, values in SHOWN.items():
-        front.load(alone(kind, front.host.info, values), kind)
-        save(front.picture(kind), REPOSITORY / "js" / "docs" / "images" / f"{kind}.png", 560)
+        if not names or kind in names:
+            front.load(alone(kind, front.host.info, values), kind)
+            save(opened(front.picture(kind)), HELP / f"{kind}.png", NODE)
+    if not names or EDITOR in names:
+        save(
+            Image.open(HELP / f"{EDITOR}.png"), REPOSITORY / "docs" / "images" / "editor.png", NODE
+        )
 
 
-def save(picture: bytes, path: Path, width: int) -> None:
-    """Writes a picture with this width."""
-    image: Any = Image.open(io.BytesIO(picture)).convert("RGB")
-    image = image.resize(
-        (width, round(image.height * width / image.width)), Image.Resampling.LANCZOS
+def thumbnail(front: Front, name: str) -> Image.Image:
+    """Runs an example, and returns its graph with what it made below."""
+    front.load(example(name))
+    made = list(run(front)) if name != DOWNLOAD else []
+    front.fit()
+    graph = fitted(opened(front.picture()), THUMBNAIL, GRAPH)
+    room = THUMBNAIL - graph.height - CAPTION - 2 * MARGIN
+    shares = [picture.width / picture.height for _, picture in made]
+    height = min(room, round((THUMBNAIL - MARGIN * (len(made) + 1)) / max(sum(shares), 1)))
+    whole = Image.new(
+        "RGB", (THUMBNAIL, graph.height + (height + CAPTION + 2 * MARGIN if made else 0)), GROUND
     )
+    whole.paste(graph, ((THUMBNAIL - graph.width) // 2, 0))
+    left = (THUMBNAIL - round(height * sum(shares)) - MARGIN * (len(made) - 1)) // 2
+    for caption, picture in made:
+        shown = fitted(picture, round(height * picture.width / picture.height), height)
+        whole.paste(shown, (left, graph.height + MARGIN))
+        place = (left + shown.width / 2, graph.height + MARGIN + height + CAPTION / 2)
+        font = ImageFont.load_default(26)
+        ImageDraw.Draw(whole).text(place, caption, INK, font=font, anchor="mm")
+        left += shown.width + MARGIN
+    return whole
+
+
+def over(upper: Image.Image, lower: Image.Image) -> Image.Image:
+    """Returns one picture over another, both as wide as the wider."""
+    width = max(upper.width, lower.width)
+    both = [fitted(picture.convert("RGB"), width, sys.maxsize) for picture in (upper, lower)]
+    whole = Image.new("RGB", (width, sum(picture.height for picture in both)))
+    for picture, top in zip(both, (0, both[0].height), strict=True):
+        whole.paste(picture, (0, top))
+    return whole
+
+
+def run(front: Front) -> Iterator[tuple[str, Image.Image]]:
+    """Runs what is open; gives each picture that it saved, with its caption, in the order of the nodes."""
+    before = set(front.host.get("/history"))
+    front.page.evaluate(RUN)
+    (entry,) = (e for key, e in front.host.get("/history").items() if key not in before)
+    for _, node in sorted(entry["outputs"].items(), key=lambda item: int(item[0])):
+        for image in node.get("images", []):
+            with urllib.request.urlopen(
+                f"{front.host.url}/view?{urllib.parse.urlencode(image)}"
+            ) as answer:
+                yield image["filename"].rsplit("_", 2)[0].replace("_", " "), opened(answer.read())
+
+
+def opened(picture: bytes) -> Image.Image:
+    """Returns the picture in a file's bytes."""
+    return Image.open(io.BytesIO(picture)).convert("RGB")
+
+
+def fitted(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """Returns a picture as large as fits."""
+    scale = min(width / picture.width, height / picture.height)
+    size = (round(picture.width * scale), round(picture.height * scale))
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def save(picture: Any, path: Path, width: int) -> None:
+    """Writes a picture with this width; PNG files with 128 colours, which is all that a node has."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, quality=85, optimize=True)
+    picture = fitted(picture.convert("RGB"), width, sys.maxsize)
+    picture = picture.quantize(128) if path.suffix == ".png" else picture
+    picture.save(path, quality=85, optimize=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from flows import COND_ONLY, Control, Flow, effect_share
+from flows import COND_ONLY, Control, Flow, effect_share, logger
 from graphs import Graph, Sampling, save
 from host import Failed, Host
 from weights import SD15, family, random_net
@@ -118,8 +118,10 @@ def test_many_runs_do_not_grow_the_memory(comfy: Host) -> None:
             seen.append(comfy.memory("many"))
     assert seen[1]["tensors"] <= seen[0]["tensors"] + 5
     assert len(seen[1]["loaded"]) == len(seen[0]["loaded"])
-    grown = int(seen[1]["rss"]) - int(seen[0]["rss"])
-    assert grown * os.sysconf("SC_PAGE_SIZE") < 30e6
+    grown = os.sysconf("SC_PAGE_SIZE") * (int(seen[1]["rss"]) - int(seen[0]["rss"]))
+    tensors = [report["tensors"] for report in seen]
+    logger.info("from run 10 to run %d: %.1f MB, tensors %s", RUNS, grown / 1e6, tensors)
+    assert grown < 30e6
 
 
 def test_with_little_memory_weights_are_streamed_and_the_result_is_the_same(comfy: Host) -> None:
@@ -135,14 +137,15 @@ def test_with_little_memory_weights_are_streamed_and_the_result_is_the_same(comf
     assert effect_share(plain, expected, found) <= 1e-3
 
 
-def test_the_memory_estimate_counts_the_residuals(comfy: Host) -> None:
+def test_the_memory_estimate_counts_the_residuals_of_a_net_once(comfy: Host) -> None:
     def scarce(graph: Graph, model: list) -> list:
         return graph.add("ProbeLowMemory", model=model, name="estimate")
 
     asked = []
-    for controls in ((), (Control(),)):
+    for controls in ((), (Control(),), (Control(), Control(strength=0.5))):
         Flow(family(SD15), after=scarce).run(comfy, "estimate", *controls)
         asked.append(comfy.memory("estimate")["required"][0])
     shapes = SD15.block_shapes(8, 8)
     residuals = 2 * 4 * sum(c * h * w for c, h, w in shapes)  # two rows of float32
     assert asked[1] - asked[0] >= residuals
+    assert asked[2] == asked[1]

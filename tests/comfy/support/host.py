@@ -34,6 +34,12 @@ class Place:
     python: str
 
 
+def knows(place: Place, options: Sequence[str]) -> bool:
+    """Whether a ComfyUI has these options on its command line."""
+    listed = (place.comfyui / "comfy" / "cli_args.py").read_text()
+    return all(f'"{option}"' in listed for option in options)
+
+
 def version_of(comfyui: Path) -> str:
     """Returns what a ComfyUI says of itself, the folder's name if nothing."""
     file = comfyui / "comfyui_version.py"
@@ -57,11 +63,17 @@ class Result:
 class Host:
     """ComfyUI on a free port, with a base folder of its own and our pack linked into it.
 
-    `options` go to its command line; `packs` are further folders that are linked into custom_nodes.
+    `options` go to its command line; `packs` are further folders that are linked into custom_nodes. It computes on the
+    CPU unless `device` is another choice of its command line.
     """
 
     def __init__(
-        self, place: Place, base: Path, options: Sequence[str] = (), packs: Sequence[Path] = ()
+        self,
+        place: Place,
+        base: Path,
+        options: Sequence[str] = (),
+        packs: Sequence[Path] = (),
+        device: Sequence[str] = ("--cpu",),
     ) -> None:
         self.place = place
         self.base = base
@@ -72,8 +84,8 @@ class Host:
         for pack in (PROBE, *packs):
             (base / "custom_nodes" / pack.name).symlink_to(pack)
         self._log = (base / "comfyui.log").open("w")
-        command = [place.python, "main.py", "--cpu", "--disable-api-nodes", "--disable-auto-launch"]
-        command += ["--port", str(self._port), "--base-directory", str(base), *options]
+        command = [place.python, "main.py", "--disable-api-nodes", "--disable-auto-launch"]
+        command += ["--port", str(self._port), "--base-directory", str(base), *device, *options]
         self._process = subprocess.Popen(
             command,
             cwd=place.comfyui,
