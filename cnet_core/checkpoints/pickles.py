@@ -1,5 +1,6 @@
 """PyTorch's own files (.pth, .ckpt, .bin): read with `weights_only`, so that nothing in them can run."""
 
+import errno
 import mmap
 import pickle
 import warnings
@@ -28,17 +29,21 @@ def read_pickle(path: Path, device: str = "cpu") -> dict[str, Tensor]:
         UnreadableFile: it is damaged, would run code, or holds no tensors.
     """
     zipped = _is_zip(path)
-    if HUNGRY in _zipped_pickle(path) if zipped else _file_holds(path, HUNGRY):
-        raise _with_code(path)
     try:
+        if HUNGRY in _zipped_pickle(path) if zipped else _file_holds(path, HUNGRY):
+            raise _with_code(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's notes on old formats are of no use here
             values = torch.load(path, map_location=device, weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise _with_code(path) from error
-    except OSError:
+    except UnreadableFile:
         raise
-    except Exception as error:  # torch raises whatever the bytes lead it into
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # which is a place that a damaged file names
+            raise
+        raise _damaged(path) from error
+    except Exception as error:  # torch and zipfile raise whatever the bytes lead them into
         raise _damaged(path) from error
     return _tensors(path, values)
 
@@ -67,22 +72,17 @@ def _zipped_pickle(path: Path) -> bytes:
 
     Raises unless all is stored as it is and the pickle is of a sane size: no archive may unpack to more.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            pickles = [m for m in members if m.filename.endswith(".pkl")]
-            if any(m.compress_type != zipfile.ZIP_STORED for m in members) or not pickles:
-                raise UnreadableFile(
-                    "a zip archive",
-                    f"{path} is a zip archive, but not one that PyTorch wrote; unpack it first.",
-                )
-            if sum(m.file_size for m in pickles) > MAX_PICKLE:
-                raise _damaged(path)
-            return b"".join(archive.read(m) for m in pickles)
-    except UnreadableFile:
-        raise
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise _damaged(path) from error
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        pickles = [m for m in members if m.filename.endswith(".pkl")]
+        if any(m.compress_type != zipfile.ZIP_STORED for m in members) or not pickles:
+            raise UnreadableFile(
+                "a zip archive",
+                f"{path} is a zip archive, but not one that PyTorch wrote; unpack it first.",
+            )
+        if sum(m.file_size for m in pickles) > MAX_PICKLE:
+            raise _damaged(path)
+        return b"".join(archive.read(m) for m in pickles)
 
 
 def _tensors(path: Path, values: Any) -> dict[str, Tensor]:
