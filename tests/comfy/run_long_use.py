@@ -1,14 +1,15 @@
 """Memory over many prompts: `python tests/comfy/run_long_use.py COMFYUI PYTHON COUNT PLOT.png`.
 
 Draws resident memory, living tensors and loaded models over the prompts that ended well, and says how much they grew
-after the first quarter and which calls there were; then runs every distinct prompt in another server that has just
-freed all, some in a server of their own, and compares. Exits with 1 where something differs, leaks or grew.
+after the first quarter and which calls there were. Beside it every distinct prompt runs in another server that has just
+freed all, some in a server of their own, and is compared. Exits with 1 where something differs, leaks or grew.
 """
 
 import os
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -25,7 +26,7 @@ import matplotlib.pyplot as plt
 
 MEGABYTE = 2**20
 #: Every so many distinct prompts, one is run in a server started for it alone.
-ALONE = 15
+ALONE = 20
 #: What the resident memory may differ by between the second and the last quarter, MiB.
 GROWTH = 30
 
@@ -33,15 +34,23 @@ GROWTH = 30
 def main(comfyui: str, python: str, count: str, plot: str) -> int:
     """Runs all."""
     place, listed = Place(Path(comfyui), python), list(prompts(int(count)))
-    with tempfile.TemporaryDirectory() as base:
+    distinct = list(dict.fromkeys(prompt for prompt in listed if prompt.ends == "well"))
+    with tempfile.TemporaryDirectory() as base, ThreadPoolExecutor() as pool:
+        expected = pool.submit(_fresh_ones, place, Path(base), distinct)
         comfy = _server(place, Path(base) / "used")
         found, looks = run_all(comfy, listed)
         leaks = comfy.log.count("memory leak")
         comfy.stop()
-        wrong = _unlike_fresh(place, Path(base), found)
+        wrong = [
+            prompt.name
+            for prompt, latents in expected.result()
+            if not torch.equal(latents, found[prompt])
+        ]
     _draw(looks, Path(plot))
     print(f"{len(listed)} prompts:", dict(Counter(prompt.ends for prompt in listed)))
-    print(f"{len(found)} distinct ones compared with a fresh server, {len(wrong)} differ: {wrong}")
+    alone = len(distinct[::ALONE])
+    print(f"{len(distinct)} distinct ones compared with a fresh server,", end=" ")
+    print(f"{alone} with one of their own: {len(wrong)} differ: {wrong}")
     for name in (UNET, NET):
         print(f"calls of {name}:", dict(Counter(map(str, looks[-1]["counts"][name]))))
     growth = _growth(looks)
@@ -50,20 +59,18 @@ def main(comfyui: str, python: str, count: str, plot: str) -> int:
     return int(bool(wrong or leaks or stacks or growth["resident memory (MiB)"] > GROWTH))
 
 
-def _unlike_fresh(place: Place, base: Path, found: dict[Prompt, torch.Tensor]) -> list[str]:
-    """Returns the prompts that give other latents in a server with nothing loaded and nothing cached."""
-    wrong = []
+def _fresh_ones(
+    place: Place, base: Path, distinct: list[Prompt]
+) -> list[tuple[Prompt, torch.Tensor]]:
+    """Returns each prompt's latents from a server with nothing loaded and nothing cached, some from two."""
     other = _server(place, base / "fresh")
-    for index, (prompt, latents) in enumerate(found.items()):
-        servers = [other]
-        if index % ALONE == 0:
-            servers.append(_server(place, base / f"alone {index}"))
-        if not all(torch.equal(latents, fresh(server, prompt)) for server in servers):
-            wrong.append(prompt.name)
-        for server in servers[1:]:
-            server.stop()
+    results = [(prompt, fresh(other, prompt)) for prompt in distinct]
     other.stop()
-    return wrong
+    for index, prompt in enumerate(distinct[::ALONE]):
+        alone = _server(place, base / f"alone {index}")
+        results.append((prompt, fresh(alone, prompt)))
+        alone.stop()
+    return results
 
 
 def _growth(looks: list[Look]) -> dict[str, float]:
