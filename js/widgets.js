@@ -14,14 +14,14 @@ const PASSED = {
 };
 
 /**
- * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean}} Widget
- * @typedef {{name: string, widget?: {name: string}}} Input
+ * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string}} Widget
+ * @typedef {{name: string, widget?: {name: string}, localized_name?: string}} Input
  * @typedef {object} GraphNode
  * @property {string | number} id
  * @property {string} comfyClass
  * @property {Widget[]} [widgets]
  * @property {Input[]} [inputs]
- * @property {unknown[]} [outputs]
+ * @property {{localized_name?: string}[]} [outputs]
  * @property {(slot: number) => boolean} isInputConnected
  * @property {(slot: number) => GraphNode[] | null} getOutputNodes
  * @property {Record<string, any>} properties
@@ -33,6 +33,7 @@ const PASSED = {
  *
  * @typedef {object} App
  * @property {any} [canvas]
+ * @property {{fetchApi: (path: string) => Promise<Response>}} [api]
  * @property {{setting?: {get: (id: string) => any}}} [extensionManager]
  */
 

@@ -26,6 +26,7 @@ class Settings:
     rounds: int = 5
     device: str = "cpu"
     dtype: str = "float32"
+    ways: tuple[str, ...] = ()  # of doing a step; all where none is named
     comfyui: Path | None = None  # where a ComfyUI is
     comfyui_python: str | None = None  # the Python that has its requirements
 

@@ -28,6 +28,7 @@ SECTIONS = {
     ),
     "memory": ("memory", "section", "the peak of tensors in a step, with 1 to 4 units"),
     "prompts": ("comfyui", "section", "whole prompts in a real ComfyUI (needs --comfyui)"),
+    "convolutions": ("convolutions", "section", "deep convolutions in two ways, on the CPU"),
     "loading": ("loading", "section", "loading a file of random weights, and reading it once"),
 }
 #: A net of a few million weights, for a run of seconds.
@@ -63,6 +64,13 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--pictures", type=int, help="in a batch; the UNet's is twice that (default: 1)"
     )
     parser.add_argument("--rounds", type=int, help="every round times every way once (default: 5)")
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="rows of the table of steps or prompts (default: all)",
+    )
     parser.add_argument("--device", help="default: cuda where there is one, else cpu")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default=full.dtype)
     parser.add_argument(
@@ -107,6 +115,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         family=args.family,
         device=args.device or cuda,
         dtype=args.dtype,
+        ways=tuple(args.ways),
         comfyui=args.comfyui,
         comfyui_python=args.comfyui_python,
         **{name: getattr(base, name) if value is None else value for name, value in given.items()},

@@ -180,9 +180,13 @@ class NativeNet:
         return emb + model.label_emb(y)
 
     def _out(self, residual: Tensor, scale: float) -> Tensor:
-        if self._pooled:
-            residual = residual.mean(dim=(2, 3), keepdim=True).expand_as(residual)
-        return residual if scale == 1 else residual * scale
+        if scale != 1:
+            residual = residual.mul_(scale)  # a zero conv's output, nobody else's
+        return (
+            residual.mean(dim=(2, 3), keepdim=True).expand_as(residual)
+            if self._pooled
+            else residual
+        )
 
 
 class NativeSource:

@@ -22,6 +22,7 @@ def saved(path: Path) -> dict:
 
 def test_the_examples_are_these() -> None:
     assert {path.stem for path in FILES} == set(EXAMPLES)
+    assert {path.stem for path in FOLDER.glob("*.jpg")} == set(EXAMPLES), "thumbnails"
 
 
 @pytest.mark.skipif(

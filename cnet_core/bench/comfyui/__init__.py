@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ...checkpoints import save_controlnet
@@ -10,17 +10,27 @@ from ..settings import Settings
 from ..tables import Table
 from ..timing import Times
 from .graphs import FILE, LIMIT_OF, LIMITS, PLAIN, STEPS, Way, ways
-from .server import Server
+from .server import Server, Took
 
-#: This library's node pack, where it is used from its repository.
+#: Where this library's node pack is, unless the library alone is installed.
 REPOSITORY = Path(__file__).parents[3]
 #: ComfyUI gives nets of unknown width heads 64 wide.
 NARROWEST = 64
-COLUMNS = ("least s", "median s", "+-%", "x no control", "x no control (least)", "overhead / limit")
+COLUMNS = (
+    "least s",
+    "median s",
+    "+-%",
+    "x no control",
+    "overhead / limit",
+    "median cpu s",
+    "x no control (cpu)",
+    "overhead / limit (cpu)",
+)
 NOTES = (
     "x no control: the median over that of prompts without control.",
     "overhead / limit: what control adds, by medians, over what it adds to run the UNet's own encoder and middle "
     "once more on the rows that get control.",
+    "cpu: ComfyUI's processor time, which other programs disturb less.",
 )
 
 
@@ -28,7 +38,7 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of prompts.
 
     Raises:
-        ValueError: there is no ComfyUI, it does not start, or this library is not used from its repository.
+        ValueError: there is no ComfyUI, it does not start, or the node pack is not found.
     """
     if settings.comfyui is None:
         raise ValueError("Say where ComfyUI is: --comfyui PATH.")
@@ -45,54 +55,71 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
         server = Server(settings.comfyui, python, base, packs, settings.device)
         try:
             version = server.version()
-            timed = _interleaved(server, settings, ways(server.nodes()), tell)
+            given = _chosen(ways(server.nodes()), settings.ways)
+            timed = _interleaved(server, settings, given, tell)
         finally:
             server.close()
     return _table(settings, version, timed)
+
+
+def _chosen(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
+    """Returns no control and the ways that were asked for; all where none was."""
+    unknown = set(names) - set(given)
+    if unknown:
+        raise ValueError(
+            f"`--ways` knows no {', '.join(sorted(unknown))}; there are {', '.join(given)}."
+        )
+    return {name: way for name, way in given.items() if not names or name in {PLAIN, *names}}
 
 
 def _packs(comfyui: Path) -> dict[str, Path]:
     """Returns our pack, the bench's nodes, and all other packs that this ComfyUI has."""
     if not (comfyui / "main.py").is_file():
         raise ValueError(f"`--comfyui` is {comfyui}, which holds no main.py of ComfyUI.")
-    if not (REPOSITORY / "nodes/bridge").is_dir():
-        raise ValueError(
-            "The node pack is not here: run `cnet bench --comfyui` from its repository."
-        )
     there = [
         p for p in sorted((comfyui / "custom_nodes").glob("*")) if (p / "__init__.py").is_file()
     ]
-    others = {p.name: p for p in there if not (p / "cnet_core").is_dir()}
-    return {**others, "cnet": REPOSITORY, "cnet_bench": Path(__file__).parent / "pack"}
+    of_ours = [p for p in (REPOSITORY, Path.cwd(), *there) if _is_ours(p)]
+    if not of_ours:
+        raise ValueError(
+            "The node pack is not here: run `cnet bench --comfyui` from its repository, or put that into custom_nodes."
+        )
+    others = {pack.name: pack for pack in there if not _is_ours(pack)}
+    return {**others, "cnet": of_ours[0], "cnet_bench": Path(__file__).parent / "pack"}
+
+
+def _is_ours(folder: Path) -> bool:
+    return (folder / "nodes/bridge").is_dir() and (folder / "cnet_core").is_dir()
 
 
 def _interleaved(
     server: Server, settings: Settings, given: Mapping[str, Way], tell: Callable[[int, int], None]
-) -> dict[str, Times]:
+) -> dict[str, list[Took]]:
     """Returns each way's times; every round runs each once, after one round that is not counted."""
-    found: dict[str, list[float]] = {name: [] for name in given}
+    found: dict[str, list[Took]] = {name: [] for name in given}
     total = (settings.rounds + 1) * len(given)
     for turn in range(settings.rounds + 1):
         for position, (name, way) in enumerate(given.items()):
-            seconds = server.seconds(way(settings, turn))
+            took = server.run(way(settings, turn))
             if turn:
-                found[name].append(seconds)
+                found[name].append(took)
             tell(turn * len(given) + position + 1, total)
-    return {name: Times(tuple(seconds)) for name, seconds in found.items()}
+    return found
 
 
-def _table(settings: Settings, version: str, timed: Mapping[str, Times]) -> Table:
-    base = timed[PLAIN]
+def _table(settings: Settings, version: str, found: Mapping[str, Sequence[Took]]) -> Table:
+    walls = {name: Times(tuple(t.wall for t in took)) for name, took in found.items()}
+    cpus = {name: _cpu_times(took) for name, took in found.items()}
     rows: dict[str, tuple[float | None, ...]] = {}
-    for name, times in timed.items():
-        limit = timed.get(LIMITS.get(LIMIT_OF.get(name, ""), ""))
+    for name, times in walls.items():
+        cpu = cpus[name]
         rows[name] = (
             times.least,
             times.median,
             100 * times.spread,
-            times.median / base.median,
-            times.least / base.least,
-            None if limit is None else (times.median - base.median) / (limit.median - base.median),
+            *_ratios(name, walls),
+            None if cpu is None or settings.device != "cpu" else cpu.median,
+            *_ratios(name, cpus if settings.device == "cpu" else {}),
         )
     return Table(
         title=f"one prompt of {STEPS} steps in ComfyUI {version}, {settings.family} at {settings.side} px, "
@@ -102,3 +129,20 @@ def _table(settings: Settings, version: str, timed: Mapping[str, Times]) -> Tabl
         chart="x no control",
         notes=NOTES,
     )
+
+
+def _cpu_times(took: Sequence[Took]) -> Times | None:
+    seconds = tuple(t.cpu for t in took if t.cpu is not None)
+    return Times(seconds) if seconds else None
+
+
+def _ratios(name: str, times: Mapping[str, Times | None]) -> tuple[float | None, float | None]:
+    """Returns a way's median over that of no control, and its overhead over the limit's."""
+    mine, base = times.get(name), times.get(PLAIN)
+    if mine is None or base is None:
+        return None, None
+    limit = times.get(LIMITS.get(LIMIT_OF.get(name, ""), ""))
+    ratio = mine.median / base.median
+    if limit is None:
+        return ratio, None
+    return ratio, (mine.median - base.median) / (limit.median - base.median)

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ START_SECONDS = 300
 POLL_SECONDS = 0.05
 #: Keeps what nodes returned from prompt to prompt, so that nothing is loaded twice.
 OPTIONS = ("--disable-api-nodes", "--disable-auto-launch", "--cache-lru", "100")
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds that a prompt took."""
+
+    wall: float  # by ComfyUI's own clock
+    cpu: float | None  # of its process, on Linux: what other programs disturb less
 
 
 class Server:
@@ -64,17 +73,20 @@ class Server:
         """Returns what ComfyUI says of itself."""
         return self._get("/system_stats")["system"]["comfyui_version"]
 
-    def seconds(self, graph: Mapping[str, Any]) -> float:
-        """Runs a graph in API format and returns how long it took by ComfyUI's own clock.
+    def run(self, graph: Mapping[str, Any]) -> Took:
+        """Runs a graph in API format and returns how long it took.
 
         Raises:
             ValueError: a node raised, or the graph is not valid.
         """
+        before = _cpu_seconds(self._process.pid)
         key = self._post("/prompt", {"prompt": graph})["prompt_id"]
         while True:
             entry = self._get(f"/history/{key}").get(key)
             if entry is not None:
-                return _seconds(entry["status"]["messages"])
+                after = _cpu_seconds(self._process.pid)
+                cpu = None if before is None or after is None else after - before
+                return Took(_seconds(entry["status"]["messages"]), cpu)
             if self._process.poll() is not None:
                 raise ValueError(f"ComfyUI ended in the middle of a prompt:\n{self._log()}")
             time.sleep(POLL_SECONDS)
@@ -122,6 +134,16 @@ def _seconds(messages: Sequence[Any]) -> float:
         reason = said.get("execution_error", {}).get("exception_message", "it was interrupted")
         raise ValueError(f"A prompt failed in ComfyUI: {reason[:300]}")
     return (said["execution_success"]["timestamp"] - said["execution_start"]["timestamp"]) / 1000
+
+
+def _cpu_seconds(process: int) -> float | None:
+    """Returns the processor time that a process has taken so far; None where the system does not tell it so."""
+    stat = Path(f"/proc/{process}/stat")
+    if not stat.is_file():
+        return None
+    fields = stat.read_text().rpartition(")")[2].split()  # after the name, which may hold anything
+    user, system = int(fields[11]), int(fields[12])
+    return (user + system) / os.sysconf("SC_CLK_TCK")
 
 
 def _free_port() -> int:
