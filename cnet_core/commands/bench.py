@@ -28,6 +28,7 @@ SECTIONS = {
     ),
     "memory": ("memory", "section", "the peak of tensors in a step, with 1 to 4 units"),
     "prompts": ("comfyui", "section", "whole prompts in a real ComfyUI (needs --comfyui)"),
+    "convolutions": ("convolutions", "section", "deep convolutions in two ways, on the CPU"),
     "loading": ("loading", "section", "loading a file of random weights, and reading it once"),
 }
 #: A net of a few million weights, for a run of seconds.
@@ -68,7 +69,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="rows of the table of steps (default: all)",
+        help="rows of the table of steps or prompts (default: all)",
     )
     parser.add_argument("--device", help="default: cuda where there is one, else cpu")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default=full.dtype)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ... import cnet_core as cn
 from .loaded import LoadedNet
+from .ops import OPS
 from .patcher import patcher_of
 
 FOLDER = "controlnet"
@@ -46,7 +47,7 @@ def load_path(
 ) -> LoadedNet:
     """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's."""
     try:
-        net = cn.load_controlnet(path, base=base, pooled=pooled, ops=comfy.ops.manual_cast)
+        net = cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS)
     except ValueError as error:
         raise ValueError(_in_words_of_nodes(str(error))) from error
     return loaded(net)

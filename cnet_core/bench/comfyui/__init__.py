@@ -55,10 +55,21 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
         server = Server(settings.comfyui, python, base, packs, settings.device)
         try:
             version = server.version()
-            timed = _interleaved(server, settings, ways(server.nodes()), tell)
+            given = _chosen(ways(server.nodes()), settings.ways)
+            timed = _interleaved(server, settings, given, tell)
         finally:
             server.close()
     return _table(settings, version, timed)
+
+
+def _chosen(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
+    """Returns no control and the ways that were asked for; all where none was."""
+    unknown = set(names) - set(given)
+    if unknown:
+        raise ValueError(
+            f"`--ways` knows no {', '.join(sorted(unknown))}; there are {', '.join(given)}."
+        )
+    return {name: way for name, way in given.items() if not names or name in {PLAIN, *names}}
 
 
 def _packs(comfyui: Path) -> dict[str, Path]:
