@@ -10,12 +10,12 @@ import { linked, read, write } from "./widgets.js";
 export const SCHEDULE = ["profile", "base", "custom_scales", "time_curve"];
 export const DEFAULT_PROFILE = "soft";
 const DEFAULT_BLOCKS = 13;
-/** How often a drag is written into the widgets, in ms: each time Vue nodes draw the whole node anew. */
-const WRITES = 100;
+/** Every so many moves of a drag are written into the widgets: each time Vue nodes draw the whole node anew. */
+const MOVES = 6;
 
 /**
  * Returns what the views of a schedule hold on to. What is written within a step of undo, as in a drag, is seen at once,
- * but put into the widgets only now and then, and at the end of the step.
+ * but put into the widgets only now and then, and at the end.
  * @param {GraphNode} node
  * @param {App} app
  * @param {import("./words.js").Say} say
@@ -23,23 +23,23 @@ const WRITES = 100;
  */
 export function hostOf(node, app, say) {
   let open = false;
-  let written = -Infinity;
+  let moves = 0;
   /** @type {Partial<Settings>} */
   let waiting = {};
   const flush = () => {
     put(node, waiting);
     waiting = {};
-    written = performance.now();
   };
   return {
     say,
     settings: () => ({ ...settingsOf(node), ...waiting }),
     write(changes) {
       waiting = { ...waiting, ...changes };
-      if (!open || performance.now() - written >= WRITES) flush();
+      if (!open || moves++ % MOVES === 0) flush();
     },
     begin() {
       open = true;
+      moves = 0;
       app.canvas?.emitBeforeChange();
     },
     end() {

@@ -15,7 +15,8 @@ import torch
 from ..controlnet import ControlNet
 from ..tiny.sheet import to_image
 from ..tiny.training import tiny_source
-from ..training.folder import RESULT, RunFolder
+from ..training.board import Board
+from ..training.folder import RESULT, Row, RunFolder
 from ..training.folder_source import Origin, pretrained_source
 from ..training.launched import are_several, launched
 from ..training.loop import Intervals, Outcome, Unheard, fit
@@ -217,6 +218,7 @@ class _Told:
 
     def __init__(self, folder: RunFolder, preview: Previewer, steps: int, step: int) -> None:
         self._folder, self._preview, self._steps = folder, preview, steps
+        self._board = Board(folder.path / "tensorboard", step)
         self._first, self._begin = step, time.monotonic()
         self._line = ""
 
@@ -229,10 +231,10 @@ class _Told:
 
     def logged(self, step: int, loss: float, rate: float) -> None:
         self._line = f"loss {loss:.4f}"
-        self._folder.write({"step": step, "loss": loss, "rate": rate})
+        self._write({"step": step, "loss": loss, "rate": rate})
 
     def read(self, reading: Reading, converged_at: int | None) -> None:
-        self._folder.write({"step": reading.step, "reading": reading.to_dict()})
+        self._write({"step": reading.step, "reading": reading.to_dict()})
         follows = "" if converged_at is None else f"  follows its hint since step {converged_at}"
         self._tell(
             f"step {reading.step}: held-out loss {reading.loss:.4f}, gap {reading.gap:.2%}{follows}"
@@ -244,8 +246,12 @@ class _Told:
         picture, figures = self._preview(result)
         self._folder.picture(to_image(picture), f"previews/step_{state.step:08d}.png")
         if figures:
-            self._folder.write({"step": state.step, **figures})
+            self._write({"step": state.step, **figures})
             self._tell("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+
+    def _write(self, row: Row) -> None:
+        self._folder.write(row)
+        self._board.write(row)
 
     def _tell(self, line: str) -> None:
         self._show("")

@@ -83,12 +83,20 @@ class RunFolder:
         return [reading for reading in found if reading.step <= until]
 
     def save(self, state: State, result: ControlNet) -> None:
-        """Keeps the state, then the result, then drops what is older than KEPT checkpoints."""
+        """Keeps the state, then the result, then drops what is older than KEPT checkpoints.
+
+        Raises:
+            OSError: the disk is full, for example; what was saved before is kept.
+        """
         facts = json.dumps({"step": state.step, "scaler": state.scaler})
         file = self.path / "checkpoints" / f"step_{state.step:08d}.safetensors"
         file.parent.mkdir(exist_ok=True)
-        write_tensors(state.tensors, file, {STATE_KEY: facts})
-        save_controlnet(result, self.path / RESULT)
+        try:
+            write_tensors(state.tensors, file, {STATE_KEY: facts})
+            save_controlnet(result, self.path / RESULT)
+        except OSError as error:
+            what = f"{error.strerror}; what was saved before is kept"
+            raise OSError(error.errno, what, str(file)) from error
         for old in self._checkpoints()[:-KEPT]:
             old.unlink()
 

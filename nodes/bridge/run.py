@@ -61,12 +61,11 @@ class Run:
 
     def _loaded(self, source: Source, model: Any) -> Sequence[Any]:
         """Returns the patchers that were loaded with a model; a guider's second model uses those of its main one."""
-        main = getattr(self.guider, "inner_model", model)
-        own, mains = (
-            m.current_patcher.get_additional_models_with_key(models_key(source))
-            for m in (model, main)
-        )
-        return own or mains
+        for holder in (model, getattr(self.guider, "inner_model", model)):
+            loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
+            if loaded:
+                return loaded
+        return ()
 
     def stack(
         self, index: int, net: Net, size: tuple[int, int], frames: tuple[int, ...]

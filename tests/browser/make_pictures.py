@@ -32,11 +32,6 @@ IMAGES = REPOSITORY / "docs" / "images"
 EXAMPLES = sorted((REPOSITORY / "example_workflows").glob("*.json"))
 HELP = REPOSITORY / "js" / "docs" / "images"
 DOWNLOAD = "stable_diffusion_15"  # it needs files of one's own, so it cannot be run here
-RUN = """async () => {
-    const done = new Promise((resolve) => app.api.addEventListener('execution_success', resolve, {once: true}));
-    await app.queuePrompt(0);
-    await done;
-}"""
 
 
 def main(comfyui: str, python: str, chromium: str, *names: str) -> None:
@@ -56,11 +51,12 @@ def take_all(front: Front, names: Sequence[str] = ()) -> None:
     for kind, values in SHOWN.items():
         if not names or kind in names:
             front.load(alone(kind, front.host.info, values), kind)
-            save(opened(front.picture(kind)), HELP / f"{kind}.png", NODE)
+            picture = opened(front.picture(kind))
+            if kind == XRAY:
+                picture = over(picture, fitted(xray(), picture.width, sys.maxsize))
+            save(picture, HELP / f"{kind}.png", NODE)
     if not names or EDITOR in names:
-        save(
-            Image.open(HELP / f"{EDITOR}.png"), REPOSITORY / "docs" / "images" / "editor.png", NODE
-        )
+        save(Image.open(HELP / f"{EDITOR}.png"), IMAGES / "editor.png", NODE)
 
 
 def thumbnail(front: Front, name: str) -> Image.Image:
@@ -69,38 +65,40 @@ def thumbnail(front: Front, name: str) -> Image.Image:
     made = list(run(front)) if name != DOWNLOAD else []
     front.fit()
     graph = fitted(opened(front.picture()), THUMBNAIL, GRAPH)
-    room = THUMBNAIL - graph.height - CAPTION - 2 * MARGIN
-    shares = [picture.width / picture.height for _, picture in made]
-    height = min(room, round((THUMBNAIL - MARGIN * (len(made) + 1)) / max(sum(shares), 1)))
-    whole = Image.new(
-        "RGB", (THUMBNAIL, graph.height + (height + CAPTION + 2 * MARGIN if made else 0)), GROUND
-    )
-    whole.paste(graph, ((THUMBNAIL - graph.width) // 2, 0))
-    left = (THUMBNAIL - round(height * sum(shares)) - MARGIN * (len(made) - 1)) // 2
+    return over(graph, in_a_row(made, THUMBNAIL - graph.height)) if made else graph
+
+
+def in_a_row(made: Sequence[tuple[str, Image.Image]], room: int) -> Image.Image:
+    """Returns pictures with their captions below, as large as the room allows."""
+    widths = sum(picture.width / picture.height for _, picture in made)
+    free = THUMBNAIL - MARGIN * (len(made) + 1)
+    height = min(room - CAPTION - 2 * MARGIN, round(free / widths))
+    row = Image.new("RGB", (THUMBNAIL, height + CAPTION + 2 * MARGIN), GROUND)
+    pen, font = ImageDraw.Draw(row), ImageFont.load_default(26)
+    left = round(free - height * widths) // 2 + MARGIN
     for caption, picture in made:
-        shown = fitted(picture, round(height * picture.width / picture.height), height)
-        whole.paste(shown, (left, graph.height + MARGIN))
-        place = (left + shown.width / 2, graph.height + MARGIN + height + CAPTION / 2)
-        font = ImageFont.load_default(26)
-        ImageDraw.Draw(whole).text(place, caption, INK, font=font, anchor="mm")
+        shown = fitted(picture, THUMBNAIL, height)
+        row.paste(shown, (left, MARGIN))
+        below = (left + shown.width / 2, MARGIN + height + CAPTION / 2)
+        pen.text(below, caption, INK, font=font, anchor="mm")
         left += shown.width + MARGIN
-    return whole
+    return row
 
 
 def over(upper: Image.Image, lower: Image.Image) -> Image.Image:
-    """Returns one picture over another, both as wide as the wider."""
-    width = max(upper.width, lower.width)
-    both = [fitted(picture.convert("RGB"), width, sys.maxsize) for picture in (upper, lower)]
-    whole = Image.new("RGB", (width, sum(picture.height for picture in both)))
-    for picture, top in zip(both, (0, both[0].height), strict=True):
-        whole.paste(picture, (0, top))
+    """Returns one picture above another, each in the middle."""
+    both = (upper, lower)
+    width = max(picture.width for picture in both)
+    whole = Image.new("RGB", (width, upper.height + lower.height), GROUND)
+    for picture, top in zip(both, (0, upper.height), strict=True):
+        whole.paste(picture, ((width - picture.width) // 2, top))
     return whole
 
 
 def run(front: Front) -> Iterator[tuple[str, Image.Image]]:
     """Runs what is open; gives each picture that it saved, with its caption, in the order of the nodes."""
     before = set(front.host.get("/history"))
-    front.page.evaluate(RUN)
+    front.run()
     (entry,) = (e for key, e in front.host.get("/history").items() if key not in before)
     for _, node in sorted(entry["outputs"].items(), key=lambda item: int(item[0])):
         for image in node.get("images", []):
@@ -108,6 +106,11 @@ def run(front: Front) -> Iterator[tuple[str, Image.Image]]:
                 f"{front.host.url}/view?{urllib.parse.urlencode(image)}"
             ) as answer:
                 yield image["filename"].rsplit("_", 2)[0].replace("_", " "), opened(answer.read())
+
+
+def xray() -> Image.Image:
+    """Returns the picture that docs/xray.md shows."""
+    return opened((IMAGES / "xray.png").read_bytes())
 
 
 def opened(picture: bytes) -> Image.Image:

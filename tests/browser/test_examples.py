@@ -1,8 +1,9 @@
 """The example workflows, from ComfyUI's templates to the picture."""
 
 import pytest
-from front import Front
+from front import Front, example
 from host import REPOSITORY
+from ui_format import to_api
 
 #: Nodes that name files which are not there; newer front ends mark them.
 NAMING_FILES = {"stable_diffusion_15": {"CheckpointLoaderSimple", "LoadControlNet", "LoadImage"}}
@@ -12,14 +13,6 @@ NAMES = sorted(path.stem for path in (REPOSITORY / "example_workflows").glob("*.
 OPEN = """async (name) => {
     const answer = await fetch(`/api/workflow_templates/cnet/${name}.json`);
     await app.loadGraphData(await answer.json(), true, true, name);
-}"""
-RUN = """async () => {
-    const end = new Promise((resolve, reject) => {
-        app.api.addEventListener('execution_success', resolve, { once: true });
-        app.api.addEventListener('execution_error', (event) => reject(event.detail), { once: true });
-    });
-    await app.queuePrompt(0);
-    await end;
 }"""
 PICTURES = """() => {
     const nodes = app.graph._nodes.filter((n) => n.comfyClass === 'SaveImage');
@@ -38,7 +31,10 @@ def test_an_example_opens_whole(front: Front, name: str) -> None:
     front.page.wait_for_timeout(500)
     graph = front.saved()
     assert len(graph["groups"]) >= 3
-    assert all(node["class_type"] for node in front.prompt().values())
+    found = front.prompt()
+    for key, node in to_api(example(name), front.host.info).items():
+        assert found[key]["class_type"] == node["class_type"]
+        assert node["inputs"].items() <= found[key]["inputs"].items()
     assert set(front.page.evaluate(WRONG)) <= NAMING_FILES.get(name, set())
 
 
@@ -48,6 +44,6 @@ def test_an_example_opens_whole(front: Front, name: str) -> None:
 def test_an_example_runs_and_shows_its_pictures(front: Front, name: str, widths: list[int]) -> None:
     front.page.evaluate(OPEN, name)
     front.page.wait_for_timeout(500)
-    front.page.evaluate(RUN)
+    front.run()
     seen = f"(widths) => widths.every((width) => ({PICTURES})().includes(width))"
     front.page.wait_for_function(seen, arg=widths, timeout=20_000)

@@ -42,6 +42,16 @@ SHOW = """async ({kind, scale}) => {
     app.canvas.setDirty(true, true);
 }"""
 
+RUN = """async () => {
+    const end = new Promise((resolve, reject) => {
+        const hear = (kind, act) => app.api.addEventListener(kind, act, { once: true });
+        hear('execution_success', resolve);
+        hear('execution_error', (event) => reject(new Error(event.detail.exception_message)));
+    });
+    await app.queuePrompt(0);
+    await end;
+}"""
+
 
 class Front:
     """One page, with the settings that a test wants."""
@@ -101,6 +111,10 @@ class Front:
     def prompt(self) -> dict[str, Any]:
         """Returns the graph in API format, as it would be queued."""
         return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+
+    def run(self) -> None:
+        """Runs what is open, to its end."""
+        self.page.evaluate(RUN)
 
     def saved(self) -> dict[str, Any]:
         """Returns the graph as it would be saved."""

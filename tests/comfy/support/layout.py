@@ -23,6 +23,7 @@ EXTRA = {
 }
 #: Nodes that show more than others; what stands above and below them is as wide.
 WIDTHS = {"PreviewAny": 620}
+OFTEN = 3
 #: Title -> the nodes that belong to it; the last takes the rest. The first two share the left side.
 GROUPS: dict[str, tuple[str, ...]] = {
     "1. Model and prompts": (
@@ -86,7 +87,17 @@ def _columns(graph: Mapping[str, Any], keys: list[str]) -> list[list[str]]:
     for key in keys:  # nodes are added behind what they link to
         links = [v[0] for v in graph[key]["inputs"].values() if isinstance(v, list)]
         depths[key] = max((depths[link] + 1 for link in links if link in depths), default=0)
-    return [[key for key in keys if depths[key] == d] for d in sorted(set(depths.values()))]
+    stacks = [[key for key in keys if depths[key] == d] for d in sorted(set(depths.values()))]
+    return [part for stack in stacks for part in _parts(graph, stack)]
+
+
+def _parts(graph: Mapping[str, Any], stack: list[str]) -> list[list[str]]:
+    """Returns a column, or several where a kind comes so often that it has its own, to stand in rows with the next."""
+    kinds = [graph[key]["class_type"] for key in stack]
+    often = {kind for kind in kinds if kinds.count(kind) >= OFTEN}
+    mixed = [key for key, kind in zip(stack, kinds, strict=True) if kind not in often]
+    own = [[key for key in stack if graph[key]["class_type"] == kind] for kind in sorted(often)]
+    return [part for part in (mixed, *own) if part]
 
 
 def _place(

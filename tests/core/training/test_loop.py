@@ -138,7 +138,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="File too large; what was saved before is kept"):
             killed_run.go_on(tmp_path, 4)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
