@@ -91,7 +91,7 @@ class TinyTrainingSamples(io.ComfyNode):
             inputs=[
                 _integer("count", 64, 2, 4096, "How many pictures."),
                 _integer("side", 64, 32, 512, "Width and height in pixels.", step=8),
-                _integer("seed", 0, 0, 2**31 - 1, "Another number gives other pictures."),
+                _seed("Another number gives other pictures."),
             ],
             outputs=[
                 io.Image.Output(display_name="images"),
@@ -151,7 +151,7 @@ def _numbers() -> list[io.Input]:
             tooltip="How the hint encoder starts: balanced sees the hint from the first step on; released is as in "
             "the original code.",
         ),
-        _integer("seed", 0, 0, 2**31 - 1, "Of the fresh weights, the noise and the order."),
+        _seed("Of the fresh weights, the noise and the order."),
     ]
 
 
@@ -159,6 +159,13 @@ def _integer(
     name: str, default: int, low: int, high: int, tooltip: str, *, step: int = 1
 ) -> io.Int.Input:
     return io.Int.Input(name, default=default, min=low, max=high, step=step, tooltip=tooltip)
+
+
+def _seed(tooltip: str) -> io.Int.Input:
+    """A seed that stays: front ends would draw another after each run, and the training would begin anew."""
+    return io.Int.Input(
+        "seed", default=0, min=0, max=2**31 - 1, tooltip=tooltip, control_after_generate=False
+    )
 
 
 NODES = [TrainControlNet, SaveControlNet, TinyTrainingSamples]

@@ -126,10 +126,10 @@ def fitted(picture: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def save(picture: Any, path: Path, width: int) -> None:
-    """Writes a picture with this width; PNG files with 128 colours, which is all that a node has."""
+    """Writes a picture with this width; PNG files with 256 colours, which is all that a node has."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = fitted(picture.convert("RGB"), width, sys.maxsize)
-    picture = picture.quantize(128) if path.suffix == ".png" else picture
+    picture = picture.quantize(256, kmeans=1) if path.suffix == ".png" else picture
     picture.save(path, quality=85, optimize=True)
 
 

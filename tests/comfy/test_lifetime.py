@@ -116,11 +116,12 @@ def test_many_runs_do_not_grow_the_memory(comfy: Host) -> None:
         flow.run(comfy, "many", Control(hint_seed=index, window=(0.0, 0.9)))
         if watched:
             seen.append(comfy.memory("many"))
-    assert seen[1]["tensors"] <= seen[0]["tensors"] + 5
-    assert len(seen[1]["loaded"]) == len(seen[0]["loaded"])
     grown = os.sysconf("SC_PAGE_SIZE") * (int(seen[1]["rss"]) - int(seen[0]["rss"]))
-    tensors = [report["tensors"] for report in seen]
-    logger.info("from run 10 to run %d: %.1f MB, tensors %s", RUNS, grown / 1e6, tensors)
+    tensors, loaded = ([report[key] for report in seen] for key in ("tensors", "loaded"))
+    logger.info("run 10 to %d: %.1f MB, tensors %s, loaded %s", RUNS, grown / 1e6, tensors, loaded)
+    assert tensors[1] <= tensors[0] + 5
+    # Fewer is no growth: newer versions let go of models where the machine is short of memory.
+    assert len(loaded[1]) <= len(loaded[0])
     assert grown < 30e6
 
 

@@ -24,6 +24,8 @@ PROBE = Path(__file__).parent / "probe"
 TWO_DEVICES = Path(__file__).parent / "two_devices"
 START_SECONDS = 300
 RUN_SECONDS = 600
+#: A busy machine may keep a single answer waiting.
+REPLY_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Host:
 
     def get(self, path: str) -> Any:
         """Returns the JSON of a GET."""
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=REPLY_SECONDS) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: object) -> Any:
@@ -123,7 +125,7 @@ class Host:
             {"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=REPLY_SECONDS) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise Failed(error.read().decode()) from error

@@ -19,7 +19,7 @@ EXTRA = {
     "SaveImage": 240,
     "PreviewImage": 240,
     "PreviewAny": 440,
-    "TrainControlNet": 60,
+    "TrainControlNet": 190,
 }
 #: Nodes that show more than others; what stands above and below them is as wide.
 WIDTHS = {"PreviewAny": 620}
@@ -40,6 +40,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "LoadImage",
         "Canny",
         "TinyTrainingSamples",
+        "ImageFromBatch",
     ),
     "3. Control": ("CFGHintRouting", "BlockScaleSchedule", "TrainControlNet", "ApplyControlNet"),
     "4. What comes out": (),
