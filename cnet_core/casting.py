@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import Ops
+from .few_pixels import FewPixels
 
 #: Dtypes for storage only, in which no layer computes.
 STORAGE_ONLY = (
@@ -43,7 +44,7 @@ class _CastingOps:
         def forward(self, input: Tensor) -> Tensor:
             return F.linear(input, self.weight.to(input.dtype), _cast(self.bias, input))
 
-    class Conv2d(nn.Conv2d):
+    class Conv2d(FewPixels):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs, device="meta")
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from .commands import COMMANDS
+from .commands.sentence import sentence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,18 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args)
     except (ValueError, OSError) as error:
-        print(f"cnet: {_sentence(error)}", file=sys.stderr)
+        print(f"cnet: {sentence(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("cnet: interrupted.", file=sys.stderr)
         return 1
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        place = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{place}."
-    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":

@@ -48,14 +48,26 @@ class Residuals:
 
     def scatter(self, rows: Sequence[int], batch: int) -> "Residuals":
         """Returns residuals for a batch of `batch` rows: these in `rows`, zeros in the others."""
-        if len(rows) == batch:
-            return self
-        return Residuals.of([_scatter(b, rows, batch) for b in self.blocks])
+        blocks = self.blocks
+        return Residuals.of([None if b is None else scattered(b, rows, batch) for b in blocks])
 
 
 def pooled(residual: Tensor) -> Tensor:
     """Returns the mean of a residual (B, C, h, w) over height and width, in every place."""
     return residual.float().mean((2, 3), keepdim=True).to(residual.dtype).expand_as(residual)
+
+
+def scattered(residual: Tensor, rows: Sequence[int], batch: int) -> Tensor:
+    """Returns a residual (B, C, h, w) for a batch of `batch` rows: zeros but in `rows`."""
+    if list(rows) == list(range(batch)):
+        return residual
+    full = residual.new_zeros((batch, *residual.shape[1:]))
+    first, last = rows[0], rows[-1] + 1
+    if list(rows) == list(range(first, last)):  # nothing has to be told to the device
+        full[first:last] = residual
+    else:
+        full[torch.tensor(rows, device=full.device)] = residual
+    return full
 
 
 def injected(feature: Tensor, residual: Tensor, block: str) -> Tensor:
@@ -81,14 +93,6 @@ def _sum(a: Tensor | None, b: Tensor | None, index: int) -> Tensor | None:
             f"{_describe(b)}."
         )
     return a + b
-
-
-def _scatter(residual: Tensor | None, rows: Sequence[int], batch: int) -> Tensor | None:
-    if residual is None:
-        return None
-    full = residual.new_zeros((batch, *residual.shape[1:]))
-    full[torch.tensor(rows, device=full.device)] = residual
-    return full
 
 
 def _describe(tensor: Tensor) -> str:

@@ -8,12 +8,15 @@ from torch import Tensor
 from .call import UNetCall, take
 from .chunks import Chunks
 from .net import is_pooled, weights_version
-from .residuals import Residuals
+from .residuals import Residuals, scattered
 from .reuse import Found, Inputs, Reuse
 from .text import Text, Texts
 from .unit import ControlUnit, check_fits, row_factors, row_gains
 from .uses import Counts, Use
 from .weighting import mask_mode, resized_mask, weigh
+
+#: Gains and pictures of rows that are kept on the device; with a time curve gains change at every step.
+MOST_NUMBERS = 64
 
 
 class UnitRun:
@@ -29,6 +32,7 @@ class UnitRun:
         self._counts = counts
         self._features: dict[tuple[object, ...], tuple[int, Tensor]] = {}
         self._masks: dict[tuple[object, ...], Tensor] = {}
+        self._on_device: dict[tuple[object, ...], Tensor] = {}
         self._version = 0  # of the net's weights, at the call under way
         self._texts = Texts()
         self._reuse = Reuse(unit.reuse_tolerance)
@@ -38,6 +42,7 @@ class UnitRun:
         """Drops what was kept between steps."""
         self._features.clear()
         self._masks.clear()
+        self._on_device.clear()
         self._texts.clear()
         self._reuse.clear()
 
@@ -54,17 +59,19 @@ class UnitRun:
             return None
         check_fits(unit, call)
         self._version = weights_version(unit.net)
-        found = self._found(call, wanted, scales)
-        self._note(found, wanted, len(gains))
+        by_row = [gains[row] for row in wanted]
+        if not unit.reuse_tolerance and len(set(by_row)) == 1:  # the net scales what it makes once
+            scales = [scale * by_row[0] for scale in scales]
+            by_row = [1.0] * len(by_row)
+        blocks = list(self._found(call, wanted, scales).blocks)
         pictures = [call.rows[row].picture for row in wanted]
-        wanted_gains = [gains[row] for row in wanted]
-        weighted = [
-            None if block is None else self._weight(block, wanted_gains, pictures)
-            for block in found.residuals.blocks
-        ]
-        return Residuals.of(weighted).scatter(wanted, len(gains))
+        for index, block in enumerate(blocks):  # one by one: what goes in is let go of
+            if block is not None:
+                weighted = self._weight(block, by_row, pictures)
+                blocks[index] = scattered(weighted, wanted, len(gains))
+        return Residuals.of(blocks)
 
-    def _found(self, call: UNetCall, wanted: list[int], scales: Sequence[float]) -> Found:
+    def _found(self, call: UNetCall, wanted: list[int], scales: Sequence[float]) -> Residuals:
         """Returns the net's residuals for the wanted rows, computed or kept."""
 
         def compute(positions: list[int]) -> Residuals:
@@ -72,11 +79,14 @@ class UnitRun:
 
         everything = list(range(len(wanted)))
         if not self.unit.reuse_tolerance:
-            return Found(compute(everything), tuple(everything))
+            self.use = Use.of(len(call.rows), wanted)
+            return compute(everything)
         rows = tuple(call.rows[row] for row in wanted)
         key = (rows, tuple(scales), self._version, *_autograd_mode())
         inputs = Inputs(self._latents(call), call.timesteps, call.context, call.y).taken(wanted)
-        return self._reuse.residuals(key, inputs, compute)
+        found = self._reuse.residuals(key, inputs, compute)
+        self._note(found, wanted, len(call.rows))
+        return found.residuals
 
     def _note(self, found: Found, wanted: list[int], batch: int) -> None:
         evaluated = [wanted[p] for p in found.evaluated]
@@ -99,12 +109,9 @@ class UnitRun:
         self, call: UNetCall, rows: list[int], features: Tensor, scales: Sequence[float]
     ) -> Residuals:
         net = self.unit.net
-        if len(features) > 1:
-            pictures = [call.rows[row].picture for row in rows]
-            features = features[torch.tensor(pictures, device=features.device)]
         return net.residuals(
             take(self._latents(call), rows).to(net.dtype),
-            features,
+            self._of_pictures(features, [call.rows[row].picture for row in rows]),
             take(call.timesteps, rows),
             self._text(call.context, rows),
             None if call.y is None else take(call.y, rows).to(net.dtype),
@@ -145,10 +152,28 @@ class UnitRun:
     def _weight(self, block: Tensor, gains: list[float], pictures: list[int]) -> Tensor:
         """Returns the block's residual times gain by row and mask by pixel, pooled if the net is pooled."""
         unit = self.unit
-        mask = None if unit.mask is None else self._mask(unit.mask, block)
-        if mask is not None and len(mask) > 1:
-            mask = mask[torch.tensor(pictures, device=mask.device)]
-        return weigh(block, unit.order, gains, mask, is_pooled(unit.net))
+        mask = unit.mask
+        if mask is not None:
+            mask = self._of_pictures(self._mask(mask, block), pictures)
+        gain = gains[0]
+        if len(set(gains)) > 1:
+            gain = self._numbers(gains, block.dtype, block.device)[:, None, None, None]
+        return weigh(block, unit.order, gain, mask, is_pooled(unit.net))
+
+    def _of_pictures(self, tensor: Tensor, pictures: list[int]) -> Tensor:
+        """Returns what each row gets of a tensor that has one entry for all pictures, or one for each."""
+        if len(tensor) == 1 or pictures == list(range(len(tensor))):
+            return tensor
+        return tensor[self._numbers(pictures, torch.long, tensor.device)]
+
+    def _numbers(self, values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Returns numbers on a device, brought there once."""
+        key = (tuple(values), dtype, device, *_autograd_mode())
+        if key not in self._on_device:
+            if len(self._on_device) >= MOST_NUMBERS:
+                self._on_device.clear()
+            self._on_device[key] = torch.tensor(values, dtype=dtype, device=device)
+        return self._on_device[key]
 
     def _mask(self, mask: Tensor, like: Tensor) -> Tensor:
         """Returns the unit's mask (N, 1, h, w) at a block's size."""

@@ -34,21 +34,21 @@ def mask_mode(order: Order) -> str:
 
 
 def weigh(
-    block: Tensor, order: Order, gains: list[float], mask: Tensor | None, pooled: bool
+    block: Tensor, order: Order, gain: float | Tensor, mask: Tensor | None, pooled: bool
 ) -> Tensor:
     """Returns one block's residual after all stages, in their order.
 
     Args:
         block: (B, C, h, w).
         order: which stage comes when.
-        gains: one number per row.
+        gain: a number for all rows, or one for each, (B, 1, 1, 1).
         mask: (B or 1, 1, h, w), 0..1, or None.
         pooled: whether the ControlNet is one that is pooled ("shuffle"); if not, "pool" does nothing.
     """
     masked: Callable[[Tensor], Tensor] = lambda b: b if mask is None else b * mask  # noqa: E731
     stages: dict[Stage, Callable[[Tensor], Tensor]] = {
         "pool": lambda b: pool(b) if pooled else b,
-        "scale": lambda b: _times(b, gains),
+        "scale": lambda b: _times(b, gain),
         "mask": masked,
         "mask_bilinear": masked,
     }
@@ -63,7 +63,5 @@ def resized_mask(mask: Tensor, like: Tensor, mode: str) -> Tensor:
     return F.interpolate(full, size=like.shape[-2:], mode=mode).to(like.dtype)
 
 
-def _times(block: Tensor, gains: list[float]) -> Tensor:
-    if len(set(gains)) == 1:
-        return block if gains[0] == 1 else block * gains[0]
-    return block * torch.tensor(gains, dtype=block.dtype, device=block.device)[:, None, None, None]
+def _times(block: Tensor, gain: float | Tensor) -> Tensor:
+    return block if isinstance(gain, float) and gain == 1.0 else block * gain

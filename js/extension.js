@@ -3,19 +3,18 @@
 
 import { Curve } from "./curve.js";
 import { Bars } from "./editor.js";
+import { DEFAULT_PROFILE, SCHEDULE, hostOf, settingsOf } from "./host.js";
 import { make } from "./make.js";
 import { Diagram, samplerCfg, unusedInputs } from "./routing.js";
 import { CUSTOM, formatScales, parseScales } from "./scales.js";
 import { shownScales } from "./schedule.js";
-import { addView, grey, keepEvents, linked, onCallback, read, watch, write } from "./widgets.js";
+import { lostTexts, nameParts, translate } from "./translations.js";
+import { addView, grey, keepEvents, onCallback, read, watch, write } from "./widgets.js";
 import { wordsOf } from "./words.js";
 
 /** @typedef {import("./widgets.js").GraphNode} GraphNode @typedef {import("./widgets.js").App} App */
 
-const SCHEDULE = ["profile", "base", "custom_scales", "time_curve"];
 const ROUTING = ["mode", "cond_weight", "uncond_weight", "target_gain"];
-const DEFAULT_BLOCKS = 13;
-const DEFAULT_PROFILE = "soft";
 const DEFAULT_CFG = 7.5;
 
 /** @type {Record<string, (node: GraphNode, app: App, say: import("./words.js").Say) => void>} */
@@ -26,19 +25,33 @@ const VIEWS = { BlockScaleSchedule: addEditor, CFGHintRouting: addDiagram };
  * @param {App} app
  */
 export function extensionOf(app) {
+  /** @type {Record<string, import("./translations.js").Texts>} */
+  let texts = {};
   return {
     name: "cnet.views",
+    /** @param {Record<string, any>} definitions of all nodes, about to be registered */
+    async addCustomNodeDefs(definitions) {
+      if (localeOf(app).startsWith("en")) return;
+      const served = await app.api?.fetchApi("/i18n").then((answer) => answer.json());
+      texts = lostTexts(definitions, served ?? {}, localeOf(app).split("-")[0]);
+      translate(definitions, texts);
+    },
     /** @param {GraphNode} node */
     nodeCreated(node) {
-      const say = wordsOf(app.extensionManager?.setting?.get("Comfy.Locale"));
-      VIEWS[node.comfyClass]?.(node, app, say);
+      nameParts(node, texts[node.comfyClass]);
+      VIEWS[node.comfyClass]?.(node, app, wordsOf(localeOf(app)));
     },
   };
 }
 
+/** @param {App} app @returns {string} */
+function localeOf(app) {
+  return app.extensionManager?.setting?.get("Comfy.Locale") ?? "en";
+}
+
 /** @type {typeof VIEWS[string]} */
 function addEditor(node, app, say) {
-  const host = { say, settings: () => settingsOf(node), write: writer(node), ...undoOf(app) };
+  const host = hostOf(node, app, say);
   const views = [new Bars(host), new Curve(host)];
   const element = make(
     "div",
@@ -46,7 +59,7 @@ function addEditor(node, app, say) {
     views.flatMap((view) => view.view.elements),
   );
   keepEvents(element);
-  addView(node, "cnet_editor", element, 300);
+  addView(app, node, "cnet_editor", element, 300);
   keepProfile(node);
   watch(node, host.settings, () => {
     views.forEach((view) => view.refresh());
@@ -57,42 +70,12 @@ function addEditor(node, app, say) {
 /** @type {typeof VIEWS[string]} */
 function addDiagram(node, app, say) {
   const diagram = new Diagram(say);
-  addView(node, "cnet_diagram", make("div", { class: "cnet-view" }, diagram.elements), 150);
+  addView(app, node, "cnet_diagram", make("div", { class: "cnet-view" }, diagram.elements), 150);
   const state = () => ({ routing: /** @type {any} */ (read(node, ROUTING)), cfg: samplerCfg(node) });
   watch(node, state, ({ routing, cfg }) => {
     diagram.refresh({ ...routing, cfg: cfg ?? DEFAULT_CFG }, cfg != null);
     grey(node, unusedInputs(routing.mode, ROUTING), ROUTING);
   });
-}
-
-/**
- * Returns what a schedule's widgets and properties hold.
- * @param {GraphNode} node
- * @returns {import("./schedule.js").Settings}
- */
-export function settingsOf(node) {
-  const values = /** @type {any} */ ({
-    profile: DEFAULT_PROFILE,
-    base: 1,
-    custom_scales: "",
-    time_curve: "",
-    ...read(node, SCHEDULE),
-  });
-  const reference = values.profile === CUSTOM ? (node.properties.cnet_reference ?? DEFAULT_PROFILE) : values.profile;
-  const blocks = node.properties.cnet_blocks ?? DEFAULT_BLOCKS;
-  return { ...values, blocks, reference, linked: linked(node, SCHEDULE) };
-}
-
-/**
- * Returns the function that writes settings: into the widgets, and into the properties what only concerns the view.
- * @param {GraphNode} node
- */
-function writer(node) {
-  return (/** @type {Partial<import("./schedule.js").Settings>} */ changes) => {
-    if (changes.profile === CUSTOM) node.properties.cnet_reference = settingsOf(node).reference;
-    if (changes.blocks) node.properties.cnet_blocks = changes.blocks;
-    write(node, changes);
-  };
 }
 
 /**
@@ -125,12 +108,4 @@ function keepProfile(node) {
 function isTyped(text) {
   const focused = document.activeElement;
   return focused instanceof HTMLTextAreaElement && focused.value === text;
-}
-
-/**
- * Returns what opens and closes one step of undo.
- * @param {App} app
- */
-function undoOf(app) {
-  return { begin: () => app.canvas?.emitBeforeChange(), end: () => app.canvas?.emitAfterChange() };
 }

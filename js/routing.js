@@ -70,12 +70,13 @@ export class Diagram {
     this.say = say;
     this.cond = arrow("M 46 50 C 80 50 70 24 112 24");
     this.uncond = arrow("M 46 50 C 80 50 70 76 112 76");
-    this.total = arrow("M 190 50 L 236 50");
-    this.texts = { cond: text(150, 18), uncond: text(150, 92), total: text(262, 46), cfg: text(262, 62) };
+    this.total = arrow("M 190 50 L 234 50");
+    this.texts = { cond: text(150, 18), uncond: text(150, 92), total: text(265, 32), cfg: text(265, 78) };
     const nodes = [
       box(4, 36, 42, 28, say("hint")),
       box(112, 26, 76, 18, say("prompt")),
       box(112, 56, 76, 18, say("negative")),
+      box(236, 36, 58, 28, say("picture")),
     ];
     const drawn = [this.cond, this.uncond, this.total, ...nodes, ...Object.values(this.texts)];
     this.svg = make("svg", { viewBox: "0 0 300 100", role: "img", class: "cnet-diagram" }, drawn);

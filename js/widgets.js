@@ -5,16 +5,23 @@
 const WATCH = 100;
 /** Marks the view of a node that is gone. */
 const LEFT_OVER = "cnet-left-over";
+/** Event -> the method of the graph's canvas that takes it. */
+const PASSED = {
+  wheel: "processMouseWheel",
+  pointerdown: "processMouseDown",
+  pointermove: "processMouseMove",
+  pointerup: "processMouseUp",
+};
 
 /**
- * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean}} Widget
- * @typedef {{name: string, widget?: {name: string}}} Input
+ * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string}} Widget
+ * @typedef {{name: string, widget?: {name: string}, localized_name?: string}} Input
  * @typedef {object} GraphNode
  * @property {string | number} id
  * @property {string} comfyClass
  * @property {Widget[]} [widgets]
  * @property {Input[]} [inputs]
- * @property {unknown[]} [outputs]
+ * @property {{localized_name?: string}[]} [outputs]
  * @property {(slot: number) => boolean} isInputConnected
  * @property {(slot: number) => GraphNode[] | null} getOutputNodes
  * @property {Record<string, any>} properties
@@ -26,6 +33,7 @@ const LEFT_OVER = "cnet-left-over";
  *
  * @typedef {object} App
  * @property {any} [canvas]
+ * @property {{fetchApi: (path: string) => Promise<Response>}} [api]
  * @property {{setting?: {get: (id: string) => any}}} [extensionManager]
  */
 
@@ -128,17 +136,19 @@ function onRemoved(node, act) {
 
 /**
  * Adds an element to a node, below its widgets; it holds no value and is not saved.
+ * @param {App} app
  * @param {GraphNode} node
  * @param {string} name
  * @param {HTMLElement} element
  * @param {number} height in pixels
  */
-export function addView(node, name, element, height) {
+export function addView(app, node, name, element, height) {
   const options = { serialize: false, hideOnZoom: false, getMinHeight: () => height, margin: 4 };
   const widget = node.addDOMWidget(name, name, element, options);
   widget.serialize = false;
   const [width, least] = node.computeSize();
   node.setSize([Math.max(node.size[0], width, 320), Math.max(node.size[1], least)]);
+  passEvents(element, app);
   replaceLeftOver(node, element);
 }
 
@@ -161,6 +171,27 @@ function replaceLeftOver(node, element) {
  */
 export function keepEvents(element) {
   for (const kind of ["pointerdown", "pointermove", "pointerup", "copy", "paste", "dblclick"]) {
-    element.addEventListener(kind, (event) => event.stopPropagation());
+    element.addEventListener(kind, (event) => isMiddle(event) || event.stopPropagation());
   }
+}
+
+/**
+ * Lets the wheel and the middle button zoom and move the graph from above a view, too. Vue nodes do it by themselves.
+ * @param {HTMLElement} element
+ * @param {App} app
+ */
+function passEvents(element, app) {
+  for (const [kind, method] of Object.entries(PASSED)) {
+    element.addEventListener(kind, (event) => {
+      if ((kind === "wheel" || isMiddle(event)) && !element.closest("[data-node-id]")) {
+        event.preventDefault();
+        app.canvas?.[method](event);
+      }
+    });
+  }
+}
+
+/** @param {Event} event */
+function isMiddle(event) {
+  return event instanceof PointerEvent && (event.button === 1 || (event.buttons & 4) !== 0);
 }

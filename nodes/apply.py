@@ -32,7 +32,10 @@ class ApplyControlNet(io.ComfyNode):
 
 def _required() -> list[io.Input]:
     return [
-        io.Model.Input("model", tooltip="The model that shall follow the picture."),
+        io.Model.Input(
+            "model",
+            tooltip="The model to control; give this node's output to the sampler in its place.",
+        ),
         io.MultiType.Input(
             "control_net",
             types=[ControlNetSocket, io.ControlNet],

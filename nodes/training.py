@@ -19,8 +19,8 @@ class TrainControlNet(io.ComfyNode):
             node_id="TrainControlNet",
             display_name="Train ControlNet",
             category=CATEGORY,
-            description="Trains a ControlNet for the model: pictures, for each the hint that shall lead to it, and "
-            "captions. Interrupt it at any time: what was learned so far goes on through the graph.",
+            description="Trains a ControlNet for the model from pictures, a hint for each of them, and captions. "
+            "Interrupt it at any time: what was learned so far goes on through the graph.",
             inputs=[*_materials(), *_numbers()],
             outputs=[
                 ControlNetSocket.Output(display_name="control_net"),
@@ -91,7 +91,7 @@ class TinyTrainingSamples(io.ComfyNode):
             inputs=[
                 _integer("count", 64, 2, 4096, "How many pictures."),
                 _integer("side", 64, 32, 512, "Width and height in pixels.", step=8),
-                _integer("seed", 0, 0, 2**31 - 1, "Another number gives other pictures."),
+                _seed("Another number gives other pictures."),
             ],
             outputs=[
                 io.Image.Output(display_name="images"),
@@ -110,8 +110,10 @@ def _materials() -> list[io.Input]:
         io.Model.Input("model", tooltip="The model to train for. It is not changed."),
         io.Vae.Input("vae", tooltip="The model's VAE, which turns the pictures into latents."),
         io.Clip.Input("clip", tooltip="The model's text encoder, for the captions."),
-        io.Image.Input("images", tooltip="What the model shall draw; all of one size."),
-        io.Image.Input("hints", tooltip="What shall lead to it: one hint for each image."),
+        io.Image.Input("images", tooltip="Pictures to learn from, all of one size."),
+        io.Image.Input(
+            "hints", tooltip="What should lead to each picture: one hint for each image."
+        ),
         io.String.Input(
             "captions",
             default="",
@@ -149,7 +151,7 @@ def _numbers() -> list[io.Input]:
             tooltip="How the hint encoder starts: balanced sees the hint from the first step on; released is as in "
             "the original code.",
         ),
-        _integer("seed", 0, 0, 2**31 - 1, "Of the fresh weights, the noise and the order."),
+        _seed("Of the fresh weights, the noise and the order."),
     ]
 
 
@@ -157,6 +159,13 @@ def _integer(
     name: str, default: int, low: int, high: int, tooltip: str, *, step: int = 1
 ) -> io.Int.Input:
     return io.Int.Input(name, default=default, min=low, max=high, step=step, tooltip=tooltip)
+
+
+def _seed(tooltip: str) -> io.Int.Input:
+    """A seed that stays: front ends would draw another after each run, and the training would begin anew."""
+    return io.Int.Input(
+        "seed", default=0, min=0, max=2**31 - 1, tooltip=tooltip, control_after_generate=False
+    )
 
 
 NODES = [TrainControlNet, SaveControlNet, TinyTrainingSamples]

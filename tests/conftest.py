@@ -11,7 +11,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests st
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--comfyui` switches on the tests that drive a real ComfyUI."""
+    """`--comfyui` switches on the tests that drive a real ComfyUI.
+
+    It wants `=`: a path that stands alone is taken for one more folder of tests before this function is known, and
+    ComfyUI has some.
+    """
     parser.addoption(
         "--comfyui",
         action="append",

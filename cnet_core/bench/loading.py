@@ -1,4 +1,7 @@
-"""How long a ControlNet file takes to load, beside other loaders: `python -m cnet_core.bench.loading FILE`.
+"""What it takes to load a ControlNet file, in time and memory, beside other loaders.
+
+    python -m cnet_core.bench.loading FILE
+    cnet bench --loading --family sdxl --dtype float16      # a file of random weights
 
 A memory map alone is no load, so every round reads all weights once, the same way for every loader; the loaders take
 turns, so that a busy machine is busy for all of them. The first turn of each, which may meet a cold file, is not
@@ -7,19 +10,21 @@ counted.
 
 import argparse
 import gc
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import torch
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
-from ..checkpoints import load_controlnet, save_controlnet
+from ..checkpoints import identify, load_controlnet, save_controlnet
+from ..controlnet import ControlNet
+from . import process_memory
 from .settings import Settings
 from .tables import Table
 
@@ -31,27 +36,40 @@ LOADERS: Mapping[str, Loader] = {
     "cnet_core": lambda path: load_controlnet(path).parameters(),
     "safetensors": lambda path: load_file(path).values(),
 }
+MIB = 2**20
 
 
 @dataclass(frozen=True)
-class LoadTime:
-    """Seconds to load a file and read its weights once."""
+class Load:
+    """What it takes to load a file and to read its weights once; memory is None where it is not Linux that counts."""
 
-    least: float
-    median: float
-    cpu: float  # least of processor time, which other programs disturb less
-    load_alone: float  # least of processor time before the weights are read
+    wall: float  # seconds
+    cpu: float  # seconds of the processor, which other programs disturb less
+    load_alone: float  # of them, before the weights are read
+    peak: float | None  # most MiB beyond those before, pages of a mapped file among them
+    private: float | None  # MiB in use in the end that no file backs
+
+
+#: Column -> (which figure of a round, which of all rounds).
+COLUMNS: Mapping[str, tuple[Callable[[Load], float | None], Callable[[list[float]], float]]] = {
+    "least ms": (lambda load: 1000 * load.wall, min),
+    "median ms": (lambda load: 1000 * load.wall, median),
+    "cpu ms": (lambda load: 1000 * load.cpu, min),
+    "cpu ms, load alone": (lambda load: 1000 * load.load_alone, min),
+    "peak MiB": (lambda load: load.peak, max),
+    "private MiB": (lambda load: load.private, max),
+}
 
 
 def measure(
     path: Path, rounds: int = 7, loaders: Mapping[str, Loader] = LOADERS
-) -> dict[str, LoadTime]:
-    """Returns the times of each loader, in turns, after one turn that is not counted."""
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in loaders}
+) -> dict[str, list[Load]]:
+    """Returns what each loader took in every round; they take turns."""
+    found: dict[str, list[Load]] = {name: [] for name in loaders}
     for _ in range(rounds + 1):
         for name, load in loaders.items():
             found[name].append(_turn(path, load))
-    return {name: _summary(turns[1:]) for name, turns in found.items()}
+    return {name: turns[1:] for name, turns in found.items()}
 
 
 def read_once(weights: Iterable[Tensor]) -> int:
@@ -64,51 +82,89 @@ def read_once(weights: Iterable[Tensor]) -> int:
     return total
 
 
-def _turn(path: Path, load: Loader) -> tuple[float, float, float]:
-    """Returns wall time, processor time, and processor time of the load alone."""
+def structure_seconds(path: Path, rounds: int = 7) -> float:
+    """Returns the least time to read a header, build its net on the meta device and compare the two."""
+    return min(_seconds(lambda: identify(path)) for _ in range(rounds))
+
+
+def _turn(path: Path, load: Loader) -> Load:
     gc.collect()
+    process_memory.forget_peak()
+    before, own = process_memory.in_use(), process_memory.private()
     wall, cpu = time.perf_counter(), time.process_time()
     weights = list(load(path))
     loaded = time.process_time()
     read_once(weights)
-    return time.perf_counter() - wall, time.process_time() - cpu, loaded - cpu
-
-
-def _summary(turns: list[tuple[float, float, float]]) -> LoadTime:
-    walls, cpus, loads = zip(*turns, strict=True)
-    numbers = (min(walls), median(walls), min(cpus), min(loads))
-    return LoadTime(*(round(number, 4) for number in numbers))
-
-
-def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
-    """Returns the times for a file of random weights, as a section of `cnet bench`."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "control_net.safetensors"
-        save_controlnet(settings.nets()[1], path)
-        size = path.stat().st_size / 2**20
-        tell(0, 1)
-        found = measure(path, settings.rounds)
-    tell(1, 1)
-    return Table(
-        title=f"loading a ControlNet of {size:.0f} MiB and reading it once ({settings.family}, {settings.dtype})",
-        columns=("least ms", "median ms", "cpu ms", "cpu ms, load alone"),
-        rows={
-            name: tuple(1000 * s for s in (t.least, t.median, t.cpu, t.load_alone))
-            for name, t in found.items()
-        },
-        chart="least ms",
+    wall, done = time.perf_counter() - wall, time.process_time()
+    return Load(
+        wall,
+        done - cpu,
+        loaded - cpu,
+        _grown(before, process_memory.peak()),
+        _grown(own, process_memory.private()),
     )
 
 
+def _grown(before: int | None, after: int | None) -> float | None:
+    return None if before is None or after is None else (after - before) / MIB
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def compare(path: Path, rounds: int, loaders: Mapping[str, Loader] = LOADERS) -> Table:
+    """Returns what each loader takes for a file: of times the least, of memory the most."""
+    found = measure(path, rounds, loaders)
+    structure = 1000 * structure_seconds(path, rounds)
+    return Table(
+        title=f"loading {path.name} ({path.stat().st_size / MIB:.0f} MiB) and reading it once",
+        columns=tuple(COLUMNS),
+        rows={name: _row(turns) for name, turns in found.items()},
+        chart="least ms",
+        notes=(f"Header and structure alone, on the meta device: {structure:.0f} ms.",),
+    )
+
+
+def _row(turns: list[Load]) -> tuple[float | None, ...]:
+    return tuple(
+        None if None in values else choose(cast(list[float], values))
+        for figure, choose in COLUMNS.values()
+        for values in [[figure(turn) for turn in turns]]
+    )
+
+
+def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+    """Returns the figures for a file of random weights, as a section of `cnet bench`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{settings.family}_{settings.dtype}.safetensors"
+        save_controlnet(_random_net(settings), path)
+        tell(0, 1)
+        found = compare(path, settings.rounds)
+    tell(1, 1)
+    return found
+
+
+def _random_net(settings: Settings) -> ControlNet:
+    with torch.device("meta"):
+        net = ControlNet(settings.config).to(settings.torch_dtype)
+    net.to_empty(device="cpu").requires_grad_(False)
+    noise = torch.Generator().manual_seed(0)
+    for weight in net.parameters():
+        weight.normal_(std=0.02, generator=noise)
+    return net
+
+
 def main(more: Mapping[str, Loader] | None = None) -> None:
-    """Prints the times as JSON; `more` are loaders that cnet_core does not know."""
+    """Prints the table for a file; `more` are loaders that cnet_core does not know."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    found = measure(args.file, args.rounds, {**LOADERS, **(more or {})})
-    print(json.dumps({name: asdict(times) for name, times in found.items()}, indent=2))
+    print(compare(args.file, args.rounds, {**LOADERS, **(more or {})}))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,11 @@ from .timing import Work
 
 PLAIN = "diffusers: UNet alone"
 #: Column -> the one of ours that does the same.
-COUNTERPARTS = {"diffusers: both": "both", "diffusers: guess mode": "cond only"}
+COUNTERPARTS = {
+    "diffusers: both": "both",
+    "diffusers: guess mode": "cond only",
+    "diffusers: outside its window": "cond only, outside its window",
+}
 #: SDXL's vector condition: pooled text, then six numbers of 256 sines and cosines each.
 NUMBERS, NUMBER_WIDTH = 6, 256
 
@@ -27,6 +31,7 @@ def columns(settings: Settings, inputs: Mapping[str, Tensor], hint: Tensor) -> d
         PLAIN: steps.plain,
         "diffusers: both": steps.both,
         "diffusers: guess mode": steps.guess_mode,
+        "diffusers: outside its window": steps.outside,
     }
 
 
@@ -65,7 +70,13 @@ class _Steps:
         padded = [torch.cat([torch.zeros_like(skip), skip]) for skip in skips]
         return self._controlled(padded, torch.cat([torch.zeros_like(middle), middle]))
 
-    def _residuals(self, inputs: dict[str, Any], hint: Tensor, **how: bool) -> tuple[Any, Any]:
+    def outside(self) -> object:
+        """Outside control_guidance_start and _end: the pipeline goes on, with a scale of 0."""
+        rows = len(self._inputs["sample"])
+        hint = self._hint.repeat(rows, 1, 1, 1)
+        return self._controlled(*self._residuals(self._inputs, hint, conditioning_scale=0.0))
+
+    def _residuals(self, inputs: dict[str, Any], hint: Tensor, **how: float) -> tuple[Any, Any]:
         return self._net(**inputs, controlnet_cond=hint, return_dict=False, **how)
 
     def _controlled(self, skips: Any, middle: Any) -> object:

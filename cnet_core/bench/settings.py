@@ -1,6 +1,7 @@
 """What a benchmark is run with, and the random nets and inputs that follow from it."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ class Settings:
     rounds: int = 5
     device: str = "cpu"
     dtype: str = "float32"
+    ways: tuple[str, ...] = ()  # of doing a step; all where none is named
+    comfyui: Path | None = None  # where a ComfyUI is
+    comfyui_python: str | None = None  # the Python that has its requirements
 
     def __post_init__(self) -> None:
         if self.side % 64 or self.side < 64:

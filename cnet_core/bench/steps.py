@@ -44,13 +44,14 @@ COLUMNS = (
     "x UNet",
     "x UNet (FLOPs)",
     "overhead / limit",
+    "overhead / limit (cpu)",
     "overhead / limit (FLOPs)",
     "peak MiB",
 )
 NOTES = (
     "x UNet: the least time, or the FLOPs, over those of the UNet alone.",
     "overhead / limit: what control adds, over the encoder and middle of the UNet on the rows that get it;",
-    "of diffusers, what control adds to its own UNet.",
+    "of diffusers, what control adds to its own UNet. By the least times, by the least processor times, by FLOPs.",
 )
 
 
@@ -83,14 +84,29 @@ def columns(settings: Settings) -> dict[str, Work]:
         "cond only, step reused": unit(routing=cond_only, reuse_tolerance=ALWAYS),
         "cond only, outside its window": unit(routing=cond_only, start_percent=0.9),
     }
-    return {
+    measures: dict[str, Work] = {
         PLAIN: lambda: unet(**inputs),
         LIMITS["both"]: lambda: encoder_and_middle(unet, **inputs),
         LIMITS["cond"]: lambda: encoder_and_middle(unet, **cond),
+    }
+    ways: dict[str, Work] = {
         **{name: _Step(unet, u, inputs) for name, u in units.items()},
         "two UNet calls, control on cond": _TwoCalls(unet, unit(), uncond, cond),
-        **others.columns(settings, inputs, hint),
     }
+    if not settings.ways or set(settings.ways) - set(ways):
+        ways |= others.columns(settings, inputs, hint)
+    return {**measures, **_chosen(ways, settings.ways)}
+
+
+def _chosen(ways: Mapping[str, Work], names: Sequence[str]) -> dict[str, Work]:
+    """Returns the ways that were asked for, and diffusers' UNet with any of diffusers'; all where none was."""
+    unknown = set(names) - set(ways)
+    if unknown:
+        raise ValueError(
+            f"`--ways` knows no {', '.join(sorted(unknown))}; there are {', '.join(ways)}."
+        )
+    needed = {*names, *([others.PLAIN] if set(names) & set(others.COUNTERPARTS) else [])}
+    return {name: work for name, work in ways.items() if not names or name in needed}
 
 
 def encoder_and_middle(
@@ -143,14 +159,15 @@ def _table(settings: Settings, counted: Mapping[str, int], timed: Mapping[str, T
     for name, times in timed.items():
         limit = LIMITS.get(OURS.get(others.COUNTERPARTS.get(name, name)) or "")
         base = others.PLAIN if name in others.COUNTERPARTS else PLAIN
-        plain, plain_flops = timed[base].least, counted[base]
+        plain, plain_flops = timed[base], counted[base]
         rows[name] = (
             1000 * times.least,
             1000 * times.median,
             100 * times.spread,
             times.least / timed[PLAIN].least,
             counted[name] / counted[PLAIN],
-            None if limit is None else (times.least - plain) / timed[limit].least,
+            None if limit is None else (times.least - plain.least) / timed[limit].least,
+            None if limit is None else _cpu_overhead(times, plain, timed[limit]),
             None if limit is None else (counted[name] - plain_flops) / counted[limit],
             None if times.peak is None else times.peak / 2**20,
         )
@@ -162,3 +179,9 @@ def _table(settings: Settings, counted: Mapping[str, int], timed: Mapping[str, T
         chart="x UNet",
         notes=NOTES,
     )
+
+
+def _cpu_overhead(times: Times, plain: Times, limit: Times) -> float | None:
+    if times.least_cpu is None or plain.least_cpu is None or not limit.least_cpu:
+        return None
+    return (times.least_cpu - plain.least_cpu) / limit.least_cpu

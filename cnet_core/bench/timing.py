@@ -18,11 +18,17 @@ class Times:
 
     seconds: tuple[float, ...]
     peak: int | None = None
+    cpu: tuple[float, ...] = ()  # of processor time, which other programs disturb less; not on CUDA
 
     @property
     def least(self) -> float:
         """The shortest round: what the work takes when nothing disturbs it."""
         return min(self.seconds)
+
+    @property
+    def least_cpu(self) -> float | None:
+        """As `least`, of processor time; None where it was not measured."""
+        return min(self.cpu, default=None)
 
     @property
     def median(self) -> float:
@@ -45,17 +51,22 @@ def interleaved(
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Times]:
     """Returns each column's times; every round runs each of them once, after one round that is not counted."""
-    found: dict[str, list[float]] = {name: [] for name in columns}
-    peaks: dict[str, int] = {}
+    found: dict[str, list[_Took]] = {name: [] for name in columns}
     total = (rounds + 1) * len(columns)
     for turn in range(rounds + 1):
         for position, (name, work) in enumerate(columns.items()):
-            seconds, peak = _timed(work, device)
-            if turn:
-                found[name].append(seconds)
-            peaks[name] = max(peaks.get(name, 0), peak)
+            found[name].append(_timed(work, device))
             tell(turn * len(columns) + position + 1, total)
-    return {name: Times(tuple(s), peaks[name] or None) for name, s in found.items()}
+    return {name: _times(took) for name, took in found.items()}
+
+
+def _times(took: list["_Took"]) -> Times:
+    counted = took[1:]
+    return Times(
+        tuple(t.seconds for t in counted),
+        max(t.peak for t in took) or None,
+        tuple(t.cpu for t in counted if t.cpu),
+    )
 
 
 @torch.no_grad()
@@ -66,12 +77,19 @@ def flops(work: Work) -> int:
     return counter.get_total_flops()
 
 
+@dataclass(frozen=True)
+class _Took:
+    seconds: float
+    cpu: float = 0.0
+    peak: int = 0
+
+
 @torch.no_grad()
-def _timed(work: Work, device: torch.device) -> tuple[float, int]:
+def _timed(work: Work, device: torch.device) -> _Took:
     if device.type != "cuda":
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         work()
-        return time.perf_counter() - begin, 0
+        return _Took(time.perf_counter() - begin, time.process_time() - cpu)
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -79,4 +97,5 @@ def _timed(work: Work, device: torch.device) -> tuple[float, int]:
     work()
     end.record()
     torch.cuda.synchronize(device)
-    return begin.elapsed_time(end) / 1000, torch.cuda.max_memory_allocated(device)
+    seconds = begin.elapsed_time(end) / 1000
+    return _Took(seconds, peak=torch.cuda.max_memory_allocated(device))

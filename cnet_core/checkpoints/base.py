@@ -77,8 +77,8 @@ def moved(
     path: str,
 ) -> dict[str, Tensor]:
     """Returns a ControlNet of one base for another: CN + base' - base, in the ControlNet's dtype."""
-    for one in (base, new_base):
-        check_base(weights, one, path)
+    check_base(weights, base, path)
+    check_base(weights, new_base, path, "new_base")
     return {
         key: (value.float() + new_base[key].float() - base[key].float()).to(value.dtype)
         if key in base and key in new_base
@@ -87,8 +87,10 @@ def moved(
     }
 
 
-def check_base(shapes: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str) -> None:
-    """Raises ValueError unless all layers that both have are of one shape."""
+def check_base(
+    shapes: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str, name: str = "base"
+) -> None:
+    """Raises ValueError, which calls the base `name`, unless all layers that both have are of one shape."""
     differ = sorted(k for k in shapes.keys() & base.keys() if shapes[k].shape != base[k].shape)
     if differ or not shapes.keys() & base.keys():
         example = (
@@ -97,7 +99,7 @@ def check_base(shapes: Mapping[str, Tensor], base: Mapping[str, Tensor], path: s
             else "they share no layer"
         )
         raise ValueError(
-            f"{path} was made for a base model of another family than `base`: {example}. Give the base of its own "
+            f"{path} was made for a base model of another family than `{name}`: {example}. Give one of its own "
             "family (SD1.x, SD2.x or SDXL)."
         )
 

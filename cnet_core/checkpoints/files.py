@@ -72,8 +72,20 @@ def write_tensors(
     write_atomically(Path(path), write)
 
 
+def check_place(path: Path) -> None:
+    """Raises OSError where no file can be put: asked before long work, so that none of it is lost."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder} to write {path.name} into.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file.")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"The folder {folder} may not be written to.")
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Lets `write` fill a file beside `path` and puts it in place when it is whole and on the disk."""
+    check_place(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -54,6 +54,10 @@ KINDS = (
         _start("adapter.", "body.0."),
     ),
     Kind(
+        "a Qwen-Image ControlNet", _NOT_SD, _all("controlnet_x_embedder.weight", "txt_norm.weight")
+    ),
+    Kind("a Stable Cascade ControlNet", _NOT_SD, _start("backbone.0.", "backbone.10.")),
+    Kind(
         "a Flux ControlNet",
         _NOT_SD,
         lambda keys: (
@@ -77,7 +81,8 @@ KINDS = (
         "a LoRA",
         _LORA,
         _inside(
-            "lora_up.", "lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", ".hada_w1_a", ".lokr_"
+            *("lora_up.", "lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", "_lora.up."),
+            *(".hada_w1_a", ".lokr_", ".oft_blocks"),
         ),
     ),
     Kind(

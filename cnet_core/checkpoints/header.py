@@ -95,6 +95,8 @@ def _header_bytes(file: BinaryIO, path: Path) -> tuple[bytes, int]:
     length = int.from_bytes(file.read(LENGTH), "little")
     if size < 10:
         raise _damaged(path, f"it ends after {size} bytes")
+    if not length:
+        raise _damaged(path, "its header is empty, as of a download that never began")
     if length > MAX_HEADER:
         raise _damaged(
             path, f"its header would be {length} bytes long, more than the {MAX_HEADER} allowed"

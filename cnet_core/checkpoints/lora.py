@@ -16,7 +16,7 @@ UP, DOWN = ".up", ".down"
 
 @dataclass(frozen=True)
 class LayerLoss:
-    """What one layer lost: |W - (base + up @ down)| / |W - base|, Frobenius norms."""
+    """What one layer lost: |W - (base + up @ down)| / |W - base|, Frobenius norms, with the pair as it is stored."""
 
     key: str
     rank: int
@@ -96,15 +96,14 @@ def _factored(
         return {}, LayerLoss(layer, 0, 0.0)
     u, s, v = cast(tuple[Tensor, ...], torch.linalg.svd(delta, full_matrices=False))
     power = s.double().square()
-    total = float(power.sum())
     if energy is not None:
-        rank = int((power.cumsum(0) < energy * total).sum()) + 1
+        rank = int((power.cumsum(0) < energy * power.sum()).sum()) + 1
     rank = min(rank or 1, len(s))
     ones = (1,) * (weight.dim() - 2)
     up = (u[:, :rank] * s[:rank]).reshape(-1, rank, *ones).to(weight.dtype)
     down = v[:rank].reshape(rank, *weight.shape[1:]).to(weight.dtype)
-    loss = (float(power[rank:].sum()) / total) ** 0.5
-    return {layer + UP: up, layer + DOWN: down}, LayerLoss(layer, rank, loss)
+    lost = (delta - _product(up, down)).square().sum() / delta.square().sum()
+    return {layer + UP: up, layer + DOWN: down}, LayerLoss(layer, rank, float(lost) ** 0.5)
 
 
 def _product(up: Tensor, down: Tensor) -> Tensor:

@@ -47,6 +47,11 @@ def unet_config_of(shapes: Shapes) -> UNetConfig:
     )
 
 
+def text_width_without_attention(y_dim: int | None) -> int:
+    """Returns the text width of the family of a net that reads no text (SDXL small), by the width of its y."""
+    return CONTEXT_BY_Y.get(y_dim, 2048)
+
+
 def _levels(shapes: Shapes) -> list[list[tuple[int, int]]]:
     """Returns (width, transformer blocks) of every residual block, by level."""
     levels: list[list[tuple[int, int]]] = [[]]
@@ -83,7 +88,7 @@ def _context_dim(shapes: Shapes, y_dim: int | None) -> int:
     for key in shapes:
         if key.endswith(".attn2.to_k.weight"):
             return _shape(shapes, key, 2)[1]
-    return CONTEXT_BY_Y.get(y_dim, 2048)
+    return text_width_without_attention(y_dim)
 
 
 def _linear_proj(shapes: Shapes, y_dim: int | None) -> bool:

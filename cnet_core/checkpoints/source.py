@@ -26,6 +26,8 @@ IMPOSTORS = (
     (b"<", "an HTML page", "download the file itself, not the page that shows it"),
     (b"GGUF", "a GGUF file", "get the .safetensors version"),
 )
+#: Characters of text that are not printed.
+WHITE = dict.fromkeys(map(ord, "\t\n\r"), " ")
 #: Beginnings of PyTorch's files: zip archives, and pickles of protocol 2 and later.
 PICKLES = (b"PK\x03\x04", b"\x80")
 
@@ -83,6 +85,12 @@ def _is_safetensors(path: Path) -> bool:
     for mark, what, advice in IMPOSTORS:
         if text.startswith(mark):
             raise UnreadableFile(what, f"{path} is {what}, not a checkpoint; {advice}.")
+    if text.isascii() and text.decode().translate(WHITE).isprintable():
+        said = " ".join(text.decode().split())
+        raise UnreadableFile(
+            "a text file",
+            f"{path} is a text file that begins with {said!r}, not a checkpoint; download the file itself.",
+        )
     return not start.startswith(PICKLES)
 
 

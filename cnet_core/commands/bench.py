@@ -26,10 +26,13 @@ SECTIONS = {
         "section",
         "a step of training: fine-tune, ControlNet as released, ours",
     ),
+    "memory": ("memory", "section", "the peak of tensors in a step, with 1 to 4 units"),
+    "prompts": ("comfyui", "section", "whole prompts in a real ComfyUI (needs --comfyui)"),
+    "convolutions": ("convolutions", "section", "deep convolutions in two ways, on the CPU"),
     "loading": ("loading", "section", "loading a file of random weights, and reading it once"),
 }
 #: A net of a few million weights, for a run of seconds.
-SHORT = Settings(width=0.1, side=64, rounds=2)
+SHORT = Settings(width=0.2, side=64, rounds=2)
 
 
 class Section(Protocol):
@@ -61,8 +64,27 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--pictures", type=int, help="in a batch; the UNet's is twice that (default: 1)"
     )
     parser.add_argument("--rounds", type=int, help="every round times every way once (default: 5)")
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="rows of the table of steps or prompts (default: all)",
+    )
     parser.add_argument("--device", help="default: cuda where there is one, else cpu")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default=full.dtype)
+    parser.add_argument(
+        "--comfyui",
+        type=Path,
+        metavar="PATH",
+        help="a ComfyUI: measures whole prompts there, beside its own ControlNet and Advanced-ControlNet if it is in "
+        "custom_nodes",
+    )
+    parser.add_argument(
+        "--comfyui-python",
+        metavar="PYTHON",
+        help="that has ComfyUI's requirements (default: this one)",
+    )
     parser.add_argument("--short", action="store_true", help="narrow nets, two rounds: seconds")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write bench.json and bench.png")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
@@ -74,7 +96,8 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
-    names: list[str] = args.sections or [next(iter(SECTIONS))]
+    default = next(iter(SECTIONS)) if args.comfyui is None else "prompts"
+    names: list[str] = args.sections or [default]
     tables = [_section(name)(settings, counter(name)) for name in names]
     report = {"machine": _machine(settings), "tables": [table.to_dict() for table in tables]}
     text = json.dumps(report, indent=2)
@@ -92,6 +115,9 @@ def _settings(args: argparse.Namespace) -> Settings:
         family=args.family,
         device=args.device or cuda,
         dtype=args.dtype,
+        ways=tuple(args.ways),
+        comfyui=args.comfyui,
+        comfyui_python=args.comfyui_python,
         **{name: getattr(base, name) if value is None else value for name, value in given.items()},
     )
 

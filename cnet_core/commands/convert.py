@@ -8,6 +8,7 @@ import torch
 from ..checkpoints import load_controlnet, save_controlnet
 from ..checkpoints.save import LAYOUTS
 from ..checkpoints.source import dtype_name
+from .output import check_file, check_file_or_folder
 from .progress import counter
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Converts and returns the exit status."""
+    (check_file_or_folder if args.layout == "diffusers" else check_file)(args.output)
     dtype = DTYPES.get(args.dtype)
     net = load_controlnet(args.input, base=args.base, pooled=args.pooled, dtype=dtype)
     base = args.base if args.layout == "difference" else None

@@ -10,6 +10,7 @@ from ..checkpoints.base import encoder_weights
 from ..checkpoints.files import write_tensors
 from ..checkpoints.lora import LayerLoss, extract_low_rank
 from ..checkpoints.save import metadata_of
+from .output import check_file
 from .progress import counter
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the Control-LoRA, prints each layer's loss, and returns the exit status."""
+    check_file(args.output)
     net = load_controlnet(args.input, base=args.base)
     tensors, losses = extract_low_rank(
         net.state_dict(),

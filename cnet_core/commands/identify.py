@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..checkpoints import Fingerprint, identify
+from .sentence import sentence
 
 if TYPE_CHECKING:
     from . import Subparsers
@@ -36,5 +37,5 @@ def _identify(path: str, deep: bool) -> Fingerprint | None:
     try:
         return identify(path, deep=deep)
     except OSError as error:
-        print(f"cnet: {error}", file=sys.stderr)
+        print(f"cnet: {sentence(error)}", file=sys.stderr)
         return None

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from ..controlnet import ControlNet
 from ..tiny.sheet import to_image
 from ..tiny.training import tiny_source
-from ..training.folder import RESULT, RunFolder
+from ..training.board import Board
+from ..training.folder import RESULT, Row, RunFolder
 from ..training.folder_source import Origin, pretrained_source
+from ..training.launched import are_several, launched
 from ..training.loop import Intervals, Outcome, Unheard, fit
 from ..training.meter import Reading
-from ..training.processes import AcceleratedProcesses, Processes, SingleProcess, are_several
+from ..training.processes import Processes, SingleProcess
 from ..training.settings import TrainingSettings
 from ..training.source import Previewer, Source
-from ..training.trainer import Trainer
+from ..training.trainer import State, Trainer
 from .progress import counter
 
 if TYPE_CHECKING:
@@ -187,7 +190,7 @@ def _complain(line: str) -> None:
 
 def _processes(device: str | None) -> Processes:
     if are_several():
-        return AcceleratedProcesses()
+        return launched()
     try:
         return SingleProcess(device or _best_device())
     except RuntimeError as error:
@@ -215,6 +218,7 @@ class _Told:
 
     def __init__(self, folder: RunFolder, preview: Previewer, steps: int, step: int) -> None:
         self._folder, self._preview, self._steps = folder, preview, steps
+        self._board = Board(folder.path / "tensorboard", step)
         self._first, self._begin = step, time.monotonic()
         self._line = ""
 
@@ -227,23 +231,27 @@ class _Told:
 
     def logged(self, step: int, loss: float, rate: float) -> None:
         self._line = f"loss {loss:.4f}"
-        self._folder.write({"step": step, "loss": loss, "rate": rate})
+        self._write({"step": step, "loss": loss, "rate": rate})
 
     def read(self, reading: Reading, converged_at: int | None) -> None:
-        self._folder.write({"step": reading.step, "reading": reading.to_dict()})
+        self._write({"step": reading.step, "reading": reading.to_dict()})
         follows = "" if converged_at is None else f"  follows its hint since step {converged_at}"
         self._tell(
             f"step {reading.step}: held-out loss {reading.loss:.4f}, gap {reading.gap:.2%}{follows}"
         )
         self._folder.plot()
 
-    def save(self, trainer: Trainer) -> None:
-        self._folder.save(trainer)
-        picture, figures = self._preview(trainer.result)
-        self._folder.picture(to_image(picture), f"previews/step_{trainer.step:08d}.png")
+    def save(self, state: State, result: ControlNet) -> None:
+        self._folder.save(state, result)
+        picture, figures = self._preview(result)
+        self._folder.picture(to_image(picture), f"previews/step_{state.step:08d}.png")
         if figures:
-            self._folder.write({"step": trainer.step, **figures})
+            self._write({"step": state.step, **figures})
             self._tell("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+
+    def _write(self, row: Row) -> None:
+        self._folder.write(row)
+        self._board.write(row)
 
     def _tell(self, line: str) -> None:
         self._show("")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..checkpoints import load_controlnet, save_controlnet
 from ..checkpoints.base import encoder_weights, moved
+from .output import check_file
 from .progress import counter
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Moves the ControlNet and returns the exit status."""
+    check_file(args.output)
     net = load_controlnet(args.input, base=args.base)
     base, new_base = encoder_weights(args.base), encoder_weights(args.new_base)
     net.load_state_dict(moved(net.state_dict(), base, new_base, args.input), assign=True)

@@ -44,9 +44,8 @@ class Attachment:
         self.before_call: Callable[[Attachment], None] | None = None
         self._stack = ControlStack(self.units)
         self._recorder = Recorder()
-        self._left_out: frozenset[int] | None = (
-            None  # a set, also an empty one: nothing is recorded
-        )
+        # Blocks that get nothing; while it is a set, also an empty one, nothing is recorded.
+        self._left_out: frozenset[int] | None = None
         self._handles: list[RemovableHandle] = [unet.register_forward_pre_hook(self._anchor)]
         try:
             self._handles += adapter_for(unet).attach(unet, _OnCall(self))
@@ -122,11 +121,8 @@ class Attachment:
         residuals = self._stack.residuals(call)
         if self._left_out is not None:
             return None if residuals is None else residuals.without(self._left_out)
-        watch.position, watch.rows, watch.cfg_scale = (
-            steps[:1].detach().clone(),
-            rows,
-            self.cfg_scale,
-        )
+        watch.position = steps[:1].detach().clone()
+        watch.rows, watch.cfg_scale = rows, self.cfg_scale
         watch.used(self._stack, call)
         watch.injects(residuals)
         self._recorder.add(watch)
@@ -143,8 +139,13 @@ class _OnCall:
     def __call__(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> Residuals | None:
+        return _outside_graphs(self, x, timesteps, context, y)
+
+    def answer(
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
+    ) -> Residuals | None:
         self._watch = Watch()
-        return _outside_graphs(self._attachment, self._watch, x, timesteps, context, y)
+        return self._attachment.answer(self._watch, x, timesteps, context, y)
 
     def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
         if self._attachment.records:
@@ -190,8 +191,8 @@ def attachments(unet: nn.Module) -> tuple[Attachment, ...]:
 
 #: One graph break: what control computes depends on the step, and graphs must not.
 _outside_graphs = cast(
-    Callable[[Attachment, Watch, Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None],
-    torch.compiler.disable(Attachment.answer),
+    Callable[[_OnCall, Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None],
+    torch.compiler.disable(_OnCall.answer),
 )
 
 

@@ -65,9 +65,8 @@ class _AddArguments:
         self._on_call = on_call
         self._names = argument_names(unet)
         self._skips = _skips(unet)
-        self._left: list[
-            Tensor | None
-        ] = []  # residuals whose feature maps are still to be seen, middle last
+        # Residuals whose feature maps are still to be seen, middle last.
+        self._left: list[Tensor | None] = []
 
     def __call__(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]

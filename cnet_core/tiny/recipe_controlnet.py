@@ -9,12 +9,13 @@ from pathlib import Path
 
 from ..checkpoints import load_controlnet
 from ..checkpoints.files import read_tensors
+from ..controlnet import ControlNet
 from ..training.folder import RunFolder
 from ..training.loop import Intervals, fit
 from ..training.meter import Reading
 from ..training.objective import Objective
 from ..training.settings import TrainingSettings
-from ..training.trainer import Trainer
+from ..training.trainer import State, Trainer
 from .recipe import load_autoencoder
 from .recipe_unet import TextToNoise
 from .training import TinyBase, source_of
@@ -62,8 +63,8 @@ class _Told:
         self._folder.write({"step": reading.step, "reading": reading.to_dict()})
         print(f"step {reading.step}: loss {reading.loss:.4f}, gap {reading.gap:.2%}", flush=True)
 
-    def save(self, trainer: Trainer) -> None:
-        self._folder.save(trainer)
+    def save(self, state: State, result: ControlNet) -> None:
+        self._folder.save(state, result)
 
 
 def _base(unet: Path, text: Path, autoencoder: Path) -> TinyBase:

@@ -13,9 +13,10 @@ from PIL import Image
 
 from ..checkpoints import save_controlnet
 from ..checkpoints.files import read_tensors, write_atomically, write_tensors
+from ..controlnet import ControlNet
 from .meter import Reading, convergence_step
 from .plots import line_plot
-from .trainer import State, Trainer
+from .trainer import State
 
 CONFIG, METRICS, RESULT = "config.json", "metrics.jsonl", "control_net.safetensors"
 #: Metadata key of a checkpoint's step and loss scale.
@@ -81,14 +82,21 @@ class RunFolder:
         found = [Reading.from_dict(row["reading"]) for row in self.rows() if "reading" in row]
         return [reading for reading in found if reading.step <= until]
 
-    def save(self, trainer: Trainer) -> None:
-        """Keeps the state, then the result, then drops what is older than KEPT checkpoints."""
-        state = trainer.state()
+    def save(self, state: State, result: ControlNet) -> None:
+        """Keeps the state, then the result, then drops what is older than KEPT checkpoints.
+
+        Raises:
+            OSError: the disk is full, for example; what was saved before is kept.
+        """
         facts = json.dumps({"step": state.step, "scaler": state.scaler})
         file = self.path / "checkpoints" / f"step_{state.step:08d}.safetensors"
         file.parent.mkdir(exist_ok=True)
-        write_tensors(state.tensors, file, {STATE_KEY: facts})
-        save_controlnet(trainer.result, self.path / RESULT)
+        try:
+            write_tensors(state.tensors, file, {STATE_KEY: facts})
+            save_controlnet(result, self.path / RESULT)
+        except OSError as error:
+            what = f"{error.strerror}; what was saved before is kept"
+            raise OSError(error.errno, what, str(file)) from error
         for old in self._checkpoints()[:-KEPT]:
             old.unlink()
 

@@ -8,12 +8,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..controlnet import ControlNet
 from .meter import ConvergenceMeter, Reading, convergence_step
-from .trainer import Trainer
+from .trainer import State, Trainer
 
 
 class Diverged(ValueError):
-    """The loss is no number any more."""
+    """The loss, or a weight, is no number any more."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Events(Protocol):
         """The meter was read; `converged_at` is the step of convergence, once it is known."""
         ...
 
-    def save(self, trainer: Trainer) -> None:
-        """The state is to be kept now."""
+    def save(self, state: State, result: ControlNet) -> None:
+        """The state, and the net that the run has to show, are to be kept now."""
         ...
 
 
@@ -64,7 +65,7 @@ class Unheard:
     def read(self, reading: Reading, converged_at: int | None) -> None:
         pass
 
-    def save(self, trainer: Trainer) -> None:
+    def save(self, state: State, result: ControlNet) -> None:
         pass
 
 
@@ -101,7 +102,7 @@ def fit(
         stop_at_convergence: end when the meter says so.
 
     Raises:
-        Diverged: the loss is not finite; nothing is saved then.
+        Diverged: the loss or a weight is not finite; nothing is saved then.
         RuntimeError: a fresh net is not without effect.
     """
     run = _Run(trainer, meter, events, intervals or Intervals(), list(readings))
@@ -193,5 +194,12 @@ class _Run:
         return reading
 
     def _save(self) -> None:
-        self.events.save(self.trainer)
-        self._saved_at = self.trainer.step
+        state = self.trainer.state()
+        finite = all(bool(tensor.isfinite().all()) for tensor in state.tensors.values())
+        if self.trainer.processes.any(not finite):
+            raise Diverged(
+                f"The weights are no numbers any more after step {state.step}; the last save is from step "
+                f"{self._saved_at}. A lower `learning_rate` keeps them finite."
+            )
+        self.events.save(state, self.trainer.result)
+        self._saved_at = state.step

@@ -4,6 +4,7 @@ The UNet is read as our own. Autoencoder, text encoders and tokenizers are their
 trains: latents and texts are computed beforehand.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -126,10 +127,9 @@ def load_base(
             f"{path} takes {unet.config.in_channels} channels: it is made for inpainting or for editing; train on the "
             "plain model of its family."
         )
+    _check_family(config if path.is_file() and config else path, unet)
     parts = _parts(path, config, unet)
-    base = PretrainedBase(str(path.resolve()), unet, _objective(parts), parts, cache, device)
-    _check_width(base)
-    return base
+    return PretrainedBase(str(path.resolve()), unet, _objective(parts), parts, cache, device)
 
 
 def _objective(parts: Any) -> Objective:
@@ -152,7 +152,7 @@ def _parts(path: Path, config: Path | None, unet: UNet) -> Any:
         if config is not None:
             options |= {"config": str(config), "local_files_only": True}
         return kind.from_single_file(str(path), **options)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, _incomplete()) as error:
         first = str(error).strip().splitlines()[:1]
         advice = (
             ""
@@ -170,12 +170,19 @@ def _diffusers() -> Any:
         raise ValueError(NEEDED) from error
 
 
-def _check_width(base: PretrainedBase) -> None:
-    width = base.text([""], 64, 64).context.shape[-1]
-    if width != base.unet.config.context_dim:
+def _incomplete() -> type[Exception]:
+    """What diffusers raises if a file misses a part of its pipeline; it is neither of the built-in errors."""
+    return import_module("diffusers.loaders.single_file_utils").SingleFileComponentError
+
+
+def _check_family(folder: Path, unet: UNet) -> None:
+    """Raises ValueError if the text encoders of a folder's configs are not those that the UNet was trained with."""
+    files = [folder / part / "config.json" for part in ("text_encoder", "text_encoder_2")]
+    widths = [json.loads(f.read_text())["hidden_size"] for f in files if f.is_file()]
+    if widths and sum(widths) != unet.config.context_dim:
         raise ValueError(
-            f"{base.name}: its text encoder gives embeddings {width} wide, but its UNet takes "
-            f"{base.unet.config.context_dim} (SD1.x 768, SD2.x 1024, SDXL 2048); `--config` is of another family."
+            f"{folder}: its text encoder gives embeddings {sum(widths)} wide, but the UNet takes "
+            f"{unet.config.context_dim} (SD1.x 768, SD2.x 1024, SDXL 2048): the two are of different families."
         )
 
 

@@ -1,14 +1,13 @@
 """How the processes of one run share its work: one alone, or several by Hugging Face accelerate."""
 
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..controlnet import ControlNet
 from .step import ControlModel
 
 T = TypeVar("T")
@@ -20,9 +19,10 @@ class Processes(Protocol):
     device: torch.device
     count: int
     index: int  # of this process; 0 writes files
+    sharded: bool  # whether each process holds a part of every weight
 
-    def wrap(self, net: nn.Module) -> ControlModel:
-        """Returns the net, with gradients averaged over the processes."""
+    def wrap(self, net: ControlNet) -> ControlModel:
+        """Returns the net, with gradients averaged over the processes; its parameters may be others then."""
         ...
 
     def share_of(self, batch: Sequence[T], pieces: int) -> list[Sequence[T]]:
@@ -41,15 +41,35 @@ class Processes(Protocol):
         """Whether the flag is set in any process."""
         ...
 
+    def whole(self, tensor: Tensor) -> Tensor:
+        """Returns the whole of a tensor that each process may hold a part of; all must ask for it."""
+        ...
 
-class SingleProcess:
+    def part(self, whole: Tensor, like: Tensor) -> Tensor:
+        """Returns what this process holds of a tensor, if it holds of it what it does of `like`."""
+        ...
+
+
+class WholeTensors:
+    """Every process holds every tensor whole."""
+
+    sharded = False
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        return tensor
+
+    def part(self, whole: Tensor, like: Tensor) -> Tensor:
+        return whole
+
+
+class SingleProcess(WholeTensors):
     """One process; no library needed."""
 
     def __init__(self, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
         self.count, self.index = 1, 0
 
-    def wrap(self, net: nn.Module) -> ControlModel:
+    def wrap(self, net: ControlNet) -> ControlModel:
         return net
 
     def share_of(self, batch: Sequence[T], pieces: int) -> list[Sequence[T]]:
@@ -80,32 +100,16 @@ def share_of(batch: Sequence[T], index: int, count: int, pieces: int) -> list[Se
     return [batch[first + i * size : first + (i + 1) * size] for i in range(pieces)]
 
 
-class AcceleratedProcesses:
-    """Several processes, begun by `accelerate launch` or torchrun; gradients are averaged by DDP.
+class AcceleratedProcesses(WholeTensors):
+    """Several processes of accelerate; each holds the net, and gradients are averaged by DDP."""
 
-    Raises:
-        ValueError: accelerate is missing, or its config asks for sharded weights.
-    """
+    def __init__(self, accelerator: Any) -> None:
+        self._accelerator = accelerator
+        self.device: torch.device = accelerator.device
+        self.count: int = accelerator.num_processes
+        self.index: int = accelerator.process_index
 
-    def __init__(self) -> None:
-        try:
-            accelerate = import_module("accelerate")
-        except ImportError as error:
-            raise ValueError(
-                "Training in several processes needs accelerate: pip install 'cnet-nodes[train]'."
-            ) from error
-        self._accelerator: Any = accelerate.Accelerator()
-        kind = str(self._accelerator.distributed_type).rpartition(".")[2]
-        if kind not in ("NO", "MULTI_GPU", "MULTI_CPU"):
-            raise ValueError(
-                f"accelerate is set to {kind}, but a ControlNet is trained whole in every process; choose "
-                "plain multi-GPU in `accelerate config`."
-            )
-        self.device: torch.device = self._accelerator.device
-        self.count: int = self._accelerator.num_processes
-        self.index: int = self._accelerator.process_index
-
-    def wrap(self, net: nn.Module) -> ControlModel:
+    def wrap(self, net: ControlNet) -> ControlModel:
         return self._accelerator.prepare_model(net)
 
     def share_of(self, batch: Sequence[T], pieces: int) -> list[Sequence[T]]:
@@ -120,8 +124,3 @@ class AcceleratedProcesses:
     def any(self, flag: bool) -> bool:
         asked = torch.tensor(float(flag), device=self.device)
         return bool(self._accelerator.reduce(asked, "sum") > 0)
-
-
-def are_several() -> bool:
-    """Whether a launcher has begun more processes than this one."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1

@@ -1,6 +1,6 @@
 """Trainer: optimizer steps on a ControlNet, the same on any number of processes and after any interruption."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -59,10 +59,17 @@ class Trainer:
         net = fresh_net(base, settings) if net is None else net
         self.net = net.to(self.device, torch.float32).train(True).requires_grad_(True)
         self.net.gradient_checkpointing = settings.gradient_checkpointing
+        self._skeleton = deepcopy(self.net).to("meta").requires_grad_(False)
         lock(base.unet).to(self.device, DTYPES[settings.precision])
         base.unet.gradient_checkpointing = settings.gradient_checkpointing
-        self.average = deepcopy(self.net).requires_grad_(False) if settings.ema else None
+        if self.processes.sharded and settings.precision == "fp16":
+            raise ValueError(
+                "`precision` is 'fp16', whose loss scale needs the whole gradient; with sharded weights use 'bf16'."
+            )
+        self._model = self.processes.wrap(self.net)
         self._parameters = list(self.net.parameters())
+        copies = (p.detach().clone() for p in self._parameters)
+        self._average = list(copies) if settings.ema else None
         self._optimizer = torch.optim.AdamW(
             self._parameters,
             lr=settings.learning_rate,
@@ -71,7 +78,6 @@ class Trainer:
         )
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
         self._order = SampleOrder(samples.sizes, settings.batch_size, settings.seed)
-        self._model = self.processes.wrap(self.net)
         self.processes.share_of(range(settings.batch_size), settings.accumulation)
 
     @property
@@ -81,8 +87,14 @@ class Trainer:
 
     @property
     def result(self) -> ControlNet:
-        """The net that this run has to show: the average, where one is kept."""
-        return self.net if self.average is None else self.average
+        """The net that this run has to show: the average, where one is kept. All processes must ask for it."""
+        if self._average is None and not self.processes.sharded:
+            return self.net
+        shown = self._parameters if self._average is None else self._average
+        net = deepcopy(self._skeleton)
+        whole = (self.processes.whole(tensor.detach()).to(self.device) for tensor in shown)
+        net.load_state_dict(dict(zip(self._names, whole, strict=True)), assign=True)
+        return net
 
     def advance(self) -> Tensor:
         """Takes one optimizer step and returns its loss, a number on the device (this process's part of it)."""
@@ -113,9 +125,14 @@ class Trainer:
         )
 
     def state(self) -> State:
-        """Returns references to everything that the next step depends on."""
+        """Returns references to everything that the next step depends on.
+
+        All processes must ask for it; the first one gets the tensors.
+        """
         scaler = self._scaler.state_dict() if self._scaler.is_enabled() else {}
-        return State(self.step, dict(self._tensors()), scaler)
+        gathered = ((name, self.processes.whole(tensor)) for name, tensor in self._tensors())
+        kept = {name: tensor for name, tensor in gathered if self.processes.index == 0}
+        return State(self.step, kept, scaler)
 
     def restore(self, state: State) -> None:
         """Puts back what `state` returned; the run then goes on bit for bit.
@@ -123,15 +140,12 @@ class Trainer:
         Raises:
             ValueError: the state is of another net, or of other settings.
         """
-        moments = {
-            index: {k: state.tensors.get(f"optimizer.{index}.{k}") for k in MOMENTS}
-            for index in range(len(self._parameters))
-        }
-        _fill(self.net, state.tensors, "net.")
-        if self.average is not None:
-            _fill(self.average, state.tensors, "average.")
+        self._fill(self._parameters, state.tensors, "net.")
+        if self._average is not None:
+            self._fill(self._average, state.tensors, "average.")
         if state.step:
             groups = self._optimizer.state_dict()["param_groups"]
+            moments = dict(enumerate(self._moments(state.tensors)))
             self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         if state.scaler:
             self._scaler.load_state_dict(state.scaler)
@@ -145,18 +159,34 @@ class Trainer:
         nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm)
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        if self.average is not None:
-            _average_in(self.average, self._parameters, self.settings.ema_decay(step))
+        if self._average is not None:
+            _average_in(self._average, self._parameters, self.settings.ema_decay(step))
         self.step = step
 
+    @property
+    def _names(self) -> list[str]:
+        return [name for name, _ in self._skeleton.named_parameters()]
+
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        nets = {"net.": self.net, "average.": self.average}
-        for prefix, net in nets.items():
-            weights: dict[str, Tensor] = {} if net is None else net.state_dict()
-            yield from ((prefix + key, tensor) for key, tensor in weights.items())
+        for prefix, tensors in (("net.", self._parameters), ("average.", self._average or ())):
+            yield from (
+                (prefix + n, t.detach()) for n, t in zip(self._names, tensors, strict=False)
+            )
         moments: dict[int, dict[str, Any]] = self._optimizer.state_dict()["state"]
         for index, values in moments.items():
             yield from ((f"optimizer.{index}.{k}", values[k]) for k in MOMENTS)
+
+    def _moments(self, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+        for index, like in enumerate(self._parameters):
+            found = {k: tensors[f"optimizer.{index}.{k}"] for k in MOMENTS}
+            yield {k: self.processes.part(t, like) if t.dim() else t for k, t in found.items()}
+
+    @torch.no_grad()
+    def _fill(self, into: Sequence[Tensor], tensors: Mapping[str, Tensor], prefix: str) -> None:
+        found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        check_keys(self._skeleton, found, "The saved training state")
+        for name, tensor in zip(self._names, into, strict=True):
+            tensor.copy_(self.processes.part(found[name], tensor))
 
 
 #: What AdamW keeps of each parameter.
@@ -170,13 +200,7 @@ def fresh_net(base: Base, settings: TrainingSettings) -> ControlNet:
         return ControlNet.from_unet(base.unet, hint_init=settings.hint_init)
 
 
-def _fill(net: ControlNet, tensors: Mapping[str, Tensor], prefix: str) -> None:
-    found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    check_keys(net, found, "The saved training state")
-    net.load_state_dict(found)
-
-
 @torch.no_grad()
-def _average_in(average: ControlNet, weights: list[nn.Parameter], decay: float) -> None:
-    for kept, new in zip(average.parameters(), weights, strict=True):
+def _average_in(average: list[Tensor], weights: list[nn.Parameter], decay: float) -> None:
+    for kept, new in zip(average, weights, strict=True):
         kept.lerp_(new, 1 - decay)

@@ -1,4 +1,4 @@
-"""The X-ray in words and numbers."""
+"""The X-ray in words and numbers: plain text whose tables, indented by four, stay tables where Markdown is read."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -10,13 +10,16 @@ from ..uses import RowState
 from .influence import Influence
 from .record import Record
 
+INDENT = "    "
+
 
 def describe(record: Record, influence: Influence | None = None) -> str:
     """Returns a report of several lines: by block, by ControlNet and step, and the blocks' influence if known."""
     if not record.calls:
         return "Nothing was recorded: the UNet was not called."
     parts = [_head(record), _by_block(record, influence)]
-    parts += ["\n".join(_unit(record, unit)) for unit in range(record.units)]
+    for unit in range(record.units):
+        parts += [f"ControlNet {unit + 1}", "\n".join(_unit(record, unit))]
     return "\n\n".join(parts)
 
 
@@ -44,19 +47,19 @@ def _by_block(record: Record, influence: Influence | None) -> str:
     """Returns one line per block: the ratio's mean over the steps in which something was injected, and its maximum."""
     if not record.blocks:
         return "Nothing was injected."
-    lines = ["|residual| / |skip| by block: mean over the steps with control (largest)"]
+    lines = ["|residual| / |skip| by block: mean over the steps with control (largest)", ""]
     titles = [*record.branches, *(["left out"] if influence else [])]
-    lines.append("block   " + "".join(f"{title:<18}" for title in titles).rstrip())
+    lines.append(f"{INDENT}block   " + "".join(f"{title:<18}" for title in titles).rstrip())
     means = [_mean_and_max(record, branch) for branch in record.branches]
     for block in range(record.blocks):
         cells = [column[block] for column in means]
         if influence:
             cells.append(f"{100 * influence.blocks[block]:.1f} %")
         name = block_name(block, record.blocks)
-        lines.append(f"{name:<8}" + "".join(f"{cell:<18}" for cell in cells).rstrip())
+        lines.append(f"{INDENT}{name:<8}" + "".join(f"{cell:<18}" for cell in cells).rstrip())
     if influence:
         lines.append(
-            "left out: how much of control's effect on the final prediction changes without the block; the whole "
+            "\nleft out: how much of control's effect on the final prediction changes without the block; the whole "
             f"effect is {100 * influence.total:.3g} % of the prediction without control."
         )
     return "\n".join(lines)
@@ -74,7 +77,6 @@ def _mean_and_max(record: Record, branch: Branch) -> list[str]:
 
 def _unit(record: Record, unit: int) -> Iterator[str]:
     """Yields what one ControlNet did, a line for each stretch of equal steps."""
-    yield f"ControlNet {unit + 1}"
     gains = [record.gains(unit, branch) for branch in record.branches]
     states = [record.states(unit, branch) for branch in record.branches]
     total = record.total_gains(unit)
@@ -88,7 +90,7 @@ def _unit(record: Record, unit: int) -> Iterator[str]:
     step = 0
     for line, same in groupby(lines):
         count = len(list(same))
-        yield f"  {_span(step, step + count - 1)}: {line}"
+        yield f"{INDENT}{_span(step, step + count - 1)}: {line}"
         step += count
 
 

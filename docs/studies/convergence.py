@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--beta2", type=float, default=0.999)
+    parser.add_argument("--warmup", type=int, default=50)
     parser.add_argument("--gradients", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -48,7 +49,7 @@ def main() -> None:
         batch_size=args.batch,
         learning_rate=args.rate,
         beta2=args.beta2,
-        warmup=50,
+        warmup=args.warmup,
         prompt_dropout=args.dropout,
         hint_init=args.init,
         seed=args.seed,

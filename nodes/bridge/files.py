@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ... import cnet_core as cn
 from .loaded import LoadedNet
+from .ops import OPS
 from .patcher import patcher_of
 
 FOLDER = "controlnet"
@@ -45,7 +46,11 @@ def load_path(
     path: str | Path, base: Mapping[str, Tensor] | None = None, pooled: bool | None = None
 ) -> LoadedNet:
     """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's."""
-    return loaded(cn.load_controlnet(path, base=base, pooled=pooled, ops=comfy.ops.manual_cast))
+    try:
+        net = cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS)
+    except ValueError as error:
+        raise ValueError(_in_words_of_nodes(str(error))) from error
+    return loaded(net)
 
 
 def loaded(net: cn.ControlNet) -> LoadedNet:
@@ -67,10 +72,15 @@ def loaded(net: cn.ControlNet) -> LoadedNet:
 
 def describe_file(name: str) -> str:
     """Returns what a file is, in a few lines."""
-    return str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name)))
+    return _in_words_of_nodes(str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name))))
 
 
 def unet_weights(model: Any) -> dict[str, Tensor]:
     """Returns the weights of a MODEL's UNet by ldm keys, without what other nodes patched in."""
     weights = model.model_state_dict(filter_prefix=UNET_PREFIX)
     return {key.removeprefix(UNET_PREFIX): value.cpu() for key, value in weights.items()}
+
+
+def _in_words_of_nodes(text: str) -> str:
+    """Returns a text of the library with the node's name for the model that differences are to."""
+    return text.replace("`base`", "`base_model`")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...cnet_core import Residuals
 from ...cnet_core.blocks import timestep_embedding
+from ...cnet_core.checkpoints.shapes import text_width_without_attention
 from ...cnet_core.controlnet import check_scale_count
 from ...cnet_core.union import TYPES, type_indices
 from .loaded import residual_bytes
@@ -27,21 +28,24 @@ def source_of(control_net: Any) -> Source:
     """Returns a Source for what is on the control_net socket.
 
     Raises:
-        TypeError: it is neither ours nor a cldm ControlNet or Control-LoRA of ComfyUI's; the message names it.
+        TypeError: it is neither ours nor a cldm ControlNet or Control-LoRA of ComfyUI's own; the message names it.
     """
     if all(hasattr(control_net, name) for name in SOURCE_NAMES):
         return control_net
-    if isinstance(control_net, comfy.controlnet.ControlLora):
-        return ControlLoraSource(control_net)
     inner = getattr(control_net, "control_model", None)
-    if isinstance(control_net, comfy.controlnet.ControlNet) and isinstance(
-        inner, comfy.cldm.cldm.ControlNet
+    # Subclasses are other packs': what they add (weights over time, motion) would be lost without a word.
+    if type(control_net) is comfy.controlnet.ControlLora:
+        return ControlLoraSource(control_net)
+    if (type(control_net), type(inner)) == (
+        comfy.controlnet.ControlNet,
+        comfy.cldm.cldm.ControlNet,
     ):
         return NativeSource(control_net)
     kind = type(control_net).__name__ + ("" if inner is None else f" ({type(inner).__name__})")
     raise TypeError(
         f"`control_net` is a {kind}. ApplyControlNet takes ControlNets and Control-LoRAs for Stable Diffusion 1.x, 2.x "
-        "and SDXL; for T2I adapters and for other models use ComfyUI's own Apply ControlNet."
+        "and SDXL, from Load ControlNet or from ComfyUI's own loaders; for T2I adapters, other models and other packs' "
+        "kinds of control use the Apply node that goes with them."
     )
 
 
@@ -63,15 +67,13 @@ class NativeConfig:
             level += any(isinstance(module, Downsample) for module in block)
             levels.append(level)
         convs = [*(block[0] for block in model.zero_convs), model.middle_block_out[0]]
-        attentions = [m for m in model.modules() if isinstance(m, CrossAttention)]
+        y_dim = None if model.num_classes is None else model.label_emb[0][0].in_features
         return cls(
             channels=tuple(conv.out_channels for conv in convs),
             levels=(*levels, level),
             in_channels=model.input_blocks[0][0].in_channels,
-            context_dim=attentions[
-                1
-            ].to_k.in_features,  # the first reads the pixels, the second the text
-            y_dim=None if model.num_classes is None else model.label_emb[0][0].in_features,
+            context_dim=_text_width(model, y_dim),
+            y_dim=y_dim,
         )
 
     @property
@@ -89,6 +91,14 @@ class NativeConfig:
     def block_sizes(self, height: int, width: int) -> tuple[float, ...]:
         """As UNetConfig.block_sizes."""
         return tuple((h * w) ** 0.5 for _, h, w in self.block_shapes(height, width))
+
+
+def _text_width(model: Any, y_dim: int | None) -> int:
+    """Returns how wide the text embeddings are that go with a net; a net without attention (SDXL small) reads none."""
+    attentions = [module for module in model.modules() if isinstance(module, CrossAttention)]
+    if not attentions:
+        return text_width_without_attention(y_dim)
+    return attentions[1].to_k.in_features  # the first reads the pixels, the second the text
 
 
 class NativeNet:
@@ -170,9 +180,13 @@ class NativeNet:
         return emb + model.label_emb(y)
 
     def _out(self, residual: Tensor, scale: float) -> Tensor:
-        if self._pooled:
-            residual = residual.mean(dim=(2, 3), keepdim=True).expand_as(residual)
-        return residual if scale == 1 else residual * scale
+        if scale != 1:
+            residual = residual.mul_(scale)  # a zero conv's output, nobody else's
+        return (
+            residual.mean(dim=(2, 3), keepdim=True).expand_as(residual)
+            if self._pooled
+            else residual
+        )
 
 
 class NativeSource:

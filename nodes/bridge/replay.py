@@ -34,9 +34,8 @@ class Replay:
         self._guider = copy.copy(guider)
         for name in OF_THE_MODEL:
             vars(self._guider).pop(name, None)
-        self._model = weakref.ref(
-            guider.model_patcher
-        )  # else MODEL and history would hold each other
+        # A strong one would make MODEL and history hold each other.
+        self._model = weakref.ref(guider.model_patcher)
         self._x, self._sigma, self._seed = x.cpu(), sigma.cpu(), seed
         self._run_key = run_key
 

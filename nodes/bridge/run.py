@@ -45,22 +45,27 @@ class Run:
         self._resize_noted = False
         self.recorder = Recorder()
         self.injections = 0  # calls of the UNet that got control
-        self.last: tuple[Tensor, Tensor, int | None] | None = (
-            None  # latents, sigma, seed: see Replay
-        )
         self.percent_to_sigma: PercentToSigma | None = None  # of the model sampling in force
-        self.left_out: frozenset[int] | None = (
-            None  # blocks; a set, also an empty one: no recording
-        )
+        # Latents, noise level and seed of the last prediction with control, for a Replay.
+        self.last: tuple[Tensor, Tensor, int | None] | None = None
+        # Blocks that a Replay leaves out; with a set, also an empty one, nothing is recorded.
+        self.left_out: frozenset[int] | None = None
 
     def net(self, index: int, model: Any) -> Net:
         """Returns the net of a unit for a device's BaseModel, opened at its first use."""
         source = self.specs[index].source
         key = (source.key, id(model))
         if key not in self._nets:
-            loaded = model.current_patcher.get_additional_models_with_key(models_key(source))
-            self._nets[key] = source.open(model, loaded)
+            self._nets[key] = source.open(model, self._loaded(source, model))
         return self._nets[key]
+
+    def _loaded(self, source: Source, model: Any) -> Sequence[Any]:
+        """Returns the patchers that were loaded with a model; a guider's second model uses those of its main one."""
+        for holder in (model, getattr(self.guider, "inner_model", model)):
+            loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
+            if loaded:
+                return loaded
+        return ()
 
     def stack(
         self, index: int, net: Net, size: tuple[int, int], frames: tuple[int, ...]
@@ -85,9 +90,8 @@ class Run:
             )
             if alike and torch.equal(known, text):
                 return known
-        with torch.inference_mode(
-            False
-        ):  # an inference tensor could not tell whether it was written to
+        # An inference tensor could not tell whether it was written to.
+        with torch.inference_mode(False):
             self._texts.append(text.clone())
         return self._texts[-1]
 

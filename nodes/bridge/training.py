@@ -27,6 +27,7 @@ from ...cnet_core.training.loop import Intervals, Outcome, fit
 from ...cnet_core.training.preview import Preview, sheet
 from ...cnet_core.training.processes import SingleProcess
 from ...cnet_core.training.source import TensorSamples, tensor_source
+from ...cnet_core.training.trainer import State
 from .families import check_unet
 from .files import loaded, unet_weights
 from .loaded import LoadedNet
@@ -135,7 +136,7 @@ class _Told:
         if not self.stopped:
             self._show(reading.step, ("JPEG", self._draw(), PREVIEW_SIZE))
 
-    def save(self, trainer: Trainer) -> None:
+    def save(self, state: State, result: ControlNet) -> None:
         """The result is kept in memory."""
 
     def _show(self, step: int, preview: Any) -> None:

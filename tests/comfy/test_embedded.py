@@ -4,6 +4,7 @@ import time
 
 import pytest
 import torch
+from flows import logger
 from graphs import Graph, Sampling, save
 from host import Failed, Host
 from tiny_graph import PROMPT, SIDE, picture_graph, tiny_nodes
@@ -25,7 +26,7 @@ def test_a_prompt_becomes_a_picture(comfy: Host) -> None:
     begin = time.monotonic()
     outputs = comfy.run(picture_graph({"strength": 0.9}, HOW))
     seconds = time.monotonic() - begin
-    print(f"tiny workflow: {seconds:.1f} s")  # noqa: T201  (a figure for the log)
+    logger.info("tiny workflow: %.1f s", seconds)
     pictures = [image for node in outputs.values() for image in node.get("images", [])]
     assert len(pictures) == 1
     assert seconds < SECONDS

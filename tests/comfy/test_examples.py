@@ -20,8 +20,10 @@ def saved(path: Path) -> dict:
     return json.loads(path.read_text())
 
 
-def test_the_examples_are_these() -> None:
+def test_the_examples_are_these_each_with_its_thumbnail() -> None:
     assert {path.stem for path in FILES} == set(EXAMPLES)
+    assert {path.stem for path in FOLDER.glob("*.jpg")} == set(EXAMPLES)
+    assert {path.stem for path in FOLDER.glob("*.jpg")} == set(EXAMPLES), "thumbnails"
 
 
 @pytest.mark.skipif(

@@ -1,9 +1,9 @@
 """Files that hold only differences to a model, with that model on `base_model` or in the graph."""
 
 import pytest
-import torch
+from flows import effect_share
 from graphs import Graph, Link, Sampling, output, save
-from host import Host
+from host import Failed, Host, Result
 from tiny_graph import PROMPT, SIDE, tiny_nodes
 
 import cnet_core as cn
@@ -37,9 +37,7 @@ def files(comfy: Host) -> Host:
     return comfy
 
 
-def run(
-    comfy: Host, name: str, loader: str, file: str = "", *, native: bool = False
-) -> torch.Tensor:
+def run(comfy: Host, name: str, loader: str, file: str = "", *, native: bool = False) -> Result:
     """Returns the latents with the embedded model and a ControlNet from this loader."""
     graph = Graph()
     model, clip, _, embedded = tiny_nodes(graph)
@@ -59,7 +57,7 @@ def run(
     elif loader:
         model = graph.add("ApplyControlNet", model=model, control_net=net, **inputs)
     comfy.run(save(graph, Sampling(steps=3, side=SIDE).ksampler(graph, model, *conds), name))
-    return comfy.saved(name).samples
+    return comfy.saved(name)
 
 
 def _net(graph: Graph, loader: str, file: str, model: Link, embedded: Link) -> Link | None:
@@ -74,7 +72,7 @@ def test_a_difference_file_with_its_base_is_the_whole_control_net(files: Host) -
     plain = run(files, "plain", "")
     whole = run(files, "whole", "LoadTinyStableDiffusion")
     found = run(files, "found", "LoadControlNet", "tiny_diff.safetensors")
-    assert (found - whole).abs().max() <= 1e-3 * (whole - plain).abs().max()
+    assert effect_share(plain, whole, found) <= 1e-3
 
 
 @pytest.mark.parametrize("loader", ["LoadControlNet", "ControlNetLoader"])
@@ -82,7 +80,7 @@ def test_a_control_lora_gives_what_native_control_gives_with_it(files: Host, loa
     plain = run(files, "plain", "")
     native = run(files, "native", "ControlNetLoader", "tiny_lora.safetensors", native=True)
     found = run(files, "found", loader, "tiny_lora.safetensors")
-    assert (found - native).abs().max() <= 1e-3 * (native - plain).abs().max()
+    assert effect_share(plain, native, found) <= 1e-3
 
 
 @pytest.mark.parametrize(
@@ -101,3 +99,14 @@ def test_identify_says_what_a_file_is(files: Host, file: str, words: str) -> Non
     text = next(iter(outputs.values()))["text"][0]
     assert "ControlNet" in text
     assert words in text
+
+
+@pytest.mark.parametrize("file", ["tiny_diff", "tiny_lora"])
+def test_a_file_of_differences_alone_asks_for_the_model_by_the_inputs_name(
+    files: Host, file: str
+) -> None:
+    graph = Graph()
+    net = graph.add("LoadControlNet", control_net_name=f"{file}.safetensors")
+    graph.add("SaveControlNet", control_net=net, filename_prefix="x", layout="ldm")
+    with pytest.raises(Failed, match="as `base_model`"):
+        files.run(graph.nodes)

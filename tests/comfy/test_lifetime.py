@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from flows import COND_ONLY, Control, Flow, effect_share
+from flows import COND_ONLY, Control, Flow, effect_share, logger
 from graphs import Graph, Sampling, save
 from host import Failed, Host
 from weights import SD15, family, random_net
@@ -116,10 +116,13 @@ def test_many_runs_do_not_grow_the_memory(comfy: Host) -> None:
         flow.run(comfy, "many", Control(hint_seed=index, window=(0.0, 0.9)))
         if watched:
             seen.append(comfy.memory("many"))
-    assert seen[1]["tensors"] <= seen[0]["tensors"] + 5
-    assert len(seen[1]["loaded"]) == len(seen[0]["loaded"])
-    grown = int(seen[1]["rss"]) - int(seen[0]["rss"])
-    assert grown * os.sysconf("SC_PAGE_SIZE") < 30e6
+    grown = os.sysconf("SC_PAGE_SIZE") * (int(seen[1]["rss"]) - int(seen[0]["rss"]))
+    tensors, loaded = ([report[key] for report in seen] for key in ("tensors", "loaded"))
+    logger.info("run 10 to %d: %.1f MB, tensors %s, loaded %s", RUNS, grown / 1e6, tensors, loaded)
+    assert tensors[1] <= tensors[0] + 5
+    # Fewer is no growth: newer versions let go of models where the machine is short of memory.
+    assert len(loaded[1]) <= len(loaded[0])
+    assert grown < 30e6
 
 
 def test_with_little_memory_weights_are_streamed_and_the_result_is_the_same(comfy: Host) -> None:
@@ -135,14 +138,15 @@ def test_with_little_memory_weights_are_streamed_and_the_result_is_the_same(comf
     assert effect_share(plain, expected, found) <= 1e-3
 
 
-def test_the_memory_estimate_counts_the_residuals(comfy: Host) -> None:
+def test_the_memory_estimate_counts_the_residuals_of_a_net_once(comfy: Host) -> None:
     def scarce(graph: Graph, model: list) -> list:
         return graph.add("ProbeLowMemory", model=model, name="estimate")
 
     asked = []
-    for controls in ((), (Control(),)):
+    for controls in ((), (Control(),), (Control(), Control(strength=0.5))):
         Flow(family(SD15), after=scarce).run(comfy, "estimate", *controls)
         asked.append(comfy.memory("estimate")["required"][0])
     shapes = SD15.block_shapes(8, 8)
     residuals = 2 * 4 * sum(c * h * w for c, h, w in shapes)  # two rows of float32
     assert asked[1] - asked[0] >= residuals
+    assert asked[2] == asked[1]

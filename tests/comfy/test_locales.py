@@ -1,6 +1,7 @@
 """Every node is explained in every language of the pack: its texts, and a page of help."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -46,6 +47,16 @@ def test_every_node_has_a_page_of_help_in_words_of_all_inputs(comfy: Host, langu
         page = (DOCS / path).read_text(encoding="utf-8")
         missing = [name for name in texts.get("inputs", {}) if f"`{name}`" not in page]
         assert not missing, (node, missing)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_of_help_has_a_picture(comfy: Host, language: str) -> None:
+    """Its address counts from js/docs, wherever the page is."""
+    for node in english(comfy.info):
+        page = DOCS / (f"{node}.md" if language == "en" else f"{node}/{language}.md")
+        pictures = re.findall(r"!\[.*\]\((.+)\)", page.read_text(encoding="utf-8"))
+        assert pictures == [f"images/{node}.png"]
+        assert (DOCS / pictures[0]).is_file()
 
 
 def test_comfyui_serves_all_languages(comfy: Host) -> None:

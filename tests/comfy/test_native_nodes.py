@@ -8,6 +8,7 @@ from described import defaults
 from flows import Control, effect_share
 from graphs import Family, Graph, Link, Sampling, output, save
 from host import Failed, Host, Result
+from hosts import without_attention
 from weights import SD15, SDXL, family
 
 TOLERANCE = 1e-3
@@ -76,6 +77,21 @@ def test_a_net_of_the_loader_for_differences_counts(comfy: Host) -> None:
         run(comfy, shape, nodes) for nodes in (nothing, loaded("ControlNetLoader", native))
     )
     found = run(comfy, shape, loaded("DiffControlNetLoader", ours))
+    assert effect_share(plain, expected, found) <= TOLERANCE
+
+
+def test_a_net_without_attention_counts(comfy: Host) -> None:
+    """As the small ControlNets for SDXL are, which ComfyUI loads from diffusers' files."""
+
+    def small(apply: Callable) -> Nodes:
+        def nodes(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
+            return apply(graph, without_attention(graph, family(SDXL)), model, conds)
+
+        return nodes
+
+    plain, expected, found = (
+        run(comfy, family(SDXL), nodes) for nodes in (nothing, small(native), small(ours))
+    )
     assert effect_share(plain, expected, found) <= TOLERANCE
 
 

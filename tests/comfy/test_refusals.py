@@ -2,8 +2,9 @@
 
 import pytest
 from flows import Control, Flow
-from graphs import Graph, Sampling, save
+from graphs import Graph, Link
 from host import Failed, Host
+from hosts import without_attention
 from weights import SD15, SDXL, family
 
 
@@ -27,26 +28,35 @@ def test_an_sd15_control_net_on_sdxl_is_refused(comfy: Host) -> None:
     assert "Use a ControlNet made for SDXL" in refused(comfy, Flow(family(SDXL)), Control())
 
 
-def test_a_model_without_a_unet_is_refused_by_name(comfy: Host) -> None:
-    flow = Flow(family(SD15), before=lambda graph, model: graph.add("ProbeNoUNet"))
-    message = refused(comfy, flow, Control())
-    assert "Transformer" in message
+@pytest.mark.parametrize("kind", ["Flux", "SD3"])
+def test_a_model_without_a_unet_is_refused_by_name(comfy: Host, kind: str) -> None:
+    def other(graph: Graph, model: list) -> list:
+        return graph.add("ProbeNoUNet", kind=kind)
+
+    message = refused(comfy, Flow(family(SD15), before=other), Control())
+    assert f"The MODEL is a {kind}" in message
     assert "has no UNet" in message
+    assert "use ComfyUI's own nodes" in message
 
 
 def test_something_else_on_the_socket_is_refused_by_name(comfy: Host) -> None:
-    graph = Graph()
-    model, cond = family(SD15).model(graph), family(SD15).cond(graph, 1)
-    adapter = graph.add("ProbeAdapter")
-    patched = graph.add(
-        "ApplyControlNet",
-        model=model,
-        control_net=adapter,
-        image=Control().picture(graph),
-        **Control().numbers,
-    )
-    with pytest.raises(Failed, match="T2IAdapter"):
-        comfy.run(save(graph, Sampling().ksampler(graph, patched, cond, cond), "refused"))
+    class Adapter(Control):
+        def net(self, graph: Graph, loader: str) -> Link:
+            return graph.add("ProbeAdapter")
+
+    assert "is a T2IAdapter" in refused(comfy, Flow(family(SD15)), Adapter())
+
+
+def test_another_packs_kind_of_control_net_is_refused_by_name(comfy: Host) -> None:
+    """It would run as a plain one, without what makes it another."""
+
+    class Foreign(Control):
+        def net(self, graph: Graph, loader: str) -> Link:
+            return without_attention(graph, family(SDXL), "OfAnotherPack")
+
+    message = refused(comfy, Flow(family(SDXL)), Foreign())
+    assert "is a OfAnotherPack (ControlNet)" in message
+    assert "the Apply node that goes with them" in message
 
 
 @pytest.mark.parametrize(

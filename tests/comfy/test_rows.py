@@ -11,6 +11,8 @@ from hosts import COND_NODES, MODEL_NODES, RIGHT_HALF, SAMPLERS, lora_hook, merg
 from weights import SD15, WIDENING, family
 
 TOLERANCE = 1e-3
+#: Routing -> how native control is wired to be the same.
+NATIVE = {"both": "native", "cond_only": "native_positive"}
 #: What FreeU does depends on widths.
 FILES = {"FreeU": (WIDENING, "widening"), "FreeU_V2": (WIDENING, "widening")}
 #: These divide by what is 0 where the deepest features are a single pixel.
@@ -43,16 +45,15 @@ COND_ROWS = {
 }
 #: ComfyUI copies a positive's area to the negative's side, control included, so it cannot do cond only there.
 NATIVE_CANNOT = [("area", "cond_only")]
-CASES = [(n, r) for n in FLOWS for r in ("both", "cond_only") if (n, r) not in NATIVE_CANNOT]
+CASES = [(n, r) for n in FLOWS for r in NATIVE if (n, r) not in NATIVE_CANNOT]
 
 
 @pytest.mark.parametrize(("name", "routing"), CASES)
 def test_rows_are_those_of_native_control(comfy: Host, name: str, routing: str) -> None:
     flow = FLOWS[name]
     file = f"{FILES.get(name, (SD15, 'sd15'))[1]}.safetensors"
-    kind = "native" if routing == "both" else "native_positive"
     plain = flow.run(comfy, "plain")
-    native = flow.run(comfy, "native", Control(kind, file=file))
+    native = flow.run(comfy, "native", Control(NATIVE[routing], file=file))
     ours = flow.run(comfy, "ours", Control(file=file, routing={"mode": routing}))
     assert effect_share(plain, native, ours) <= TOLERANCE
     assert len(ours.calls) == len(plain.calls) <= len(native.calls)
@@ -74,12 +75,13 @@ def test_an_area_of_the_positive_alone_is_cond_alone(comfy: Host) -> None:
     assert effect_share(plain, native, ours) <= TOLERANCE
 
 
+@pytest.mark.parametrize("routing", ["both", "cond_only"])
 @pytest.mark.parametrize("hints", [1, 2, 4, 6])
-def test_hints_of_a_batch_go_to_their_pictures(comfy: Host, hints: int) -> None:
+def test_hints_of_a_batch_go_to_their_pictures(comfy: Host, hints: int, routing: str) -> None:
     flow = Flow(family(SD15), Sampling(batch=4))
     plain = flow.run(comfy, "plain")
-    native = flow.run(comfy, "native", Control("native", hints=hints))
-    ours = flow.run(comfy, "ours", Control(hints=hints))
+    native = flow.run(comfy, "native", Control(NATIVE[routing], hints=hints))
+    ours = flow.run(comfy, "ours", Control(hints=hints, routing={"mode": routing}))
     assert effect_share(plain, native, ours) <= TOLERANCE
 
 

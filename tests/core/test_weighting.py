@@ -19,12 +19,12 @@ LEFT = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]])
     ],
 )
 def test_a_mask_before_pooling_weakens_and_after_it_cuts_out(order, want) -> None:
-    assert weigh(BLOCK, order, [2.0], LEFT, pooled=True)[0, 0].tolist() == want
+    assert weigh(BLOCK, order, 2.0, LEFT, pooled=True)[0, 0].tolist() == want
 
 
 @pytest.mark.parametrize("order", [POOL_FIRST, ("scale", "mask", "pool")])
 def test_a_net_that_is_not_pooled_is_masked_pixel_by_pixel_in_any_order(order) -> None:
-    assert weigh(BLOCK, order, [2.0], LEFT, pooled=False)[0, 0].tolist() == [[2, 0], [2, 0]]
+    assert weigh(BLOCK, order, 2.0, LEFT, pooled=False)[0, 0].tolist() == [[2, 0], [2, 0]]
 
 
 @pytest.mark.parametrize(("mode", "want"), [("area", 0.5), ("bilinear", 1.0)])

@@ -1,34 +1,48 @@
 """Our residuals against ComfyUI's cldm ControlNet and ControlLora, and our files in its loader.
 
-Needs CNET_COMFYUI, a folder with ComfyUI, and its requirements. ComfyUI's modules take over names at the top level,
-so each test runs in a process of its own.
+Needs `--comfyui FOLDER`, and `--comfyui-python` unless this Python has its requirements. ComfyUI's modules take over
+names at the top level, so each test runs in a process of its own.
 """
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from host import Place, version_of
+from places import places_of
 
-COMFYUI = os.environ.get("CNET_COMFYUI")
-pytestmark = pytest.mark.skipif(not COMFYUI, reason="CNET_COMFYUI names no ComfyUI folder")
-SCRIPT = Path(__file__).with_name("comfyui_script.py")
-
-
-@pytest.mark.parametrize(
-    "case",
-    [
-        *("sd15", "sd21", "sdxl_full", "sdxl_mid", "sdxl_small", "union"),
-        *("lora", "difference", "load_ldm", "load_diffusers", "embedded"),
-    ],
+ROOT = Path(__file__).parents[2]
+CASES = (
+    *("sd15", "sd21", "sdxl_full", "sdxl_mid", "sdxl_small", "union"),
+    *("lora", "difference", "load_ldm", "load_diffusers", "embedded"),
 )
-def test_equal_to_comfyui(tmp_path: Path, case: str) -> None:
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs every case in every ComfyUI that was given."""
+    places = places_of(metafunc.config) or [None]
+    names = ["none" if place is None else version_of(place.comfyui) for place in places]
+    metafunc.parametrize("place", places, ids=names)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equal_to_comfyui(tmp_path: Path, place: Place | None, case: str) -> None:
+    if place is None:
+        pytest.skip("no ComfyUI: give --comfyui PATH or set CNET_COMFYUI")
+    (tmp_path / "library").mkdir()  # the library alone: our `nodes` would hide ComfyUI's
+    (tmp_path / "library" / "cnet_core").symlink_to(ROOT / "cnet_core")
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(COMFYUI), case, str(tmp_path)],
+        [
+            place.python,
+            Path(__file__).with_name("comfyui_script.py"),
+            place.comfyui,
+            case,
+            tmp_path,
+        ],
         capture_output=True,
         text=True,
         timeout=600,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'library'}:{ROOT / 'tests' / 'support'}"},
     )
     assert done.returncode == 0, done.stderr[-2000:]

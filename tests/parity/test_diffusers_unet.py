@@ -16,6 +16,7 @@ from diffusers_models import (
     run_arguments,
     unet,
 )
+from torch._dynamo.utils import counters
 
 import cnet_core as cn
 
@@ -56,6 +57,23 @@ def test_one_call_equals_diffusers_own(family: Family, height: int, width: int) 
         ours = model(**given).sample
     theirs = by_hand(model, net, given, hint)
     assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_compiled_it_breaks_the_graph_once(family: Family) -> None:
+    model, given = unet(family), call(family) | {"timestep": torch.tensor(500)}
+    hint = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(6))
+    torch.compiler.reset()
+    counters.clear()
+    with (
+        torch.no_grad(),
+        cn.patch_unet(model, cn.ControlUnit(as_ours(controlnet(family, 1)), hint)),
+    ):
+        want = model(**given).sample
+        got = torch.compile(model, backend="eager")(**given).sample
+    torch.compiler.reset()
+    assert torch.equal(got, want)
+    assert len(counters["graph_break"]) == 1, counters["graph_break"]
 
 
 def test_residuals_of_the_caller_are_kept() -> None:

@@ -1,5 +1,7 @@
 """Real bases against diffusers: the same text, the same UNet; `cnet train` on them, and the result in diffusers."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,10 @@ import torch
 pytest.importorskip("transformers")
 
 from diffusers import ControlNetModel
+from fakes import SMALL
 from picture_folders import pictures
-from pretrained_models import sd15, sdxl
+from pretrained_models import checkpoint, sd15, sdxl
+from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
 from cnet_core.cli import main
@@ -59,6 +63,19 @@ def test_latents_are_diffusers_own(tmp_path: Path) -> None:
     torch.testing.assert_close(ours.decode(mean), again)
 
 
+def test_a_checkpoint_file_with_configs_is_the_same_base_as_its_folder(tmp_path: Path) -> None:
+    pipeline = sd15(tmp_path / "base")
+    checkpoint(pipeline, tmp_path / "base.safetensors")
+    folder = load_base(tmp_path / "base", Cache(tmp_path / "a"), CPU)
+    file = load_base(tmp_path / "base.safetensors", Cache(tmp_path / "b"), CPU, tmp_path / "base")
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    texts = [base.text(["a red star"], 64, 64).context for base in (folder, file)]
+    assert torch.equal(*texts)
+    assert torch.equal(folder.encode(picture)[0], file.encode(picture)[0])
+    weights = file.unet.state_dict()
+    assert all(torch.equal(weights[k], v) for k, v in folder.unet.state_dict().items())
+
+
 @pytest.mark.parametrize("layout", ["prompt.json", "metadata.jsonl"])
 def test_cnet_train_on_a_folder_gives_a_net_that_diffusers_loads(
     tmp_path: Path, layout: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -86,10 +103,43 @@ def test_bases_that_cannot_be_used_are_one_sentence(
     options = ["--data", str(data), "--out", str(tmp_path / "out"), "--size", "32"]
     assert main(["train", "--base", str(base), *options]) == 1
     assert main(["train", "--base", str(tmp_path / "nowhere"), *options]) == 1
+    net, inpainting = tmp_path / "net.safetensors", tmp_path / "inpainting.safetensors"
+    cn.save_controlnet(cn.ControlNet(SMALL), net)
+    assert main(["train", "--base", str(net), *options]) == 1
+    save_file(cn.UNet(replace(SMALL, in_channels=9)).state_dict(), inpainting)
+    assert main(["train", "--base", str(inpainting), *options]) == 1
     said = capsys.readouterr().err.splitlines()
     assert "is a folder without diffusion_pytorch_model" in said[0]
     assert "There is no file" in said[1]
-    assert len(said) == 2
+    assert "holds no Stable Diffusion UNet" in said[2]
+    assert "takes 9 channels: it is made for inpainting" in said[3]
+    assert len(said) == 4
+
+
+def _without(base: Path, file: Path, part: str) -> Path:
+    """Writes a checkpoint that lacks a part of its base."""
+    checkpoint(sd15(base), file)
+    tensors = {k: v for k, v in load_file(file).items() if not k.startswith(part)}
+    save_file(tensors, file)
+    return file
+
+
+@pytest.mark.parametrize("part", ["cond_stage_model.", "first_stage_model."])
+def test_a_checkpoint_that_lacks_a_part_is_one_sentence(tmp_path: Path, part: str) -> None:
+    file = _without(tmp_path / "base", tmp_path / "half.safetensors", part)
+    with pytest.raises(ValueError, match=r"cannot be loaded: .*missing") as caught:
+        load_base(file, Cache(tmp_path / "cache"), CPU, tmp_path / "base")
+    assert "\n" not in str(caught.value)
+
+
+def test_configs_of_another_family_are_named(tmp_path: Path) -> None:
+    checkpoint(sd15(tmp_path / "base"), tmp_path / "base.safetensors")
+    other = tmp_path / "other"
+    sdxl(other)
+    file = other / "text_encoder_2" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "hidden_size": 1280}))
+    with pytest.raises(ValueError, match=r"1284 wide, but the UNet takes 24 .* different families"):
+        load_base(tmp_path / "base.safetensors", Cache(tmp_path / "cache"), CPU, other)
 
 
 def _same_prediction(theirs, ours, text, added: dict[str, torch.Tensor]) -> None:

@@ -16,10 +16,12 @@ from pathlib import Path
 import torch
 from training_models import source
 
+from cnet_core import ControlNet
 from cnet_core.checkpoints.files import read_tensors
 from cnet_core.training import Reading, Trainer, TrainingSettings
 from cnet_core.training.folder import CONFIG, RESULT, RunFolder
 from cnet_core.training.loop import Intervals, fit
+from cnet_core.training.trainer import State
 
 SETTINGS = TrainingSettings(batch_size=2, learning_rate=1e-3, warmup=4, ema=0.9, flip=True)
 
@@ -39,8 +41,8 @@ class Told:
     def read(self, reading: Reading, converged_at: int | None) -> None:
         self.folder.write({"step": reading.step, "reading": reading.to_dict()})
 
-    def save(self, trainer: Trainer) -> None:
-        self.folder.save(trainer)
+    def save(self, state: State, result: ControlNet) -> None:
+        self.folder.save(state, result)
 
 
 def go_on(path: Path, steps: int) -> None:

@@ -1,4 +1,8 @@
-"""One process of a distributed run: `two_processes.py FILE`; the first writes the weights, each what it saw."""
+"""One process of a distributed run: `two_processes.py KIND FOLDER`, KIND plain or sharded.
+
+Half of the steps are taken by one trainer, the others by a second one, from what the first saved. The first process
+writes the weights, each what it saw.
+"""
 
 import json
 import sys
@@ -7,11 +11,13 @@ from pathlib import Path
 import torch
 from training_models import NoiseSamples, trainer
 
-from cnet_core.checkpoints.files import write_tensors
-from cnet_core.training.processes import AcceleratedProcesses
+from cnet_core.training.folder import RunFolder
+from cnet_core.training.launched import launched
+from cnet_core.training.sharded import ShardedProcesses
+from cnet_core.training.trainer import Trainer
 
 STEPS, SAMPLES = 20, 8
-SETTINGS = {"batch_size": 4, "accumulation": 2, "learning_rate": 1e-4}
+SETTINGS = {"batch_size": 4, "accumulation": 2, "learning_rate": 1e-4, "ema": 0.5}
 
 
 def samples() -> NoiseSamples:
@@ -19,19 +25,43 @@ def samples() -> NoiseSamples:
     return NoiseSamples(((64, 64),) * SAMPLES)
 
 
-def main(path: Path) -> None:
+def main(kind: str, path: Path) -> None:
     """Trains this process's part."""
     torch.set_num_threads(1)
-    processes = AcceleratedProcesses()
-    mine = samples()
-    run = trainer(mine, processes=processes, **SETTINGS)
-    for _ in range(STEPS):
+    processes, mine, folder = launched(), samples(), RunFolder(path)
+    if kind == "sharded":  # accelerate itself heeds its FSDP settings on GPUs alone
+        processes = ShardedProcesses(processes._accelerator)
+    run = steps(trainer(mine, processes=processes, **SETTINGS), STEPS // 2)
+    save(run, folder)
+    again = trainer(mine, processes=processes, **SETTINGS)
+    state = folder.state()
+    assert state is not None
+    again.restore(state)
+    save(steps(again, STEPS // 2), folder)
+    held = sum(local(p).numel() for p in again.net.parameters())
+    seen = {"seen": mine.seen, "held": held}
+    (path / f"process_{processes.index}.json").write_text(json.dumps(seen))
+
+
+def steps(run: Trainer, count: int) -> Trainer:
+    """Takes steps."""
+    for _ in range(count):
         run.advance()
-    (path.parent / f"seen_{processes.index}.json").write_text(json.dumps(mine.seen))
-    if processes.index == 0:
-        weights = {k: v.contiguous() for k, v in run.net.state_dict().items()}
-        write_tensors(weights, path, {})
+    return run
+
+
+def save(run: Trainer, folder: RunFolder) -> None:
+    """Saves in the first process; the others wait for it."""
+    state, result = run.state(), run.result
+    if run.processes.index == 0:
+        folder.save(state, result)
+    run.processes.any(False)
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """What this process holds of a tensor."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -6,6 +6,7 @@ from typing import Any
 
 from host import REPOSITORY, Host
 
+START = 120_000  # ms, at most, until the page is there
 SIZE = {"width": 1280, "height": 860}
 #: Where the browser gets our files from; what is logged from there is ours.
 OURS = "/extensions/cnet/"
@@ -41,16 +42,34 @@ SHOW = """async ({kind, scale}) => {
     app.canvas.setDirty(true, true);
 }"""
 
+RUN = """async () => {
+    const end = new Promise((resolve, reject) => {
+        const hear = (kind, act) => app.api.addEventListener(kind, act, { once: true });
+        hear('execution_success', resolve);
+        hear('execution_error', (event) => reject(new Error(event.detail.exception_message)));
+    });
+    await app.queuePrompt(0);
+    await end;
+}"""
+
 
 class Front:
     """One page, with the settings that a test wants."""
 
     def __init__(
-        self, browser: Any, host: Host, *, vue: bool, palette: str = "dark", zoom: int = 1
+        self,
+        browser: Any,
+        host: Host,
+        *,
+        vue: bool,
+        palette: str = "dark",
+        zoom: int = 1,
+        locale: str = "en",
     ) -> None:
         self.host, self.vue = host, vue
         self._errors: list[str] = []
         wanted = {**SETTINGS, "Comfy.VueNodes.Enabled": vue, "Comfy.ColorPalette": palette}
+        wanted["Comfy.Locale"] = locale
         for name, value in wanted.items():
             host.post(f"/settings/{name}", value)
         self.context = browser.new_context(viewport=SIZE, device_scale_factor=zoom)
@@ -58,8 +77,8 @@ class Front:
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self._errors.append(f"{error}\n{error.stack}"))
         self.page.on("console", self._hear)
-        self.page.goto(host.url)
-        self.page.wait_for_function(READY, timeout=120_000)
+        self.page.goto(host.url, timeout=START)
+        self.page.wait_for_function(READY, timeout=START)
         self.page.wait_for_timeout(1500)  # extensions and the first graph
 
     def close(self) -> None:
@@ -92,6 +111,10 @@ class Front:
     def prompt(self) -> dict[str, Any]:
         """Returns the graph in API format, as it would be queued."""
         return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+
+    def run(self) -> None:
+        """Runs what is open, to its end."""
+        self.page.evaluate(RUN)
 
     def saved(self) -> dict[str, Any]:
         """Returns the graph as it would be saved."""
@@ -144,7 +167,7 @@ class Front:
     def picture(self, kind: str | None = None, margin: int = 14) -> bytes:
         """Returns a picture of the graph, or of the first node of a kind, without the menus."""
         x, y, width, height = self.page.evaluate(BOUNDS, kind)
-        self.page.add_style_tag(content=f"{MENUS} {{ visibility: hidden !important }}")
+        self.page.add_style_tag(content=f"{MENUS} {{ opacity: 0 !important }}")
         clip = {"x": max(x - margin, 0), "y": max(y - margin, 0)}
         clip |= {"width": width + 2 * margin, "height": height + 2 * margin}
         return self.page.screenshot(clip=clip)

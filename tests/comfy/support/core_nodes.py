@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from described import Info, defaults, is_widget, required_of
+from described import Info, default_of, defaults, inputs_of, is_widget, required_of
 from graphs import Family, Graph, Link, Sampling, output
 from hosts import sampled_with, variant
 
@@ -66,12 +66,13 @@ def _core(info: Info) -> list[str]:
 
 
 def _models(info: Info, kind: str) -> list[str]:
-    served = required_of(info, kind)
-    return [name for name, value in served.items() if value[0] == "MODEL"]
+    return [name for name, value in inputs_of(info, kind).items() if value[0] == "MODEL"]
 
 
 def _filled(graph: Graph, info: Info, kind: str, wired: Wired) -> Link:
     """Adds a node. Of several MODELs the first is the one at hand, the others are other models.
+
+    Of what is optional, models and conds alone are connected.
 
     Raises:
         NotFilled: a required input is of a type that there is nothing for.
@@ -81,13 +82,15 @@ def _filled(graph: Graph, info: Info, kind: str, wired: Wired) -> Link:
     inputs[main] = wired.model
     for index, name in enumerate(others):
         inputs[name] = wired.family.model(graph, seed=20 + index)
-    for name, served in required_of(info, kind).items():
-        if name not in inputs and not is_widget(served):
-            inputs[name] = _link(graph, name, served[0], wired)
+    required = required_of(info, kind)
+    for name, served in inputs_of(info, kind).items():
+        wanted = name in required or served[0] == "CONDITIONING"
+        if wanted and name not in inputs and not is_widget(served):
+            inputs[name] = _link(graph, info, name, served[0], wired)
     return graph.add(kind, **inputs)
 
 
-def _link(graph: Graph, name: str, kind: str, wired: Wired) -> Link:
+def _link(graph: Graph, info: Info, name: str, kind: str, wired: Wired) -> Link:
     if kind == "CONDITIONING":
         side = wired.negative if any(word in name for word in AWAY) else wired.positive
         return variant(graph, side) if name.startswith(("empty", "cond2", "middle")) else side
@@ -100,7 +103,18 @@ def _link(graph: Graph, name: str, kind: str, wired: Wired) -> Link:
         "MASK": ("SolidMask", {"value": 0.5, "width": 64, "height": 64}),
         "SIGMAS": ("ManualSigmas", {"sigmas": "1.0, 0.5, 0.0"}),
     }
-    if kind not in made:
-        raise NotFilled(f"nothing to connect to `{name}` ({kind})")
-    node, inputs = made[kind]
-    return graph.add(node, **inputs)
+    if kind in made:
+        node, inputs = made[kind]
+        return graph.add(node, **inputs)
+    for node in sorted(info):
+        if kind in info[node]["output"] and _needs_nothing(info, node):
+            return output(graph.add(node, **defaults(info, node)), info[node]["output"].index(kind))
+    raise NotFilled(f"nothing to connect to `{name}` ({kind})")
+
+
+def _needs_nothing(info: Info, kind: str) -> bool:
+    """Whether a node runs with its widgets' defaults alone."""
+    return all(
+        is_widget(served) and default_of(served) != ""
+        for served in required_of(info, kind).values()
+    )

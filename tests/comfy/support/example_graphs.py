@@ -31,13 +31,13 @@ TRAINING = {
 class Tiny:
     """A graph with the embedded model, two prompts and an empty latent."""
 
-    def __init__(self, prompt: str = PROMPT) -> None:
+    def __init__(self, prompt: str = PROMPT, side: int = SIDE) -> None:
         self.graph = Graph()
         self.model = self.graph.add("LoadTinyStableDiffusion")
         self.clip, self.vae, self.net = (output(self.model, index) for index in (1, 2, 3))
         self.positive = self.graph.add("CLIPTextEncode", clip=self.clip, text=prompt)
         self.negative = self.graph.add("CLIPTextEncode", clip=self.clip, text="")
-        self.latent = self.graph.add("EmptyLatentImage", width=SIDE, height=SIDE, batch_size=1)
+        self.latent = self.graph.add("EmptyLatentImage", width=side, height=side, batch_size=1)
 
     def square(self, side: int, x: int, y: int) -> Link:
         """Adds a mask with a white square."""
@@ -160,8 +160,7 @@ def control_xray() -> Graph:
 
 def train_and_use() -> Graph:
     """A ControlNet is trained, then draws in the same graph; its plot is saved beside the picture."""
-    tiny = Tiny()
-    tiny.latent = tiny.graph.add("EmptyLatentImage", width=64, height=64, batch_size=1)
+    tiny = Tiny(side=64)
     samples = tiny.graph.add("TinyTrainingSamples", count=256, side=64, seed=0)
     tiny.net = tiny.graph.add(
         "TrainControlNet",

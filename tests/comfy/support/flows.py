@@ -1,11 +1,15 @@
 """Whole graphs: a control (ours, ComfyUI's own, none) with a family of models and a way to sample."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphs import Family, Graph, Link, Sampling, output, save
 from host import Host, Result
+
+#: Where measured differences are told: `pytest -o log_cli=true --log-cli-level=info` shows them by test.
+logger = logging.getLogger("cnet.figures")
 
 #: Adds a sampler: (graph, model, positive, negative, sampling) -> latents.
 Sampler = Callable[[Graph, Link, Link, Link, Sampling], Link]
@@ -29,6 +33,7 @@ class Control:
     scales: Mapping[str, Any] | None = None  # inputs of BlockScaleSchedule
     mask: float | None = None  # the value of a mask everywhere
     count_as: str = ""  # a name under which the rows of the ControlNet's runs are counted
+    count_on: bool = False  # whether the counts of earlier prompts are kept
 
     def picture(self, graph: Graph) -> Link:
         """Adds the hint."""
@@ -36,6 +41,10 @@ class Control:
         return graph.add(
             "ProbePicture", width=side, height=side, count=self.hints, seed=self.hint_seed
         )
+
+    def net(self, graph: Graph, loader: str) -> Link:
+        """Adds the loader of the ControlNet."""
+        return graph.add(loader, control_net_name=self.file)
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -63,7 +72,7 @@ def _native_positive(graph: Graph, control: Control, wired: Wired) -> Wired:
 
 
 def _native_apply(graph: Graph, control: Control, positive: Link, negative: Link) -> Link:
-    net = graph.add("ControlNetLoader", control_net_name=control.file)
+    net = control.net(graph, "ControlNetLoader")
     return graph.add(
         "ControlNetApplyAdvanced",
         positive=positive,
@@ -76,9 +85,10 @@ def _native_apply(graph: Graph, control: Control, positive: Link, negative: Link
 
 def _ours(graph: Graph, control: Control, wired: Wired, loader: str = "LoadControlNet") -> Wired:
     model, positive, negative = wired
-    net = graph.add(loader, control_net_name=control.file)
+    net = control.net(graph, loader)
     if control.count_as:
-        net = graph.add("ProbeCountNet", control_net=net, name=control.count_as)
+        counting = {"name": control.count_as, "go_on": control.count_on}
+        net = graph.add("ProbeCountNet", control_net=net, **counting)
     inputs = dict(control.inputs)
     if control.mask is not None:
         inputs["mask"] = graph.add("SolidMask", value=control.mask, width=32, height=32)
@@ -162,4 +172,6 @@ def effect_share(plain: Result, expected: Result, found: Result) -> float:
     effect = (expected.samples - plain.samples).abs().max()
     if effect == 0:
         raise ValueError("the control has no effect, so nothing is compared")
-    return float((found.samples - expected.samples).abs().max() / effect)
+    share = float((found.samples - expected.samples).abs().max() / effect)
+    logger.info("difference / effect of the control: %.1e", share)
+    return share

@@ -14,7 +14,7 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: dict[str, dict[str, Any]] = {}
 
-    def add(self, kind: str, **inputs: Any) -> Link:
+    def add(self, kind: str, /, **inputs: Any) -> Link:
         """Adds a node, or finds the equal one that is there, so that both branches share it."""
         node = {"class_type": kind, "inputs": inputs}
         for key, known in self.nodes.items():

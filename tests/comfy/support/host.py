@@ -24,6 +24,8 @@ PROBE = Path(__file__).parent / "probe"
 TWO_DEVICES = Path(__file__).parent / "two_devices"
 START_SECONDS = 300
 RUN_SECONDS = 600
+#: A busy machine may keep a single answer waiting.
+REPLY_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ class Place:
 
     comfyui: Path
     python: str
+
+
+def knows(place: Place, options: Sequence[str]) -> bool:
+    """Whether a ComfyUI has these options on its command line."""
+    listed = (place.comfyui / "comfy" / "cli_args.py").read_text()
+    return all(f'"{option}"' in listed for option in options)
 
 
 def version_of(comfyui: Path) -> str:
@@ -57,11 +65,17 @@ class Result:
 class Host:
     """ComfyUI on a free port, with a base folder of its own and our pack linked into it.
 
-    `options` go to its command line; `packs` are further folders that are linked into custom_nodes.
+    `options` go to its command line; `packs` are further folders that are linked into custom_nodes. It computes on the
+    CPU unless `device` is another choice of its command line.
     """
 
     def __init__(
-        self, place: Place, base: Path, options: Sequence[str] = (), packs: Sequence[Path] = ()
+        self,
+        place: Place,
+        base: Path,
+        options: Sequence[str] = (),
+        packs: Sequence[Path] = (),
+        device: Sequence[str] = ("--cpu",),
     ) -> None:
         self.place = place
         self.base = base
@@ -72,8 +86,8 @@ class Host:
         for pack in (PROBE, *packs):
             (base / "custom_nodes" / pack.name).symlink_to(pack)
         self._log = (base / "comfyui.log").open("w")
-        command = [place.python, "main.py", "--cpu", "--disable-api-nodes", "--disable-auto-launch"]
-        command += ["--port", str(self._port), "--base-directory", str(base), *options]
+        command = [place.python, "main.py", "--disable-api-nodes", "--disable-auto-launch"]
+        command += ["--port", str(self._port), "--base-directory", str(base), *device, *options]
         self._process = subprocess.Popen(
             command,
             cwd=place.comfyui,
@@ -100,7 +114,7 @@ class Host:
 
     def get(self, path: str) -> Any:
         """Returns the JSON of a GET."""
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=REPLY_SECONDS) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: object) -> Any:
@@ -111,7 +125,7 @@ class Host:
             {"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=REPLY_SECONDS) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise Failed(error.read().decode()) from error

@@ -1,5 +1,6 @@
 """Ways to sample in ComfyUI, and nodes that other people's graphs have on the model and on the conds."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -161,6 +162,12 @@ def lora_hook(graph: Graph, cond: Link) -> Link:
         set_cond_area="default",
         hooks=timed,
     )
+
+
+def without_attention(graph: Graph, shape: Family, kind: str = "ControlNet") -> Link:
+    """Adds a random CONTROL_NET of ComfyUI's for this family, as small ones are; or another pack's `kind` of it."""
+    arguments = json.dumps(shape.unet, sort_keys=True)
+    return graph.add("ProbeWithoutAttention", kind=kind, arguments=arguments, seed=3)
 
 
 COND_NODES = {"area": area, "masked": masked, "two conds": two, "LoRA hook": lora_hook}

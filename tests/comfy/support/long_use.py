@@ -3,9 +3,9 @@ are interrupted and some fail; and the same prompts in a fresh server, one by on
 """
 
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from flows import WIRINGS, Control
@@ -14,8 +14,12 @@ from host import Failed, Host
 from hosts import basic_guider, cfg_guider
 from weights import SD15, SDXL, family
 
-#: How many of ten prompts are interrupted, and how many fail on purpose.
+#: How prompts end -> what ComfyUI says then, and how many of ten do.
+ENDS = {"well": "nothing: it raises none", "interrupted": "interrupted", "failing": "on purpose"}
 INTERRUPTED, FAILING = 1, 1
+#: Under these names all calls of UNets and ControlNets are counted.
+UNET, NET = "long use unet", "long use net"
+STEPS, BATCH = 3, 2
 FILES = {"sd15": ["sd15", "sd15_other"], "sdxl": ["sdxl", "union"]}
 FAMILIES = {"sd15": family(SD15), "sdxl": family(SDXL)}
 MODES = ("both", "cond_only", "uncond_only", "weighted", "target_gain")
@@ -26,6 +30,10 @@ SAMPLERS = {
     "CFGGuider": cfg_guider,
     "BasicGuider": basic_guider,
 }
+
+
+#: What ProbeMemory writes.
+Look = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,18 +62,31 @@ class Prompt:
             hints=self.hints,
             hint_seed=self.seed,
             routing={"mode": self.mode},
+            count_as=NET,
+            count_on=True,
         )
         wired = (shape.model(graph), shape.cond(graph, 1), shape.cond(graph, 2))
         model, *conds = WIRINGS["ours"](graph, control, wired)
-        how = Sampling(steps=3, side=self.side, batch=2, seed=self.seed)
-        latents = SAMPLERS[self.sampler](graph, self._hindered(graph, model), *conds, how)
+        counted = graph.add("ProbeCount", model=self._hindered(graph, model), name=UNET, go_on=True)
+        how = Sampling(steps=STEPS, side=self.side, batch=BATCH, seed=self.seed)
+        latents = SAMPLERS[self.sampler](graph, counted, *conds, how)
+        graph.add(
+            "ProbeMemory", name=name, after=latents
+        )  # in this graph: another would end caches
         return save(graph, latents, name)
+
+    @property
+    def calls(self) -> dict[str, list[object]]:
+        """The calls that are to be counted if it ends well: conds of the UNet's, rows of the ControlNet's."""
+        conds = [0] if self.sampler == "BasicGuider" else [1, 0]
+        chunks = {"cond_only": 1, "uncond_only": len(conds) - 1}.get(self.mode, len(conds))
+        return {UNET: [conds] * STEPS, NET: [BATCH * chunks] * STEPS if chunks else []}
 
     def _hindered(self, graph: Graph, model: Link) -> Link:
         if self.ends == "failing":
             return graph.add("ProbeBreak", model=model, call=2)
         if self.ends == "interrupted":
-            return graph.add("ProbeSlow", model=model, seconds=1.0)
+            return graph.add("ProbeInterrupt", model=model, call=2)
         return model
 
 
@@ -88,50 +109,59 @@ def prompts(count: int, seed: int = 0) -> Iterator[Prompt]:
         )
 
 
-def run_all(
-    comfy: Host, listed: list[Prompt], after: Callable[[int], None]
-) -> dict[Prompt, torch.Tensor]:
-    """Runs the prompts one behind the other, `after` behind each; returns the latents of those that end well."""
+def run_all(comfy: Host, listed: list[Prompt]) -> tuple[dict[Prompt, torch.Tensor], list[Look]]:
+    """Runs the prompts one behind the other; returns the latents of those that end well, and what lived at their ends.
+
+    Raises:
+        ValueError: the same prompt gave other latents than before, or the calls of a prompt are not as planned.
+    """
     found: dict[Prompt, torch.Tensor] = {}
-    for index, prompt in enumerate(listed):
-        queued = comfy.queue(prompt.graph("long use"))
-        if prompt.ends == "interrupted":
-            _wait_for_sampling(comfy, queued)
-            comfy.post("/interrupt", {})
-        try:
-            comfy.wait(queued)
-            latents = comfy.saved("long use").samples
-            if not torch.equal(found.setdefault(prompt, latents), latents):
-                raise ValueError(f"a second run of {prompt.name} gave other latents")
-        except Failed:
-            if prompt.ends == "well":
-                raise
-        after(index)
-    return found
+    looks: list[Look] = []
+    before: Look | None = None  # at the end of the prompt before, if it ended well
+    for prompt in listed:
+        latents = _run(comfy, prompt)
+        if latents is None:
+            before = None
+            continue
+        looks.append(comfy.memory("long use"))
+        if not torch.equal(found.setdefault(prompt, latents), latents):
+            raise ValueError(f"a second run of {prompt.name} gave other latents")
+        if before is not None and (calls := _calls_since(before, looks[-1])) != prompt.calls:
+            raise ValueError(f"{prompt.name}: the calls were {calls}")
+        before = looks[-1]
+    return found, looks
+
+
+def _calls_since(before: Look, now: Look) -> dict[str, list[object]]:
+    return {name: now["counts"][name][len(before["counts"][name]) :] for name in (UNET, NET)}
+
+
+def _run(comfy: Host, prompt: Prompt) -> torch.Tensor | None:
+    """Returns the latents, or None for a prompt that does not end well, as planned."""
+    try:
+        comfy.run(prompt.graph("long use"))
+    except Failed as error:
+        if ENDS[prompt.ends] not in str(error):
+            raise
+        return None
+    if prompt.ends != "well":
+        raise ValueError(f"{prompt.name} was to end {prompt.ends}, but ended well")
+    return comfy.saved("long use").samples
 
 
 def fresh(comfy: Host, prompt: Prompt) -> torch.Tensor:
     """Returns a prompt's latents from a server that has nothing loaded and nothing cached."""
     comfy.post("/free", {"unload_models": True, "free_memory": True})
+    loaded = look(comfy)["loaded"]
+    if loaded:
+        raise RuntimeError(f"ComfyUI was to free its memory, but {loaded} are loaded")
     comfy.run(prompt.graph("fresh"))
     return comfy.saved("fresh").samples
 
 
-def look(comfy: Host) -> dict[str, object]:
+def look(comfy: Host) -> Look:
     """Returns what lives in ComfyUI now."""
     graph = Graph()
     graph.add("ProbeMemory", name="look")
     comfy.run(graph.nodes)
     return comfy.memory("look")
-
-
-def _wait_for_sampling(comfy: Host, queued: str) -> None:
-    """Waits until a prompt runs; the rest of a second is spent before its first step."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if any(entry[1] == queued for entry in comfy.get("/queue")["queue_running"]):
-            time.sleep(0.5)
-            return
-        if comfy.get(f"/history/{queued}"):
-            return
-        time.sleep(0.02)

@@ -35,11 +35,6 @@ LEFT_OUT = {
     "TorchCompileModel": "compiles the UNet anew for each graph, for minutes",
     "TrainLoraNode": "trains",
 }
-#: Node -> mode -> the wiring of native control that is right instead.
-OTHER_NATIVE = {
-    # Its second model, which is another MODEL, serves the negative; ours is on the first.
-    "DualModelGuider": {"both": "native_positive"},
-}
 
 
 @dataclass(frozen=True)
@@ -85,8 +80,7 @@ def _compared(
     comfy: Host, node: Node, mode: str, plain: Result, places: Sequence[str]
 ) -> Iterator[Outcome]:
     reason = OWN_RIGHT.get(node.kind, {}).get(mode)
-    native = OTHER_NATIVE.get(node.kind, {}).get(mode, NATIVE[mode])
-    expected = None if reason else _run(comfy, node, Control(native), "conds")
+    expected = None if reason else _run(comfy, node, Control(NATIVE[mode]), "conds")
     for place in places:
         ours = Control(
             routing={"mode": mode}, count_as=f"{node.kind} {mode} {place}" if reason else ""

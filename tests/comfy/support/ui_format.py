@@ -68,17 +68,19 @@ def _node(
     kind, given = graph[key]["class_type"], graph[key]["inputs"]
     sockets, values = [], []
     for name, served in inputs_of(info, kind).items():
+        link, linked = None, isinstance(given.get(name), list)
         if is_widget(served):
-            values.append(given.get(name, settings_of(served).get("default")))
+            values.append(default_of(served) if linked else given.get(name, default_of(served)))
             values += ["fixed"] if settings_of(served).get("control_after_generate") else []
-            continue
-        link = None
-        if name in given:
+            if not linked:
+                continue
+        if linked:
             link = len(links) + 1
             source, slot = given[name]
             sent = info[graph[source]["class_type"]]["output"][slot]
             links.append([link, int(source), slot, int(key), len(sockets), sent])
-        sockets.append({"name": name, "type": served[0], "link": link})
+        socket = {"name": name, "type": served[0], "link": link}
+        sockets.append({**socket, "widget": {"name": name}} if is_widget(served) else socket)
     names = zip(info[kind]["output_name"], info[kind]["output"], strict=True)
     return {
         "id": int(key),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from graphs import Family
@@ -31,6 +32,8 @@ SDXL = cn.UNetConfig(
 
 #: As SD15, with SD1.5's own steps in width, which FreeU goes by.
 WIDENING = replace(SD15, channel_mult=(1, 2, 4, 4))
+
+Net = TypeVar("Net", bound=torch.nn.Module)
 
 #: With it the hint keeps its variance through the hint encoder; with less, no test would see which hint it was.
 HINT_GAIN = 2.5
@@ -80,8 +83,8 @@ def random_net(config: cn.UNetConfig, seed: int) -> cn.ControlNet:
     return randomised(cn.ControlNet(config), seed)
 
 
-def randomised(net: cn.ControlNet, seed: int) -> cn.ControlNet:
-    """Returns the net with every weight drawn anew."""
+def randomised(net: Net, seed: int) -> Net:
+    """Returns a net with every weight drawn anew."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in net.named_parameters():
@@ -106,22 +109,30 @@ def write_lora(path: Path) -> None:
     save_file(tensors, path)
 
 
+def write_hypernetwork(path: Path) -> None:
+    """Writes a random hypernetwork for the keys and values of all attentions."""
+    generator = torch.Generator().manual_seed(9)
+    tensors = {}
+    for width in (SD15.model_channels, SD15.context_dim):
+        weights = torch.randn(2, width, width, generator=generator) / width**0.5
+        tensors[width] = [{"linear.weight": w, "linear.bias": torch.zeros(width)} for w in weights]
+    torch.save(tensors, path)
+
+
 def write_models(models: Path) -> None:
     """Writes all files into their folders among ComfyUI's models."""
-    for folder in ("controlnet", "loras"):
+    for folder in ("controlnet", "loras", "hypernetworks"):
         (models / folder).mkdir(parents=True)
     write_lora(models / "loras/random.safetensors")
+    write_hypernetwork(models / "hypernetworks/random.pt")
     write_control_nets(models / "controlnet")
 
 
 def write_control_nets(folder: Path) -> None:
-    """Writes the files, and one whose zero convs are zero."""
+    """Writes the files, a Union, and a ControlNet that is not trained yet."""
     for name, (config, seed) in FILES.items():
         cn.save_controlnet(random_net(config, seed), folder / name)
     union = randomised(cn.UnionControlNet(SDXL, num_types=6), 6)
     cn.save_controlnet(union, folder / "union.safetensors")
-    fresh = random_net(SD15, 4)
-    for conv in (*fresh.zero_convs, fresh.middle_block_out):
-        for parameter in conv.parameters():
-            parameter.data.zero_()
+    fresh = cn.ControlNet.from_unet(randomised(cn.UNet(SD15), 4))
     cn.save_controlnet(fresh, folder / "fresh.safetensors")

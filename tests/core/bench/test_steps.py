@@ -47,6 +47,7 @@ def test_diffusers_counts_the_same_unet(counted) -> None:
     assert counted[others.PLAIN] == counted[PLAIN]
     assert over(counted, "both") < over(counted, "diffusers: both")
     assert over(counted, "cond only") < over(counted, "diffusers: guess mode")
+    assert over(counted, "diffusers: outside its window") == over(counted, "diffusers: both")
 
 
 def test_scales_cost_nothing_and_a_cut_one_saves_the_deep_blocks(counted) -> None:
@@ -68,7 +69,13 @@ def test_the_command_writes_table_json_and_chart(tmp_path, capsys) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "words"),
-    [(["--side", "100"], "multiple of 64"), (["--rounds", "0"], "at least 1")],
+    [
+        (["--side", "100"], "multiple of 64"),
+        (["--rounds", "0"], "at least 1"),
+        (["--prompts"], "--comfyui PATH"),
+        (["--comfyui", "nowhere"], "no main.py"),
+        (["--comfyui", "nowhere", "--width", "0.1"], "at least 64 channels"),
+    ],
 )
 def test_bad_arguments_are_one_sentence(argument: list[str], words: str, capsys) -> None:
     assert main(["bench", *argument]) == 1

@@ -1,4 +1,7 @@
-"""Damaged, foreign and hostile files: one clear sentence each, no code run, nothing allocated on a file's word."""
+"""Damaged, foreign and hostile files: one clear sentence each, no code run, nothing allocated on a file's word.
+
+CNET_FUZZ=5000 makes 40,000 mutated files of the short run's 620.
+"""
 
 import contextlib
 import json
@@ -7,6 +10,7 @@ import random
 import stat
 import struct
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +21,7 @@ from fakes import small_net, small_unet
 from files import hollow_file, published, raw_file
 
 import cnet_core as cn
+from cnet_core.bench import process_memory
 from cnet_core.cli import main
 
 #: The user who owns nothing, on Linux and macOS.
@@ -66,6 +71,12 @@ BYTES = {
     "too short": (b"\x01\x02", "ends after 2 bytes"),
     "HTML page": (b"\n<!DOCTYPE html><html>", "an HTML page, not a checkpoint"),
     "LFS pointer": (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
+    "a server's answer": (
+        b"Access to model x/y is restricted.",
+        "begins with 'Access to model x/y",
+    ),
+    "a server's error": (b'{"error":\n"Not found"}', "a text file that begins with"),
+    "zeros": (b"\x00" * 4096, "its header is empty"),
     "GGUF": (b"GGUF\x03\x00\x00\x00", "a GGUF file"),
     "torn zip": (b"PK\x03\x04" + b"\x00" * 50, "not a whole PyTorch file"),
     "torn pickle": (b"\x80\x02}q\x00", "not a whole PyTorch file"),
@@ -113,6 +124,18 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path, capsys, zipped
     torch.save(value, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
     assert "could run code" in sentence_of(tmp_path / "x.pth", capsys)
     assert not (tmp_path / "ran").exists()
+
+
+class MakesBytes:
+    def __reduce__(self) -> tuple[object, ...]:
+        return bytearray, (2**40,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_that_asks_for_any_amount_of_memory_is_refused(tmp_path, capsys, zipped) -> None:
+    value = {"zero_convs.0.0.weight": torch.ones(2), "x": MakesBytes()}
+    torch.save(value, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    assert "holds more than tensors" in sentence_of(tmp_path / "x.pth", capsys)
 
 
 def test_a_zip_that_unpacks_to_more_is_refused(tmp_path, capsys) -> None:
@@ -213,12 +236,26 @@ def test_a_missing_or_wrong_base_is_named(tmp_path) -> None:
         cn.load_controlnet(path, base=hollow_file(tmp_path / "b.safetensors", {"a": [2]}))
 
 
-def mutated(whole: bytes, chance: random.Random) -> bytes:
-    """The file with a few bytes changed, mostly in the header; sometimes cut or lengthened."""
+def files(short_run: int) -> range:
+    """How many mutated files a test makes: few, or as many as CNET_FUZZ says."""
+    return range(int(os.environ.get("CNET_FUZZ", short_run)))
+
+
+@contextlib.contextmanager
+def within(seconds: float, mebibytes: int) -> Iterator[None]:
+    """Fails when its block takes more time of the processor or, where Linux counts it, more memory."""
+    process_memory.forget_peak()
+    before, start = process_memory.in_use() or 0, time.process_time()
+    yield
+    assert time.process_time() - start < seconds
+    assert (process_memory.peak() or 0) - before < mebibytes * 2**20
+
+
+def mutated(whole: bytes, chance: random.Random, header: int) -> bytes:
+    """The file with a few bytes changed, mostly in the header; sometimes cut."""
     data = bytearray(whole)
-    length = struct.unpack("<Q", whole[:8])[0]
     for _ in range(chance.randint(1, 4)):
-        place = chance.randrange(8 + length) if chance.random() < 0.9 else chance.randrange(8)
+        place = chance.randrange(header) if chance.random() < 0.9 else chance.randrange(8)
         data[place] = (
             chance.choice(b'{}[]",:0123456789-eE. \x00\xff')
             if chance.random() < 0.7
@@ -240,12 +277,27 @@ def test_mutated_files_never_crash(tmp_path, seed) -> None:
     ]
     shapes = {key: [2, 2, 1, 1] for key in chance.sample(keys, 2)}
     whole = hollow_file(tmp_path / "whole", shapes).read_bytes()
-    path = tmp_path / "x.safetensors"
-    for _ in range(int(os.environ.get("CNET_FUZZ", "100"))):
-        path.write_bytes(mutated(whole, chance))
+    header = 8 + struct.unpack("<Q", whole[:8])[0]
+    for _ in files(short_run=100):
+        read_or_refuse(tmp_path / "x.safetensors", mutated(whole, chance, header))
+
+
+def read_or_refuse(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with within(seconds=10, mebibytes=100):
         assert isinstance(cn.identify(path).what, str)
         with contextlib.suppress(ValueError):
             cn.load_controlnet(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_mutated_pytorch_files_never_crash(tmp_path, zipped) -> None:
+    chance, path = random.Random(zipped), tmp_path / "x.pth"
+    value = {"state_dict": {"zero_convs.0.0.weight": torch.ones(2, 2, 1, 1)}, "global_step": 3}
+    torch.save(value, path, _use_new_zipfile_serialization=zipped)
+    whole = path.read_bytes()
+    for _ in files(short_run=100):
+        read_or_refuse(path, mutated(whole, chance, len(whole)))
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -253,11 +305,12 @@ def test_mutated_key_sets_never_crash(tmp_path, seed) -> None:
     chance = random.Random(seed)
     names = ["sdxl_small", "control_lora_128", "sd15_difference"]
     tables = [published(name) for name in names]
-    for _ in range(int(os.environ.get("CNET_FUZZ", "10"))):
+    for _ in files(short_run=10):
         shapes = dict(chance.choice(tables))
         for key in chance.sample(sorted(shapes), chance.randint(1, 5)):
             new = chance.choice([key[:-1], key.replace("1", "7"), key.split(".")[0], "difference"])
             shape = [chance.choice([0, 1, 3, 32, 320]) for _ in range(chance.randint(0, 5))]
             shapes[new] = shape if chance.random() < 0.5 else shapes.pop(key)
-        found = cn.identify(hollow_file(tmp_path / "x.safetensors", shapes, "I8"))
-        assert isinstance(str(found), str)
+        path = hollow_file(tmp_path / "x.safetensors", shapes, "I8")
+        with within(seconds=10, mebibytes=100):
+            assert isinstance(str(cn.identify(path)), str)

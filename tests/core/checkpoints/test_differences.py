@@ -75,10 +75,11 @@ def test_a_net_moves_to_another_base_and_back() -> None:
 
 def test_moving_between_families_is_refused() -> None:
     other = cn.UNet(cn.UNetConfig(model_channels=64, channel_mult=(1, 1, 1, 1)))
-    with pytest.raises(ValueError, match="another family"):
-        moved(
-            small_net().state_dict(), encoder_weights(small_unet()), encoder_weights(other), "net"
-        )
+    weights, base, new = small_net().state_dict(), encoder_weights(small_unet()), other.state_dict()
+    with pytest.raises(ValueError, match="another family than `base`"):
+        moved(weights, new, base, "net")
+    with pytest.raises(ValueError, match="another family than `new_base`"):
+        moved(weights, base, encoder_weights(other), "net")
 
 
 def low_rank_net(unet: cn.UNet, rank: int) -> cn.ControlNet:
@@ -118,6 +119,20 @@ def test_the_reported_loss_is_the_share_of_the_difference_that_is_gone() -> None
     assert loss.loss == pytest.approx(float(left.norm() / delta.norm()), rel=1e-4)
     assert loss.loss**2 <= 0.5
     assert tensors[f"{key}.up"].shape == (128, loss.rank)
+
+
+def test_the_reported_loss_includes_the_rounding_of_what_is_stored() -> None:
+    net, base, key = (
+        small_net().bfloat16(),
+        encoder_weights(small_unet().bfloat16()),
+        "time_embed.0",
+    )
+    tensors, losses = extract_low_rank(net.state_dict(), base, "net", rank=10_000)
+    loss = next(one.loss for one in losses if one.key == key)
+    delta = net.state_dict()[f"{key}.weight"].float() - base[f"{key}.weight"].float()
+    left = delta - tensors[f"{key}.up"].float() @ tensors[f"{key}.down"].float()
+    assert loss == pytest.approx(float(left.norm() / delta.norm()), rel=1e-4)
+    assert 1e-3 < loss < 1e-2  # of every singular value, so of rounding alone
 
 
 def test_a_control_lora_of_another_family_is_refused(tmp_path) -> None:

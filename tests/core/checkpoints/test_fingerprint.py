@@ -29,12 +29,17 @@ FOREIGN = {
     "T2I-Adapter": ["body.0.in_conv.weight", "body.0.body.0.block1.weight"],
     "T2I-Adapter ": ["adapter.conv_in.weight", "adapter.body.0.resnets.0.block1.weight"],
     "LoRA": ["lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight"],
+    "LoRA ": ["unet.down_blocks.0.attentions.0.processor.to_q_lora.up.weight"],
     "ControlNet-LLLite": ["lllite_unet_input_blocks_4_1.conditioning1.0.weight"],
     "ControlNet-XS": [
         "controlnet_cond_embedding.conv_in.weight",
         "control_to_base_for_conv_in.weight",
     ],
     "Flux ControlNet": ["controlnet_blocks.0.weight", "controlnet_x_embedder.weight"],
+    "Qwen-Image ControlNet": [
+        *("controlnet_blocks.0.weight", "controlnet_x_embedder.weight", "txt_norm.weight"),
+    ],
+    "Stable Cascade ControlNet": ["backbone.0.0.weight"],
     "SD3 ControlNet": ["controlnet_blocks.0.weight", "pos_embed_input.proj.weight"],
     "IP-Adapter": ["image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"],
     "full Stable Diffusion checkpoint": ["model.diffusion_model.input_blocks.0.0.weight"],

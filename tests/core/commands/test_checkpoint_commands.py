@@ -112,3 +112,35 @@ def test_a_failed_job_says_why_and_writes_nothing(tmp_path, net, capsys, monkeyp
     assert said.err.startswith("cnet: ")
     assert said.err.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+PLACES = {
+    "no such folder": ("none/out.safetensors", "There is no folder none"),
+    "a folder": ("folder.safetensors", "is a folder; name a file"),
+    "another ending": ("out.ckpt", "end its name with .safetensors"),
+}
+
+
+@pytest.mark.parametrize("case", PLACES)
+@pytest.mark.parametrize("command", ["convert", "transfer", "extract-lora"])
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_read(
+    tmp_path, capsys, monkeypatch, command, case
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.safetensors").mkdir()
+    out, words = PLACES[case]
+    more = {
+        "convert": ["--layout", "ldm"],
+        "transfer": ["--base", "b", "--new-base", "c"],
+        "extract-lora": ["--base", "b", "--rank", "4"],
+    }
+    assert main([command, "never read", out, *more[command]]) == 1
+    assert words in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.safetensors"]
+
+
+def test_a_file_in_the_place_of_a_diffusers_folder_is_named(tmp_path, net, capsys) -> None:
+    (tmp_path / "x.pth").write_bytes(b"mine")
+    assert main(["convert", str(net), str(tmp_path / "x.pth"), "--layout", "diffusers"]) == 1
+    assert "which is a file; name a folder" in capsys.readouterr().err
+    assert (tmp_path / "x.pth").read_bytes() == b"mine"

@@ -39,7 +39,7 @@ def test_it_writes_a_run_and_goes_on_to_the_same_weights(
     said = capsys.readouterr().out
     assert "control_net.safetensors: 3 steps; it does not follow its hint yet" in said
     files = {str(f.relative_to(whole)) for f in whole.rglob("*") if f.is_file()}
-    assert files == {
+    assert {f for f in files if not f.startswith("tensorboard/")} == {
         "config.json",
         "control_net.safetensors",
         "metrics.jsonl",
@@ -53,6 +53,17 @@ def test_it_writes_a_run_and_goes_on_to_the_same_weights(
     assert cn.load_controlnet(whole / "control_net.safetensors").config.model_channels == 64
     rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3]
+
+
+def test_tensorboard_shows_what_the_metrics_say(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    assert run(tmp_path, *QUICK, "--steps", "2") == 0
+    shown = events.EventAccumulator(str(tmp_path / "tensorboard"))
+    shown.Reload()
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses = {row["step"]: row["loss"] for row in rows if "loss" in row}
+    assert {e.step: e.value for e in shown.Scalars("loss")} == pytest.approx(losses)
+    assert {"rate", "reading/gap", "adherence"} <= set(shown.Tags()["scalars"])
 
 
 def test_ctrl_c_saves_and_ends_well(

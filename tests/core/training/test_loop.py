@@ -8,10 +8,12 @@ import pytest
 import torch
 from training_models import NoiseSamples, source, trainer
 
+from cnet_core import ControlNet
 from cnet_core.checkpoints.files import read_tensors
 from cnet_core.training import Reading, Trainer
 from cnet_core.training.folder import METRICS, RESULT, RunFolder
 from cnet_core.training.loop import Diverged, Intervals, Outcome, fit
+from cnet_core.training.trainer import State
 
 STEPS, KILLS = 6, 2
 
@@ -34,8 +36,8 @@ class Log:
     def read(self, reading: Reading, converged_at: int | None) -> None:
         self.readings.append(reading)
 
-    def save(self, trainer: Trainer) -> None:
-        self.saves.append(trainer.step)
+    def save(self, state: State, result: ControlNet) -> None:
+        self.saves.append(state.step)
 
 
 def run(steps: int, log: Log, **options: object) -> tuple[Outcome, Trainer]:
@@ -75,6 +77,20 @@ def test_a_loss_that_is_no_number_ends_the_run_unsaved() -> None:
     assert log.saves == []
 
 
+def test_weights_that_are_no_numbers_are_not_saved_although_the_loss_still_is_one() -> None:
+    made = trainer()
+
+    class Poison(Log):
+        @torch.no_grad()
+        def stepped(self, step: int) -> None:
+            made.net.zero_convs[0][0].bias.fill_(torch.nan if step == 4 else 0)
+
+    log = Poison()
+    with pytest.raises(Diverged, match="after step 4; the last save is from step 2"):
+        fit(made, source().meter(made.settings), 9, log, intervals=Intervals(1, 50, 2))
+    assert log.saves == [2]
+
+
 def test_a_net_that_changes_something_at_the_start_is_a_defect() -> None:
     made = trainer()
     meter = source().meter(made.settings)
@@ -89,7 +105,7 @@ def test_a_line_cut_off_and_lines_of_lost_steps_are_forgotten(tmp_path: Path) ->
     made = trainer()
     made.advance()
     folder.write({"step": 1, "loss": 0.5})
-    folder.save(made)
+    folder.save(made.state(), made.result)
     folder.write({"step": 2, "loss": 0.4})
     with (folder.path / METRICS).open("a") as file:
         file.write('{"step": 3, "lo')
@@ -112,7 +128,7 @@ def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
     folder, made = RunFolder(tmp_path), trainer()
     for _ in range(3):
         made.advance()
-        folder.save(made)
+        folder.save(made.state(), made.result)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
 
 
@@ -122,7 +138,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="File too large; what was saved before is kept"):
             killed_run.go_on(tmp_path, 4)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

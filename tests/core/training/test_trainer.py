@@ -59,7 +59,7 @@ def test_a_resumed_run_is_the_same_bit_for_bit() -> None:
     for _ in range(3):
         second.advance()
     assert second.step == whole.step
-    for ours, theirs in ((second.net, whole.net), (second.average, whole.average)):
+    for ours, theirs in ((second.net, whole.net), (second.result, whole.result)):
         assert all(
             torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
         )

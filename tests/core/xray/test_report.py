@@ -29,7 +29,7 @@ def test_the_words_name_gains_and_skipped_steps(record: cn.xray.Record) -> None:
     assert "CFG scale 5" in text
     assert "steps 0-1: cond gain 1 (evaluated), uncond gain 0 (skipped), after guidance 5\n" in text
     assert "steps 2-3: cond gain 0 (skipped), uncond gain 0 (skipped), after guidance 0" in text
-    line = next(line for line in text.splitlines() if line.startswith("middle"))
+    line = next(line for line in text.splitlines() if line.strip().startswith("middle"))
     mean = record.ratios("cond")[3, :2].mean()
     assert f"{mean:.3g} (" in line
 
@@ -44,8 +44,19 @@ def test_reused_rows_are_named(record: cn.xray.Record) -> None:
 
 def test_the_influence_is_in_the_words(record: cn.xray.Record) -> None:
     text = cn.xray.describe(record, cn.xray.Influence((0.1, 0.2, 0.3, 0.4), 0.05))
-    assert "40.0 %" in next(line for line in text.splitlines() if line.startswith("middle"))
+    assert "40.0 %" in next(line for line in text.splitlines() if line.strip().startswith("middle"))
     assert "5 % of the prediction" in text
+
+
+def test_tables_stay_tables_in_markdown(record: cn.xray.Record) -> None:
+    """An indented line is code there if no paragraph is right above it."""
+    lines = cn.xray.describe(record, cn.xray.Influence((0.1, 0.2, 0.3, 0.4), 0.05)).splitlines()
+    indented = [line.startswith("    ") for line in lines]
+    assert sum(indented) == 1 + 4 + 2
+    for above, line, is_code, above_is_code in zip(
+        lines, lines[1:], indented[1:], indented, strict=False
+    ):
+        assert above_is_code or not above if is_code else not (above_is_code and line)
 
 
 def test_the_map_shows_ratio_by_block_and_step(record: cn.xray.Record) -> None:

@@ -9,20 +9,20 @@ from comfy.patcher_extension import WrappersMP
 from .common import folder, node, wrapped
 
 
-@node(("MODEL",), model="MODEL", call="INT")
+@node(("MODEL",), always=True, model="MODEL", call="INT")
 class ProbeBreak:
     """Makes the UNet raise at the call of this number."""
 
     def run(self, model, call):
-        calls = []
+        return (_at_call(model, call, _raise),)
 
-        def fail(executor, *args, **kwargs):
-            calls.append(1)
-            if len(calls) == call:
-                raise RuntimeError("probe: broken on purpose")
-            return executor(*args, **kwargs)
 
-        return (wrapped(model, WrappersMP.DIFFUSION_MODEL, fail),)
+@node(("MODEL",), always=True, model="MODEL", call="INT")
+class ProbeInterrupt:
+    """Interrupts the prompt at the UNet call of this number, as POST /interrupt does."""
+
+    def run(self, model, call):
+        return (_at_call(model, call, management.interrupt_current_processing),)
 
 
 @node(("MODEL",), model="MODEL", seconds="FLOAT")
@@ -80,6 +80,23 @@ class ProbeLowMemory:
 
         model = wrapped(model, WrappersMP.OUTER_SAMPLE, sample)
         return (wrapped(model, WrappersMP.DIFFUSION_MODEL, unet),)
+
+
+def _at_call(model, call, act):
+    """Returns a clone of a MODEL that acts at the start of the UNet call of this number."""
+    calls = []
+
+    def unet(executor, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == call:
+            act()
+        return executor(*args, **kwargs)
+
+    return wrapped(model, WrappersMP.DIFFUSION_MODEL, unet)
+
+
+def _raise():
+    raise RuntimeError("probe: broken on purpose")
 
 
 def _next_to_nothing(device=None, torch_free_too=False):

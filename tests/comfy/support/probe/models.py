@@ -7,6 +7,8 @@ import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.supported_models_base
+import comfy.utils
+import folder_paths
 import torch
 
 from .common import generator, node
@@ -44,16 +46,17 @@ def random_model(values, seed, disable_dynamic=False):
     model = kind(config)
     if values["in_channels"] > 4:
         model.set_inpaint()
-    _randomise(model.diffusion_model, seed)
+    randomise(model.diffusion_model, seed)
     patcher = comfy.model_patcher.ModelPatcher(model, device, management.unet_offload_device())
     patcher.cached_patcher_init = (random_model, (values, seed))
     return patcher
 
 
-def _randomise(unet, seed):
+def randomise(net, seed):
+    """Draws all weights anew."""
     numbers = generator(seed)
     with torch.no_grad():
-        for name, parameter in unet.named_parameters():
+        for name, parameter in net.named_parameters():
             centre = 1.0 if parameter.dim() == 1 and name.endswith("weight") else 0.0
             noise = torch.randn(parameter.shape, generator=numbers)
             fan_in = max(1, parameter[0].numel()) if parameter.dim() > 1 else 100
@@ -93,3 +96,12 @@ class ProbeLatent:
 
     def run(self, width, height, count, seed):
         return ({"samples": torch.randn(count, 4, height, width, generator=generator(seed))},)
+
+
+@node(("LORA_MODEL",))
+class ProbeLora:
+    """The random LoRA as its tensors, which but for this a training alone gives."""
+
+    def run(self):
+        path = folder_paths.get_full_path("loras", "random.safetensors")
+        return (comfy.utils.load_torch_file(path, safe_load=True),)

@@ -1,34 +1,78 @@
-"""Things that our nodes must refuse."""
+"""Models, nets and patches out of the ordinary, most of which our nodes must refuse."""
 
+import json
+from dataclasses import fields
+
+import comfy.cldm.cldm
 import comfy.controlnet
+import comfy.model_management
 import comfy.model_patcher
-import comfy.supported_models_base
+import comfy.ops
+import comfy.supported_models
 import torch
+from comfy.ldm.flux.model import FluxParams
 from comfy.patcher_extension import WrappersMP
 
 from .common import node
+from .models import randomise
+
+FLUX = {field.name for field in fields(FluxParams)}
+
+#: Models without a UNet -> ComfyUI's class of them, and arguments that make a tiny one.
+NO_UNETS = {
+    "Flux": (
+        comfy.supported_models.Flux,
+        {
+            "image_model": "flux",
+            "in_channels": 16,
+            "out_channels": 16,
+            "vec_in_dim": 32,
+            "context_in_dim": 32,
+            "hidden_size": 64,
+            "mlp_ratio": 2.0,
+            "num_heads": 1,
+            "depth": 1,
+            "depth_single_blocks": 1,
+            "axes_dim": [16, 24, 24],
+            "theta": 10000,
+            "patch_size": 2,
+            "qkv_bias": True,
+            "guidance_embed": False,
+            # Newer versions have no default for it, older ones do not know it.
+            **({"txt_ids_dims": []} if "txt_ids_dims" in FLUX else {}),
+        },
+    ),
+    "SD3": (
+        comfy.supported_models.SD3,
+        {
+            "in_channels": 16,
+            "out_channels": 16,
+            "patch_size": 2,
+            "depth": 1,
+            "input_size": None,
+            "adm_in_channels": 32,
+            "context_embedder_config": {
+                "target": "torch.nn.Linear",
+                "params": {"in_features": 32, "out_features": 64},
+            },
+            "num_patches": 1024,
+            "pos_embed_max_size": 32,
+            "pos_embed_scaling_factor": None,
+        },
+    ),
+}
 
 
-class Transformer(torch.nn.Module):
-    """A model without a UNet's blocks."""
-
-    dtype = torch.float32
-
-
-class _Model(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.diffusion_model = Transformer()
-        self.model_config = comfy.supported_models_base.BASE({})
-
-
-@node(("MODEL",))
+@node(("MODEL",), kind=(list(NO_UNETS), {}))
 class ProbeNoUNet:
-    """A MODEL like Flux: no UNet."""
+    """A MODEL of another kind: no UNet."""
 
-    def run(self):
+    def run(self, kind):
+        make, arguments = NO_UNETS[kind]
+        config = make(dict(arguments))
+        config.set_inference_dtype(torch.float32, None)
         cpu = torch.device("cpu")
-        return (comfy.model_patcher.ModelPatcher(_Model(), cpu, cpu),)
+        return (comfy.model_patcher.ModelPatcher(config.get_model({}, "", cpu), cpu, cpu),)
 
 
 @node(("CONTROL_NET",))
@@ -37,6 +81,29 @@ class ProbeAdapter:
 
     def run(self):
         return (comfy.controlnet.T2IAdapter(torch.nn.Identity(), 3, 8, "nearest-exact"),)
+
+
+class OfAnotherPack(comfy.controlnet.ControlNet):
+    """What other packs make of ComfyUI's class."""
+
+
+@node(("CONTROL_NET",), kind=(["ControlNet", "OfAnotherPack"], {}), arguments="STRING", seed="INT")
+class ProbeWithoutAttention:
+    """A ControlNet for a UNet of these arguments, without attention, as SDXL's small ones are."""
+
+    def run(self, kind, arguments, seed):
+        values = json.loads(arguments)
+        depths = [0] * len(values["transformer_depth"])
+        values.update(transformer_depth=depths, transformer_depth_middle=0, context_dim=1)
+        for name in ("out_channels", "transformer_depth_output"):
+            del values[name]
+        net = comfy.cldm.cldm.ControlNet(
+            **values, hint_channels=3, dtype=torch.float32, operations=comfy.ops.manual_cast
+        )
+        randomise(net, seed)
+        classes = {"ControlNet": comfy.controlnet.ControlNet, "OfAnotherPack": OfAnotherPack}
+        device = comfy.model_management.get_torch_device()
+        return (classes[kind](net, load_device=device),)
 
 
 @node(("MODEL",), model="MODEL")

@@ -23,12 +23,12 @@ class ProbeSave:
         return {"ui": {"saved": [name]}}
 
 
-@node(("MODEL",), always=True, model="MODEL", name="STRING")
+@node(("MODEL",), {"go_on": ("BOOLEAN", {})}, always=True, model="MODEL", name="STRING")
 class ProbeCount:
-    """Counts the UNet calls of a MODEL under a name, as lists of rows."""
+    """Counts the UNet calls of a MODEL under a name, as lists of rows; `go_on` keeps those of earlier prompts."""
 
-    def run(self, model, name):
-        COUNTS[name] = []
+    def run(self, model, name, go_on=False):
+        _begin(name, go_on)
 
         def count(executor, *args, **kwargs):
             COUNTS[name].append(args[5].get("cond_or_uncond"))
@@ -37,12 +37,17 @@ class ProbeCount:
         return (wrapped(model, WrappersMP.DIFFUSION_MODEL, count),)
 
 
-@node(("CNET_CONTROL_NET",), control_net="CNET_CONTROL_NET", name="STRING")
+@node(
+    ("CNET_CONTROL_NET",),
+    {"go_on": ("BOOLEAN", {})},
+    control_net="CNET_CONTROL_NET",
+    name="STRING",
+)
 class ProbeCountNet:
-    """Counts the rows of each run of a ControlNet under a name."""
+    """Counts the rows of each run of a ControlNet under a name; `go_on` as in ProbeCount."""
 
-    def run(self, control_net, name):
-        COUNTS[name] = []
+    def run(self, control_net, name, go_on=False):
+        _begin(name, go_on)
 
         def hook(module, arguments, output):
             COUNTS[name].append(len(output))
@@ -53,7 +58,7 @@ class ProbeCountNet:
 
 @node(optional={"after": "LATENT"}, always=True, name="STRING")
 class ProbeMemory:
-    """Writes what lives: loaded models, tensors, runs of ours that should be closed."""
+    """Writes what lives: loaded models, tensors, runs of ours that should be closed; and all counts so far."""
 
     def run(self, name, after=None):
         gc.collect()
@@ -65,6 +70,11 @@ class ProbeMemory:
             "stacks": sum(type(o).__name__ == "ControlStack" for o in objects),
             "loaded": [type(m.model).__name__ for m in loaded if m is not None],
             "rss": Path("/proc/self/statm").read_text().split()[1],
+            "counts": COUNTS,
         }
         (folder() / f"{name}.json").write_text(json.dumps(report))
         return {"ui": {"saved": [name]}}
+
+
+def _begin(name, go_on):
+    COUNTS[name] = COUNTS.get(name, []) if go_on else []

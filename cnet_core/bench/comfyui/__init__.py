@@ -1,0 +1,148 @@
+"""What control adds to whole prompts in a real ComfyUI, beside its own ControlNet and other packs' ones."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ...checkpoints import save_controlnet
+from ..settings import Settings
+from ..tables import Table
+from ..timing import Times
+from .graphs import FILE, LIMIT_OF, LIMITS, PLAIN, STEPS, Way, ways
+from .server import Server, Took
+
+#: Where this library's node pack is, unless the library alone is installed.
+REPOSITORY = Path(__file__).parents[3]
+#: ComfyUI gives nets of unknown width heads 64 wide.
+NARROWEST = 64
+COLUMNS = (
+    "least s",
+    "median s",
+    "+-%",
+    "x no control",
+    "overhead / limit",
+    "median cpu s",
+    "x no control (cpu)",
+    "overhead / limit (cpu)",
+)
+NOTES = (
+    "x no control: the median over that of prompts without control.",
+    "overhead / limit: what control adds, by medians, over what it adds to run the UNet's own encoder and middle "
+    "once more on the rows that get control.",
+    "cpu: ComfyUI's processor time, which other programs disturb less.",
+)
+
+
+def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+    """Returns the table of prompts.
+
+    Raises:
+        ValueError: there is no ComfyUI, it does not start, or the node pack is not found.
+    """
+    if settings.comfyui is None:
+        raise ValueError("Say where ComfyUI is: --comfyui PATH.")
+    if settings.config.model_channels < NARROWEST:
+        raise ValueError(
+            f"ComfyUI's nets have at least {NARROWEST} channels; choose a larger `--width`."
+        )
+    packs = _packs(settings.comfyui)
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        (base / "models/controlnet").mkdir(parents=True)
+        save_controlnet(settings.nets()[1], base / "models/controlnet" / FILE)
+        python = settings.comfyui_python or sys.executable
+        server = Server(settings.comfyui, python, base, packs, settings.device)
+        try:
+            version = server.version()
+            given = _chosen(ways(server.nodes()), settings.ways)
+            timed = _interleaved(server, settings, given, tell)
+        finally:
+            server.close()
+    return _table(settings, version, timed)
+
+
+def _chosen(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
+    """Returns no control and the ways that were asked for; all where none was."""
+    unknown = set(names) - set(given)
+    if unknown:
+        raise ValueError(
+            f"`--ways` knows no {', '.join(sorted(unknown))}; there are {', '.join(given)}."
+        )
+    return {name: way for name, way in given.items() if not names or name in {PLAIN, *names}}
+
+
+def _packs(comfyui: Path) -> dict[str, Path]:
+    """Returns our pack, the bench's nodes, and all other packs that this ComfyUI has."""
+    if not (comfyui / "main.py").is_file():
+        raise ValueError(f"`--comfyui` is {comfyui}, which holds no main.py of ComfyUI.")
+    there = [
+        p for p in sorted((comfyui / "custom_nodes").glob("*")) if (p / "__init__.py").is_file()
+    ]
+    of_ours = [p for p in (REPOSITORY, Path.cwd(), *there) if _is_ours(p)]
+    if not of_ours:
+        raise ValueError(
+            "The node pack is not here: run `cnet bench --comfyui` from its repository, or put that into custom_nodes."
+        )
+    others = {pack.name: pack for pack in there if not _is_ours(pack)}
+    return {**others, "cnet": of_ours[0], "cnet_bench": Path(__file__).parent / "pack"}
+
+
+def _is_ours(folder: Path) -> bool:
+    return (folder / "nodes/bridge").is_dir() and (folder / "cnet_core").is_dir()
+
+
+def _interleaved(
+    server: Server, settings: Settings, given: Mapping[str, Way], tell: Callable[[int, int], None]
+) -> dict[str, list[Took]]:
+    """Returns each way's times; every round runs each once, after one round that is not counted."""
+    found: dict[str, list[Took]] = {name: [] for name in given}
+    total = (settings.rounds + 1) * len(given)
+    for turn in range(settings.rounds + 1):
+        for position, (name, way) in enumerate(given.items()):
+            took = server.run(way(settings, turn))
+            if turn:
+                found[name].append(took)
+            tell(turn * len(given) + position + 1, total)
+    return found
+
+
+def _table(settings: Settings, version: str, found: Mapping[str, Sequence[Took]]) -> Table:
+    walls = {name: Times(tuple(t.wall for t in took)) for name, took in found.items()}
+    cpus = {name: _cpu_times(took) for name, took in found.items()}
+    rows: dict[str, tuple[float | None, ...]] = {}
+    for name, times in walls.items():
+        cpu = cpus[name]
+        rows[name] = (
+            times.least,
+            times.median,
+            100 * times.spread,
+            *_ratios(name, walls),
+            None if cpu is None or settings.device != "cpu" else cpu.median,
+            *_ratios(name, cpus if settings.device == "cpu" else {}),
+        )
+    return Table(
+        title=f"one prompt of {STEPS} steps in ComfyUI {version}, {settings.family} at {settings.side} px, "
+        f"{settings.pictures} at once, width {settings.width:g}, on {settings.device}",
+        columns=COLUMNS,
+        rows=rows,
+        chart="x no control",
+        notes=NOTES,
+    )
+
+
+def _cpu_times(took: Sequence[Took]) -> Times | None:
+    seconds = tuple(t.cpu for t in took if t.cpu is not None)
+    return Times(seconds) if seconds else None
+
+
+def _ratios(name: str, times: Mapping[str, Times | None]) -> tuple[float | None, float | None]:
+    """Returns a way's median over that of no control, and its overhead over the limit's."""
+    mine, base = times.get(name), times.get(PLAIN)
+    if mine is None or base is None:
+        return None, None
+    limit = times.get(LIMITS.get(LIMIT_OF.get(name, ""), ""))
+    ratio = mine.median / base.median
+    if limit is None:
+        return ratio, None
+    return ratio, (mine.median - base.median) / (limit.median - base.median)

@@ -1,0 +1,125 @@
+"""How much memory control takes over a step of the UNet alone, beside the size of what it must keep.
+
+Counted on tensors without data, so it is exact at full width on any machine. What kernels need inside is not counted;
+on CUDA the section of steps has the allocator's own peaks.
+"""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ..blocks import TransformerBlock
+from ..control import ControlUnit
+from ..controlnet import ControlNet
+from ..patching import patch_unet
+from ..routing import HintRouting
+from ..unet import UNet
+from .settings import TOKENS, Settings
+from .tables import Table
+from .training_step import LiveBytes
+
+MIB = 2**20
+#: Row -> units, and their routing.
+WAYS = {
+    "1 unit": (1, HintRouting.both()),
+    "1 unit, cond only": (1, HintRouting.cond_only()),
+    "2 units": (2, HintRouting.both()),
+    "3 units": (3, HintRouting.both()),
+    "4 units": (4, HintRouting.both()),
+}
+COLUMNS = (
+    "peak MiB",
+    "x UNet",
+    "extra MiB",
+    "weights MiB",
+    "needed MiB",
+    "text MiB",
+    "beside weights / needed",
+    "/ (needed + text)",
+)
+NOTES = (
+    "peak: of all tensors in two steps, the hint's encoding included; every unit has a net of its own.",
+    "needed: features of the hints, and residuals for all rows of the UNet's batch.",
+    "text: its keys and values, kept so that they are computed once; beside weights: extra - weights.",
+)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes, by arithmetic, of what one unit on all rows keeps."""
+
+    weights: int
+    features: int  # of its hint
+    residuals: int
+    text: int  # keys and values
+
+
+def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+    """Returns the table of peaks."""
+    alone = peak(settings, 0, HintRouting.both())
+    size = sizes(settings)
+    nothing = (None,) * (len(COLUMNS) - 2)
+    rows: dict[str, tuple[float | None, ...]] = {"UNet alone": (alone / MIB, 1.0, *nothing)}
+    for name, (units, routing) in WAYS.items():
+        most = peak(settings, units, routing)
+        weights, needed = units * size.weights, units * size.features + size.residuals
+        text = units * size.text // (2 if routing == HintRouting.cond_only() else 1)
+        beside = most - alone - weights
+        mib = (n / MIB for n in (most - alone, weights, needed, text))
+        rows[name] = (most / MIB, most / alone, *mib, beside / needed, beside / (needed + text))
+        tell(len(rows) - 1, len(WAYS))
+    return Table(
+        title=f"memory of a step, {settings.family} at {settings.side} px, batch {2 * settings.pictures}, "
+        f"width {settings.width:g}, {settings.dtype}",
+        columns=COLUMNS,
+        rows=rows,
+        chart="x UNet",
+        notes=NOTES,
+    )
+
+
+@torch.no_grad()
+def peak(settings: Settings, units: int, routing: HintRouting) -> int:
+    """Returns the most bytes of tensors that are alive within two steps, weights included."""
+    settings = replace(settings, device="cpu")
+    empty = FakeTensorMode(allow_non_fake_inputs=True)
+    with empty, _default_dtype(settings.torch_dtype):
+        unet = UNet(settings.config)
+        nets = [ControlNet(settings.config) for _ in range(units)]
+    hint = settings.hint()  # with data: a unit looks at it
+    patch_unet(unet, [ControlUnit(net, hint, routing=routing) for net in nets])
+    weights = [weight for module in (unet, *nets) for weight in module.parameters()]
+    with empty, LiveBytes(weights) as memory:
+        inputs = settings.inputs()
+        for _ in range(2):
+            unet(**inputs)
+    return memory.peak
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Generator[None]:
+    """Nets without data are made in a dtype; they cannot be cast afterwards."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def sizes(settings: Settings) -> Sizes:
+    """Returns the arithmetic sizes for a step of both branches."""
+    with torch.device("meta"):
+        net = ControlNet(settings.config)
+    rows, side, config = 2 * settings.pictures, settings.latent, settings.config
+    layers = [m.attn2.to_k.out_features for m in net.modules() if isinstance(m, TransformerBlock)]
+    numbers = (
+        sum(weight.numel() for weight in net.parameters()),
+        config.model_channels * side**2,
+        rows * sum(c * h * w for c, h, w in config.block_shapes(side, side)),
+        2 * rows * TOKENS * sum(layers),
+    )
+    return Sizes(*(settings.torch_dtype.itemsize * number for number in numbers))

@@ -1,0 +1,27 @@
+"""Where a command writes, checked before its work, so that none of it is lost."""
+
+from pathlib import Path
+
+from ..checkpoints.files import check_place
+
+SUFFIX = ".safetensors"
+
+
+def check_file(name: str) -> None:
+    """Raises unless a safetensors file can be put there under a name by which programs know one.
+
+    Raises:
+        ValueError: another ending. OSError: no such folder, or one that may not be written to.
+    """
+    if Path(name).suffix != SUFFIX:
+        raise ValueError(f"OUT is {name}; end its name with {SUFFIX}, which is what is written.")
+    check_place(Path(name))
+
+
+def check_file_or_folder(name: str) -> None:
+    """The same for a diffusers folder or its weights alone."""
+    path = Path(name)
+    folder = path.suffix != SUFFIX
+    if folder and path.is_file():
+        raise ValueError(f"OUT is {name}, which is a file; name a folder or a {SUFFIX} file.")
+    check_place(path / "config.json" if folder and path.is_dir() else path)

@@ -1,0 +1,38 @@
+"""A run's figures for TensorBoard, where that is installed."""
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+
+class Board:
+    """Writes the numbers of a run's metrics to `folder`; without tensorboard it does nothing.
+
+    Args:
+        folder: where TensorBoard looks.
+        step: what it knows of later steps is taken back.
+    """
+
+    def __init__(self, folder: Path, step: int = 0) -> None:
+        self._writer: Any = None
+        if find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Shows a line of the metrics."""
+        if self._writer is not None:
+            for name, value in _numbers(row):
+                self._writer.add_scalar(name, value, row["step"])
+            self._writer.flush()
+
+
+def _numbers(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Yields names and values of a row, and of rows in it as `name/…`; the step is left out, and what is no number."""
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name}/")  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(value, int | float) and name != "step":
+            yield prefix + name, float(value)

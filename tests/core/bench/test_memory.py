@@ -1,0 +1,34 @@
+"""What control takes of memory: what must be kept, and hardly more."""
+
+import pytest
+
+from cnet_core.bench.memory import peak, sizes
+from cnet_core.bench.settings import Settings
+from cnet_core.routing import HintRouting
+
+#: A fifth of SD1.5's width at 512 px, where what is kept is in proportion as at full width.
+SETTINGS = Settings(width=0.2, side=512)
+ROUTINGS = {
+    "both": HintRouting.both(),
+    "cond only": HintRouting.cond_only(),
+    "weighted": HintRouting.weighted(1.0, 0.5),
+}
+
+
+def test_sizes_are_those_of_sd15() -> None:
+    """At full width and 512 px: 361 M weights; 320 channels at 64 x 64 three times, and so on down to 8 x 8."""
+    size = sizes(Settings())
+    by_level = (
+        3 * 320 * 64**2 + (320 + 2 * 640) * 32**2 + (640 + 2 * 1280) * 16**2 + 4 * 1280 * 8**2
+    )
+    assert size.residuals == 2 * 4 * by_level
+    assert size.features == 4 * 320 * 64**2
+    assert size.weights // 4 == 361_279_120
+    assert size.text == 2 * 4 * 2 * 77 * (2 * 320 + 2 * 640 + 3 * 1280)
+
+
+@pytest.mark.parametrize("routing", ROUTINGS)
+def test_one_unit_takes_little_more_than_its_features_and_residuals(routing: str) -> None:
+    size = sizes(SETTINGS)
+    extra = peak(SETTINGS, 1, ROUTINGS[routing]) - peak(SETTINGS, 0, ROUTINGS[routing])
+    assert 0 < extra - size.weights <= 1.2 * (size.features + size.residuals)
