@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from ..control import ControlUnit
+from ..routing import Branch
 from ..xray.record import Record
 from .attachment import Attachment, patch_unet
 
@@ -17,7 +18,7 @@ OnStepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 
 
 class Pipeline(Protocol):
-    """What StableDiffusionPipeline, StableDiffusionXLPipeline and their image-to-image kin have."""
+    """What StableDiffusionPipeline, StableDiffusionXLPipeline and their image-to-image and PAG kin have."""
 
     unet: nn.Module
 
@@ -78,9 +79,11 @@ class _Run:
         self.done = 0
 
     def before_call(self, attachment: Attachment) -> None:
-        """Tells the Attachment what this step is. diffusers puts the uncond rows first."""
+        """Tells the Attachment what this step is. diffusers puts uncond rows first, PAG's perturbed ones last."""
         guided = self.pipe.do_classifier_free_guidance
-        attachment.rows = ("uncond", "cond") if guided else ("cond",)
+        perturbed = getattr(self.pipe, "do_perturbed_attention_guidance", False)
+        uncond: tuple[Branch, ...] = ("uncond",) if guided else ()
+        attachment.rows = (*uncond, "cond", "cond") if perturbed else (*uncond, "cond")
         attachment.cfg_scale = self.pipe.guidance_scale
         attachment.step = (self.done, self.pipe.num_timesteps)
 
@@ -101,7 +104,8 @@ def control_pipeline(
         image = controlled("a red house", num_inference_steps=20).images[0]
 
     Args:
-        pipe: a StableDiffusionPipeline, StableDiffusionXLPipeline or their image-to-image kin; it is not changed.
+        pipe: a StableDiffusionPipeline, StableDiffusionXLPipeline or their image-to-image and PAG kin; it is not
+            changed.
         units: as for `patch_unet`.
     """
     return ControlledPipeline(pipe, units)

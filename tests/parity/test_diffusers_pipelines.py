@@ -1,5 +1,6 @@
 """A plain diffusers pipeline with our units gives the latents of diffusers' own ControlNet pipelines."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -7,7 +8,11 @@ import torch
 
 pytest.importorskip("diffusers")
 
-from diffusers import EulerDiscreteScheduler
+from diffusers import (
+    EulerDiscreteScheduler,
+    StableDiffusionControlNetPAGPipeline,
+    StableDiffusionPAGPipeline,
+)
 from diffusers_models import (
     FAMILIES,
     Family,
@@ -103,6 +108,21 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_our_patched_pipeline_gives_diffusers_latents(family: Family, case) -> None:
     compare(family, **case)
+
+
+@pytest.mark.parametrize("guidance", [7.5, 1.0])
+def test_pipelines_with_perturbed_attention_have_a_third_branch(guidance: float) -> None:
+    family = FAMILIES["SD1.5"]
+    model, net = unet(family), controlnet(family, 1)
+    run = {"guidance_scale": guidance, "pag_scale": 3.0, **run_arguments(family, pictures=2)}
+    with_net = replace(family, controlled=StableDiffusionControlNetPAGPipeline)
+    hints = torch.cat([hint(0), hint(1)])
+    theirs = controlled_pipeline(with_net, model, [net])(image=hints, **run).images
+    pipe = plain_pipeline(replace(family, plain=StableDiffusionPAGPipeline), model)
+    unit = cn.profile("diffusers").unit(as_ours(net), hints)
+    ours = cn.control_pipeline(pipe, unit)(**run).images
+    assert relative(ours, theirs) <= TOLERANCE
+    assert relative(pipe(**run).images, theirs) > 100 * TOLERANCE
 
 
 def test_the_xray_sees_the_features_of_a_real_unet() -> None:
