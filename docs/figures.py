@@ -185,7 +185,7 @@ def costs(path: Path, quick: bool) -> None:
         panel.annotate(
             f"the paper: {paper}",
             (0.98, paper),
-            (0, 3),
+            (0, -12),
             ("axes fraction", "data"),
             "offset points",
             ha="right",
