@@ -132,13 +132,16 @@ def agrees(measured: str, said: str) -> bool:
 def run_all(text: str) -> list[str]:
     """Runs every command of the tables once; returns which claims the table tells otherwise."""
     found: list[str] = []
-    said = {command: row.measured for row in rows(text) for command in row.commands}
+    said: dict[str, list[str]] = {}  # a command may be in several rows
+    for row in rows(text):
+        for command in row.commands:
+            said.setdefault(command, []).append(row.measured)
     for command, measured in said.items():
         print(command, flush=True)
-        printed = run(command)
-        name, _, claim = printed.strip().partition(": ")
-        if command.startswith("python docs/claims.py") and not agrees(claim, measured):
-            found.append(f"{name} is {claim!r} today, and {measured!r} in the table")
+        name, _, claim = run(command).strip().partition(": ")
+        is_claim = command.startswith("python docs/claims.py")
+        if is_claim and not any(agrees(claim, one) for one in measured):
+            found.append(f"{name} is {claim!r} today, and {measured} in the table")
     return found
 
 
