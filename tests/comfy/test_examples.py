@@ -23,7 +23,6 @@ def saved(path: Path) -> dict:
 def test_the_examples_are_these_each_with_its_thumbnail() -> None:
     assert {path.stem for path in FILES} == set(EXAMPLES)
     assert {path.stem for path in FOLDER.glob("*.jpg")} == set(EXAMPLES)
-    assert {path.stem for path in FOLDER.glob("*.jpg")} == set(EXAMPLES), "thumbnails"
 
 
 @pytest.mark.skipif(
@@ -33,8 +32,9 @@ def test_the_examples_are_these_each_with_its_thumbnail() -> None:
 def test_an_example_runs_with_no_download(comfy: Host, path: Path) -> None:
     graph = to_api(saved(path), comfy.info)
     outputs = comfy.run(graph)
-    wanted = sum(node["class_type"] == "SaveImage" for node in graph.values())
-    assert sum(len(node.get("images", [])) for node in outputs.values()) == wanted
+    saving = [name for name, node in graph.items() if node["class_type"] == "SaveImage"]
+    assert saving
+    assert all(outputs[name]["images"] for name in saving)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -53,13 +53,13 @@ def test_a_net_is_trained_used_saved_and_loaded_again(comfy: Host) -> None:
     graph = Graph()
     net = trained(graph)
     used(graph, net, "trained")
-    graph.add("SaveControlNet", control_net=net, filename_prefix="controlnet/trained", layout="ldm")
+    graph.add("SaveControlNet", control_net=net, filename_prefix="controlnet/kept", layout="ldm")
     graph.add("SaveImage", images=output(net, 1), filename_prefix="plot")
     outputs = comfy.run(graph.nodes)
     assert sum(len(node.get("images", [])) for node in outputs.values()) == 2
     texts = [t for node in outputs.values() for t in node.get("text", [])]
     assert any(t.startswith("6 steps, finished. It does not follow") for t in texts)
-    (file,) = (comfy.base / "output" / "controlnet").glob("trained_*.safetensors")
+    (file,) = (comfy.base / "output" / "controlnet").glob("kept_*.safetensors")
     assert bool(cn.load_controlnet(file).zero_convs[0][0].weight.any())
     again = Graph()
     used(again, again.add("LoadControlNet", control_net_name=file.name), "loaded")
