@@ -163,7 +163,9 @@ class ModelControl:
         if residuals is not None:
             _check_count(executor.class_obj, len(residuals.skips))
             options = with_residuals(options, residuals, step.run.note_resize, watch)
-        return executor(x, timesteps, context, y, control, options, **kwargs)
+        found = executor(x, timesteps, context, y, control, options, **kwargs)
+        step.run.over(watch)
+        return found
 
 
 def _check_count(unet: Any, skips: int) -> None:

@@ -92,8 +92,9 @@ class Run:
                 return known
         # An inference tensor could not tell whether it was written to.
         with torch.inference_mode(False):
-            self._texts.append(text.clone())
-        return self._texts[-1]
+            kept = text.clone()
+        self._texts.append(kept)
+        return kept
 
     def note_resize(self) -> None:
         """Says once a run that residuals were resized."""
@@ -102,13 +103,18 @@ class Run:
         self._resize_noted = True
 
     def noted(self, watch: Watch, residuals: Residuals | None) -> Residuals | None:
-        """Returns what is to be injected in a call, and keeps what is known of the call."""
+        """Returns what is to be injected in a call, and has the call know it."""
         if self.left_out is not None:
             return None if residuals is None else residuals.without(self.left_out)
         watch.injects(residuals)
-        self.recorder.add(watch)
         self.injections += residuals is not None
         return residuals
+
+    def over(self, watch: Watch) -> None:
+        """Keeps what is known of a call that is over; while it runs, another may run on another device."""
+        if self.left_out is None:
+            watch.close()
+            self.recorder.add(watch)
 
     def close(self) -> None:
         """Drops everything kept between steps."""

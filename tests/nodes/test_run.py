@@ -1,10 +1,12 @@
 """One call of ComfyUI's UNet: which rows, pictures and steps get control."""
 
+from collections import deque
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import fakes
+import numpy as np
 import pytest
 import torch
 from specs import NetSource, spec
@@ -143,3 +145,32 @@ def test_what_is_made_of_the_text_is_kept_between_calls(part: Part) -> None:
         step.residuals(x, timesteps, context, None, options)
     handle.remove()
     assert calls == [2]
+
+
+def test_two_calls_at_once_are_both_recorded(part: Part) -> None:
+    run = part("nodes.bridge.run").Run([spec(part)], GUIDER)
+    step = part("nodes.bridge.run").Step.of(run, MODEL, [POSITIVE, NEGATIVE])
+    watches = [part("cnet_core.xray").Watch() for _ in range(2)]
+    x, timesteps, context = fakes.call_inputs(rows=2)
+    feature = torch.ones(2, 4, 8, 8)
+    for watch, chunk in zip(watches, (1, 0), strict=True):
+        given = {"cond_or_uncond": [chunk], "sigmas": torch.tensor([5.0])}
+        step.residuals(x, timesteps, context, None, given, watch)
+        watches[0].seen(chunk, feature, feature)
+    for watch in watches:
+        run.over(watch)
+    first, second = run.recorder.record(lambda sigma: sigma / 10).calls
+    assert (~np.isnan(first.features)).sum(1).tolist()[:2] == [2, 2]
+    assert np.isnan(second.features).all()
+
+
+def test_a_text_stays_its_own_where_another_thread_keeps_one_too(part: Part) -> None:
+    class Shared(deque):  # type: ignore[type-arg]
+        def append(self, text: torch.Tensor) -> None:
+            super().append(text)
+            super().append(torch.zeros(1))
+
+    run = part("nodes.bridge.run").Run([], GUIDER)
+    run._texts = Shared()
+    text = torch.rand(1, 3, 4)
+    assert torch.equal(run.same_text(text), text)
