@@ -11,7 +11,6 @@ import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -74,10 +73,13 @@ def _fresh_ones(
 
 
 def _growth(looks: list[Look]) -> dict[str, float]:
-    """Returns how far the last quarter's median is above the second's, by what is drawn."""
+    """Returns how far the last quarter's maximum is above the second's, by what is drawn.
+
+    Maxima, since a prompt of one family keeps other weights in memory than a prompt of the other.
+    """
     quarter = len(looks) // 4
     return {
-        name: round(median(values[-quarter:]) - median(values[quarter : 2 * quarter]), 1)
+        name: round(max(values[-quarter:]) - max(values[quarter : 2 * quarter]), 1)
         for name, values in _series(looks).items()
     }
 
@@ -102,7 +104,7 @@ def _draw(looks: list[Look], plot: Path) -> None:
     for axis, (name, values) in zip(axes, series.items(), strict=True):
         axis.plot(range(1, len(values) + 1), values)
         axis.set_ylabel(name)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.2 * max(values))
     axes[-1].set_xlabel("prompt that ended well")
     figure.tight_layout()
     figure.savefig(plot, dpi=100)

@@ -20,6 +20,8 @@ INTERRUPTED, FAILING = 1, 1
 #: Under these names all calls of UNets and ControlNets are counted.
 UNET, NET = "long use unet", "long use net"
 STEPS, BATCH = 3, 2
+#: Looks until all is to be freed.
+FREEING = 10
 FILES = {"sd15": ["sd15", "sd15_other"], "sdxl": ["sdxl", "union"]}
 FAMILIES = {"sd15": family(SD15), "sdxl": family(SDXL)}
 MODES = ("both", "cond_only", "uncond_only", "weighted", "target_gain")
@@ -151,12 +153,19 @@ def _run(comfy: Host, prompt: Prompt) -> torch.Tensor | None:
 
 def fresh(comfy: Host, prompt: Prompt) -> torch.Tensor:
     """Returns a prompt's latents from a server that has nothing loaded and nothing cached."""
-    comfy.post("/free", {"unload_models": True, "free_memory": True})
-    loaded = look(comfy)["loaded"]
-    if loaded:
-        raise RuntimeError(f"ComfyUI was to free its memory, but {loaded} are loaded")
+    _empty(comfy)
     comfy.run(prompt.graph("fresh"))
     return comfy.saved("fresh").samples
+
+
+def _empty(comfy: Host) -> None:
+    """Has ComfyUI free all, which it does in its own time, and looks whether it did."""
+    comfy.post("/free", {"unload_models": True, "free_memory": True})
+    for _ in range(FREEING):
+        loaded = look(comfy)["loaded"]
+        if not loaded:
+            return
+    raise RuntimeError(f"ComfyUI was to free its memory, but {loaded} are loaded")
 
 
 def look(comfy: Host) -> Look:
