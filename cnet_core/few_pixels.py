@@ -1,8 +1,8 @@
 """FewPixels: convolutions over few pixels as one matrix product, on a CPU.
 
 There oneDNN brings the weights into its own order at every call. Deep in a UNet, where a map of 8 x 8 pixels meets 14.7
-million weights, that takes longer than the arithmetic: measured on one core, 1280 to 1280 channels take 51 ms for one
-such map, of which the product takes 26; for two of 4 x 4 it is 42 and 16 (`cnet bench --convolutions`).
+million weights, that takes longer than the arithmetic: measured on one core, 1280 to 1280 channels take 47 ms for one
+such map, and 25 as a product; for two of 4 x 4 it is 42 and 16 (`cnet bench --convolutions`, docs/speed.md).
 """
 
 from typing import cast

@@ -110,6 +110,7 @@ class Run:
         self.injections += residuals is not None
         return residuals
 
+    @torch.compiler.disable
     def over(self, watch: Watch) -> None:
         """Keeps what is known of a call that is over; while it runs, another may run on another device."""
         if self.left_out is None:
