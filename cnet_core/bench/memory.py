@@ -17,9 +17,9 @@ from ..controlnet import ControlNet
 from ..patching import patch_unet
 from ..routing import HintRouting
 from ..unet import UNet
+from .live_bytes import LiveBytes
 from .settings import TOKENS, Settings
 from .tables import Table
-from .training_step import LiveBytes
 
 MIB = 2**20
 #: Row -> units, and their routing.

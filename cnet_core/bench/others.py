@@ -35,16 +35,29 @@ def columns(settings: Settings, inputs: Mapping[str, Tensor], hint: Tensor) -> d
     }
 
 
+def models(config: UNetConfig) -> tuple[Any, Any]:
+    """Returns diffusers' UNet and ControlNet of this shape, with random weights."""
+    from diffusers import ControlNetModel, UNet2DConditionModel
+
+    shape = _arguments(config)
+    decoder = [kind.replace("Down", "Up") for kind in reversed(shape["down_block_types"])]
+    return UNet2DConditionModel(**shape, up_block_types=tuple(decoder)), ControlNetModel(**shape)
+
+
+def controlled(unet: Any, net: Any, inputs: Mapping[str, Tensor], hint: Tensor) -> Tensor:
+    """Returns the prediction of diffusers' models with control on every row, as its trainer computes it."""
+    named = _named(inputs)
+    skips, middle = net(**named, controlnet_cond=hint, return_dict=False)
+    return unet(
+        **named, down_block_additional_residuals=skips, mid_block_additional_residual=middle
+    ).sample
+
+
 class _Steps:
     """What the pipelines call at every step, with random weights."""
 
     def __init__(self, settings: Settings, inputs: Mapping[str, Tensor], hint: Tensor) -> None:
-        from diffusers import ControlNetModel, UNet2DConditionModel
-
-        shape = _arguments(settings.config)
-        decoder = [kind.replace("Down", "Up") for kind in reversed(shape["down_block_types"])]
-        self._unet: Any = UNet2DConditionModel(**shape, up_block_types=tuple(decoder))
-        self._net: Any = ControlNetModel(**shape)
+        self._unet, self._net = models(settings.config)
         for model in (self._unet, self._net):
             model.requires_grad_(False)
             for tensor in (*model.parameters(), *model.buffers()):

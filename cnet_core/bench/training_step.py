@@ -1,14 +1,15 @@
-"""`cnet bench --training`: what one optimizer step of training costs, in five ways.
+"""`cnet bench --training`: what one optimizer step of training costs, in six ways.
 
 A fine-tune of the whole UNet; a ControlNet with the gradients of every locked weight computed too, with those of the
-locked decoder (as released), with none of them (ours), and ours connected to the middle alone. Operations and peak
+locked decoder (as released), with none of them (ours), ours connected to the middle alone, and, where diffusers is
+installed, the step of its train_controlnet. Operations and peak
 memory come from tensors without data, so they are exact at full width on any machine; time comes from running the step.
 """
 
 import time
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import UNetConfig
 from ..controlnet import HINT_DOWNSCALE, ControlNet
-from ..residuals import Residuals
 from ..training.locked import Encoded, decode
 from ..unet import UNet
+from . import others
+from .live_bytes import LiveBytes
 from .settings import TOKENS, Settings
 from .tables import Table
 
 FINE_TUNE, RELEASED, OURS = "fine-tune", "ControlNet as released", "ControlNet"
 MIDDLE_ONLY, ALL_GRADIENTS = "ControlNet, middle only", "ControlNet, all gradients"
 WAYS = (FINE_TUNE, ALL_GRADIENTS, RELEASED, OURS, MIDDLE_ONLY)
+#: As examples/controlnet/train_controlnet.py: a UNet without gradients of weights, called with the residuals.
+DIFFUSERS = "ControlNet, diffusers"
 #: Shares of the released width that are measured where none is asked for: 96, 160 and 320 channels of SD1.5. A quarter,
 #: 80 channels, makes no net: norms have 32 groups.
 WIDTHS = (0.3, 0.5, 1.0)
@@ -59,24 +61,27 @@ class TrainingStep:
     def __init__(
         self, way: str, config: UNetConfig, side: int, batch: int, device: torch.device | str
     ) -> None:
-        if way not in WAYS:
-            raise ValueError(f"`way` is {way!r}; it must be one of {', '.join(WAYS)}.")
+        if way not in (*WAYS, DIFFUSERS):
+            raise ValueError(
+                f"`way` is {way!r}; it must be one of {', '.join((*WAYS, DIFFUSERS))}."
+            )
         self.way = way
         with torch.device(device), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            self.unet = UNet(config)
-            self.net = None if way == FINE_TUNE else ControlNet(config)
+            self.unet, self.net = self._nets(config)
             latent = side // HINT_DOWNSCALE
-            self.x = torch.randn(batch, config.in_channels, latent, latent)
-            self.timesteps = torch.full((batch,), 500.0)
-            self.context = torch.randn(batch, TOKENS, config.context_dim)
-            self.y = None if config.y_dim is None else torch.randn(batch, config.y_dim)
+            self.inputs = {
+                "x": torch.randn(batch, config.in_channels, latent, latent),
+                "timesteps": torch.full((batch,), 500.0),
+                "context": torch.randn(batch, TOKENS, config.context_dim),
+            }
+            if config.y_dim is not None:
+                self.inputs["y"] = torch.randn(batch, config.y_dim)
             self.hint = torch.rand(batch, 3, side, side)
         trained = self.unet if self.net is None else self.net
         self.unet.requires_grad_(way in (FINE_TUNE, ALL_GRADIENTS))
-        if (
-            way == RELEASED
-        ):  # cldm.py runs encoder and middle without a graph, but the decoder with weight gradients
+        if way == RELEASED:
+            # cldm.py runs encoder and middle without a graph, but the decoder with weight gradients
             self.unet.output_blocks.requires_grad_(True)
             self.unet.out.requires_grad_(True)
         self.optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-5)
@@ -100,25 +105,38 @@ class TrainingStep:
 
     def loss(self) -> Tensor:
         """Returns the mean squared error of the prediction, with its graph."""
-        return F.mse_loss(self._prediction(), self.x)
+        if self.way == DIFFUSERS:
+            predicted = others.controlled(self.unet, self.net, self.inputs, self.hint)
+        else:
+            predicted = self._prediction(**self.inputs)
+        return F.mse_loss(predicted, self.inputs["x"])
 
-    def _prediction(self) -> Tensor:
-        emb = self.unet.embed(self.timesteps, self.y, self.x.dtype)
-        skips, middle = self.unet.encode(self.x, emb, self.context)
-        encoded = Encoded(tuple(skips), middle, emb, self.context)
-        return decode(self.unet, encoded, None if self.net is None else self._residuals(self.net))
+    def _nets(self, config: UNetConfig) -> tuple[Any, Any]:
+        """Returns the UNet and what is trained beside it; None where that is the UNet."""
+        if self.way == DIFFUSERS:
+            return others.models(config)
+        return UNet(config), None if self.way == FINE_TUNE else ControlNet(config)
 
-    def _residuals(self, net: ControlNet) -> Residuals:
-        scales = [float(self.way != MIDDLE_ONLY)] * (net.config.num_blocks - 1) + [1.0]
-        features = net.hint_features(self.hint)
-        return net.residuals(self.x, features, self.timesteps, self.context, self.y, scales)
+    def _prediction(
+        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None
+    ) -> Tensor:
+        emb = self.unet.embed(timesteps, y, x.dtype)
+        skips, middle = self.unet.encode(x, emb, context)
+        encoded = Encoded(tuple(skips), middle, emb, context)
+        if self.net is None:
+            return decode(self.unet, encoded)
+        scales = [float(self.way != MIDDLE_ONLY)] * (self.net.config.num_blocks - 1) + [1.0]
+        features = self.net.hint_features(self.hint)
+        return decode(
+            self.unet, encoded, self.net.residuals(x, features, timesteps, context, y, scales)
+        )
 
 
 def cost(way: str, config: UNetConfig, side: int = 512, batch: int = 1) -> Cost:
     """Returns operations and peak memory of one step, once AdamW has its state; nothing is computed for it.
 
     Args:
-        way: one of WAYS.
+        way: one of WAYS, or DIFFUSERS.
         config: the nets' shape.
         side: of the pictures, in pixels.
         batch: pictures in a step.
@@ -151,64 +169,24 @@ def seconds(
     return min(found)
 
 
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of the tensors that are alive; `peak` is the most there were."""
-
-    def __init__(self, tensors: list[nn.Parameter]) -> None:
-        super().__init__()
-        self._sizes: dict[int, int] = {}
-        self._now = self.peak = 0
-        for tensor in tensors:
-            self._see(tensor)
-
-    def forget_peak(self) -> None:
-        """Starts to look for the peak anew."""
-        self.peak = self._now
-
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        found = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(found):
-            if isinstance(leaf, Tensor):
-                self._see(leaf)
-        return found
-
-    def _see(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata  # pyright: ignore[reportPrivateUsage]
-        if key in self._sizes:
-            return
-        self._sizes[key] = storage.nbytes()
-        self._now += storage.nbytes()
-        self.peak = max(self.peak, self._now)
-        weakref.finalize(storage, self._gone, key)
-
-    def _gone(self, key: int) -> None:
-        self._now -= self._sizes.pop(key)
-
-
 def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of training steps, at several widths unless one was asked for."""
     widths = WIDTHS if settings.width == 1.0 else (settings.width,)
+    ways = WAYS if find_spec("diffusers") is None else (*WAYS, DIFFUSERS)
     rows: dict[str, tuple[float | None, ...]] = {}
     for index, width in enumerate(widths):
         narrow = replace(settings, width=width)
         costs: dict[str, Cost] = {}
         times: dict[str, float | None] = {}
-        for way in WAYS:
+        for way in ways:
             costs[way] = cost(way, narrow.config, settings.side, settings.pictures)
             times[way] = _time(way, narrow, costs[way])
-            tell(len(WAYS) * index + len(costs), len(WAYS) * len(widths))
+            tell(len(ways) * index + len(costs), len(ways) * len(widths))
         rows |= {
             f"{way}, {narrow.config.model_channels} channels": _row(
                 times[way], costs[way], times[FINE_TUNE], costs[FINE_TUNE]
             )
-            for way in WAYS
+            for way in ways
         }
     return Table(
         title=f"one step of training, {settings.family} at {settings.side} px, batch {settings.pictures}, "

@@ -6,6 +6,7 @@ Two layouts: `prompt.json`, as of the released fill50k (lines with source, targe
 
 import json
 import math
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,7 @@ def usable(
 
     Raises:
         ValueError: no such layout, no samples; or, without `skip_bad`, bad ones, which are counted and named.
+        PermissionError: the folder or its list of samples may not be read.
     """
     index, fields = _index(folder)
     lines = [line for line in index.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -105,12 +107,20 @@ def _index(folder: Path) -> tuple[Path, tuple[tuple[str, ...], ...]]:
         raise ValueError(f"`--data` is {folder}, which is no folder.")
     for name, fields in LAYOUTS.items():
         for place in (folder, folder / "train"):
-            if (place / name).is_file():
+            if _is_file(place / name):
                 return place / name, fields
     raise ValueError(
         f"{folder} holds neither prompt.json (lines with source, target, prompt) nor metadata.jsonl (lines with "
         "file_name, conditioning_image, text)."
     )
+
+
+def _is_file(path: Path) -> bool:
+    """As Path.is_file, which from Python 3.14 on says of what may not be looked at that it is not there."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _item(index: Path, number: int, line: str, fields: tuple[tuple[str, ...], ...]) -> Item:
@@ -143,12 +153,14 @@ def _size(item: Item) -> tuple[int, int]:
 
 
 def _opened(path: Path) -> tuple[int, int]:
-    if not path.is_file():
-        raise ValueError(f"{path} is missing")
     try:
+        if not _is_file(path):
+            raise ValueError(f"{path} is missing")
         with Image.open(path) as image:
             image.load()
             return image.height, image.width
+    except PermissionError as error:
+        raise ValueError(f"{path} may not be read") from error
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is broken or no picture") from error
 

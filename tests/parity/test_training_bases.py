@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 from diffusers import ControlNetModel
 from fakes import SMALL
 from picture_folders import pictures
-from pretrained_models import checkpoint, sd15, sdxl
+from pretrained_models import SD1_TEXTS, SD2_TEXTS, SDXL_TEXTS, checkpoint, sd15, sd21, sdxl
 from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
@@ -63,14 +63,27 @@ def test_latents_are_diffusers_own(tmp_path: Path) -> None:
     torch.testing.assert_close(ours.decode(mean), again)
 
 
-def test_a_checkpoint_file_with_configs_is_the_same_base_as_its_folder(tmp_path: Path) -> None:
-    pipeline = sd15(tmp_path / "base")
-    checkpoint(pipeline, tmp_path / "base.safetensors")
+@pytest.mark.parametrize(
+    ("family", "texts", "prediction"),
+    [
+        (sd15, SD1_TEXTS, "epsilon"),
+        (sd21, SD2_TEXTS, "v_prediction"),
+        (sdxl, SDXL_TEXTS, "epsilon"),
+    ],
+    ids=["SD1.5", "SD2.1", "SDXL"],
+)
+def test_a_checkpoint_file_with_configs_is_the_same_base_as_its_folder(
+    family, texts, prediction: str, tmp_path: Path
+) -> None:
+    pipeline = family(tmp_path / "base")
+    checkpoint(pipeline, tmp_path / "base.safetensors", texts)
     folder = load_base(tmp_path / "base", Cache(tmp_path / "a"), CPU)
     file = load_base(tmp_path / "base.safetensors", Cache(tmp_path / "b"), CPU, tmp_path / "base")
+    assert folder.objective.prediction == file.objective.prediction == prediction
     picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    texts = [base.text(["a red star"], 64, 64).context for base in (folder, file)]
-    assert torch.equal(*texts)
+    one, other = (base.text(["a red star"], 64, 64) for base in (folder, file))
+    assert torch.equal(one.context, other.context)
+    assert one.y is other.y is None or torch.equal(one.y, other.y)
     assert torch.equal(folder.encode(picture)[0], file.encode(picture)[0])
     weights = file.unet.state_dict()
     assert all(torch.equal(weights[k], v) for k, v in folder.unet.state_dict().items())
@@ -118,7 +131,7 @@ def test_bases_that_cannot_be_used_are_one_sentence(
 
 def _without(base: Path, file: Path, part: str) -> Path:
     """Writes a checkpoint that lacks a part of its base."""
-    checkpoint(sd15(base), file)
+    checkpoint(sd15(base), file, SD1_TEXTS)
     tensors = {k: v for k, v in load_file(file).items() if not k.startswith(part)}
     save_file(tensors, file)
     return file
@@ -133,7 +146,7 @@ def test_a_checkpoint_that_lacks_a_part_is_one_sentence(tmp_path: Path, part: st
 
 
 def test_configs_of_another_family_are_named(tmp_path: Path) -> None:
-    checkpoint(sd15(tmp_path / "base"), tmp_path / "base.safetensors")
+    checkpoint(sd15(tmp_path / "base"), tmp_path / "base.safetensors", SD1_TEXTS)
     other = tmp_path / "other"
     sdxl(other)
     file = other / "text_encoder_2" / "config.json"

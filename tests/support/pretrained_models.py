@@ -3,11 +3,19 @@
 import json
 import re
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline
-from diffusers_models import SD15, SDXL, ddim, unet
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DiffusionPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
+from diffusers_models import SD15, SDXL, Family, ddim, unet
 from fakes import randomised
 from safetensors.torch import save_file
 from transformers import (
@@ -66,12 +74,24 @@ def autoencoder() -> AutoencoderKL:
 
 def sd15(folder: Path) -> StableDiffusionPipeline:
     """Writes a pipeline shaped like SD1.5 and returns it."""
+    return _plain(folder, SD15, ddim())
+
+
+def sd21(folder: Path) -> StableDiffusionPipeline:
+    """Writes a pipeline shaped like SD2.1 and returns it: linear projections, v-prediction."""
+    family = replace(SD15, shape={**SD15.shape, "use_linear_projection": True})
+    return _plain(
+        folder, family, DDIMScheduler.from_config(ddim().config, prediction_type="v_prediction")
+    )
+
+
+def _plain(folder: Path, family: Family, scheduler: DDIMScheduler) -> StableDiffusionPipeline:
     made = StableDiffusionPipeline(
         vae=autoencoder(),
         text_encoder=text_encoder(WIDTH, 4),
         tokenizer=tokenizer(folder / "words"),
-        unet=unet(SD15),
-        scheduler=ddim(),
+        unet=unet(family),
+        scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -80,21 +100,67 @@ def sd15(folder: Path) -> StableDiffusionPipeline:
     return made
 
 
-def checkpoint(pipeline: StableDiffusionPipeline, file: Path) -> None:
-    """Writes a pipeline of SD1.5's shape as one file with the keys of released checkpoints."""
+def checkpoint(pipeline: DiffusionPipeline, file: Path, texts: Mapping[str, str]) -> None:
+    """Writes a pipeline as one file with the keys of released checkpoints.
+
+    `texts` are the prefixes of TEXTS, by the pipeline's text encoder.
+    """
     with tempfile.TemporaryDirectory() as folder:
         pipeline.unet.save_pretrained(Path(folder) / "unet")
         unet = load_unet(Path(folder)).state_dict()
     parts = {
         "model.diffusion_model.": unet,
         "first_stage_model.": dict(_ldm_vae(k, v) for k, v in pipeline.vae.state_dict().items()),
-        "cond_stage_model.transformer.text_model.": {
-            k.removeprefix("text_model."): v  # transformers from 5.6 on leaves it out
-            for k, v in pipeline.text_encoder.state_dict().items()
-        },
     }
+    for name, prefix in texts.items():
+        # transformers from 5.6 on leaves out the prefix of the plain encoder
+        state = getattr(pipeline, name).state_dict()
+        state = {k.removeprefix("text_model."): v for k, v in state.items()}
+        parts[prefix] = _open_clip(state) if "transformer" not in prefix else state
     tensors = {p + k: v.contiguous() for p, part in parts.items() for k, v in part.items()}
     save_file(tensors, file)
+
+
+#: Prefix of each text encoder in a released checkpoint, by the pipeline's name for it.
+SD1_TEXTS = {"text_encoder": "cond_stage_model.transformer.text_model."}
+SD2_TEXTS = {"text_encoder": "cond_stage_model.model."}
+SDXL_TEXTS = {
+    "text_encoder": "conditioner.embedders.0.transformer.text_model.",
+    "text_encoder_2": "conditioner.embedders.1.model.",
+}
+
+#: transformers' name in a text encoder -> OpenCLIP's, whose weights SD2.x and SDXL have.
+OPEN_CLIP_NAMES = (
+    (r"embeddings\.token_embedding", "token_embedding"),
+    (r"embeddings\.position_embedding\.weight", "positional_embedding"),
+    (r"text_projection\.weight", "text_projection"),
+    ("final_layer_norm", "ln_final"),
+    (r"encoder\.layers", "transformer.resblocks"),
+    ("layer_norm", "ln_"),
+    (r"self_attn\.out_proj", "attn.out_proj"),
+    (r"mlp\.fc1", "mlp.c_fc"),
+    (r"mlp\.fc2", "mlp.c_proj"),
+)
+
+
+def _open_clip(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = {}
+    for name, tensor in state.items():
+        if "q_proj" in name:  # q, k and v are one there
+            joined = [state[name.replace("q_proj", f"{part}_proj")] for part in "qkv"]
+            found[
+                re.sub(
+                    r"encoder\.layers\.(\d+)\.self_attn\.q_proj\.(.*)",
+                    r"transformer.resblocks.\1.attn.in_proj_\2",
+                    name,
+                )
+            ] = torch.cat(joined)
+        elif not re.search("[kv]_proj", name):
+            new = name
+            for pattern, replacement in OPEN_CLIP_NAMES:
+                new = re.sub(pattern, replacement, new)
+            found[new] = tensor.T if new == "text_projection" else tensor
+    return found
 
 
 #: diffusers' name in an autoencoder -> the released checkpoints' name.

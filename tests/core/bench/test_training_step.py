@@ -7,7 +7,8 @@ import torch
 from fakes import SMALL
 
 from cnet_core.bench import training_step as training
-from cnet_core.bench.training_step import LiveBytes, TrainingStep, cost
+from cnet_core.bench.live_bytes import LiveBytes
+from cnet_core.bench.training_step import TrainingStep, cost
 
 NARROW = replace(SMALL, channel_mult=(1, 1), num_res_blocks=1, transformer_depth=(1, 0))
 
@@ -54,3 +55,14 @@ def test_each_way_computes_the_gradients_it_says_and_moves_only_what_it_trains(w
     none = {training.OURS: [False] * 2, training.MIDDLE_ONLY: [False] * 2}
     assert got == {training.RELEASED: [False, True], **none}.get(way, [True] * 2)
     assert step.net is None or all(p.grad is not None for p in step.net.middle_block.parameters())
+
+
+def test_diffusers_step_trains_its_controlnet_alone_and_costs_what_ours_does() -> None:
+    pytest.importorskip("diffusers")
+    step = TrainingStep(training.DIFFUSERS, NARROW, 64, 1, "cpu")
+    step.take()
+    assert all(p.grad is None for p in step.unet.parameters())
+    assert all(p.grad is not None for p in step.net.mid_block.parameters())
+    theirs, ours = (cost(way, NARROW, side=64) for way in (training.DIFFUSERS, training.OURS))
+    assert 0.9 < theirs.flops / ours.flops < 1.1
+    assert 0.8 < theirs.peak_bytes / ours.peak_bytes < 1.2

@@ -1,24 +1,20 @@
 """Damaged, foreign and hostile files: one clear sentence each, no code run, nothing allocated on a file's word."""
 
-import contextlib
 import json
 import os
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from fakes import small_net, small_unet
 from files import hollow_file, published, raw_file
+from rights import as_nobody, needs_rights
 
 import cnet_core as cn
 from cnet_core.cli import main
-
-#: The user who owns nothing, on Linux and macOS.
-NOBODY = 65534
 
 
 def one_tensor(dtype: object = "F32", shape: object = (2,), offsets: object = (0, 8)) -> bytes:
@@ -151,20 +147,7 @@ def test_paths_that_hold_nothing_are_named(tmp_path, capsys) -> None:
     assert "is a folder without" in sentence_of(tmp_path, capsys)
 
 
-@contextlib.contextmanager
-def as_nobody() -> Iterator[None]:
-    """Lays down root's rights for a while: root may read everything."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
-
-
-@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="a system without users' rights on files")
+@needs_rights
 def test_a_file_that_may_not_be_read_is_named(capsys) -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is for its user alone
         os.chmod(folder, 0o755)

@@ -1,6 +1,8 @@
 """Data folders: both layouts, buckets, and every kind of bad sample named and counted."""
 
 import json
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 from picture_folders import pictures
 from PIL import Image
+from rights import as_nobody, needs_rights
 
 from cnet_core.training.data import bucket, usable
 from cnet_core.training.order import Visit
@@ -98,6 +101,26 @@ def test_folders_without_samples_are_refused(tmp_path: Path) -> None:
         usable(tmp_path, 32)
     with pytest.raises(ValueError, match="which is no folder"):
         usable(tmp_path / "nowhere", 32)
+
+
+@needs_rights
+def test_what_may_not_be_read_is_named() -> None:
+    with tempfile.TemporaryDirectory() as place:  # pytest's own is for its user alone
+        os.chmod(place, 0o755)
+        folder = pictures(Path(place) / "data", "prompt.json", 4)
+        for closed in (folder, folder / "prompt.json"):
+            rights = closed.stat().st_mode
+            closed.chmod(0)
+            with as_nobody(), pytest.raises(PermissionError, match="Permission denied") as raised:
+                usable(folder, 32)
+            assert raised.value.filename is not None
+            assert Path(raised.value.filename).parent in (folder, folder.parent)
+            closed.chmod(rights)
+        (folder / "target" / "1.png").chmod(0)
+        with as_nobody(), pytest.raises(ValueError, match=r"1 of 4 .*1\.png may not be read"):
+            usable(folder, 32)
+        with as_nobody():
+            assert len(usable(folder, 32, skip_bad=True).items) == 3
 
 
 class Encoder:
