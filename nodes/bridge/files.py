@@ -78,6 +78,8 @@ def describe_file(name: str) -> str:
 def unet_weights(model: Any) -> dict[str, Tensor]:
     """Returns the weights of a MODEL's UNet by ldm keys, without what other nodes patched in."""
     weights = model.model_state_dict(filter_prefix=UNET_PREFIX)
+    # Clones share one module, and while one of them is loaded its patches are written into it.
+    weights.update((key, kept.weight) for key, kept in model.backup.items() if key in weights)
     return {key.removeprefix(UNET_PREFIX): value.cpu() for key, value in weights.items()}
 
 
