@@ -131,6 +131,7 @@ class ModelControl:
         given = options.get(RUN)
         run = Run(self.specs, None) if given is None else given
         run.percent_to_sigma = model.model_sampling.percent_to_sigma
+        run.at(float(timestep.flatten()[0]))
         step = Step.of(run, model, conds, model_options.get("multigpu_clones", {}))
         inner = {**model_options, "transformer_options": {**options, STEP: step}}
         try:

@@ -37,6 +37,22 @@ class ProbeCount:
         return (wrapped(model, WrappersMP.DIFFUSION_MODEL, count),)
 
 
+@node(("MODEL",), always=True, model="MODEL", name="STRING")
+class ProbeStacks:
+    """Counts, at each UNet call of a MODEL, how many stacks of ours live."""
+
+    def run(self, model, name):
+        _begin(name, False)
+
+        def count(executor, *args, **kwargs):
+            found = executor(*args, **kwargs)
+            kinds = [type(o).__name__ for o in gc.get_objects()]
+            COUNTS[name].append(kinds.count("ControlStack"))
+            return found
+
+        return (wrapped(model, WrappersMP.DIFFUSION_MODEL, count),)
+
+
 @node(
     ("CNET_CONTROL_NET",),
     {"go_on": ("BOOLEAN", {})},
