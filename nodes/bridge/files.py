@@ -49,7 +49,7 @@ def load_path(
     try:
         net = cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS)
     except ValueError as error:
-        raise ValueError(_in_words_of_nodes(str(error))) from error
+        raise ValueError(in_words_of_nodes(str(error))) from error
     return loaded(net)
 
 
@@ -72,7 +72,7 @@ def loaded(net: cn.ControlNet) -> LoadedNet:
 
 def describe_file(name: str) -> str:
     """Returns what a file is, in a few lines."""
-    return _in_words_of_nodes(str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name))))
+    return in_words_of_nodes(str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name))))
 
 
 def unet_weights(model: Any) -> dict[str, Tensor]:
@@ -83,6 +83,6 @@ def unet_weights(model: Any) -> dict[str, Tensor]:
     return {key.removeprefix(UNET_PREFIX): value.cpu() for key, value in weights.items()}
 
 
-def _in_words_of_nodes(text: str) -> str:
+def in_words_of_nodes(text: str) -> str:
     """Returns a text of the library with the node's name for the model that differences are to."""
     return text.replace("`base`", "`base_model`")
