@@ -30,6 +30,15 @@ def models_key(source: Source) -> str:
     return f"cnet {source.key}"
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a sampling begins with besides its noise."""
+
+    latent_image: Tensor  # (N, C, H, W)
+    sigmas: Tensor
+    denoise_mask: Tensor | None = None  # of any shape that ComfyUI takes
+
+
 class Run:
     """One sampling: its guider, the nets opened for it and everything kept between its steps.
 
@@ -49,6 +58,7 @@ class Run:
         self.recorder = Recorder()
         self.injections = 0  # calls of the UNet that got control
         self.percent_to_sigma: PercentToSigma | None = None  # of the model sampling in force
+        self.start: Start | None = None
         # Latents, noise level and seed of the last prediction with control, for a Replay.
         self.last: tuple[Tensor, Tensor, int | None] | None = None
         # Blocks that a Replay leaves out; with a set, also an empty one, nothing is recorded.
