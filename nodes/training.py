@@ -44,7 +44,8 @@ class SaveControlNet(io.ComfyNode):
             node_id="SaveControlNet",
             display_name="Save ControlNet",
             category=CATEGORY,
-            description="Writes a ControlNet to output/controlnet, where Load ControlNet finds it after a refresh.",
+            description="Writes a ControlNet below ComfyUI's output folder; in output/controlnet Load ControlNet finds "
+            "it after a refresh.",
             inputs=[
                 ControlNetSocket.Input(
                     "control_net", tooltip="From Train ControlNet or Load ControlNet."
@@ -58,8 +59,8 @@ class SaveControlNet(io.ComfyNode):
                     "layout",
                     options=list(LAYOUTS),
                     default=LAYOUTS[0],
-                    tooltip="ldm loads everywhere; diffusers is for that library; difference holds what differs from "
-                    "the base model.",
+                    tooltip="ldm loads everywhere; diffusers is a folder, as that library's from_pretrained loads it; "
+                    "difference holds what differs from the base model.",
                 ),
                 io.Model.Input(
                     "base_model",

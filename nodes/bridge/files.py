@@ -49,7 +49,7 @@ def load_path(
     try:
         net = cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS)
     except ValueError as error:
-        raise ValueError(_in_words_of_nodes(str(error))) from error
+        raise ValueError(in_words_of_nodes(str(error))) from error
     return loaded(net)
 
 
@@ -72,15 +72,17 @@ def loaded(net: cn.ControlNet) -> LoadedNet:
 
 def describe_file(name: str) -> str:
     """Returns what a file is, in a few lines."""
-    return _in_words_of_nodes(str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name))))
+    return in_words_of_nodes(str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name))))
 
 
 def unet_weights(model: Any) -> dict[str, Tensor]:
     """Returns the weights of a MODEL's UNet by ldm keys, without what other nodes patched in."""
     weights = model.model_state_dict(filter_prefix=UNET_PREFIX)
+    # Clones share one module, and while one of them is loaded its patches are written into it.
+    weights.update((key, kept.weight) for key, kept in model.backup.items() if key in weights)
     return {key.removeprefix(UNET_PREFIX): value.cpu() for key, value in weights.items()}
 
 
-def _in_words_of_nodes(text: str) -> str:
+def in_words_of_nodes(text: str) -> str:
     """Returns a text of the library with the node's name for the model that differences are to."""
     return text.replace("`base`", "`base_model`")

@@ -18,6 +18,12 @@ class LoadedNet:
     net: ControlNet
     patcher: Any  # ComfyUI's ModelPatcher
     dtype: torch.dtype
+    exact: ControlNet | None = None  # in float32, where training made it and `net` is rounded
+
+    @property
+    def is_float32(self) -> bool:
+        """Whether its weights are kept in float32."""
+        return next(self.net.parameters()).dtype == torch.float32
 
     @property
     def keeps_text(self) -> bool:

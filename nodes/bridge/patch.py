@@ -10,7 +10,7 @@ from ...cnet_core.xray import Watch
 from .history import History
 from .inject import with_residuals
 from .replay import Replay
-from .run import Run, Step, models_key
+from .run import Run, Start, Step, models_key
 from .spec import UnitSpec
 
 KEY = "cnet"
@@ -46,14 +46,25 @@ class ModelControl:
             WrappersMP.DIFFUSION_MODEL: self._diffusion_model,
         }
 
-    def _outer_sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+    def _outer_sample(
+        self,
+        executor: Any,
+        noise: Any,
+        latent_image: Any,
+        sampler: Any,
+        sigmas: Any,
+        denoise_mask: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         """Opens the run, and closes it also after an error or an interrupt."""
         guider = executor.class_obj
         run = Run(self.specs, guider)
+        run.start = Start(latent_image, sigmas, denoise_mask)
         guider.model_options["transformer_options"][RUN] = run
         self._entered.append(guider.model_patcher)
         try:
-            latents = executor(*args, **kwargs)
+            latents = executor(noise, latent_image, sampler, sigmas, denoise_mask, *args, **kwargs)
             self._remember(run, latents)
             return latents
         finally:
@@ -65,7 +76,9 @@ class ModelControl:
         """Keeps what was injected in a finished run; the guider has nothing of the run any more."""
         if run.left_out is not None or run.percent_to_sigma is None:
             return
-        replay = None if run.last is None else Replay(run.guider, *run.last, run_key=RUN)
+        replay = None
+        if run.last is not None and run.start is not None:
+            replay = Replay(run.guider, run.start, *run.last, run_key=RUN)
         self.history.add(run.recorder, run.percent_to_sigma, latents, replay)
 
     def _predict_noise(
@@ -131,6 +144,7 @@ class ModelControl:
         given = options.get(RUN)
         run = Run(self.specs, None) if given is None else given
         run.percent_to_sigma = model.model_sampling.percent_to_sigma
+        run.at(float(timestep.flatten()[0]))
         step = Step.of(run, model, conds, model_options.get("multigpu_clones", {}))
         inner = {**model_options, "transformer_options": {**options, STEP: step}}
         try:

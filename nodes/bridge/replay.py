@@ -8,34 +8,51 @@ import comfy.model_management
 import comfy.samplers
 import comfy.utils
 import torch
-from torch import Tensor
+from comfy.model_patcher import ModelPatcher
+from torch import Tensor, nn
 
 from ...cnet_core.xray import Influence, influence_of
+from .run import Start
 
 #: What a guider has of a model while it samples; a kept one must not hold it.
-OF_THE_MODEL = ("model_patcher", "model_options", "conds", "inner_model", "loaded_models")
+OF_THE_MODEL = ("model_options", "conds", "inner_model", "loaded_models")
+#: What a guider was made with: conds as they came out of their nodes.
+GIVEN = "original_conds"
 
 
 class Replay:
-    """All that is needed to predict again as at a step: a guider without its model, and the step's latents."""
+    """All that is needed to predict again as at a step: a guider without its models, and the step's latents."""
 
     def __init__(
-        self, guider: Any, x: Tensor, sigma: Tensor, seed: int | None, run_key: str
+        self,
+        guider: Any,
+        start: Start,
+        x: Tensor,
+        sigma: Tensor,
+        seed: int | None,
+        run_key: str,
     ) -> None:
         """Keeps a copy of the guider.
 
         Args:
             guider: ComfyUI's, after it has sampled.
+            start: of the sampling.
             x: (N, C, H, W), the latents that the step began with.
             sigma: (N,), its noise level.
             seed: of the sampling.
             run_key: where the wrappers keep their `Run` in the transformer options.
         """
         self._guider = copy.copy(guider)
-        for name in OF_THE_MODEL:
-            vars(self._guider).pop(name, None)
-        # A strong one would make MODEL and history hold each other.
-        self._model = weakref.ref(guider.model_patcher)
+        # Strong ones would make MODEL and history hold each other.
+        self._models = {
+            name: weakref.ref(value)
+            for name, value in vars(guider).items()
+            if isinstance(value, ModelPatcher)
+        }
+        for name, value in vars(guider).items():
+            if name in OF_THE_MODEL or (name != GIVEN and _is_of_a_run(value)):
+                delattr(self._guider, name)
+        self._start = Start(start.latent_image.cpu(), start.sigmas.cpu(), _single(start))
         self._x, self._sigma, self._seed = x.cpu(), sigma.cpu(), seed
         self._run_key = run_key
 
@@ -43,27 +60,53 @@ class Replay:
         """Returns the influence of each block on the guided prediction.
 
         Raises:
-            ValueError: ComfyUI has let go of the model that was sampled with.
+            ValueError: ComfyUI has let go of a model that was sampled with.
         """
-        model = self._model()
-        if model is None:
+        models = {name: model() for name, model in self._models.items()}
+        if None in models.values():
             raise ValueError(
                 "The model of this sampling is not in memory any more; run the sampler again for `leave_one_out`."
             )
         guider = copy.copy(self._guider)
-        guider.model_patcher, guider.model_options = model, model.model_options
-        sampler = _LeaveOneOut(blocks, self._run_key)
-        sigmas = torch.stack([self._sigma.flatten()[0], torch.zeros(())])
-        empty = torch.zeros_like(self._x)
-        guider.sample(self._x, empty, sampler, sigmas, disable_pbar=True, seed=self._seed)
+        vars(guider).update(models)
+        guider.model_options = guider.model_patcher.model_options
+        sampler = _LeaveOneOut(blocks, self._sigma, self._run_key)
+        guider.sample(
+            self._x,
+            self._start.latent_image,
+            sampler,
+            self._start.sigmas,
+            denoise_mask=self._start.denoise_mask,
+            disable_pbar=True,
+            seed=self._seed,
+        )
         return sampler.found
+
+
+def _is_of_a_run(value: object) -> bool:
+    """Whether a guider's attribute is, or holds, a model, conds that were prepared for one, or a device's tensor."""
+    if isinstance(value, dict):
+        return bool(value.get("model_conds")) or any(map(_is_of_a_run, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_of_a_run, value))
+    if isinstance(value, Tensor):
+        return value.device.type != "cpu"
+    return isinstance(value, (ModelPatcher, nn.Module))
+
+
+def _single(start: Start) -> Tensor | None:
+    """Returns the mask with one channel: newer versions hand over one for each of the latents, but want one."""
+    mask = start.denoise_mask
+    if mask is None:
+        return None
+    return (mask[:, :1] if mask.dim() == 4 else mask).cpu()
 
 
 class _LeaveOneOut(comfy.samplers.Sampler):
     """Stands in the place of a sampler, so that ComfyUI loads and prepares everything as for any other."""
 
-    def __init__(self, blocks: int, run_key: str) -> None:
-        self._blocks, self._run_key = blocks, run_key
+    def __init__(self, blocks: int, sigma: Tensor, run_key: str) -> None:
+        self._blocks, self._sigma, self._run_key = blocks, sigma, run_key
         self.found = Influence((), 0.0)
 
     def sample(
@@ -73,18 +116,26 @@ class _LeaveOneOut(comfy.samplers.Sampler):
         extra_args: dict[str, Any],
         callback: Any,
         noise: Tensor,
+        latent_image: Tensor,
+        denoise_mask: Tensor | None = None,
         *args: Any,
     ) -> Tensor:
-        """Predicts from `noise` at the first of `sigmas`, once for each block and twice more."""
-        run = extra_args["model_options"]["transformer_options"][self._run_key]
+        """Predicts from `noise`, once for each block and twice more; what the mask leaves out is `latent_image`."""
+        options = extra_args["model_options"]
+        run = options["transformer_options"][self._run_key]
+        sigma = self._sigma.to(noise.device)
+        mask = torch.ones_like(noise) if denoise_mask is None else denoise_mask
+        if denoise_mask is not None and "denoise_mask_function" in options:
+            facts = {"model": guider, "sigmas": sigmas}
+            mask = options["denoise_mask_function"](sigma, mask, extra_options=facts)
         bar = comfy.utils.ProgressBar(self._blocks + 2)
 
         def predict(left_out: frozenset[int]) -> Tensor:
             comfy.model_management.throw_exception_if_processing_interrupted()
             run.left_out = left_out
-            found = guider(noise, sigmas[:1].expand(len(noise)), **extra_args)
+            found = guider(noise, sigma, **extra_args)
             bar.update(1)
-            return found
+            return found * mask + latent_image * (1 - mask)
 
         self.found = influence_of(predict, self._blocks)
         return noise

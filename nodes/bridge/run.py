@@ -30,6 +30,15 @@ def models_key(source: Source) -> str:
     return f"cnet {source.key}"
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a sampling begins with besides its noise."""
+
+    latent_image: Tensor  # (N, C, H, W)
+    sigmas: Tensor
+    denoise_mask: Tensor | None = None  # of any shape that ComfyUI takes
+
+
 class Run:
     """One sampling: its guider, the nets opened for it and everything kept between its steps.
 
@@ -41,11 +50,15 @@ class Run:
         self.guider = guider
         self._nets: dict[tuple[str, int], Net] = {}
         self._stacks: dict[tuple[object, ...], ControlStack] = {}
+        # Those of the last noise level that this one has not used yet.
+        self._older: dict[tuple[object, ...], ControlStack] = {}
+        self._sigma: float | None = None
         self._texts: deque[Tensor] = deque(maxlen=MOST_TEXTS)
         self._resize_noted = False
         self.recorder = Recorder()
         self.injections = 0  # calls of the UNet that got control
         self.percent_to_sigma: PercentToSigma | None = None  # of the model sampling in force
+        self.start: Start | None = None
         # Latents, noise level and seed of the last prediction with control, for a Replay.
         self.last: tuple[Tensor, Tensor, int | None] | None = None
         # Blocks that a Replay leaves out; with a set, also an empty one, nothing is recorded.
@@ -70,11 +83,25 @@ class Run:
     def stack(
         self, index: int, net: Net, size: tuple[int, int], frames: tuple[int, ...]
     ) -> ControlStack:
-        """Returns the stack of one unit for a latent size and a set of pictures, kept for the run."""
+        """Returns the stack of one unit for a latent size and a set of pictures; `at` says how long it is kept."""
         key = (index, id(net), size, frames)
         if key not in self._stacks:
-            self._stacks[key] = ControlStack([self.specs[index].unit(net, *size, frames)])
+            kept = self._older.pop(key, None)
+            if kept is None:
+                kept = ControlStack([self.specs[index].unit(net, *size, frames)])
+            self._stacks[key] = kept
         return self._stacks[key]
+
+    def at(self, sigma: float) -> None:
+        """Begins a call at a noise level; if it is a new one, drops the stacks that the last one did not use.
+
+        Context windows may show other pictures at each step, and each set of them has a stack of its own.
+        """
+        if sigma == self._sigma:
+            return
+        for stack in self._older.values():
+            stack.clear()
+        self._older, self._stacks, self._sigma = self._stacks, {}, sigma
 
     def same_text(self, text: Tensor) -> Tensor:
         """Returns text embeddings of these values that are one and the same tensor in all calls of the run.
@@ -119,11 +146,12 @@ class Run:
 
     def close(self) -> None:
         """Drops everything kept between steps."""
-        for stack in self._stacks.values():
+        for stack in (*self._stacks.values(), *self._older.values()):
             stack.clear()
         for net in self._nets.values():
             getattr(net, "close", _nothing)()
         self._stacks.clear()
+        self._older.clear()
         self._nets.clear()
         self._texts.clear()
 

@@ -7,8 +7,11 @@ import folder_paths
 
 from ...cnet_core import save_controlnet
 from ...cnet_core.checkpoints.save import Layout
-from .files import FOLDER, unet_weights
+from .files import FOLDER, in_words_of_nodes, unet_weights
 from .loaded import LoadedNet
+
+#: How names end; diffusers loads folders alone, with a config.json.
+ENDINGS: dict[Layout, str] = {"ldm": ".safetensors", "diffusers": "", "difference": ".safetensors"}
 
 
 def register_output() -> None:
@@ -19,13 +22,13 @@ def register_output() -> None:
 
 
 def save(control_net: LoadedNet, prefix: str, layout: Layout, base_model: Any = None) -> Path:
-    """Writes a net under a new name that begins with `prefix`, and returns its file.
+    """Writes a net under a new name that begins with `prefix`; returns its file, for "diffusers" its folder.
 
     Args:
-        base_model: MODEL; for the layout "difference", and for it alone.
+        base_model: MODEL; the layout "difference" needs it, the others do not look at it.
 
     Raises:
-        TypeError: not a net of ours. ValueError: `base_model` missing or too many, an impossible layout.
+        TypeError: not a net of ours. ValueError: `base_model` missing or of another family, an impossible layout.
     """
     if not isinstance(control_net, LoadedNet):
         raise TypeError(
@@ -34,7 +37,10 @@ def save(control_net: LoadedNet, prefix: str, layout: Layout, base_model: Any = 
     folder, name, counter, *_ = folder_paths.get_save_image_path(
         prefix, folder_paths.get_output_directory()
     )
-    path = Path(folder) / f"{name}_{counter:05}_.safetensors"
+    path = Path(folder) / f"{name}_{counter:05}_{ENDINGS[layout]}"
     base = unet_weights(base_model) if base_model is not None and layout == "difference" else None
-    save_controlnet(control_net.net, path, layout=layout, base=base)
+    try:
+        save_controlnet(control_net.exact or control_net.net, path, layout=layout, base=base)
+    except ValueError as error:
+        raise ValueError(in_words_of_nodes(str(error))) from error
     return path

@@ -5,7 +5,7 @@ The UNet is rebuilt as the library's own, on a copy of the MODEL's weights, sinc
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_base
@@ -19,6 +19,7 @@ from torch import Tensor
 from ...cnet_core import ControlNet, UNet, fit_hint
 from ...cnet_core.checkpoints.diffusers import with_heads
 from ...cnet_core.checkpoints.shapes import unet_config_of
+from ...cnet_core.controlnet import HINT_DOWNSCALE
 from ...cnet_core.tiny.sheet import to_image
 from ...cnet_core.training import Objective, Reading, Trainer, TrainingSettings
 from ...cnet_core.training.base import Text
@@ -62,10 +63,12 @@ def train(
     """
     check_unet(model)
     prompts = _prompts(captions, images, hints)
-    latents = model.model.process_latent_in(vae.encode(images[..., :3]))
+    fitted = _in_cells(fit_hint(hints[..., :3].movedim(-1, 1), *images.shape[1:3]))
+    pixels = _in_cells(images[..., :3].movedim(-1, 1)).movedim(1, -1)
+    latents = model.model.process_latent_in(vae.encode(pixels))
     base = _base(model, vae, clip, dict.fromkeys(["", *prompts]), latents.shape[-2:])
-    height, width = 8 * latents.shape[-2], 8 * latents.shape[-1]
-    fitted = fit_hint(hints[..., :3].movedim(-1, 1), height, width)
+    # Training needs all that there is; what ComfyUI has loaded it would not unload for us unasked.
+    comfy.model_management.unload_all_models()
     with torch.inference_mode(False), torch.enable_grad():
         samples = TensorSamples(latents.clone().float(), fitted.clone().float(), tuple(prompts))
         return _train(base, samples, steps, numbers)
@@ -86,9 +89,17 @@ def _train(
     outcome = fit(
         trainer, source.meter(settings), steps, told, intervals=every, stop=lambda: told.stopped
     )
-    net = ControlNet(base.unet.config, ops=comfy.ops.manual_cast)
-    net.load_state_dict(trainer.result.state_dict())
-    return loaded(net), _pictures(told.rows), _report(outcome, told.rows)
+    return _result(trainer.result), _pictures(told.rows), _report(outcome, told.rows)
+
+
+def _result(trained: ControlNet) -> LoadedNet:
+    """Returns a trained net under ComfyUI's memory management, which may keep it in half precision."""
+    exact = ControlNet(trained.config).requires_grad_(False)
+    exact.load_state_dict(trained.state_dict())
+    net = ControlNet(trained.config, ops=comfy.ops.manual_cast)
+    net.load_state_dict(exact.state_dict())
+    found = loaded(net)
+    return found if found.is_float32 else replace(found, exact=exact)
 
 
 @dataclass
@@ -184,6 +195,14 @@ def _objective(model: Any) -> Objective:
     sigmas = model.get_model_object("model_sampling").sigmas.float().cpu()
     with torch.inference_mode(False):
         return Objective(names[model.model.model_type], 1 / (1 + sigmas.clone() ** 2))
+
+
+def _in_cells(pictures: Tensor) -> Tensor:
+    """Returns the middle of pictures (N, C, H, W), sides multiples of 8: what ComfyUI's VAE encodes of them."""
+    for dim in (-2, -1):
+        rest = pictures.shape[dim] % HINT_DOWNSCALE
+        pictures = pictures.narrow(dim, rest // 2, pictures.shape[dim] - rest)
+    return pictures
 
 
 def _prompts(captions: str, images: Tensor, hints: Tensor) -> list[str]:

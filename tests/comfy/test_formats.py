@@ -4,7 +4,10 @@ import pytest
 from flows import effect_share
 from graphs import Graph, Link, Sampling, output, save
 from host import Failed, Host, Result
+from hosts import MODEL_NODES
+from safetensors.torch import load_file
 from tiny_graph import PROMPT, SIDE, tiny_nodes
+from weights import SD15, family
 
 import cnet_core as cn
 from cnet_core.checkpoints.files import write_tensors
@@ -110,3 +113,22 @@ def test_a_file_of_differences_alone_asks_for_the_model_by_the_inputs_name(
     graph.add("SaveControlNet", control_net=net, filename_prefix="x", layout="ldm")
     with pytest.raises(Failed, match="as `base_model`"):
         files.run(graph.nodes)
+
+
+def test_the_base_is_the_model_itself_also_while_it_is_loaded_with_a_lora(comfy: Host) -> None:
+    """All clones of a MODEL share its weights, and the LoRA of one that is loaded is written into them."""
+
+    def difference(graph: Graph, name: str) -> dict:
+        net = graph.add("LoadControlNet", control_net_name="sd15.safetensors")
+        inputs = {"layout": "difference", "base_model": family(SD15).model(graph, seed=17)}
+        graph.add("SaveControlNet", control_net=net, filename_prefix=f"bases/{name}", **inputs)
+        comfy.run(graph.nodes)
+        return load_file(comfy.base / f"output/bases/{name}_00001_.safetensors")
+
+    before = difference(Graph(), "before")
+    graph = Graph()
+    model = MODEL_NODES["LoRA"](graph, family(SD15).model(graph, seed=17))
+    conds = [family(SD15).cond(graph, seed) for seed in (1, 2)]
+    comfy.run(save(graph, Sampling(steps=2).ksampler(graph, model, *conds), "with a lora"))
+    after = difference(graph, "after")
+    assert {key for key in before if not before[key].equal(after[key])} == set()

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from flows import Control, Flow, effect_share
-from graphs import Graph, Link, Sampling
+from flows import WIRINGS, Control, Flow, effect_share, ksampler
+from graphs import Graph, Link, Sampling, output
 from host import Failed, Host
 from hosts import sampled_with
 from weights import SD15, family
@@ -59,6 +59,29 @@ def test_one_model_in_both_places_is_ordinary_guidance(dual: Host, mode: str) ->
     control = Control(routing={"mode": mode})
     plain, expected = Flow(SHAPE).run(dual, "plain"), Flow(SHAPE).run(dual, "expected", control)
     assert effect_share(plain, expected, ONE_FOR_BOTH.run(dual, "ours", control)) <= 1e-3
+
+
+def test_leaving_out_runs_with_both_models_and_the_second_one_is_let_go_of(dual: Host) -> None:
+    """What the X-ray keeps of a run belongs to the first model, which may live on."""
+
+    def controlled(name: str, *, guided: bool) -> dict:
+        graph = Graph()
+        wired = SHAPE.model(graph), SHAPE.cond(graph, 1), SHAPE.cond(graph, 2)
+        model, positive, negative = WIRINGS["ours"](graph, Control(), wired)
+        sampler = ON_THE_FIRST.sampler if guided else ksampler
+        samples = sampler(graph, model, positive, negative, Sampling(steps=2))
+        if guided:
+            seen = graph.add("ControlXRay", model=model, samples=samples, leave_one_out=True)
+            graph.add("PreviewAny", source=output(seen, 1))
+        graph.add("ProbeMemory", name=name, after=samples)
+        return {"outputs": dual.run(graph.nodes), **dual.memory(name)}
+
+    before = controlled("one model", guided=False)
+    found = controlled("two models", guided=True)
+    (text,) = [v["text"][0] for v in found["outputs"].values() if "text" in v]
+    assert sum(line.endswith(" %") for line in text.splitlines()) == 13
+    assert found["models"] == before["models"] + 1
+    assert controlled("one again", guided=False)["models"] == before["models"]
 
 
 def test_on_the_second_model_it_is_refused_and_the_next_run_is_right(dual: Host) -> None:

@@ -1,12 +1,15 @@
 """Training in ComfyUI: the nodes train, the result steers in the same graph and loads again; an interrupt keeps it."""
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from graphs import Graph, Link, Sampling, output, save
 from host import Failed, Host
+from safetensors.torch import load_file
 from tiny_graph import PROMPT, tiny_nodes
+from weights import SD15, family, write_models
 
 import cnet_core as cn
 from cnet_core.tiny.training import TinyBase, TinySamples
@@ -22,7 +25,7 @@ NUMBERS = {
 }
 
 
-def trained(graph: Graph, captions: Link | str | None = None, **numbers: object) -> Link:
+def trained(graph: Graph, captions: Link | str | None = None, **inputs: object) -> Link:
     """Adds the embedded model, its samples and TrainControlNet."""
     model, clip, vae, _ = tiny_nodes(graph)
     samples = graph.add("TinyTrainingSamples", count=COUNT, side=SIDE, seed=1)
@@ -31,10 +34,8 @@ def trained(graph: Graph, captions: Link | str | None = None, **numbers: object)
         model=model,
         vae=vae,
         clip=clip,
-        images=samples,
-        hints=output(samples, 1),
         captions=output(samples, 2) if captions is None else captions,
-        **{**NUMBERS, **numbers},
+        **{"images": samples, "hints": output(samples, 1), **NUMBERS, **inputs},
     )
 
 
@@ -110,8 +111,82 @@ def test_saving_a_difference_needs_the_base(comfy: Host) -> None:
     graph.add(
         "SaveControlNet", control_net=net, filename_prefix="controlnet/d", layout="difference"
     )
-    with pytest.raises(Failed, match="`base` is needed"):
+    with pytest.raises(Failed, match="`base_model` is needed"):
         comfy.run(graph.nodes)
+
+
+def test_other_layouts_do_not_look_at_the_base(comfy: Host) -> None:
+    graph = Graph()
+    model, _, _, net = tiny_nodes(graph)
+    inputs = {"filename_prefix": "controlnet/with_base", "layout": "ldm", "base_model": model}
+    graph.add("SaveControlNet", control_net=net, **inputs)
+    comfy.run(graph.nodes)
+    assert list((comfy.base / "output" / "controlnet").glob("with_base_*.safetensors"))
+
+
+def test_the_diffusers_layout_is_a_folder_as_that_library_loads_them(comfy: Host) -> None:
+    diffusers = pytest.importorskip("diffusers")
+    graph = Graph()
+    net = graph.add("LoadControlNet", control_net_name="sd15.safetensors")
+    inputs = {"filename_prefix": "controlnet/folder", "layout": "diffusers"}
+    graph.add("SaveControlNet", control_net=net, **inputs)
+    comfy.run(graph.nodes)
+    folder = comfy.base / "output/controlnet/folder_00001_"
+    found = diffusers.ControlNetModel.from_pretrained(folder).state_dict()
+    whole = cn.load_controlnet(comfy.base / "models/controlnet/sd15.safetensors").state_dict()
+    assert sorted(map(_sum, found.values())) == sorted(map(_sum, whole.values()))
+
+
+def test_training_takes_the_memory_of_models_that_are_loaded(comfy: Host) -> None:
+    graph = Graph()
+    conds = [family(SD15).cond(graph, seed) for seed in (1, 2)]
+    latents = Sampling(steps=1, side=32).ksampler(graph, family(SD15).model(graph), *conds)
+    save(graph, latents, "loaded before")
+    comfy.run(graph.nodes)
+    net = trained(graph, steps=1, seed=5)
+    graph.add("SaveImage", images=output(net, 1), filename_prefix="plot")
+    comfy.run(graph.nodes)
+    graph.add("ProbeMemory", name="training", after=latents)
+    comfy.run(graph.nodes)
+    assert "BaseModel" not in comfy.memory("training")["loaded"]
+
+
+def test_pictures_and_hints_of_any_size_are_cut_alike(comfy: Host) -> None:
+    side, count = 36, 4
+    graph = Graph()
+    pictures = [
+        graph.add("ProbePicture", width=side, height=side, count=count, seed=s) for s in (1, 2)
+    ]
+    cut = {"x": 2, "y": 2, "width": 32, "height": 32}
+    middles = [graph.add("ImageCrop", image=picture, **cut) for picture in pictures]
+    for name, (images, hints) in {"whole": pictures, "middle": middles}.items():
+        net = trained(graph, PROMPT, steps=2, images=images, hints=hints)
+        graph.add("SaveControlNet", control_net=net, filename_prefix=f"cut/{name}", layout="ldm")
+    comfy.run(graph.nodes)
+    whole, middle = (
+        load_file(comfy.base / f"output/cut/{n}_00001_.safetensors") for n in ("whole", "middle")
+    )
+    assert {key for key in whole if not whole[key].equal(middle[key])} == set()
+
+
+def test_what_training_made_is_saved_in_float32_also_where_it_is_used_in_half(
+    comfy: Host, tmp_path: Path
+) -> None:
+    write_models(tmp_path / "models")
+    host = Host(comfy.place, tmp_path, ["--fp16-unet"])
+    graph = Graph()
+    net = trained(graph, steps=2)
+    used(graph, net, "half")
+    graph.add("SaveControlNet", control_net=net, filename_prefix="controlnet/exact", layout="ldm")
+    host.run(graph.nodes)
+    host.stop()
+    found = load_file(tmp_path / "output/controlnet/exact_00001_.safetensors")
+    assert {tensor.dtype for tensor in found.values()} == {torch.float32}
+    assert any(not tensor.equal(tensor.half().float()) for tensor in found.values())
+
+
+def _sum(tensor: torch.Tensor) -> float:
+    return float(tensor.double().sum())
 
 
 def _wait_until_running(comfy: Host, queued: str) -> None:

@@ -5,6 +5,7 @@ that our control has to keep. ComfyUI's own control gives each window the first 
 what is right.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from described import defaults
 from flows import COND_ONLY, Control, Flow, effect_share
 from graphs import Sampling
 from host import Failed, Host
-from hosts import context_windows
+from hosts import context_windows, node
 from weights import SD15, family
 
 PICTURES = 6
@@ -21,7 +22,7 @@ LENGTH = {"context_length": 3, "context_overlap": 1, "dim": 0}
 SCHEDULES = ("standard_static", "standard_uniform", "looped_uniform", "batched")
 
 
-def flow(comfy: Host, **values: Any) -> Flow:
+def flow(comfy: Host, how: Sampling = HOW, **values: Any) -> Flow:
     """Returns a flow with windows; skips where ComfyUI itself fails with them."""
     if "ContextWindowsManual" not in comfy.info:
         pytest.skip("this ComfyUI has no ContextWindowsManual")
@@ -29,7 +30,7 @@ def flow(comfy: Host, **values: Any) -> Flow:
     unknown = set(values) - set(known)
     if unknown:
         pytest.skip(f"ContextWindowsManual has no {', '.join(unknown)} in this ComfyUI")
-    found = Flow(family(SD15), HOW, after=context_windows({**known, **LENGTH, **values}))
+    found = Flow(family(SD15), how, after=context_windows({**known, **LENGTH, **values}))
     try:
         found.run(comfy, "windows")
     except Failed as error:
@@ -72,3 +73,17 @@ def test_only_cond_runs_through_the_control_net_in_windows(comfy: Host) -> None:
     assert len(rows) == len(calls)
     assert all(call == [1, 0] for call in calls)
     assert set(rows) <= {LENGTH["context_length"], LENGTH["context_length"] + 1}  # one in front
+
+
+def test_windows_that_move_at_each_step_do_not_pile_up(comfy: Host) -> None:
+    """Of six windows, two a step, those of two steps are kept; else there would be as many as pictures."""
+    how = Sampling(steps=8, batch=PICTURES, side=32)
+    moving = flow(comfy, how, context_schedule="looped_uniform", context_overlap=0)
+    windows = moving.after
+    watched = replace(
+        moving,
+        after=lambda graph, model: node("ProbeStacks", name="stacks")(graph, windows(graph, model)),
+    )
+    found = watched.run(comfy, "moving", Control(hints=PICTURES))
+    assert len(found.calls) == 2 * how.steps
+    assert max(found.counts["stacks"]) == 4

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 from flows import COND_ONLY, Control, Flow, ksampler
-from graphs import Graph, Link, Sampling
+from graphs import Family, Graph, Link, Sampling
 from host import Failed, Host
 from hosts import SAMPLERS
 from PIL import Image
@@ -20,9 +20,9 @@ FLOW = Flow(family(SD15))
 class Patched:
     """A graph with a random model and one control or several on it."""
 
-    def __init__(self, *controls: Control) -> None:
+    def __init__(self, *controls: Control, shape: Family = FLOW.family) -> None:
         self.graph = Graph()
-        self.model = FLOW.family.model(self.graph)
+        self.model = shape.model(self.graph)
         for control in controls:
             net = self.graph.add("LoadControlNet", control_net_name=control.file)
             inputs = dict(control.inputs)
@@ -59,6 +59,18 @@ class Patched:
 def report(outputs: dict, node: str) -> str:
     """Returns the text that PreviewAny shows."""
     return outputs[node]["text"][0]
+
+
+def influences(text: str) -> list[float]:
+    """Returns what a report says of each block that was left out, in percent."""
+    lines = [line for line in text.splitlines() if line.split()[:1] and line.endswith(" %")]
+    return [float(line.split()[-2]) for line in lines]
+
+
+def replaced(graph: Graph, link: Link, **inputs: object) -> Link:
+    """Gives a node other inputs; returns its link."""
+    graph.nodes[link[0]]["inputs"].update(inputs)
+    return link
 
 
 def test_it_says_what_each_control_did(comfy: Host) -> None:
@@ -152,7 +164,39 @@ def test_a_model_remembers_so_many_runs_and_no_more(comfy: Host) -> None:
         graph = Patched(Control())
         graph.graph.add("ProbeMemory", name="history", after=graph.sampled(steps=1, seed=seed))
         comfy.run(graph.graph.nodes)
-    assert comfy.memory("history")["records"] <= 8
+    assert comfy.memory("history")["records"] == 8
+
+
+@pytest.mark.parametrize("shape", [FLOW.family, FLOW.family.inpaint()], ids=["plain", "inpaint"])
+def test_leaving_out_in_a_masked_run_gives_the_unet_what_the_run_gave_it(
+    comfy: Host, shape: Family
+) -> None:
+    """An inpainting UNet also reads mask and latents."""
+    steps, name = 3, f"inputs {shape.unet['in_channels']}"
+    graph = Patched(Control(), shape=shape)
+    model = graph.graph.add("ProbeInputs", model=graph.model, name=name)
+    latent = graph.graph.add("ProbeLatent", width=8, height=8, count=2, seed=3)
+    pictures = graph.graph.add("ProbePicture", width=64, height=64, count=2, seed=6)
+    mask = graph.graph.add("ImageToMask", image=pictures, channel="red")
+    masked = graph.graph.add("SetLatentNoiseMask", samples=latent, mask=mask)
+    samples = replaced(graph.graph, graph.sampled(model, steps=steps), latent_image=masked)
+    graph.xray(samples, model, leave_one_out=True)
+    comfy.run(graph.graph.nodes)
+    graph.graph.add("ProbeMemory", name=name, after=samples)
+    comfy.run(graph.graph.nodes)
+    seen = comfy.memory(name)["counts"][name]
+    assert len(seen) == steps + 15
+    assert seen[steps:] == pytest.approx([seen[steps - 1]] * 15, rel=1e-4)
+
+
+def test_where_nothing_is_denoised_no_block_has_an_influence(comfy: Host) -> None:
+    graph = Patched(Control())
+    latent = graph.graph.add("ProbeLatent", width=8, height=8, count=1, seed=3)
+    mask = graph.graph.add("SolidMask", value=0.0, width=64, height=64)
+    masked = graph.graph.add("SetLatentNoiseMask", samples=latent, mask=mask)
+    samples = replaced(graph.graph, graph.sampled(steps=2), latent_image=masked)
+    shown = graph.xray(samples, leave_one_out=True)
+    assert set(influences(report(comfy.run(graph.graph.nodes), shown))) == {0.0}
 
 
 @pytest.mark.parametrize("guider", ["KSampler", "BasicGuider", "DualCFG", "PerpNegGuider"])
@@ -166,11 +210,9 @@ def test_leaving_out_runs_the_samplers_own_guider(comfy: Host, guider: str) -> N
     samples = sampler(graph.graph, graph.model, *graph.conds, Sampling(steps=2))
     shown = graph.xray(samples, leave_one_out=True)
     text = report(comfy.run(graph.graph.nodes), shown)
-    left_out = [
-        line.split()[-2] for line in text.splitlines() if line.split()[:1] and line.endswith(" %")
-    ]
+    left_out = influences(text)
     assert len(left_out) == 13
-    assert [float(v) > 0 for v in left_out] == [k in (3, 12) for k in range(13)]
+    assert [share > 0 for share in left_out] == [k in (3, 12) for k in range(13)]
 
 
 @pytest.mark.skipif(

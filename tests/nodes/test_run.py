@@ -30,6 +30,18 @@ def residuals(part: Part, unit: Any, chunks: tuple[int, ...] = (1, 0), **options
     return step.residuals(x, timesteps, context, None, given)
 
 
+def kept_stacks(run: Any) -> set[int]:
+    """Which stacks a run holds."""
+    kind = "ControlStack"
+    held = [
+        value
+        for values in vars(run).values()
+        if isinstance(values, dict)
+        for value in values.values()
+    ]
+    return {id(value) for value in held if type(value).__name__ == kind}
+
+
 def rows_with_control(found: Any) -> list[bool]:
     """Which rows got anything."""
     return [bool(row.any()) for row in found.middle]
@@ -107,6 +119,35 @@ def test_a_picture_in_front_of_a_context_window_takes_its_own_frame(part: Part) 
     seen = residuals(part, spec(part, image=images), context_window=window)
     alone = residuals(part, spec(part, image=images[[2, 5]]))
     torch.testing.assert_close(seen.middle, alone.middle)
+
+
+def test_windows_that_move_at_each_step_keep_the_stacks_of_two_steps(part: Part) -> None:
+    images = torch.rand(12, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    unit = spec(part, image=images)
+    run = part("nodes.bridge.run").Run([unit], GUIDER)
+    step = part("nodes.bridge.run").Step.of(run, MODEL, [POSITIVE, NEGATIVE])
+    x, timesteps, context = fakes.call_inputs(rows=4)
+    for first, sigma in enumerate([5.0, 4.0, 3.0, 2.0]):
+        run.at(sigma)
+        for frame in (first, first + 4, first + 8):
+            window = SimpleNamespace(index_list=[frame, (frame + 1) % 12], dim=0)
+            options = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([sigma])}
+            given = {**options, "context_window": window}
+            found = step.residuals(x, timesteps, context, None, given)
+            alone = residuals(part, unit, context_window=window)
+            assert torch.equal(found.middle, alone.middle)
+            assert len(kept_stacks(run)) <= 6
+    assert len(kept_stacks(run)) == 6
+
+
+def test_windows_that_stay_keep_their_stacks(part: Part) -> None:
+    run, net = part("nodes.bridge.run").Run([spec(part)], GUIDER), fakes.small_net()
+    run.at(5.0)
+    first = [run.stack(0, net, (8, 8), frames) for frames in ((0, 1), (1, 2))]
+    for sigma in (5.0, 4.0, 3.0):
+        run.at(sigma)
+        again = [run.stack(0, net, (8, 8), frames) for frames in ((0, 1), (1, 2))]
+        assert [a is b for a, b in zip(first, again, strict=True)] == [True, True]
 
 
 def test_a_context_window_of_another_size_than_the_call_is_refused(part: Part) -> None:

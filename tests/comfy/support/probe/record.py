@@ -4,6 +4,7 @@ import gc
 import json
 from pathlib import Path
 
+import comfy.model_base
 import comfy.model_management
 import torch
 from comfy.patcher_extension import WrappersMP
@@ -33,6 +34,36 @@ class ProbeCount:
         def count(executor, *args, **kwargs):
             COUNTS[name].append(args[5].get("cond_or_uncond"))
             return executor(*args, **kwargs)
+
+        return (wrapped(model, WrappersMP.DIFFUSION_MODEL, count),)
+
+
+@node(("MODEL",), model="MODEL", name="STRING")
+class ProbeInputs:
+    """Sums what goes into the UNet at each call of a MODEL, also in later prompts."""
+
+    def run(self, model, name):
+        _begin(name, False)
+
+        def count(executor, x, *args, **kwargs):
+            COUNTS[name].append(float(x.double().sum()))
+            return executor(x, *args, **kwargs)
+
+        return (wrapped(model, WrappersMP.DIFFUSION_MODEL, count),)
+
+
+@node(("MODEL",), always=True, model="MODEL", name="STRING")
+class ProbeStacks:
+    """Counts, at each UNet call of a MODEL, how many stacks of ours live."""
+
+    def run(self, model, name):
+        _begin(name, False)
+
+        def count(executor, *args, **kwargs):
+            found = executor(*args, **kwargs)
+            kinds = [type(o).__name__ for o in gc.get_objects()]
+            COUNTS[name].append(kinds.count("ControlStack"))
+            return found
 
         return (wrapped(model, WrappersMP.DIFFUSION_MODEL, count),)
 
@@ -68,6 +99,7 @@ class ProbeMemory:
             "tensors": sum(isinstance(o, torch.Tensor) for o in objects),
             "records": sum(type(o).__name__ == "Recorder" for o in objects),
             "stacks": sum(type(o).__name__ == "ControlStack" for o in objects),
+            "models": sum(isinstance(o, comfy.model_base.BaseModel) for o in objects),
             "loaded": [type(m.model).__name__ for m in loaded if m is not None],
             "rss": Path("/proc/self/statm").read_text().split()[1],
             "counts": COUNTS,
