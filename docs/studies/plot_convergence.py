@@ -21,8 +21,8 @@ def main() -> None:
     """Writes the plots and prints the figures."""
     PLOTS.mkdir(exist_ok=True)
     runs = {path.stem: _rows(path) for path in sorted(READINGS.glob("*.jsonl"))}
-    for name, rows in runs.items():
-        print(f"{name:<46} {_figures(rows)}")
+    for path in sorted(READINGS.rglob("*.jsonl")):
+        print(f"{path.relative_to(READINGS).with_suffix('')!s:<54} {_figures(_rows(path))}")
     usual = {k: v for k, v in runs.items() if "rate0.001_beta0.999" in k and "dropout0.5" in k}
     series = {_label(k): _series(v, "adherence") for k, v in usual.items()}
     line_plot(series, "adherence, three seeds each").save(PLOTS / "convergence_adherence.png")
