@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .blocks import TORCH_OPS, Ops, TimestepSequential
 from .casting import compute_dtype
 from .config import UNetConfig
-from .encoder import Encoder
+from .encoder import SHARED, Encoder
 from .residuals import Residuals
 from .text import Text
 
@@ -61,6 +61,7 @@ class ControlNet(Encoder):
 
         Raises:
             TypeError: the UNet does not say its config.
+            ValueError: it has other layers than its config says.
         """
         config = getattr(unet, "config", None)
         if not isinstance(config, UNetConfig):
@@ -71,7 +72,16 @@ class ControlNet(Encoder):
         net = cls(config, hint_channels)
         ours = net.state_dict().keys()
         shared = {k: v for k, v in unet.state_dict().items() if k in ours}
-        net.load_state_dict(shared, strict=False)
+        lost = [
+            key
+            for key in net.load_state_dict(shared, strict=False).missing_keys
+            if key.startswith(SHARED)
+        ]
+        if lost:
+            raise ValueError(
+                f"`unet` has no {lost[0]}, so its encoder cannot be copied: take out what was put into it, LoRA layers "
+                "for example."
+            )
         _start_hint_encoder(net.input_hint_block, hint_init)
         for conv in [*net.zero_convs, net.middle_block_out, net.input_hint_block[-1]]:
             for parameter in conv.parameters():

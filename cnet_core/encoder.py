@@ -18,6 +18,9 @@ from .blocks import (
 )
 from .config import EncoderBlock, UNetConfig
 
+#: Keys of what a ControlNet copies from its UNet.
+SHARED = ("time_embed.", "label_emb.", "input_blocks.", "middle_block.")
+
 
 class Encoder(nn.Module):
     """`time_embed`, `label_emb` (SDXL), `input_blocks` and `middle_block`, with the keys of ldm checkpoints."""
@@ -59,8 +62,12 @@ class Encoder(nn.Module):
         return emb if y is None else emb + self.label_emb(y.to(emb))
 
     def run(self, block: nn.Module, *args: object) -> Tensor:
-        """Returns what a block makes of its arguments, checkpointed where that is wanted and there is a graph."""
-        if self.gradient_checkpointing and torch.is_grad_enabled():
+        """Returns what a block makes of its arguments, checkpointed where that is wanted and there is a graph.
+
+        A block with hooks is not: a patch's would run again on the way back, and find nothing to add.
+        """
+        hooked = bool(vars(block)["_forward_hooks"] or vars(block)["_forward_pre_hooks"])
+        if self.gradient_checkpointing and torch.is_grad_enabled() and not hooked:
             return cast(Callable[..., Tensor], checkpoint.checkpoint)(
                 block, *args, use_reentrant=False
             )

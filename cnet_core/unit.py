@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from .call import UNetCall
@@ -15,6 +14,9 @@ from .routing import Branch, HintRouting
 from .schedules import BlockScales
 from .weighting import POOL_FIRST, Order, check_order
 from .windows import Step, Window
+
+#: Hints and masks are in 0..1; resizing brings some values a little beyond, and inpaint hints have -1.
+MOST_VALUE = 2.0
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,11 @@ def row_factors(unit: ControlUnit, call: UNetCall) -> tuple[float, ...]:
 def row_gains(unit: ControlUnit, call: UNetCall) -> tuple[float, ...]:
     """Returns by how much each row's residuals are multiplied: strength x window x time curve x routing."""
     branches: list[Branch] = [row.branch for row in call.rows]
+    factors = row_factors(unit, call)
+    if not any(factors):
+        return factors
     gains = unit.routing.gains(branches, call.cfg_scale, guided=call.guided)
-    return tuple(gain * factor for gain, factor in zip(gains, row_factors(unit, call), strict=True))
+    return tuple(gain * factor for gain, factor in zip(gains, factors, strict=True))
 
 
 def check_fits(unit: ControlUnit, call: UNetCall) -> None:
@@ -134,8 +139,7 @@ def _check_hint(hint: Tensor, channels: int) -> None:
             f"`hint` has the shape {tuple(hint.shape)}; this ControlNet takes (N, {channels}, 8H, 8W)."
         )
     latent_size(hint)
-    if not bool(torch.isfinite(hint).all()):
-        raise ValueError("`hint` holds NaN or infinite values; it must be a picture in 0..1.")
+    _check_values("hint", hint)
 
 
 def _check_mask(mask: Tensor) -> None:
@@ -143,8 +147,18 @@ def _check_mask(mask: Tensor) -> None:
         raise ValueError(
             f"`mask` has the shape {tuple(mask.shape)}; it must be (H, W) or (N, H, W)."
         )
-    if not bool(torch.isfinite(mask).all()):
-        raise ValueError("`mask` holds NaN or infinite values; it must lie in 0..1.")
+    _check_values("mask", mask)
+
+
+def _check_values(name: str, tensor: Tensor) -> None:
+    """Raises ValueError for values that no picture in 0..1 has; a little beyond comes from resizing."""
+    most = float(tensor.float().abs().amax()) if tensor.numel() else 0.0
+    if not math.isfinite(most):
+        raise ValueError(f"`{name}` holds NaN or infinite values; its values must lie in 0..1.")
+    if most > MOST_VALUE:
+        raise ValueError(
+            f"`{name}` has values up to {most:g}; they must lie in 0..1: divide those of 8 bits by 255."
+        )
 
 
 def _pictures(mask: Tensor | None) -> int:

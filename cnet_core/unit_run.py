@@ -138,7 +138,7 @@ class UnitRun:
         if key in self._features and self._features[key][0] == self._version:
             return self._features[key][1]
         self._counts.hint_encodings += 1
-        pictures = list(range(len(self.unit.hints[0])))
+        pictures = list(range(max(map(len, self.unit.hints))))
         features = self._chunks.tensor(pictures, lambda part: self._encode(part, call.x.device))
         if not features.requires_grad:  # a graph serves one backward pass, then the weights change
             self._features[key] = self._version, features
@@ -146,7 +146,8 @@ class UnitRun:
 
     def _encode(self, pictures: list[int], device: torch.device) -> Tensor:
         net = self.unit.net
-        hints = tuple(take(hint, pictures).to(device, net.dtype) for hint in self.unit.hints)
+        of_pictures = (h if len(h) == 1 else take(h, pictures) for h in self.unit.hints)
+        hints = tuple(hint.to(device, net.dtype) for hint in of_pictures)
         return net.hint_features(hints[0] if len(hints) == 1 else hints, **_types(self.unit))
 
     def _weight(self, block: Tensor, gains: list[float], pictures: list[int]) -> Tensor:

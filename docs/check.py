@@ -150,7 +150,9 @@ def run_all(text: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Checks docs/paper.md.")
     parser.add_argument("--lines", action="store_true", help="print each place as file:line")
-    parser.add_argument("--run", action="store_true", help="run every command but the tests, shortly")
+    parser.add_argument(
+        "--run", action="store_true", help="run every command but the tests, shortly"
+    )
     args = parser.parse_args()
     text = PAPER.read_text()
     if args.lines:

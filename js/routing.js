@@ -15,13 +15,16 @@ import { formatNumber } from "./scales.js";
  * @typedef {{cond: number, uncond: number, total: number}} Gains
  */
 
+/** From this CFG scale on `target_gain` leaves the cond gain at 1; below, its uncond gain would grow without bound. */
+const FULL_COND_FROM = 1.5;
+
 /** @type {Record<string, (routing: Routing) => [number, number]>} cond and uncond gain, as cnet_core/routing.py */
 const GAINS = {
   both: () => [1, 1],
   cond_only: () => [1, 0],
   uncond_only: () => [0, 1],
   weighted: ({ cond_weight, uncond_weight }) => [cond_weight, uncond_weight],
-  target_gain: ({ target_gain, cfg }) => (cfg === 1 ? [target_gain, 0] : [1, (cfg - target_gain) / (cfg - 1)]),
+  target_gain: ({ target_gain, cfg }) => gainsForTotal(target_gain, cfg),
 };
 
 /** @type {Record<string, string[]>} the inputs that a mode uses */
@@ -37,6 +40,19 @@ export function gainsOf(routing) {
   if (!gains) return null;
   const [cond, uncond] = gains;
   return { cond, uncond, total: uncond + routing.cfg * (cond - uncond) };
+}
+
+/**
+ * Returns cond and uncond gain with cond * cfg + uncond * (1 - cfg) = total, as _gains_for_total in cnet_core/routing.py.
+ * @param {number} total
+ * @param {number} cfg
+ * @returns {[number, number]}
+ */
+function gainsForTotal(total, cfg) {
+  if (cfg >= FULL_COND_FROM) return [1, (cfg - total) / (cfg - 1)];
+  if (cfg <= 1) return [total, cfg === 1 ? 0 : total];
+  const span = FULL_COND_FROM - 1;
+  return [total + ((1 - total) * (cfg - 1)) / span, total + ((1 - total) * cfg) / span];
 }
 
 /**

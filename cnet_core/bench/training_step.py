@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import UNetConfig
 from ..controlnet import HINT_DOWNSCALE, ControlNet
-from ..training.locked import Encoded, decode
+from ..training.locked import Encoded, controlled, decode
 from ..unet import UNet
 from . import others
 from .live_bytes import LiveBytes
@@ -127,9 +127,10 @@ class TrainingStep:
             return decode(self.unet, encoded)
         scales = [float(self.way != MIDDLE_ONLY)] * (self.net.config.num_blocks - 1) + [1.0]
         features = self.net.hint_features(self.hint)
-        return decode(
-            self.unet, encoded, self.net.residuals(x, features, timesteps, context, y, scales)
-        )
+        residuals = self.net.residuals(x, features, timesteps, context, y, scales)
+        del skips, middle
+        encoded = controlled(encoded, residuals)
+        return decode(self.unet, encoded)
 
 
 def cost(way: str, config: UNetConfig, side: int = 512, batch: int = 1) -> Cost:

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..encoder import SHARED
 from . import diffusers
-from .ldm import SHARED, UNET_PREFIXES
+from .ldm import UNET_PREFIXES
 from .source import open_source
 
 #: A base model: a UNet, its state dict, or a file or diffusers folder.
@@ -53,7 +54,7 @@ def with_base(
     """
     check_base(differences, base, path)
     dtype = next(iter(differences.values())).dtype
-    whole = {key: base[key].to(dtype) for key in base.keys() - differences.keys()}
+    whole = {key: base[key].to(dtype, copy=True) for key in base.keys() - differences.keys()}
     for key, value in differences.items():
         whole[key] = value if key not in base else _combined(value, base[key], 1)
     return whole

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from ..config import UNetConfig
+from ..encoder import SHARED
 from .families import family_of
 from .foreign import Kind, kind_of, lookalike
 from .formats import Format, control_shapes, format_of
 from .header import UnreadableFile
 from .health import weight_findings
-from .ldm import SHARED, key_problems
-from .source import Source, dtype_name, open_source
+from .ldm import key_problems
+from .source import Source, dtype_name, open_source, quantised
 from .structure import Structure, structure_of
 
 CONTROLNET = "a ControlNet"
@@ -144,6 +145,9 @@ def _controlnet(source: Source, format: Format) -> Fingerprint:
         parameters=_count({key: source.header.shapes[key] for key in names}),
         notes=tuple(note for name, note in BASE_NOTES.items() if name == format.name),
     )
+    strange = quantised(source, names)
+    if strange:
+        return replace(common, problems=(strange,))
     if len(common.dtypes) > 1:
         common = replace(common, notes=(*common.notes, MIXED_NOTE))
     try:

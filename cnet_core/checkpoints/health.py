@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .source import Source, dtype_name
+from .source import Source
 
 #: The 1x1 convs through which all control goes; a trained net has none that is zero everywhere.
 OUTPUTS = ("zero_convs.", "middle_block_out.")
@@ -36,24 +36,16 @@ def weight_findings(
             denormal.append(new)
         if new.startswith(OUTPUTS):
             outputs[new] = not bool(weight.any())
-    return _problems(source, names, broken), _notes(denormal, outputs)
+    return _problems(broken), _notes(denormal, outputs)
 
 
-def _problems(source: Source, names: Mapping[str, str], broken: list[str]) -> tuple[str, ...]:
-    problems: list[str] = []
-    if broken:
-        problems.append(
-            f"{_listed(broken)} hold NaN or infinite values: the file is damaged or its training diverged; "
-            "take another copy or an earlier step."
-        )
-    dtypes = {source.header.entries[key].dtype for key in names}
-    whole = [dtype_name(d) for d in dtypes if not d.is_floating_point]
-    if whole:
-        problems.append(
-            f"Some weights are {', '.join(whole)}, which no ControlNet has: the file was quantised by another tool; "
-            "take the original."
-        )
-    return tuple(problems)
+def _problems(broken: list[str]) -> tuple[str, ...]:
+    if not broken:
+        return ()
+    return (
+        f"{_listed(broken)} hold NaN or infinite values: the file is damaged or its training diverged; take another "
+        "copy or an earlier step.",
+    )
 
 
 def _notes(denormal: list[str], outputs: Mapping[str, bool]) -> tuple[str, ...]:

@@ -13,8 +13,6 @@ POOLED_KEY = "cnet_pooled"
 PREFIX = "control_model."
 #: Before a UNet's keys: in checkpoints, in ComfyUI's models, alone.
 UNET_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "")
-#: Modules that a ControlNet copies from its UNet.
-SHARED = ("time_embed.", "label_emb.", "input_blocks.", "middle_block.")
 #: Keys that mark a format and hold no weights.
 MARKERS = ("difference", "lora_controlnet")
 

@@ -15,7 +15,7 @@ from .foreign import kind_of, lookalike
 from .formats import Format, format_of
 from .ldm import check_keys
 from .lora import with_low_rank
-from .source import Source, open_source
+from .source import Source, check_floating, open_source
 from .structure import Structure, structure_of
 
 #: How formats that need the base become whole.
@@ -54,6 +54,7 @@ def load_controlnet(
     source = open_source(path)
     format = _format(source)
     names = format.rename(source.header.entries.keys())
+    check_floating(source, names)
     tensors = {names[key]: tensor for key, tensor in source.tensors(names).items()}
     if format.needs_base:
         tensors = COMPLETE[format.name](tensors, _base(source, format, base), str(source.path))
@@ -63,7 +64,8 @@ def load_controlnet(
         net.load_state_dict(tensors, assign=True)
     elif not _assigned(net, tensors):
         check_keys(net, tensors, str(source.path))
-    if dtype is not None or torch.device(device).type != "cpu":
+    # what is taken over from a base may lie on its device
+    if dtype is not None or format.needs_base or torch.device(device).type != "cpu":
         net.to(device=device, dtype=dtype)
     return net if ops is TORCH_OPS else net.train(False)
 

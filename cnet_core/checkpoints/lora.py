@@ -49,7 +49,8 @@ def with_low_rank(
         update = update.reshape(weight.shape)
         whole[f"{key}.weight"] = (weight.to(update) + update).to(dtype)
     check_base(whole, base, path)
-    return {**base, **whole}
+    left = {key: base[key].clone() for key in base.keys() - whole.keys()}  # the base's own stay its
+    return {**left, **whole}
 
 
 def extract_low_rank(

@@ -116,6 +116,25 @@ def _folder_config(path: Path) -> Mapping[str, Any]:
     return cast(Mapping[str, Any], values) if isinstance(values, dict) else {}
 
 
+def quantised(source: Source, keys: Iterable[str]) -> str | None:
+    """Returns what is wrong with weights of whole numbers, which only another tool reads; None where there are none."""
+    dtypes = {source.header.entries[key].dtype for key in keys}
+    whole = sorted(dtype_name(d) for d in dtypes if not d.is_floating_point)
+    if not whole:
+        return None
+    return (
+        f"Some weights are {', '.join(whole)}, which no ControlNet and no UNet has: the file was quantised by another "
+        "tool; take the original."
+    )
+
+
+def check_floating(source: Source, keys: Iterable[str]) -> None:
+    """Raises ValueError where some of these weights are whole numbers."""
+    problem = quantised(source, keys)
+    if problem:
+        raise ValueError(f"{source.path} is not loaded. {problem}")
+
+
 def dtype_name(dtype: torch.dtype) -> str:
     """Returns 'float16' for torch.float16."""
     return str(dtype).removeprefix("torch.")

@@ -11,7 +11,7 @@ from ..unet import UNet
 from .diffusers import RES_BLOCK, head_counts, to_ldm
 from .ldm import UNET_PREFIXES, check_keys
 from .shapes import unet_config_of
-from .source import open_source
+from .source import check_floating, open_source
 
 #: diffusers' last layers -> ldm's.
 OUT = {"conv_norm_out": "out.0", "conv_out": "out.2"}
@@ -31,6 +31,7 @@ def load_unet(path: str | Path) -> UNet:
         raise ValueError(
             f"{path} holds no Stable Diffusion UNet; give an SD1.x, SD2.x or SDXL checkpoint, or a diffusers folder."
         )
+    check_floating(source, names)
     tensors = {names[key]: tensor for key, tensor in source.tensors(names).items()}
     config = _config(tensors, str(path))
     with torch.device("meta"):

@@ -71,6 +71,7 @@ class _AddArguments:
     def __call__(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        self.forget(module, args, None)  # what a call that was interrupted left behind
         given = named_arguments(self._names, args, kwargs)
         x = required(given, "sample")
         found = self._on_call(

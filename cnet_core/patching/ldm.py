@@ -60,6 +60,7 @@ class _Calls:
 
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Asks for the residuals of the call."""
+        self.forget(module, args, None)  # what a call that was interrupted left behind
         given = named_arguments(self._names, args, kwargs)
         x, timesteps = (required(given, name) for name in self._names[:2])
         found = self.on_call(x, timesteps, required(given, "context"), given.get("y"))

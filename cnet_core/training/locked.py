@@ -15,7 +15,7 @@ from ..unet import UNet
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the encoder and the middle give for one noisy batch; it holds no graph and can be decoded many times."""
+    """What the encoder and the middle give for one noisy batch; it can be decoded many times."""
 
     skips: tuple[Tensor, ...]  # shallow to deep
     middle: Tensor
@@ -36,22 +36,25 @@ def encode(unet: UNet, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor 
     return Encoded(tuple(skips), middle, emb, context)
 
 
-def decode(unet: UNet, encoded: Encoded, residuals: Residuals | None = None) -> Tensor:
-    """Returns the prediction with `residuals` added; gradients flow back into them.
+def controlled(encoded: Encoded, residuals: Residuals) -> Encoded:
+    """Returns the features with `residuals` added; gradients flow back into them.
 
     Raises:
         ValueError: the residuals are for another UNet.
     """
-    skips, middle = list(encoded.skips), encoded.middle
-    if residuals is not None:
-        blocks = residuals.blocks
-        if len(blocks) != len(skips) + 1:
-            raise ValueError(
-                f"The ControlNet gives {len(blocks)} residuals, but the UNet has {len(skips) + 1} blocks: the two "
-                "are of different families."
-            )
-        *skips, middle = (
-            feature if residual is None else injected(feature, residual, f"block {index}")
-            for index, (feature, residual) in enumerate(zip([*skips, middle], blocks, strict=True))
+    features, blocks = (*encoded.skips, encoded.middle), residuals.blocks
+    if len(blocks) != len(features):
+        raise ValueError(
+            f"The ControlNet gives {len(blocks)} residuals, but the UNet has {len(features)} blocks: the two "
+            "are of different families."
         )
-    return unet.decode(skips, middle, encoded.emb, encoded.context)
+    *skips, middle = (
+        feature if residual is None else injected(feature, residual, f"block {index}")
+        for index, (feature, residual) in enumerate(zip(features, blocks, strict=True))
+    )
+    return Encoded(tuple(skips), middle, encoded.emb, encoded.context)
+
+
+def decode(unet: UNet, encoded: Encoded) -> Tensor:
+    """Returns the prediction."""
+    return unet.decode(encoded.skips, encoded.middle, encoded.emb, encoded.context)

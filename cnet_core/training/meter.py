@@ -15,7 +15,7 @@ from torch import Tensor
 from ..controlnet import ControlNet
 from ..residuals import Residuals
 from .base import Base
-from .locked import decode, encode
+from .locked import controlled, decode, encode
 from .step import NoisyBatch
 
 #: A net follows its hint from where the wrong hint costs this share of the loss, …
@@ -98,7 +98,7 @@ class ConvergenceMeter:
         found: Residuals = net(
             batch.noisy, hints, batch.timesteps, batch.text.context, batch.text.y
         )
-        return decode(self._base.unet, self._encoded, found)
+        return decode(self._base.unet, controlled(self._encoded, found))
 
     def _losses(self, prediction: Tensor) -> Tensor:
         batch = self._batch

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..controlnet import ControlNet
 from ..tiny.sampler import ddim, last
 from .base import Base
-from .locked import decode, encode
+from .locked import controlled, decode, encode
 from .order import generator_of
 
 
@@ -66,5 +66,6 @@ def _noise(
         context.to(net.dtype),
         None if y is None else y.to(net.dtype),
     )
-    prediction = decode(base.unet, encode(base.unet, x, timesteps, context, y), residuals)
+    encoded = encode(base.unet, x, timesteps, context, y)
+    prediction = decode(base.unet, controlled(encoded, residuals))
     return base.objective.noise_of(prediction, x, timesteps.long())

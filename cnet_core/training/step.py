@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..residuals import Residuals
 from .base import Base, Samples, Text
-from .locked import decode, encode
+from .locked import controlled, decode, encode
 from .order import Visit
 
 
@@ -64,7 +64,8 @@ def losses(
     text = batch.text
     encoded = encode(base.unet, batch.noisy, batch.timesteps, text.context, text.y)
     residuals = model(batch.noisy, batch.hints, batch.timesteps, text.context, text.y)
-    prediction = decode(base.unet, encoded, residuals)
+    encoded = controlled(encoded, residuals)  # nothing holds the plain features any more
+    prediction = decode(base.unet, encoded)
     return base.objective.losses(prediction, batch.target, batch.timesteps, min_snr)
 
 

@@ -30,12 +30,16 @@ class Influence:
 
 def influence_of(predict: Predict, blocks: int) -> Influence:
     """Returns the influence of each of `blocks` blocks; calls `predict` that many times and twice more."""
-    whole = predict(frozenset()).double()
-    none = predict(frozenset(range(blocks))).double()
+    whole = _precise(predict(frozenset()))
+    none = _precise(predict(frozenset(range(blocks))))
     effect = _norm(whole - none)
-    changes = [_norm(whole - predict(frozenset({block})).double()) for block in range(blocks)]
+    changes = [_norm(whole - _precise(predict(frozenset({block})))) for block in range(blocks)]
     shares = tuple(change / effect if effect else 0.0 for change in changes)
     return Influence(shares, effect / _norm(none))
+
+
+def _precise(prediction: Tensor) -> Tensor:
+    return prediction.cpu().double()  # not every device has float64
 
 
 def _norm(tensor: Tensor) -> float:

@@ -223,7 +223,8 @@ class Step:
             stack = self.run.stack(index, net, size, frames)
             part = stack.residuals(call)
             watch.used(stack, call)
-            total = part if total is None or part is None else total + part
+            if part is not None:
+                total = part if total is None else total + part
         return self.run.noted(watch, total)
 
     def _called(self, options: Mapping[str, Any]) -> Any:

@@ -178,9 +178,23 @@ def test_target_gain_follows_the_cfg_scale() -> None:
         )
 
 
+def test_target_gain_asks_for_no_cfg_scale_outside_its_window() -> None:
+    gain = cn.HintRouting.target_gain(2)
+    unit = cn.ControlUnit(NET, random_hint(), routing=gain, start_percent=0.9)
+    assert cn.ControlStack([unit]).residuals(call(cfg_scale=None)) is None
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (
+            lambda: cn.ControlUnit(NET, torch.full((1, 3, 64, 64), 255, dtype=torch.uint8)),
+            "`hint` has values up to 255; .* divide those of 8 bits by 255",
+        ),
+        (
+            lambda: cn.ControlUnit(NET, random_hint(), mask=torch.full((8, 8), 255)),
+            "`mask` has values up to 255",
+        ),
         (lambda: cn.ControlUnit(NET, torch.zeros(3, 64, 64)), r"takes \(N, 3, 8H, 8W\)"),
         (lambda: cn.ControlUnit(NET, torch.zeros(1, 1, 64, 64)), r"takes \(N, 3, 8H, 8W\)"),
         (lambda: cn.ControlUnit(NET, torch.zeros(1, 3, 60, 64)), "multiples of 8"),

@@ -108,5 +108,9 @@ def test_misuse_is_named() -> None:
         net.residuals(x, net.hint_features(random_hint()), timesteps, context, scales=[1.0] * 12)
     with pytest.raises(ValueError, match="'balanced' or 'released'"):
         cn.ControlNet.from_unet(small_unet(), hint_init="kaiming")  # type: ignore[arg-type]
+    wrapped = small_unet()
+    wrapped.time_embed[0] = torch.nn.Sequential(wrapped.time_embed[0])
+    with pytest.raises(ValueError, match=r"has no time_embed\.0\.weight, so its encoder cannot"):
+        cn.ControlNet.from_unet(wrapped)
     with pytest.raises(TypeError, match="without a `config`"):
         cn.ControlNet.from_unet(torch.nn.Linear(1, 1))

@@ -1,11 +1,15 @@
 """HintRouting: gains by branch, for any row layout."""
 
+import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from cnet_core import HintRouting
 
+#: What the front end's diagram must say as well; its numbers are worked out by hand.
+GOLDEN = json.loads((Path(__file__).parents[1] / "target_gains.json").read_text())["cases"]
 LAYOUTS = {
     "both": (HintRouting.both(), ("uncond", "cond"), None, (1, 1)),
     "cond only": (HintRouting.cond_only(), ("uncond", "cond"), None, (0, 1)),
@@ -25,6 +29,12 @@ LAYOUTS = {
 def test_gains(name: str) -> None:
     routing, rows, scale, expected = LAYOUTS[name]
     assert routing.gains(rows, scale) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: f"{case['target']} at {case['cfg']}")
+def test_target_gain_has_the_gains_worked_out_by_hand(case) -> None:
+    gains = HintRouting.target_gain(case["target"]).gains(("cond", "uncond"), case["cfg"])
+    assert gains == pytest.approx((case["cond"], case["uncond"]), abs=1e-12)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.001, 1.2, 1.5, 4.0, 7.5, 15.0])

@@ -94,3 +94,22 @@ def test_a_saved_union_comes_back(tmp_path, layout, types) -> None:
     assert isinstance(back, cn.UnionControlNet)
     assert back.num_types == types
     assert equal_weights(back.state_dict(), net.state_dict())
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_one_hint_for_all_pictures_stands_beside_one_for_each(first: bool) -> None:
+    one, each = random_hint(), torch.cat([random_hint(seed=5), random_hint(seed=6)])
+    net, unet = small_union(), small_unet()
+    x, timesteps, context = call_inputs()
+    rows = [cn.Row("cond", 0), cn.Row("cond", 1)]
+
+    def run(hints: tuple[torch.Tensor, ...], rows: list[cn.Row], which: slice) -> torch.Tensor:
+        unit = cn.ControlUnit(net, hints, control_types=("openpose", "depth"))
+        with cn.patch_unet(unet, unit, rows=rows):
+            return unet(x[which], timesteps[which], context[which])
+
+    found = run((one, each) if first else (each, one), rows, slice(None))
+    for k in range(2):
+        own = (one, each[k : k + 1]) if first else (each[k : k + 1], one)
+        alone = run(own, [cn.Row("cond", 0)], slice(k, k + 1))
+        torch.testing.assert_close(found[k : k + 1], alone)

@@ -1,11 +1,13 @@
-/** What the routing's diagram says. */
+/** What the routing's diagram says: of target_gain what cnet_core/routing.py does, both held against tests/target_gains.json. */
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { gainsOf, samplerCfg, unusedInputs } from "../../js/routing.js";
 import { KEYS, LANGUAGES, wordsOf } from "../../js/words.js";
 
+const golden = JSON.parse(readFileSync(new URL("../target_gains.json", import.meta.url), "utf8"));
 const NUMBERS = { cond_weight: 0.8, uncond_weight: 0.3, target_gain: 2, cfg: 7.5 };
 
 // eps = u + cfg (c - u): a control in both counts once, in cond alone cfg times, in uncond alone 1 - cfg times.
@@ -23,9 +25,12 @@ for (const [mode, cond, uncond, total] of CASES) {
   });
 }
 
-for (const cfg of [1, 2, 7.5, 12]) {
-  test(`target_gain is the gain in the picture at CFG ${cfg}`, () => {
-    assert.ok(Math.abs(gainsOf({ mode: "target_gain", ...NUMBERS, cfg }).total - 2) < 1e-12);
+for (const { cfg, target, cond, uncond, source } of golden.cases) {
+  test(`target_gain ${target} at CFG ${cfg}: ${source}`, () => {
+    const found = gainsOf({ mode: "target_gain", ...NUMBERS, target_gain: target, cfg });
+    const expected = { cond, uncond, total: target };
+    for (const key of Object.keys(expected))
+      assert.ok(Math.abs(found[key] - expected[key]) < 1e-12, `${key} ${found[key]}`);
   });
 }
 

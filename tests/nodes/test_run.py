@@ -21,8 +21,9 @@ MODEL = SimpleNamespace(
 
 
 def residuals(part: Part, unit: Any, chunks: tuple[int, ...] = (1, 0), **options: Any) -> Any:
-    """Returns what one unit adds to a call with these chunks of two pictures each, at half of the run."""
-    run = part("nodes.bridge.run").Run([unit], GUIDER)
+    """Returns what units add to a call with these chunks of two pictures each, at half of the run."""
+    units = unit if isinstance(unit, list) else [unit]
+    run = part("nodes.bridge.run").Run(units, GUIDER)
     step = part("nodes.bridge.run").Step.of(run, MODEL, [POSITIVE, NEGATIVE])
     x, timesteps, context = fakes.call_inputs(rows=2 * len(chunks))
     given = {"cond_or_uncond": list(chunks), "sigmas": torch.tensor([5.0]), **options}
@@ -67,6 +68,22 @@ def test_rows_go_by_the_chunks_roles(
 def test_a_call_without_wanted_rows_runs_no_net(part: Part) -> None:
     routing = part("cnet_core").HintRouting.cond_only()
     assert residuals(part, spec(part, routing=routing), chunks=(1,)) is None
+
+
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("why", ["other rows", "time curve", "window"])
+def test_a_unit_that_adds_nothing_takes_nothing_from_the_others(
+    part: Part, why: str, last: bool
+) -> None:
+    core = part("cnet_core")
+    idle = {
+        "other rows": {"routing": core.HintRouting.cond_only()},
+        "time curve": {"scales": core.BlockScales.uniform().over_time([(0.0, 1.0), (0.4, 0.0)])},
+        "window": {"start_percent": 0.6},
+    }[why]
+    units = [spec(part), spec(part, **idle)]
+    found = residuals(part, units if last else units[::-1], chunks=(1,))
+    torch.testing.assert_close(found.middle, residuals(part, spec(part), chunks=(1,)).middle)
 
 
 @pytest.mark.parametrize(

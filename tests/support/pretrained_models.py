@@ -78,8 +78,9 @@ def sd15(folder: Path) -> StableDiffusionPipeline:
 
 
 def sd21(folder: Path) -> StableDiffusionPipeline:
-    """Writes a pipeline shaped like SD2.1 and returns it: linear projections, v-prediction."""
-    family = replace(SD15, shape={**SD15.shape, "use_linear_projection": True})
+    """Writes a pipeline shaped like SD2.1 and returns it: heads 64 wide, linear projections, v-prediction."""
+    widths = {"block_out_channels": (64, 128, 128, 128), "attention_head_dim": (1, 2, 2, 2)}
+    family = replace(SD15, shape={**SD15.shape, **widths, "use_linear_projection": True})
     return _plain(
         folder, family, DDIMScheduler.from_config(ddim().config, prediction_type="v_prediction")
     )

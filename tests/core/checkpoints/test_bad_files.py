@@ -147,6 +147,13 @@ def test_paths_that_hold_nothing_are_named(tmp_path, capsys) -> None:
     assert "is a folder without" in sentence_of(tmp_path, capsys)
 
 
+def test_weights_quantised_to_whole_numbers_are_refused_unread(tmp_path, capsys) -> None:
+    path = hollow_file(tmp_path / "x.safetensors", published("sd15_v11"), "I8")
+    assert "int8" in sentence_of(path, capsys)
+    with pytest.raises(ValueError, match="quantised by another tool; take the original"):
+        cn.load_controlnet(path)
+
+
 @needs_rights
 def test_a_file_that_may_not_be_read_is_named(capsys) -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is for its user alone

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -93,6 +94,34 @@ def test_an_exception_inside_the_unet_leaves_nothing_of_the_call() -> None:
             unet(*inputs)
         handle.remove()
         assert torch.equal(unet(*inputs), want)
+
+
+def test_a_call_that_was_interrupted_leaves_nothing_for_the_next() -> None:
+    unet, (x, timesteps, context) = seeded_fake_unet(), known_call()
+    plain = unet(x, timesteps, context)
+    unit = replace(known_unit(), start_percent=0.3)
+    with cn.patch_unet(unet, unit):
+        handle = unet.middle_block.register_forward_pre_hook(_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            unet(x, timesteps, context)
+        handle.remove()
+        assert torch.equal(unet(x, torch.full_like(timesteps, 999), context), plain)
+
+
+def test_gradient_checkpointing_of_the_unet_changes_no_gradient() -> None:
+    unet, inputs = small_unet(), call_inputs()
+    x = inputs[0].requires_grad_(True)
+    gradients = []
+    for checkpointing in (False, True):
+        unet.gradient_checkpointing = checkpointing
+        with cn.patch_unet(unet, small_unit()):
+            (gradient,) = torch.autograd.grad(unet(x, *inputs[1:]).square().sum(), x)
+        gradients.append(gradient)
+    torch.testing.assert_close(*gradients)
+
+
+def _interrupt(module: nn.Module, args: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _stop(module: nn.Module, args: object, output: object) -> None:
