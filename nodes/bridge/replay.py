@@ -16,6 +16,7 @@ from .run import Start
 
 #: What a guider has of a model while it samples; a kept one must not hold it.
 OF_THE_MODEL = ("model_options", "conds", "inner_model", "loaded_models")
+MODELS = (ModelPatcher, nn.Module)
 #: What a guider was made with: conds as they came out of their nodes.
 GIVEN = "original_conds"
 
@@ -47,7 +48,7 @@ class Replay:
         self._models = {
             name: weakref.ref(value)
             for name, value in vars(guider).items()
-            if isinstance(value, ModelPatcher)
+            if isinstance(value, MODELS) and name not in OF_THE_MODEL
         }
         for name, value in vars(guider).items():
             if name in OF_THE_MODEL or (name != GIVEN and _is_of_a_run(value)):
@@ -91,7 +92,7 @@ def _is_of_a_run(value: object) -> bool:
         return any(map(_is_of_a_run, value))
     if isinstance(value, Tensor):
         return value.device.type != "cpu"
-    return isinstance(value, (ModelPatcher, nn.Module))
+    return isinstance(value, MODELS)
 
 
 def _single(start: Start) -> Tensor | None:
