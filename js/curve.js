@@ -1,7 +1,7 @@
 // @ts-check
 /** The time curve of BlockScaleSchedule: the factor on all scales over the whole run, as points to drag. */
 
-import { axisTop, clamp, curveLine, heightOf, movePoint, placeIn, pointAt, valueAt } from "./geometry.js";
+import { axisTop, behind, clamp, curveLine, heightOf, movePoint, placeIn, pointAt, valueAt } from "./geometry.js";
 import { layOutCurve } from "./layout.js";
 import { make, set, tell } from "./make.js";
 import { curveAt, formatCurve, formatNumber, parseCurve } from "./scales.js";
@@ -105,11 +105,11 @@ export class Curve {
     this.#write(movePoint(points.length ? points : [point], index, to));
   }
 
-  /** Adds a point half-way to the next one, or to the end. @param {number} index */
+  /** Adds a point half-way to the next one, or to the end, where there is room. @param {number} index */
   #addBehind(index) {
     const points = this.#points();
-    const from = points[index]?.percent ?? 0;
-    const percent = (from + (points[index + 1]?.percent ?? 1)) / 2;
+    const percent = behind(points, index);
+    if (percent === null) return;
     this.host.begin();
     const added = this.#add({ percent, factor: curveAt(points, percent) });
     this.host.end();

@@ -8,6 +8,7 @@
 /** Tops that the axis may have, times powers of ten. */
 const NICE = [1, 1.5, 2, 3, 5, 8];
 const CLOSE = 0.06; // how near a point of the curve counts as hit
+const GAP = 0.01; // of the run, that the editor leaves between two points of the curve
 
 /**
  * Returns a pointer's place in a box on the screen; it may lie outside 0..1.
@@ -118,17 +119,29 @@ export function pointAt(points, place, top, aspect) {
 }
 
 /**
- * Returns the points with one moved to a place; it stays between its neighbours.
+ * Returns the points with one moved to a place; it stays between its neighbours, and where it is if they leave no room.
  * @param {Point[]} points
  * @param {number} index
  * @param {Point} to
  * @returns {Point[]}
  */
 export function movePoint(points, index, to) {
-  const low = index > 0 ? points[index - 1].percent + 0.01 : 0;
-  const high = index < points.length - 1 ? points[index + 1].percent - 0.01 : 1;
-  const percent = Math.round(clamp(to.percent, low, Math.max(low, high)) * 1000) / 1000;
+  const own = points[index].percent;
+  const low = index > 0 ? Math.min(own, points[index - 1].percent + GAP) : 0;
+  const high = index < points.length - 1 ? Math.max(own, points[index + 1].percent - GAP) : 1;
+  const percent = clamp(Math.round(to.percent * 1000) / 1000, low, high);
   return points.map((p, i) => (i === index ? { percent, factor: Math.max(0, to.factor) } : p));
+}
+
+/**
+ * Returns the percent half-way from a point to the next one, or to the end; null if that leaves no room between them.
+ * @param {Point[]} points
+ * @param {number} index
+ */
+export function behind(points, index) {
+  const from = points[index]?.percent ?? 0;
+  const to = points[index + 1]?.percent ?? 1;
+  return to - from < 2 * GAP - 1e-9 ? null : (from + to) / 2;
 }
 
 /**

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import {
   axisTop,
   barAt,
+  behind,
   curveLine,
   heightOf,
   movePoint,
@@ -15,6 +16,7 @@ import {
   sweep,
   valueAt,
 } from "../../js/geometry.js";
+import { formatCurve, parseCurve } from "../../js/scales.js";
 
 const BOX = { left: 100, top: 50, width: 260, height: 100 };
 
@@ -102,4 +104,38 @@ test("a point stays between its neighbours and above 0", () => {
   assert.deepEqual(movePoint(points, 1, { percent: 2, factor: -1 })[1], { percent: 0.99, factor: 0 });
   assert.deepEqual(movePoint(points, 0, { percent: -2, factor: 3 })[0], { percent: 0, factor: 3 });
   assert.deepEqual(points[1], { percent: 0.5, factor: 1 });
+});
+
+test("a point that has no room keeps its place, whatever else changes", () => {
+  const close = [0, 0.985, 0.99, 1].map((percent) => ({ percent, factor: 0.5 }));
+  for (const [index, percent] of [
+    [1, 1.005],
+    [2, 1],
+    [2, 0.5],
+    [3, 1.01],
+  ]) {
+    const moved = movePoint(close, index, { percent, factor: 0.6 });
+    assert.deepEqual(moved[index], { percent: close[index].percent, factor: 0.6 });
+  }
+});
+
+test("a point too near to one neighbour moves away from it alone", () => {
+  const points = [0, 0.5, 0.505, 1].map((percent) => ({ percent, factor: 1 }));
+  assert.equal(movePoint(points, 2, { percent: 0.505, factor: 0.9 })[2].percent, 0.505);
+  assert.equal(movePoint(points, 2, { percent: 0.4, factor: 1 })[2].percent, 0.505);
+  assert.equal(movePoint(points, 2, { percent: 0.6, factor: 1 })[2].percent, 0.6);
+});
+
+test("the last knob of a full curve writes what is read again", () => {
+  const points = parseCurve("0:1, 0.995:0.5, 1:0");
+  const text = formatCurve(movePoint(points, 2, { percent: 1, factor: 0.01 }));
+  assert.equal(text, "0:1, 0.995:0.5, 1:0.01");
+});
+
+test("one more point goes half-way to the next or to the end, where there is room", () => {
+  const points = [0, 0.01, 0.03, 0.045, 0.25, 0.75].map((percent) => ({ percent, factor: 1 }));
+  const places = points.map((_, index) => behind(points, index));
+  assert.deepEqual(places, [null, 0.02, null, 0.1475, 0.5, 0.875]);
+  assert.equal(behind([], 0), 0.5);
+  for (const percent of [0.985, 1]) assert.equal(behind([{ percent, factor: 1 }], 0), null);
 });
