@@ -109,7 +109,7 @@ export class Curve {
   #addBehind(index) {
     const points = this.#points();
     const percent = behind(points, index);
-    if (percent === null) return;
+    if (percent === null || this.#locked()) return;
     this.host.begin();
     const added = this.#add({ percent, factor: curveAt(points, percent) });
     this.host.end();

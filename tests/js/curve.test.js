@@ -56,3 +56,9 @@ test("a key never leaves a text that is not a curve", () => {
   assert.deepEqual(press("ArrowUp", 2, "0:1, 0.995:0.5, 1:0"), ["0:1, 0.995:0.5, 1:0.01", 3, 2]);
   assert.deepEqual(press("ArrowUp", 1, "0:1, 0.005:0.5, 0.01:0"), ["0:1, 0.005:0.51, 0.01:0", 3, 1]);
 });
+
+test("no key changes a curve that comes over a link", () => {
+  for (const key of ["Enter", "Insert", "Delete", "Backspace", "ArrowUp", "PageDown", "ArrowRight"]) {
+    assert.deepEqual(press(key, 0, "0:1, 0.5:0.4", ["time_curve"]), ["0:1, 0.5:0.4", 2, 0], key);
+  }
+});
