@@ -26,7 +26,9 @@ const PASSED = {
  * @property {(slot: number) => GraphNode[] | null} getOutputNodes
  * @property {Record<string, any>} properties
  * @property {(name: string, type: string, element: HTMLElement, options: object) => Widget} addDOMWidget
- * @property {() => void} [onRemoved]
+ * @property {object | null} [graph] the graph that it is in
+ * @property {(...values: any[]) => void} [onAdded]
+ * @property {(...values: any[]) => void} [onRemoved]
  * @property {() => [number, number]} computeSize
  * @property {[number, number]} size
  * @property {(size: [number, number]) => void} setSize
@@ -101,8 +103,9 @@ export function linked(node, names) {
 }
 
 /**
- * Calls `changed` with the new and the old state soon and whenever `state()` changes, until the node is removed. Front
- * ends set widgets by hand, by undo, by loading, through subgraphs and over links, and tell of only some of it.
+ * Calls `changed` with the new and the old state soon and whenever `state()` changes, while the node is in a graph: the
+ * clones that copying makes never are, and nobody removes them. Front ends set widgets by hand, by undo, by loading,
+ * through subgraphs and over links, and tell of only some of it.
  * @template S
  * @param {GraphNode} node
  * @param {() => S} state
@@ -117,20 +120,28 @@ export function watch(node, state, changed) {
     before = now;
     changed(JSON.parse(now), old);
   };
-  const timer = setInterval(look, WATCH);
-  onRemoved(node, () => clearInterval(timer));
+  let timer = 0;
+  const stop = () => clearInterval(timer);
+  const start = () => {
+    stop();
+    timer = setInterval(look, WATCH);
+  };
+  if (node.graph) start();
+  chain(node, "onAdded", start);
+  chain(node, "onRemoved", stop);
 }
 
 /**
- * Calls `act` when a node is removed.
+ * Calls `act` when a node is added to a graph or removed from it, before what is done then already.
  * @param {GraphNode} node
+ * @param {"onAdded" | "onRemoved"} event
  * @param {() => void} act
  */
-function onRemoved(node, act) {
-  const before = node.onRemoved;
-  node.onRemoved = function () {
+function chain(node, event, act) {
+  const before = node[event];
+  node[event] = function (...values) {
     act();
-    before?.call(this);
+    before?.apply(this, values);
   };
 }
 
@@ -162,7 +173,7 @@ function replaceLeftOver(node, element) {
   const leftOver = () => document.querySelector(`[data-node-id="${node.id}"] .${LEFT_OVER}`);
   const missing = () => !element.isConnected && leftOver() !== null;
   watch(node, missing, (isMissing) => isMissing && leftOver()?.replaceWith(element));
-  onRemoved(node, () => element.classList.add(LEFT_OVER));
+  chain(node, "onRemoved", () => element.classList.add(LEFT_OVER));
 }
 
 /**

@@ -176,6 +176,18 @@ def test_a_subgraph_keeps_the_values(opened: Front) -> None:
     assert node["inputs"] == values
 
 
+def test_copying_starts_no_timers_that_nobody_stops(opened: Front) -> None:
+    started = opened.page.evaluate("""() => {
+        const real = window.setInterval;
+        let started = 0;
+        window.setInterval = (...values) => { started++; return real(...values); };
+        try { app.canvas.copyToClipboard(app.graph._nodes); } finally { window.setInterval = real; }
+        return started;
+    }""")
+    assert started == 0
+    assert opened.bars() == SOFT
+
+
 def test_the_wheel_and_the_middle_button_are_the_graphs(opened: Front) -> None:
     view = "[app.canvas.ds.scale, ...app.canvas.ds.offset]"
     area = opened.page.locator(".cnet-bars").bounding_box()

@@ -1,0 +1,49 @@
+/** A node is watched while it is in a graph, and only then. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { watch } from "../../js/widgets.js";
+
+/** Returns a watched node, with a function that says how often it is looked at in a second. */
+function watched(t, node = {}) {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  let looks = 0;
+  watch(node, () => looks++, Object);
+  const looksInASecond = () => {
+    const before = looks;
+    t.mock.timers.tick(1000);
+    return looks - before;
+  };
+  return { node, looksInASecond };
+}
+
+test("a node that is never added, as the clone that copying makes, is never looked at", (t) => {
+  assert.equal(watched(t).looksInASecond(), 0);
+});
+
+test("a node is looked at from its adding to its removal, and again when it is added again", (t) => {
+  const { node, looksInASecond } = watched(t);
+  for (const _ of [1, 2]) {
+    node.onAdded({});
+    assert.equal(looksInASecond(), 10);
+    node.onRemoved();
+    assert.equal(looksInASecond(), 0);
+  }
+});
+
+test("a node that is in a graph already is looked at, and once only if it is added twice", (t) => {
+  const { node, looksInASecond } = watched(t, { graph: {} });
+  assert.equal(looksInASecond(), 10);
+  node.onAdded({});
+  assert.equal(looksInASecond(), 10);
+});
+
+test("what others do when a node is added or removed is still done", (t) => {
+  const told = [];
+  const others = { onAdded: (graph) => told.push(graph), onRemoved: () => told.push("removed") };
+  const { node } = watched(t, others);
+  node.onAdded("added");
+  node.onRemoved();
+  assert.deepEqual(told, ["added", "removed"]);
+});
