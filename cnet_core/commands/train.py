@@ -108,6 +108,8 @@ def _reader(default: object) -> Callable[[str], Any]:
 def run(args: argparse.Namespace) -> int:
     """Trains and returns the exit status; Ctrl-C saves and ends with 0."""
     folder = RunFolder(args.out)
+    if not args.resume:
+        folder.check_free()  # before hours of encoding
     config = _config(args, folder.config() if args.resume else None)
     settings = TrainingSettings.from_dict(config["settings"])
     intervals = Intervals(args.log_every, args.read_every, args.save_every)
@@ -204,11 +206,12 @@ def _best_device() -> str:
 
 
 def _summary(outcome: Outcome, out: Path) -> str:
-    seen = (
-        "it does not follow its hint yet"
-        if outcome.converged_at is None
-        else f"it follows its hint since step {outcome.converged_at}"
-    )
+    if not outcome.compared:
+        seen = "whether it follows its hint cannot be measured: no two samples are of one size"
+    elif outcome.converged_at is None:
+        seen = "it does not follow its hint yet"
+    else:
+        seen = f"it follows its hint since step {outcome.converged_at}"
     how = "" if outcome.reason == "finished" else f", {outcome.reason}; --resume goes on"
     return f"{out / RESULT}: {outcome.step} steps{how}; {seen}"
 
