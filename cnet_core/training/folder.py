@@ -108,12 +108,17 @@ class RunFolder:
         """Returns the newest checkpoint's state; None before the first.
 
         Raises:
-            ValueError: the file is damaged.
+            ValueError: the file is damaged, or no checkpoint of a run.
         """
         files = self._checkpoints()
         if not files:
             return None
         tensors, metadata = read_tensors(files[-1])
+        if STATE_KEY not in metadata:
+            raise ValueError(
+                f"{files[-1]} does not say which step it is of, so it is no checkpoint of a run; remove it, and "
+                "the run goes on from the one before."
+            )
         facts = json.loads(metadata[STATE_KEY])
         return State(facts["step"], tensors, facts["scaler"])
 

@@ -30,7 +30,7 @@ def launched() -> Processes:
     """
     try:
         accelerate: Any = import_module("accelerate")
-        # The trainer casts by itself, as the settings of the run say; what accelerate's config says would go before them.
+        # The trainer casts by itself, as the run's settings say; accelerate's config would go before them.
         accelerator = accelerate.Accelerator(mixed_precision="no")
     except ImportError as error:
         raise ValueError(
