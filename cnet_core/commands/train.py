@@ -25,6 +25,7 @@ from ..training.processes import Processes, SingleProcess
 from ..training.settings import TrainingSettings
 from ..training.source import Previewer, Source
 from ..training.trainer import State, Trainer
+from .device import device_named
 from .progress import counter
 
 if TYPE_CHECKING:
@@ -193,10 +194,7 @@ def _complain(line: str) -> None:
 def _processes(device: str | None) -> Processes:
     if are_several():
         return launched()
-    try:
-        return SingleProcess(device or _best_device())
-    except RuntimeError as error:
-        raise ValueError(f"`--device` is {device!r}: {str(error).splitlines()[0]}") from error
+    return SingleProcess(device_named(device or _best_device()))
 
 
 def _best_device() -> str:

@@ -182,9 +182,10 @@ class Trainer:
             if f"optimizer.{index}.step" not in tensors:
                 continue
             found = {k: tensors[f"optimizer.{index}.{k}"] for k in MOMENTS}
-            yield index, {
-                k: self.processes.part(t, like) if t.dim() else t for k, t in found.items()
-            }
+            yield (
+                index,
+                {k: self.processes.part(t, like) if t.dim() else t for k, t in found.items()},
+            )
 
     @torch.no_grad()
     def _fill(self, into: Sequence[Tensor], tensors: Mapping[str, Tensor], prefix: str) -> None:
