@@ -27,6 +27,8 @@ NEEDED = (
 )
 #: Folders of a base whose files decide latents and texts.
 ENCODERS = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+#: Of a schedule that ends without any signal, from which no noise could be told; diffusers' Euler takes the same.
+LEAST_SIGNAL = 2**-24
 #: Numbers that SDXL gets of a picture: original size, crop, target size.
 TIME_IDS = 6
 
@@ -146,7 +148,8 @@ def _name(path: Path, config: Path | None) -> str:
 def _objective(parts: Any) -> Objective:
     """Noise levels and prediction type, as the scheduler's config says."""
     kind = parts.scheduler.config.get("prediction_type", "epsilon")
-    return Objective(prediction_named(kind), parts.scheduler.alphas_cumprod.float().cpu())
+    alphas = parts.scheduler.alphas_cumprod.float().cpu().clamp(min=LEAST_SIGNAL)
+    return Objective(prediction_named(kind), alphas)
 
 
 def _parts(path: Path, config: Path | None, unet: UNet) -> Any:

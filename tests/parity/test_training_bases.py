@@ -89,6 +89,14 @@ def test_a_checkpoint_file_with_configs_is_the_same_base_as_its_folder(
     assert all(torch.equal(weights[k], v) for k, v in folder.unet.state_dict().items())
 
 
+def test_a_schedule_that_ends_without_signal_keeps_a_trace_of_it(tmp_path: Path) -> None:
+    sd21(tmp_path / "base")
+    file = tmp_path / "base" / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "rescale_betas_zero_snr": True}))
+    base = load_base(tmp_path / "base", Cache(tmp_path / "cache"), CPU)
+    assert float(base.objective.alphas_cumprod.min()) == 2**-24
+
+
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_what_is_kept_of_a_base_is_not_taken_for_another_at_its_place(
     tmp_path: Path, kind: str
