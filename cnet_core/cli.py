@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from .commands import COMMANDS
-from .commands.sentence import sentence
+from .commands.sentence import out_of_memory, sentence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args)
     except (ValueError, OSError) as error:
+        print(f"cnet: {sentence(error)}", file=sys.stderr)
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
         print(f"cnet: {sentence(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

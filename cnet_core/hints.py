@@ -12,14 +12,14 @@ from .controlnet import HINT_DOWNSCALE
 
 Fit = Literal["crop", "stretch", "pad"]
 #: White in Pillow's gray modes of more than 8 bits; it opens 16-bit files as I;16, older ones as I.
-_GRAY_PEAKS = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0, "F": 1.0}
+GRAY_PEAKS = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0, "F": 1.0}
 FITS: tuple[Fit, ...] = ("crop", "stretch", "pad")
 
 
 def hint_from_image(image: Image.Image) -> Tensor:
     """Returns a picture as a hint: (1, 3, H, W), float32, 0..1. Transparent parts are black, 16 bits are kept."""
-    if image.mode in _GRAY_PEAKS:
-        gray = np.asarray(image, dtype=np.float32) / _GRAY_PEAKS[image.mode]
+    if image.mode in GRAY_PEAKS:
+        gray = np.asarray(image, dtype=np.float32) / GRAY_PEAKS[image.mode]
         array = np.repeat(gray[:, :, None], 3, axis=2).clip(0, 1)
     else:
         rgba = image.convert("RGBA")

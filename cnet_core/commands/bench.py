@@ -13,6 +13,7 @@ import torch
 
 from ..bench.settings import FAMILIES, Settings
 from ..bench.tables import Table, bar_chart
+from .device import device_named
 from .progress import counter
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     given = {name: getattr(args, name) for name in ("width", "side", "pictures", "rounds")}
     return Settings(
         family=args.family,
-        device=args.device or cuda,
+        device=device_named(args.device or cuda),
         dtype=args.dtype,
         ways=tuple(args.ways),
         comfyui=args.comfyui,

@@ -1,9 +1,29 @@
 """What a failure says on the command line."""
 
+import torch
+
+#: How torch's RuntimeErrors say that memory is lacking: the CPU's, and those of devices without a type of their own.
+_LACKS = ("can't allocate memory", "not enough memory", "out of memory")
+
 
 def sentence(error: Exception) -> str:
     """Returns an error as one sentence on one line."""
+    if out_of_memory(error):
+        return (
+            f"Out of memory; smaller pictures or a smaller batch need less. {_first_line(error)}"
+        ).rstrip()
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{place}."
     return " ".join(str(error).split())
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a failure is that memory did not suffice, of the machine or of a device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _LACKS)
+
+
+def _first_line(error: Exception) -> str:
+    return "".join(str(error).strip().splitlines()[:1])

@@ -25,6 +25,7 @@ from ..training.processes import Processes, SingleProcess
 from ..training.settings import TrainingSettings
 from ..training.source import Previewer, Source
 from ..training.trainer import State, Trainer
+from .device import device_named
 from .progress import counter
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def _reader(default: object) -> Callable[[str], Any]:
 def run(args: argparse.Namespace) -> int:
     """Trains and returns the exit status; Ctrl-C saves and ends with 0."""
     folder = RunFolder(args.out)
+    if not args.resume:
+        folder.check_free()  # before hours of encoding
     config = _config(args, folder.config() if args.resume else None)
     settings = TrainingSettings.from_dict(config["settings"])
     intervals = Intervals(args.log_every, args.read_every, args.save_every)
@@ -191,10 +194,7 @@ def _complain(line: str) -> None:
 def _processes(device: str | None) -> Processes:
     if are_several():
         return launched()
-    try:
-        return SingleProcess(device or _best_device())
-    except RuntimeError as error:
-        raise ValueError(f"`--device` is {device!r}: {str(error).splitlines()[0]}") from error
+    return SingleProcess(device_named(device or _best_device()))
 
 
 def _best_device() -> str:
@@ -204,11 +204,12 @@ def _best_device() -> str:
 
 
 def _summary(outcome: Outcome, out: Path) -> str:
-    seen = (
-        "it does not follow its hint yet"
-        if outcome.converged_at is None
-        else f"it follows its hint since step {outcome.converged_at}"
-    )
+    if not outcome.compared:
+        seen = "whether it follows its hint cannot be measured: no two samples are of one size"
+    elif outcome.converged_at is None:
+        seen = "it does not follow its hint yet"
+    else:
+        seen = f"it follows its hint since step {outcome.converged_at}"
     how = "" if outcome.reason == "finished" else f", {outcome.reason}; --resume goes on"
     return f"{out / RESULT}: {outcome.step} steps{how}; {seen}"
 

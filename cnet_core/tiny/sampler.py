@@ -8,19 +8,23 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from .diffusion import TIMESTEPS, alphas_cumprod
+from .diffusion import alphas_cumprod
 
 #: (noisy latents as the UNet expects them, timesteps (B,)) -> predicted noise.
 Predict = Callable[[Tensor, Tensor], Tensor]
 
 
-def ddim(predict: Predict, noise: Tensor, steps: int) -> Iterator[Tensor]:
+def ddim(
+    predict: Predict, noise: Tensor, steps: int, alphas: Tensor | None = None
+) -> Iterator[Tensor]:
     """Yields the latents after each of `steps` DDIM steps with eta 0 (Song et al., arXiv 2010.02502, eq. 12).
 
     Timesteps are spaced evenly from the last one down ("trailing"), so that the first step starts from pure noise.
+    `alphas` is the share of signal by timestep, above 0; None is Stable Diffusion's.
     """
-    alphas = alphas_cumprod()
-    times = [round(TIMESTEPS - i * TIMESTEPS / steps) - 1 for i in range(steps)]
+    alphas = alphas_cumprod() if alphas is None else alphas
+    count = len(alphas)
+    times = [round(count - i * count / steps) - 1 for i in range(steps)]
     x = noise
     for now, after in zip(times, [*times[1:], None], strict=True):
         alpha = float(alphas[now])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 #: File -> names of its fields for (picture, hint, prompt); the first one that a line has.
 LAYOUTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -157,8 +157,8 @@ def _opened(path: Path) -> tuple[int, int]:
         if not _is_file(path):
             raise ValueError(f"{path} is missing")
         with Image.open(path) as image:
-            image.load()
-            return image.height, image.width
+            upright = ImageOps.exif_transpose(image)  # reads it all
+            return upright.height, upright.width
     except PermissionError as error:
         raise ValueError(f"{path} may not be read") from error
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:

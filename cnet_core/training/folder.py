@@ -39,15 +39,19 @@ class RunFolder:
         Raises:
             ValueError: there already is a run, or `path` is a file.
         """
+        self.check_free()
+        self.path.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(dict(config), indent=2) + "\n"
+        write_atomically(self.path / CONFIG, lambda file: file.write(text.encode()))
+
+    def check_free(self) -> None:
+        """Raises ValueError unless a new run may begin here; makes nothing."""
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"`--out` is {self.path}, which is a file; name a folder.")
         if (self.path / CONFIG).exists() or self._checkpoints():
             raise ValueError(
                 f"{self.path} already holds a run; go on with it by `--resume`, or name another folder."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(dict(config), indent=2) + "\n"
-        write_atomically(self.path / CONFIG, lambda file: file.write(text.encode()))
 
     def config(self) -> Row:
         """Returns the config of the run that is here.
@@ -104,12 +108,17 @@ class RunFolder:
         """Returns the newest checkpoint's state; None before the first.
 
         Raises:
-            ValueError: the file is damaged.
+            ValueError: the file is damaged, or no checkpoint of a run.
         """
         files = self._checkpoints()
         if not files:
             return None
         tensors, metadata = read_tensors(files[-1])
+        if STATE_KEY not in metadata:
+            raise ValueError(
+                f"{files[-1]} does not say which step it is of, so it is no checkpoint of a run; remove it, and "
+                "the run goes on from the one before."
+            )
         facts = json.loads(metadata[STATE_KEY])
         return State(facts["step"], tensors, facts["scaler"])
 

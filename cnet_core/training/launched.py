@@ -30,7 +30,8 @@ def launched() -> Processes:
     """
     try:
         accelerate: Any = import_module("accelerate")
-        accelerator = accelerate.Accelerator()
+        # The trainer casts by itself, as the run's settings say; accelerate's config would go before them.
+        accelerator = accelerate.Accelerator(mixed_precision="no")
     except ImportError as error:
         raise ValueError(
             f"Training in several processes needs accelerate: pip install 'cnet-nodes[train]' ({error})."

@@ -76,6 +76,7 @@ class Outcome:
     step: int
     reason: str  # "finished", "converged" or "interrupted"
     converged_at: int | None
+    compared: bool = True  # whether the meter had a wrong hint, without which nothing converges
 
 
 def fit(
@@ -118,7 +119,7 @@ def fit(
             reason = "interrupted"
             break
     run.finish()
-    return Outcome(trainer.step, reason, convergence_step(run.readings))
+    return Outcome(trainer.step, reason, convergence_step(run.readings), meter.compares)
 
 
 class _Run:

@@ -33,7 +33,7 @@ class Reading:
     step: int
     loss: float  # held-out, with the matching hint
     wrong_loss: float  # the same, with another sample's hint
-    standard_error: float  # of wrong_loss - loss, over the samples
+    standard_error: float  # of wrong_loss - loss, over the samples; 0 of one
     effect: float  # rms of eps(hint) - eps(no control)
     zero_convs: tuple[
         float, ...
@@ -74,6 +74,11 @@ class ConvergenceMeter:
         with torch.no_grad():
             self._without = decode(base.unet, self._encoded)
 
+    @property
+    def compares(self) -> bool:
+        """Whether there is a wrong hint; a sample alone has no neighbour, and no reading of it ever follows."""
+        return len(self._batch.hints) > 1
+
     @torch.no_grad()
     def read(self, net: ControlNet, step: int) -> Reading:
         """Returns what `net` does after `step` steps."""
@@ -85,7 +90,7 @@ class ConvergenceMeter:
             [
                 losses.mean(),
                 wrong_losses.mean(),
-                difference.std() / len(difference) ** 0.5,
+                difference.std(correction=int(self.compares)) / len(difference) ** 0.5,
                 (right - self._without).float().square().mean().sqrt(),
                 *zero_conv_norms(net),
             ]

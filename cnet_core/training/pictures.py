@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..checkpoints.files import read_tensors, write_tensors
-from ..hints import hint_from_image
+from ..hints import GRAY_PEAKS, hint_from_image
 from .base import Batch
 from .data import Item, Progress, Usable
 from .order import Visit
@@ -101,5 +101,12 @@ def _read(item: Item, size: tuple[int, int], *, hint: bool) -> Tensor:
     """Returns a picture (1, 3, H, W), 0..1, scaled to cover its bucket and cut at the middle."""
     with Image.open(item.hint if hint else item.picture) as image:
         method = Image.Resampling.BILINEAR if hint else Image.Resampling.LANCZOS
-        whole = image if image.mode in ("L", "RGB") else image.convert("RGBA")
+        whole = _scalable(ImageOps.exif_transpose(image))
         return hint_from_image(ImageOps.fit(whole, (size[1], size[0]), method))
+
+
+def _scalable(image: Image.Image) -> Image.Image:
+    """Returns a picture in a mode that Pillow scales well; more than 8 bits of gray are kept, in mode F."""
+    if image.mode in GRAY_PEAKS:
+        return Image.fromarray(hint_from_image(image)[0, 0].numpy())
+    return image if image.mode in ("L", "RGB") else image.convert("RGBA")

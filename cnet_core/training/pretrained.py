@@ -25,6 +25,10 @@ from .pictures import Cache
 NEEDED = (
     "Training on a real base needs diffusers and transformers: pip install 'cnet-nodes[train]'."
 )
+#: Folders of a base whose files decide latents and texts.
+ENCODERS = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+#: Of a schedule that ends without any signal, from which no noise could be told; diffusers' Euler takes the same.
+LEAST_SIGNAL = 2**-24
 #: Numbers that SDXL gets of a picture: original size, crop, target size.
 TIME_IDS = 6
 
@@ -33,7 +37,7 @@ TIME_IDS = 6
 class PretrainedBase:
     """A base model from disk."""
 
-    name: str
+    name: str  # of no other base, also where one takes the place of another on disk
     unet: UNet
     objective: Objective
     parts: Any  # a diffusers pipeline without its UNet
@@ -129,13 +133,23 @@ def load_base(
         )
     _check_family(config if path.is_file() and config else path, unet)
     parts = _parts(path, config, unet)
-    return PretrainedBase(str(path.resolve()), unet, _objective(parts), parts, cache, device)
+    return PretrainedBase(_name(path, config), unet, _objective(parts), parts, cache, device)
+
+
+def _name(path: Path, config: Path | None) -> str:
+    """Returns a name that changes with whatever turns pictures and texts into latents and embeddings."""
+    files = [path]
+    for folder in filter(None, (path, config)):
+        files += sorted(f for part in ENCODERS for f in folder.glob(f"{part}/*") if f.is_file())
+    stats = [(str(file.resolve()), file.stat()) for file in files if file.is_file()]
+    return " ".join([str(path.resolve()), *(f"{f} {s.st_size} {s.st_mtime_ns}" for f, s in stats)])
 
 
 def _objective(parts: Any) -> Objective:
     """Noise levels and prediction type, as the scheduler's config says."""
     kind = parts.scheduler.config.get("prediction_type", "epsilon")
-    return Objective(prediction_named(kind), parts.scheduler.alphas_cumprod.float().cpu())
+    alphas = parts.scheduler.alphas_cumprod.float().cpu().clamp(min=LEAST_SIGNAL)
+    return Objective(prediction_named(kind), alphas)
 
 
 def _parts(path: Path, config: Path | None, unet: UNet) -> Any:

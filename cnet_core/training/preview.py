@@ -35,14 +35,15 @@ class Preview:
 
         def predict(x: Tensor, timesteps: Tensor) -> Tensor:
             found = [
-                _noise(self.base, net, x.to(weights), features, timesteps, text.context, text.y)
+                _noise(self.base, net, x, features, timesteps, text.context, text.y)
                 for text in texts
             ]
             return found[0] + self.cfg_scale * (found[-1] - found[0]) if found[1:] else found[0]
 
         shape = (count, 4, height // 8, width // 8)
         noise = torch.randn(shape, generator=generator_of("preview")).to(weights.device)
-        return self.base.decode(last(ddim(predict, noise, self.steps))).float().cpu()
+        steps = ddim(predict, noise, self.steps, self.base.objective.alphas_cumprod)
+        return self.base.decode(last(steps)).float().cpu()
 
 
 def sheet(rows: Sequence[Tensor]) -> Tensor:
@@ -59,6 +60,7 @@ def _noise(
     context: Tensor,
     y: Tensor | None,
 ) -> Tensor:
+    """Returns the predicted noise, in float32: with hardly any signal it is nearly `x`, and the rest of it small."""
     residuals = net.residuals(
         x.to(net.dtype),
         features,
@@ -66,6 +68,6 @@ def _noise(
         context.to(net.dtype),
         None if y is None else y.to(net.dtype),
     )
-    encoded = encode(base.unet, x, timesteps, context, y)
+    encoded = encode(base.unet, x.to(next(base.unet.parameters())), timesteps, context, y)
     prediction = decode(base.unet, controlled(encoded, residuals))
-    return base.objective.noise_of(prediction, x, timesteps.long())
+    return base.objective.noise_of(prediction.float(), x, timesteps.long())

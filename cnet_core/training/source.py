@@ -24,7 +24,7 @@ class Source:
 
     base: Base
     samples: Samples
-    held_out: Samples  # all of one size, at least two
+    held_out: Samples  # all of one size; on one alone the meter cannot tell hints apart
     preview: Previewer
 
     def meter(self, settings: TrainingSettings) -> ConvergenceMeter:

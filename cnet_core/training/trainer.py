@@ -145,7 +145,7 @@ class Trainer:
             self._fill(self._average, state.tensors, "average.")
         if state.step:
             groups = self._optimizer.state_dict()["param_groups"]
-            moments = dict(enumerate(self._moments(state.tensors)))
+            moments = dict(self._moments(state.tensors))
             self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
         if state.scaler:
             self._scaler.load_state_dict(state.scaler)
@@ -176,10 +176,16 @@ class Trainer:
         for index, values in moments.items():
             yield from ((f"optimizer.{index}.{k}", values[k]) for k in MOMENTS)
 
-    def _moments(self, tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    def _moments(self, tensors: Mapping[str, Tensor]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """Yields what is kept of each parameter by its index; of one that had no gradient yet there is nothing."""
         for index, like in enumerate(self._parameters):
+            if f"optimizer.{index}.step" not in tensors:
+                continue
             found = {k: tensors[f"optimizer.{index}.{k}"] for k in MOMENTS}
-            yield {k: self.processes.part(t, like) if t.dim() else t for k, t in found.items()}
+            yield (
+                index,
+                {k: self.processes.part(t, like) if t.dim() else t for k, t in found.items()},
+            )
 
     @torch.no_grad()
     def _fill(self, into: Sequence[Tensor], tensors: Mapping[str, Tensor], prefix: str) -> None:

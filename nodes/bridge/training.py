@@ -237,6 +237,11 @@ def _plots(rows: list[dict[str, Any]]) -> list[Image.Image]:
 def _report(outcome: Outcome, rows: list[dict[str, Any]]) -> str:
     readings = [Reading.from_dict(row["reading"]) for row in rows if "reading" in row]
     last = readings[-1]
+    if not outcome.compared:
+        return (
+            f"{outcome.step} steps, {outcome.reason}. Whether it follows its hint cannot be measured on one picture: "
+            f"there is no other hint to compare with. Loss {last.loss:.4f}."
+        )
     follows = (
         "It does not follow its hint yet: train longer, or with a higher learning rate."
         if outcome.converged_at is None

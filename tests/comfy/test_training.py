@@ -151,6 +151,15 @@ def test_training_takes_the_memory_of_models_that_are_loaded(comfy: Host) -> Non
     assert "BaseModel" not in comfy.memory("training")["loaded"]
 
 
+def test_one_picture_alone_is_trained_on_and_told_of(comfy: Host) -> None:
+    graph = Graph()
+    picture = graph.add("ProbePicture", width=SIDE, height=SIDE, count=1, seed=1)
+    net = trained(graph, PROMPT, steps=2, images=picture, hints=picture)
+    graph.add("SaveImage", images=output(net, 1), filename_prefix="plot")
+    texts = [t for node in comfy.run(graph.nodes).values() for t in node.get("text", [])]
+    assert any("cannot be measured on one picture" in t for t in texts)
+
+
 def test_pictures_and_hints_of_any_size_are_cut_alike(comfy: Host) -> None:
     side, count = 36, 4
     graph = Graph()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from cnet_core.cli import main
@@ -119,3 +120,47 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch, capsys) -> None
     assert main(["demo", *QUICK, "--out", str(tmp_path)]) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    ],
+    ids=["Python", "CUDA", "CPU"],
+)
+def test_too_little_memory_is_one_sentence(
+    error: Exception, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    def fail(self: Image.Image, path: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    assert main(["demo", "--steps", "1", "--out", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("cnet: Out of memory")
+    assert message.count("\n") == 1
+
+
+def test_a_defect_is_not_taken_for_too_little_memory(tmp_path: Path, monkeypatch) -> None:
+    def fail(self: Image.Image, path: Path) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        main(["demo", "--steps", "1", "--out", str(tmp_path)])
+
+
+@pytest.mark.parametrize("device", ["toaster", "meta", "cuda:99"])
+@pytest.mark.parametrize("command", [["bench", "--short"], ["train", "--tiny"]], ids=lambda c: c[0])
+def test_a_device_that_is_not_there_is_one_sentence(
+    command: list[str], device: str, tmp_path: Path, capsys
+) -> None:
+    out = tmp_path / "out"
+    assert main([*command, "--out", str(out), "--device", device]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"cnet: `--device` is {device!r}: ")
+    assert message.count("\n") == 1
+    assert not out.exists()

@@ -89,6 +89,36 @@ def test_a_checkpoint_file_with_configs_is_the_same_base_as_its_folder(
     assert all(torch.equal(weights[k], v) for k, v in folder.unet.state_dict().items())
 
 
+def test_a_schedule_that_ends_without_signal_keeps_a_trace_of_it(tmp_path: Path) -> None:
+    sd21(tmp_path / "base")
+    file = tmp_path / "base" / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "rescale_betas_zero_snr": True}))
+    base = load_base(tmp_path / "base", Cache(tmp_path / "cache"), CPU)
+    assert float(base.objective.alphas_cumprod.min()) == 2**-24
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_is_kept_of_a_base_is_not_taken_for_another_at_its_place(
+    tmp_path: Path, kind: str
+) -> None:
+    pipeline, cache = sd15(tmp_path / "base"), Cache(tmp_path / "cache")
+    place, config = tmp_path / "base", None
+    if kind == "file":
+        place, config = tmp_path / "base.safetensors", tmp_path / "base"
+        checkpoint(pipeline, place, SD1_TEXTS)
+    first, again = (load_base(place, cache, CPU, config) for _ in range(2))
+    before = first.text(["a red star"], 64, 64).context
+    with torch.no_grad():
+        pipeline.text_encoder.get_input_embeddings().weight.mul_(2)
+    if kind == "file":
+        checkpoint(pipeline, place, SD1_TEXTS)
+    else:
+        pipeline.text_encoder.save_pretrained(place / "text_encoder")
+    other = load_base(place, cache, CPU, config)
+    assert first.name == again.name != other.name
+    assert not torch.equal(before, other.text(["a red star"], 64, 64).context)
+
+
 @pytest.mark.parametrize("layout", ["prompt.json", "metadata.jsonl"])
 def test_cnet_train_on_a_folder_gives_a_net_that_diffusers_loads(
     tmp_path: Path, layout: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

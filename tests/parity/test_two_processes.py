@@ -104,13 +104,25 @@ def test_the_config_of_accelerate_chooses(monkeypatch: pytest.MonkeyPatch) -> No
         (kinds.MULTI_CPU, AcceleratedProcesses),
         (kinds.FSDP, ShardedProcesses),
     ):
-        monkeypatch.setattr(accelerate, "Accelerator", lambda kind=kind: Fake(kind))
+        monkeypatch.setattr(accelerate, "Accelerator", lambda kind=kind, **_: Fake(kind))
         assert type(launched()) is expected
+
+
+def test_the_precision_is_the_runs_own_and_not_that_of_the_config(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+    launched()
+    found = accelerate.state.AcceleratorState().mixed_precision
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+    assert found == "no"
 
 
 def test_what_is_not_supported_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = accelerate.DistributedType
-    monkeypatch.setattr(accelerate, "Accelerator", lambda: Fake(kinds.DEEPSPEED))
+    monkeypatch.setattr(accelerate, "Accelerator", lambda **_: Fake(kinds.DEEPSPEED))
     with pytest.raises(ValueError, match="accelerate is set to DEEPSPEED"):
         launched()
     old = Fake(kinds.FSDP)

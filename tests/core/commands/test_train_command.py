@@ -108,6 +108,14 @@ def test_what_cannot_be_done_is_one_sentence(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_is_taken_is_told_before_anything_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert run(tmp_path, "--base", "nowhere", "--data", "nowhere") == 1
+    assert "already holds a run" in capsys.readouterr().err
+
+
 def test_a_run_is_not_resumed_with_other_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

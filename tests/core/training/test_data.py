@@ -6,10 +6,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from picture_folders import pictures
-from PIL import Image
+from PIL import ExifTags, Image
 from rights import as_nobody, needs_rights
 
 from cnet_core.training.data import bucket, usable
@@ -154,3 +155,30 @@ def test_latents_are_computed_once_and_mirrored_with_their_hints(tmp_path: Path)
     plain, mirrored = batch.latents[:, 0].mean(1)
     assert bool((plain[0] - plain[-1] > 0.3).all())
     assert bool((mirrored[-1] - mirrored[0] > 0.3).all())
+
+
+def test_hints_of_16_bits_keep_them(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "data", "prompt.json", 1)
+    ramp = np.linspace(0, 65535, 32).astype(np.uint16)
+    Image.fromarray(np.tile(ramp, (32, 1))).save(folder / "source" / "0.png")
+    samples = PictureSamples(usable(folder, 32), Encoder(), Cache(tmp_path / "cache"))
+    hint = samples.batch([Visit(0, "a", 0)], [False]).hints
+    expected = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
+    torch.testing.assert_close(hint, expected, rtol=0, atol=1e-4)
+
+
+def test_pictures_are_upright_as_the_camera_was_held(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "data", "prompt.json", 1)
+    lying = Image.new("RGB", (64, 32))
+    lying.paste((255, 255, 255), (0, 0, 32, 32))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # turned by a quarter: the left is the top
+    for name in ("source", "target"):
+        lying.save(folder / name / "0.png", exif=exif)
+    found = usable(folder, 64)
+    samples = PictureSamples(found, Encoder(), Cache(tmp_path / "cache"))
+    batch = samples.batch([Visit(0, "a", 0)], [False])
+    height, width = found.sizes[0]
+    assert height > width
+    for rows in (batch.hints[0, 0], batch.latents[0, 0]):
+        assert rows[0].mean() > 0.7 > 0.3 > rows[-1].mean()

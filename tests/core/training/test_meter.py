@@ -1,8 +1,10 @@
 """The convergence meter: on the embedded nets, and on readings whose loss is flat."""
 
+import json
+
 import pytest
 import torch
-from training_models import source, trainer
+from training_models import NoiseSamples, source, trainer
 
 import cnet_core as cn
 from cnet_core.tiny.training import TinyBase, TinySamples
@@ -63,4 +65,15 @@ def test_a_net_that_ignores_its_hint_has_an_effect_but_no_gap() -> None:
             conv[0].bias.fill_(0.3)
     found = source().meter(run.settings).read(run.net, 1)
     assert found.effect > 0
+    assert (found.gap, found.follows) == (0.0, False)
+
+
+def test_one_sample_has_no_wrong_hint_to_compare_with() -> None:
+    run, place = trainer(), source()
+    alone = NoiseSamples(((64, 64),))
+    meter = Source(place.base, alone, alone, place.preview).meter(run.settings)
+    found = meter.read(run.net, 0)
+    assert not meter.compares
+    assert source().meter(run.settings).compares
+    json.dumps(found.to_dict(), allow_nan=False)
     assert (found.gap, found.follows) == (0.0, False)

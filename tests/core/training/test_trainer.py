@@ -1,11 +1,15 @@
 """The trainer: which tensors learn when, the locked UNet, prompt dropout, accumulation, precision, exact resume."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from training_models import NoiseSamples, SmallBase, trainer, weights
 
 import cnet_core as cn
+from cnet_core.checkpoints.files import write_tensors
 from cnet_core.training import Trainer, TrainingSettings
+from cnet_core.training.folder import RunFolder
 from cnet_core.training.order import SampleOrder
 from cnet_core.training.step import noisy_batch
 
@@ -162,6 +166,26 @@ def test_a_state_of_another_net_is_refused() -> None:
     broken = {k: v for k, v in state.tensors.items() if "middle_block_out" not in k}
     with pytest.raises(ValueError, match="does not fit"):
         trainer().restore(type(state)(1, broken, {}))
+
+
+def test_a_parameter_without_gradients_so_far_does_not_keep_a_run_from_going_on() -> None:
+    whole, first, second = trainer(), trainer(), trainer()
+    for run in (whole, first, second):
+        run.net.time_embed[0].bias.requires_grad_(False)
+    whole.advance()
+    first.advance()
+    second.restore(first.state())
+    whole.advance()
+    second.advance()
+    after = weights(second.net)
+    assert all(torch.equal(after[key], value) for key, value in weights(whole.net).items())
+
+
+def test_a_file_that_is_no_checkpoint_of_a_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    write_tensors({"a": torch.zeros(1)}, tmp_path / "checkpoints" / "step_00000001.safetensors", {})
+    with pytest.raises(ValueError, match=r"step_00000001\.safetensors .* no checkpoint of a run"):
+        RunFolder(tmp_path).state()
 
 
 def test_v_prediction_trains_too() -> None:
