@@ -72,11 +72,8 @@ class ControlNet(Encoder):
         net = cls(config, hint_channels)
         ours = net.state_dict().keys()
         shared = {k: v for k, v in unet.state_dict().items() if k in ours}
-        lost = [
-            key
-            for key in net.load_state_dict(shared, strict=False).missing_keys
-            if key.startswith(SHARED)
-        ]
+        net.load_state_dict(shared, strict=False)
+        lost = [key for key in ours if key.startswith(SHARED) and key not in shared]
         if lost:
             raise ValueError(
                 f"`unet` has no {lost[0]}, so its encoder cannot be copied: take out what was put into it, LoRA layers "
