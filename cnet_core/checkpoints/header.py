@@ -126,7 +126,11 @@ def _entry(path: Path, key: str, value: Any) -> Entry:
     fields = cast(dict[str, Any], value) if isinstance(value, dict) else {}
     name, shape, place = (fields.get(k) for k in ("dtype", "shape", "data_offsets"))
     if not isinstance(name, str) or name not in DTYPES:
-        raise _damaged(path, f"{_short(key)!r} has the dtype {_short(name)}, which is unknown")
+        raise UnreadableFile(
+            "a safetensors file with weights of an unknown kind",
+            f"{path}: {_short(key)!r} has the dtype {_short(name)}, which is not read here. Take a version in float32, "
+            "float16, bfloat16 or fp8.",
+        )
     if not _naturals(shape) or len(cast(list[int], shape)) > MAX_DIMENSIONS:
         raise _damaged(path, f"{_short(key)!r} has the shape {_short(shape)}, which is none")
     if not _naturals(place) or len(cast(list[int], place)) != 2:
