@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,8 +140,9 @@ def run_all(text: str) -> list[str]:
             if not command.startswith(TESTS):
                 said.setdefault(command, []).append(row.measured)
     for command, measured in said.items():
-        print(command, flush=True)
+        begin = time.monotonic()
         name, _, claim = run(command).strip().partition(": ")
+        print(f"{time.monotonic() - begin:5.0f} s  {command}", flush=True)
         is_claim = command.startswith("python docs/claims.py")
         if is_claim and not any(agrees(claim, one) for one in measured):
             found.append(f"{name} is {claim!r} today, and {measured} in the table")
