@@ -2,8 +2,8 @@
 
 A fine-tune of the whole UNet; a ControlNet with the gradients of every locked weight computed too, with those of the
 locked decoder (as released), with none of them (ours), ours connected to the middle alone, and, where diffusers is
-installed, the step of its train_controlnet. Operations and peak
-memory come from tensors without data, so they are exact at full width on any machine; time comes from running the step.
+installed, the step of its train_controlnet. Operations and peak memory come from tensors without data, so they are
+exact at full width on any machine; time comes from running the step.
 """
 
 import time
