@@ -6,18 +6,21 @@ from typing import cast
 
 from torch import Tensor, nn
 
-#: Bytes of keys and values that one Text may hold; layers beyond that compute theirs at every step. SD1.5 takes 3.5 MB
-#: and SDXL 25 MB a row in float32, so this is for batches.
-MOST_BYTES = 256 * 2**20
 #: How many Texts a unit keeps: of cond and of uncond in calls of their own, and of parts of them.
 MOST_TEXTS = 4
 
 
 class Text:
-    """Text embeddings (B, tokens, context_dim), for as many steps as they stay the same."""
+    """Text embeddings (B, tokens, context_dim), for as many steps as they stay the same.
 
-    def __init__(self, embeddings: Tensor) -> None:
+    Args:
+        embeddings: the text embeddings.
+        most_bytes: of keys and values that are kept; layers beyond that compute theirs at every step.
+    """
+
+    def __init__(self, embeddings: Tensor, most_bytes: int) -> None:
         self.embeddings = embeddings
+        self._most_bytes = most_bytes
         self._kept: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         self._bytes = 0
 
@@ -27,7 +30,7 @@ class Text:
             return self._kept[to_keys]
         found = cast(Tensor, to_keys(self.embeddings)), cast(Tensor, to_values(self.embeddings))
         size = sum(t.numel() * t.element_size() for t in found)
-        if not any(t.requires_grad for t in found) and self._bytes + size <= MOST_BYTES:
+        if not any(t.requires_grad for t in found) and self._bytes + size <= self._most_bytes:
             self._kept[to_keys] = found
             self._bytes += size
         return found

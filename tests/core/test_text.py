@@ -12,12 +12,16 @@ from cnet_core.text import Text
 NET = small_net()
 
 
+#: Latents large enough beside the text for all of its keys and values to be kept.
+SIDE = 24
+
+
 def stack() -> cn.ControlStack:
-    return cn.ControlStack([cn.ControlUnit(NET, random_hint())])
+    return cn.ControlStack([cn.ControlUnit(NET, random_hint(8 * SIDE, 8 * SIDE))])
 
 
 def call(context: torch.Tensor, rows: int = 2, branches=("uncond", "cond")) -> cn.UNetCall:
-    x, timesteps, _ = call_inputs(rows=rows)
+    x, timesteps, _ = call_inputs(rows=rows, height=SIDE, width=SIDE)
     return cn.UNetCall(x, timesteps, context, None, rows_of(branches, rows))
 
 
@@ -80,7 +84,8 @@ def test_texts_that_take_turns_do_not_mix() -> None:
 
 def test_changed_weights_are_seen() -> None:
     net = small_net()
-    made, context = cn.ControlStack([cn.ControlUnit(net, random_hint())]), call_inputs()[2]
+    unit = cn.ControlUnit(net, random_hint(8 * SIDE, 8 * SIDE))
+    made, context = cn.ControlStack([unit]), call_inputs()[2]
     before = made.residuals(call(context))
     with torch.no_grad():
         net.middle_block[1].transformer_blocks[0].attn2.to_v.weight.mul_(2)
@@ -89,7 +94,8 @@ def test_changed_weights_are_seen() -> None:
 
 def test_rows_of_one_text_are_told_apart() -> None:
     context = call_inputs(rows=2)[2]
-    made = cn.ControlStack([cn.ControlUnit(NET, random_hint(), routing=cn.HintRouting.cond_only())])
+    hint = random_hint(8 * SIDE, 8 * SIDE)
+    made = cn.ControlStack([cn.ControlUnit(NET, hint, routing=cn.HintRouting.cond_only())])
     for branches in (("uncond", "cond"), ("cond", "uncond")):
         got = made.residuals(call(context, branches=branches))
         row = branches.index("cond")
@@ -97,9 +103,8 @@ def test_rows_of_one_text_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("most", [0, 10**9])
-def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    monkeypatch.setattr("cnet_core.text.MOST_BYTES", most)
-    text, layers = Text(torch.ones(1, 3, 4)), [torch.nn.Linear(4, 8) for _ in range(2)]
+def test_what_is_kept_is_bounded(most: int) -> None:
+    text, layers = Text(torch.ones(1, 3, 4), most), [torch.nn.Linear(4, 8) for _ in range(2)]
     with torch.no_grad():
         first, second = (text.keys_and_values(*layers) for _ in range(2))
     assert (first[0] is second[0]) == bool(most)
@@ -108,7 +113,8 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch, most: int) -> 
 
 def test_gradients_reach_the_layers_of_keys_and_values_at_every_step() -> None:
     net = small_net().requires_grad_(True)
-    made, context = cn.ControlStack([cn.ControlUnit(net, random_hint())]), call_inputs()[2]
+    unit = cn.ControlUnit(net, random_hint(8 * SIDE, 8 * SIDE))
+    made, context = cn.ControlStack([unit]), call_inputs()[2]
     for _ in range(2):
         net.zero_grad()
         made.residuals(call(context)).middle.sum().backward()

@@ -6,8 +6,12 @@ from cnet_core.bench.memory import peak, sizes
 from cnet_core.bench.settings import Settings
 from cnet_core.routing import HintRouting
 
-#: A fifth of SD1.5's width at 512 px, where what is kept is in proportion as at full width.
-SETTINGS = Settings(width=0.2, side=512)
+#: A fifth of the published width, where what is kept is in proportion as at full width.
+SETTINGS = {
+    "SD1.5, 512 px": Settings(width=0.2, side=512),
+    "SD1.5, 256 px": Settings(width=0.2, side=256),
+    "SDXL, 512 px": Settings(family="sdxl", width=0.2, side=512),
+}
 ROUTINGS = {
     "both": HintRouting.both(),
     "cond only": HintRouting.cond_only(),
@@ -27,8 +31,18 @@ def test_sizes_are_those_of_sd15() -> None:
     assert size.text == 2 * 4 * 2 * 77 * (2 * 320 + 2 * 640 + 3 * 1280)
 
 
-@pytest.mark.parametrize("routing", ROUTINGS)
-def test_one_unit_takes_little_more_than_its_features_and_residuals(routing: str) -> None:
-    size = sizes(SETTINGS)
-    extra = peak(SETTINGS, 1, ROUTINGS[routing]) - peak(SETTINGS, 0, ROUTINGS[routing])
+@pytest.mark.parametrize(
+    ("shape", "routing"),
+    [
+        *(("SD1.5, 512 px", r) for r in ROUTINGS),
+        ("SD1.5, 256 px", "both"),
+        ("SDXL, 512 px", "both"),
+    ],
+)
+def test_one_unit_takes_little_more_than_its_features_and_residuals(
+    shape: str, routing: str
+) -> None:
+    settings = SETTINGS[shape]
+    size = sizes(settings)
+    extra = peak(settings, 1, ROUTINGS[routing]) - peak(settings, 0, ROUTINGS[routing])
     assert 0 < extra - size.weights <= 1.2 * (size.features + size.residuals)

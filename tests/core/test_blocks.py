@@ -1,0 +1,25 @@
+"""The building blocks: what is computed in parts gives the numbers of the whole."""
+
+import pytest
+import torch
+
+from cnet_core.blocks import FeedForward
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"), [(2**30, [30]), (4 * 128 * 8, [8, 8, 8, 6]), (1, [1] * 30)]
+)
+def test_a_feed_forward_takes_many_tokens_in_parts(
+    monkeypatch: pytest.MonkeyPatch, most: int, expected: list[int]
+) -> None:
+    """16 channels, so 128 numbers of 4 bytes a token at its widest; 2 x 15 tokens."""
+    layer, x = FeedForward(16), torch.randn(2, 15, 16)
+    value, gate = layer.net[0].proj(x).chunk(2, dim=-1)
+    want = layer.net[2](value * torch.nn.functional.gelu(gate))
+    parts: list[int] = []
+    layer.net[0].register_forward_hook(
+        lambda module, args, output: parts.append(output.shape[:-1].numel())
+    )
+    monkeypatch.setattr("cnet_core.blocks.MOST_WIDENED", most)
+    torch.testing.assert_close(layer(x), want)
+    assert parts == expected
