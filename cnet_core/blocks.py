@@ -225,7 +225,7 @@ class FeedForward(nn.Module):
         tokens = MOST_WIDENED // (gated.proj.out_features * x.element_size())
         if x.device.type != "cpu" or x.numel() <= tokens * x.shape[-1]:
             return self.net(x)
-        parts = x.flatten(0, -2).split(max(1, tokens))
+        parts = cast(tuple[Tensor, ...], x.flatten(0, -2).split(max(1, tokens)))
         return torch.cat([self.net(part) for part in parts]).reshape(x.shape)
 
 
