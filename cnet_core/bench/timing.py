@@ -2,11 +2,21 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+
+def _attention(query: Sequence[int], key: Sequence[int], *_: object, **__: object) -> int:
+    """Operations of attention by its shapes, (B, heads, tokens, width): two products."""
+    batch, heads, tokens, width = query
+    return 2 * 2 * batch * heads * tokens * key[2] * width
+
+
+#: torch's counter has no formula for the CPU's fused attention.
+_UNKNOWN_TO_THE_COUNTER = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention}
 
 #: Something to time.
 Work = Callable[[], object]
@@ -72,7 +82,7 @@ def _times(took: list["_Took"]) -> Times:
 @torch.no_grad()
 def flops(work: Work) -> int:
     """Returns the floating-point operations of the work by torch's counter: convolutions, products, attention."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_UNKNOWN_TO_THE_COUNTER) as counter:
         work()
     return counter.get_total_flops()
 

@@ -3,7 +3,10 @@
 import json
 
 import pytest
+import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cnet_core.bench import others
 from cnet_core.bench.settings import Settings
@@ -80,3 +83,12 @@ def test_the_command_writes_table_json_and_chart(tmp_path, capsys) -> None:
 def test_bad_arguments_are_one_sentence(argument: list[str], words: str, capsys) -> None:
     assert main(["bench", *argument]) == 1
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kernel", [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
+def test_attention_is_counted_whichever_kernel_computes_it(kernel: SDPBackend) -> None:
+    """2 pictures, 3 heads 8 wide, 16 tokens that look at 10: two products of 2 operations a number."""
+    query, key = torch.randn(2, 3, 16, 8), torch.randn(2, 3, 10, 8)
+    with sdpa_kernel(kernel):
+        found = flops(lambda: F.scaled_dot_product_attention(query, key, key))
+    assert found == 2 * (2 * 2 * 3 * 16 * 10 * 8)
