@@ -24,8 +24,8 @@ class Ops(Protocol):
     LayerNorm: type[nn.LayerNorm]
 
 
-#: Bytes that a part of a feed-forward's widest tensor takes on a CPU.
-MOST_WIDENED = 16 * 2**20
+#: Bytes of a feed-forward's widest tensor up to which it goes whole on a CPU, and those that a part of it takes.
+MOST_WHOLE, PART = 32 * 2**20, 16 * 2**20
 
 #: Plain layers of torch.
 TORCH_OPS = cast(Ops, nn)
@@ -211,7 +211,7 @@ class FeedForward(nn.Module):
     """GEGLU: four times as wide, half of it a GELU gate on the other half.
 
     On a CPU many tokens go through in parts: glibc gives tensors above 32 MiB back to the system and takes them anew,
-    page by page, which at 512 px costs more than the zero convolutions.
+    page by page, which at 512 px costs more than the zero convolutions. Not for gradients, which keep all parts.
     """
 
     def __init__(self, channels: int, ops: Ops = TORCH_OPS) -> None:
@@ -221,11 +221,11 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        gated = cast(_GEGLU, self.net[0])
-        tokens = MOST_WIDENED // (gated.proj.out_features * x.element_size())
-        if x.device.type != "cpu" or x.numel() <= tokens * x.shape[-1]:
+        widened = cast(_GEGLU, self.net[0]).proj.out_features * x.element_size()  # bytes of a token
+        tokens = x.numel() // x.shape[-1]
+        if x.device.type != "cpu" or torch.is_grad_enabled() or tokens * widened <= MOST_WHOLE:
             return self.net(x)
-        parts = cast(tuple[Tensor, ...], x.flatten(0, -2).split(max(1, tokens)))
+        parts = cast(tuple[Tensor, ...], x.flatten(0, -2).split(max(1, PART // widened)))
         return torch.cat([self.net(part) for part in parts]).reshape(x.shape)
 
 

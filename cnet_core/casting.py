@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import Ops
-from .few_pixels import FewPixels
+from .few_pixels import FewPixels, linear
 
 #: Dtypes for storage only, in which no layer computes.
 STORAGE_ONLY = (
@@ -42,7 +42,7 @@ class _CastingOps:
             """Leaves the weights to the file."""
 
         def forward(self, input: Tensor) -> Tensor:
-            return F.linear(input, self.weight.to(input.dtype), _cast(self.bias, input))
+            return linear(input, self.weight.to(input.dtype), _cast(self.bias, input))
 
     class Conv2d(FewPixels):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,8 +1,10 @@
-"""FewPixels: convolutions over few pixels as one matrix product, on a CPU.
+"""Deep layers over few pixels as the matrix products that a CPU does fastest: FewPixels for convolutions, linear.
 
-There oneDNN brings the weights into its own order at every call. Deep in a UNet, where a map of 8 x 8 pixels meets 14.7
+oneDNN brings the weights into its own order at every call. Deep in a UNet, where a map of 8 x 8 pixels meets 14.7
 million weights, that takes longer than the arithmetic: measured on one core, 1280 to 1280 channels take 47 ms for one
-such map, and 25 as a product; for two of 4 x 4 it is 42 and 16 (`cnet bench --convolutions`, docs/speed.md).
+such map, and 25 as a product; for two of 4 x 4 it is 42 and 16. Linear layers are divided among threads more evenly
+where the weights come first in the product: two threads take 26 ms from 1280 to 10240 channels at 128 pixels, and 20
+so (`cnet bench --deep-layers`, docs/speed.md).
 """
 
 from typing import cast
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 
 #: Up to here the product is the faster one, where there are at least so many weights.
 MOST_PIXELS, LEAST_WEIGHTS = 128, 2**23
+#: The same of linear layers. Only whole groups of so many tokens gain, so pixels do and the text's 77 words do not.
+MOST_TOKENS, LEAST_LINEAR_WEIGHTS, GROUP = 512, 2**20, 16
 
 
 class FewPixels(nn.Conv2d):
@@ -34,6 +38,32 @@ def as_product(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) 
         found = found + bias[:, None]
     size = (1 + (height - 1) // stride, 1 + (width - 1) // stride)
     return found.reshape(-1, len(x), *size).transpose(0, 1).contiguous()
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Returns F.linear(x, weight, bias), by whichever product is faster; only the arithmetic's order differs."""
+    return weights_first(x, weight, bias) if few_tokens(x, weight) else F.linear(x, weight, bias)
+
+
+def weights_first(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Returns F.linear(x, weight, bias) as the transpose of weight times x; x: (..., C)."""
+    columns = x.flatten(0, -2).t()
+    found = weight @ columns if bias is None else torch.addmm(bias[:, None], weight, columns)
+    return found.t().reshape(*x.shape[:-1], -1)
+
+
+def few_tokens(x: Tensor, weight: Tensor) -> bool:
+    """Whether many weights meet few tokens of x (..., C), on several threads of a CPU."""
+    tokens = x.numel() // x.shape[-1]
+    return (
+        x.device.type == weight.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and x.dim() > 1
+        and weight.numel() >= LEAST_LINEAR_WEIGHTS
+        and 0 < tokens <= MOST_TOKENS
+        and tokens % GROUP == 0
+        and torch.get_num_threads() > 1
+    )
 
 
 def _better(conv: nn.Conv2d, x: Tensor, weight: Tensor) -> bool:

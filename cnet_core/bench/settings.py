@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..casting import CASTING_OPS
 from ..config import SD15, SDXL, UNetConfig
 from ..controlnet import HINT_DOWNSCALE, ControlNet
 from ..unet import UNet
@@ -56,10 +57,15 @@ class Settings:
         return getattr(torch, self.dtype)
 
     def nets(self) -> tuple[UNet, ControlNet]:
-        """Returns a UNet and a ControlNet with random weights, zero convs included."""
+        """Returns a UNet and a ControlNet with random weights, zero convs included.
+
+        The ControlNet's layers are those of one that comes from a file.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            unet, net = UNet(self.config), ControlNet(self.config)
+            unet, drawn = UNet(self.config), ControlNet(self.config)
+        net = ControlNet(self.config, ops=CASTING_OPS)
+        net.load_state_dict(drawn.state_dict(), assign=True)
         for module in (unet, net):
             module.to(torch.device(self.device), self.torch_dtype).requires_grad_(False)
         return unet, net

@@ -20,6 +20,10 @@ def test_a_feed_forward_takes_many_tokens_in_parts(
     layer.net[0].register_forward_hook(
         lambda module, args, output: parts.append(output.shape[:-1].numel())
     )
-    monkeypatch.setattr("cnet_core.blocks.MOST_WIDENED", most)
-    torch.testing.assert_close(layer(x), want)
+    monkeypatch.setattr("cnet_core.blocks.MOST_WHOLE", most)
+    monkeypatch.setattr("cnet_core.blocks.PART", most)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), want)
     assert parts == expected
+    assert layer(x).requires_grad
+    assert parts[len(expected) :] == [30]  # for gradients, which keep all parts

@@ -1,4 +1,4 @@
-"""Convolutions as products: the same numbers, and only where they are the faster ones."""
+"""Deep layers as other products: the same numbers, and only where they are the faster ones."""
 
 import pytest
 import torch
@@ -6,7 +6,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnet_core import few_pixels
-from cnet_core.few_pixels import LEAST_WEIGHTS, FewPixels, as_product
+from cnet_core.few_pixels import (
+    LEAST_WEIGHTS,
+    FewPixels,
+    as_product,
+    few_tokens,
+    linear,
+    weights_first,
+)
 
 WIDE = int((LEAST_WEIGHTS / 9) ** 0.5) + 1
 
@@ -43,3 +50,37 @@ def test_it_is_taken_for_many_weights_and_few_pixels_alone(
     conv = FewPixels(channels, channels, **settings)
     conv(torch.zeros(1, channels, size, size, dtype=conv.weight.dtype))
     assert bool(asked) == taken
+
+
+@pytest.mark.parametrize("shape", [(8,), (5, 8), (2, 3, 8)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_weights_first_is_the_linear_layer(shape: tuple[int, ...], bias: bool) -> None:
+    layer = torch.nn.Linear(8, 6, bias=bias)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    found = weights_first(x.reshape(-1, 8), layer.weight, layer.bias)
+    torch.testing.assert_close(found.reshape(*shape[:-1], 6), layer(x))
+    if len(shape) > 1:
+        torch.testing.assert_close(weights_first(x, layer.weight, layer.bias), layer(x))
+
+
+@pytest.mark.parametrize(
+    ("shape", "weights", "dtype", "threads", "taken"),
+    [
+        ((2, 64), (1280, 1280), torch.float32, 2, True),
+        ((32, 16), (1280, 1280), torch.float32, 2, True),
+        ((32, 32), (1280, 1280), torch.float32, 2, False),
+        ((1, 77), (1280, 1280), torch.float32, 2, False),
+        ((2, 64), (640, 640), torch.float32, 2, False),
+        ((2, 64), (1280, 1280), torch.bfloat16, 2, False),
+        ((2, 64), (1280, 1280), torch.float32, 1, False),
+        ((), (1280, 1280), torch.float32, 2, False),
+    ],
+    ids=["pixels", "most", "many", "words", "few weights", "half", "one thread", "no rows"],
+)
+def test_weights_come_first_for_many_weights_and_few_pixels_alone(
+    monkeypatch: pytest.MonkeyPatch, shape, weights, dtype, threads: int, taken: bool
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    x, weight = torch.zeros(*shape, weights[1], dtype=dtype), torch.zeros(weights, dtype=dtype)
+    assert few_tokens(x, weight) == taken
+    assert linear(x, weight, None).shape == (*shape, weights[0])
