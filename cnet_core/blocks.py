@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import NORM_GROUPS
+from .few_pixels import GROUP
 from .text import Text
 
 
@@ -24,8 +25,8 @@ class Ops(Protocol):
     LayerNorm: type[nn.LayerNorm]
 
 
-#: Bytes of a feed-forward's widest tensor up to which it goes whole on a CPU, and those that a part of it takes.
-MOST_WHOLE, PART = 32 * 2**20, 16 * 2**20
+#: Bytes that a part of a feed-forward's widest tensor takes on a CPU.
+MOST_WIDENED = 16 * 2**20
 
 #: Plain layers of torch.
 TORCH_OPS = cast(Ops, nn)
@@ -221,11 +222,13 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        widened = cast(_GEGLU, self.net[0]).proj.out_features * x.element_size()  # bytes of a token
-        tokens = x.numel() // x.shape[-1]
-        if x.device.type != "cpu" or torch.is_grad_enabled() or tokens * widened <= MOST_WHOLE:
+        gated = cast(_GEGLU, self.net[0])
+        tokens = MOST_WIDENED // (gated.proj.out_features * x.element_size())
+        whole = x.device.type != "cpu" or torch.is_grad_enabled()
+        if whole or x.numel() <= tokens * x.shape[-1]:
             return self.net(x)
-        parts = cast(tuple[Tensor, ...], x.flatten(0, -2).split(max(1, PART // widened)))
+        groups = max(1, tokens // GROUP)  # of whole groups, which linear layers may do faster
+        parts = cast(tuple[Tensor, ...], x.flatten(0, -2).split(groups * GROUP))
         return torch.cat([self.net(part) for part in parts]).reshape(x.shape)
 
 

@@ -1,10 +1,9 @@
 """Deep layers over few pixels as the matrix products that a CPU does fastest: FewPixels for convolutions, linear.
 
-oneDNN brings the weights into its own order at every call. Deep in a UNet, where a map of 8 x 8 pixels meets 14.7
-million weights, that takes longer than the arithmetic: measured on one core, 1280 to 1280 channels take 47 ms for one
-such map, and 25 as a product; for two of 4 x 4 it is 42 and 16. Linear layers are divided among threads more evenly
-where the weights come first in the product: two threads take 26 ms from 1280 to 10240 channels at 128 pixels, and 20
-so (`cnet bench --deep-layers`, docs/speed.md).
+oneDNN brings a convolution's weights into its own order at every call. Deep in a UNet, where a map of 8 x 8 pixels
+meets 14.7 million weights, that takes longer than the arithmetic: of two such maps with two threads 33 ms, and 22 as a
+product. Linear layers are divided among threads more evenly where the weights come first in the product: from 1280 to
+10240 channels at 128 pixels it is 27 ms and 20 (`cnet bench --deep-layers`, docs/speed.md).
 """
 
 from typing import cast
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 #: Up to here the product is the faster one, where there are at least so many weights.
 MOST_PIXELS, LEAST_WEIGHTS = 128, 2**23
-#: The same of linear layers. Only whole groups of so many tokens gain, so pixels do and the text's 77 words do not.
+#: The same of linear layers. Only whole groups of so many tokens gain: maps of 8 x 8 do, the text's 77 tokens do not.
 MOST_TOKENS, LEAST_LINEAR_WEIGHTS, GROUP = 512, 2**20, 16
 
 
@@ -58,10 +57,10 @@ def few_tokens(x: Tensor, weight: Tensor) -> bool:
     return (
         x.device.type == weight.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
-        and x.dim() > 1
         and weight.numel() >= LEAST_LINEAR_WEIGHTS
         and 0 < tokens <= MOST_TOKENS
         and tokens % GROUP == 0
+        and not torch.compiler.is_compiling()  # which divides products itself
         and torch.get_num_threads() > 1
     )
 

@@ -6,7 +6,7 @@ import comfy.ops
 from torch import Tensor
 
 from ...cnet_core.blocks import Ops
-from ...cnet_core.few_pixels import FewPixels, few_tokens, weights_first
+from ...cnet_core.few_pixels import FewPixels, linear
 
 
 class _Conv2d(FewPixels, comfy.ops.manual_cast.Conv2d):
@@ -14,13 +14,13 @@ class _Conv2d(FewPixels, comfy.ops.manual_cast.Conv2d):
 
 
 class _Linear(comfy.ops.manual_cast.Linear):
-    """ComfyUI's, weights first where there are few tokens and nothing is done to the weights."""
+    """ComfyUI's, on a CPU by whichever product is faster."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        patched = self.weight_function or self.bias_function
-        if not patched and few_tokens(input, self.weight):
-            return weights_first(input, self.weight, self.bias)
-        return super().forward(input)
+    def forward_comfy_cast_weights(self, input: Tensor) -> Tensor:
+        if input.device.type != "cpu":
+            return super().forward_comfy_cast_weights(input)
+        weight, bias = comfy.ops.cast_bias_weight(self, input)
+        return linear(input, weight, bias)
 
 
 class _Layers:

@@ -7,12 +7,13 @@ from cnet_core.blocks import FeedForward
 
 
 @pytest.mark.parametrize(
-    ("most", "expected"), [(2**30, [30]), (4 * 128 * 8, [8, 8, 8, 6]), (1, [1] * 30)]
+    ("most", "expected"),
+    [(30 * 512, [30]), (30 * 512 - 1, [16, 14]), (16 * 512, [16, 14]), (1, [16, 14])],
 )
 def test_a_feed_forward_takes_many_tokens_in_parts(
     monkeypatch: pytest.MonkeyPatch, most: int, expected: list[int]
 ) -> None:
-    """16 channels, so 128 numbers of 4 bytes a token at its widest; 2 x 15 tokens."""
+    """16 channels, so 128 numbers or 512 bytes a token at its widest; 2 x 15 tokens, in parts of whole 16."""
     layer, x = FeedForward(16), torch.randn(2, 15, 16)
     value, gate = layer.net[0].proj(x).chunk(2, dim=-1)
     want = layer.net[2](value * torch.nn.functional.gelu(gate))
@@ -20,8 +21,7 @@ def test_a_feed_forward_takes_many_tokens_in_parts(
     layer.net[0].register_forward_hook(
         lambda module, args, output: parts.append(output.shape[:-1].numel())
     )
-    monkeypatch.setattr("cnet_core.blocks.MOST_WHOLE", most)
-    monkeypatch.setattr("cnet_core.blocks.PART", most)
+    monkeypatch.setattr("cnet_core.blocks.MOST_WIDENED", most)
     with torch.no_grad():
         torch.testing.assert_close(layer(x), want)
     assert parts == expected

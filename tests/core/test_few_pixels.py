@@ -73,9 +73,9 @@ def test_weights_first_is_the_linear_layer(shape: tuple[int, ...], bias: bool) -
         ((2, 64), (640, 640), torch.float32, 2, False),
         ((2, 64), (1280, 1280), torch.bfloat16, 2, False),
         ((2, 64), (1280, 1280), torch.float32, 1, False),
-        ((), (1280, 1280), torch.float32, 2, False),
+        ((0, 64), (1280, 1280), torch.float32, 2, False),
     ],
-    ids=["pixels", "most", "many", "words", "few weights", "half", "one thread", "no rows"],
+    ids=["pixels", "most", "many", "words", "few weights", "half", "one thread", "no tokens"],
 )
 def test_weights_come_first_for_many_weights_and_few_pixels_alone(
     monkeypatch: pytest.MonkeyPatch, shape, weights, dtype, threads: int, taken: bool
@@ -83,4 +83,7 @@ def test_weights_come_first_for_many_weights_and_few_pixels_alone(
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     x, weight = torch.zeros(*shape, weights[1], dtype=dtype), torch.zeros(weights, dtype=dtype)
     assert few_tokens(x, weight) == taken
-    assert linear(x, weight, None).shape == (*shape, weights[0])
+    asked: list[Tensor] = []
+    monkeypatch.setattr(few_pixels, "weights_first", lambda x, *rest: asked.append(x))
+    linear(x, weight, None)
+    assert bool(asked) == taken
