@@ -52,15 +52,12 @@ def test_it_is_taken_for_many_weights_and_few_pixels_alone(
     assert bool(asked) == taken
 
 
-@pytest.mark.parametrize("shape", [(8,), (5, 8), (2, 3, 8)])
+@pytest.mark.parametrize("shape", [(5, 8), (2, 3, 8)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_weights_first_is_the_linear_layer(shape: tuple[int, ...], bias: bool) -> None:
     layer = torch.nn.Linear(8, 6, bias=bias)
     x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    found = weights_first(x.reshape(-1, 8), layer.weight, layer.bias)
-    torch.testing.assert_close(found.reshape(*shape[:-1], 6), layer(x))
-    if len(shape) > 1:
-        torch.testing.assert_close(weights_first(x, layer.weight, layer.bias), layer(x))
+    torch.testing.assert_close(weights_first(x, layer.weight, layer.bias), layer(x))
 
 
 @pytest.mark.parametrize(
