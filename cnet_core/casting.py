@@ -29,8 +29,13 @@ def compute_dtype(stored: Tensor) -> torch.dtype:
     return torch.float32 if stored.device.type == "cpu" else torch.bfloat16
 
 
-def _cast(weight: Tensor | None, like: Tensor) -> Tensor | None:
-    return None if weight is None else weight.to(like.dtype)
+def _cast(weight: Tensor, bias: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Returns a layer's weight and bias in another tensor's dtype; asking first is faster than `to`."""
+    if weight.dtype != like.dtype:
+        weight = weight.to(like.dtype)
+    if bias is not None and bias.dtype != like.dtype:
+        bias = bias.to(like.dtype)
+    return weight, bias
 
 
 class _CastingOps:
@@ -42,7 +47,7 @@ class _CastingOps:
             """Leaves the weights to the file."""
 
         def forward(self, input: Tensor) -> Tensor:
-            return linear(input, self.weight.to(input.dtype), _cast(self.bias, input))
+            return linear(input, *_cast(self.weight, self.bias, input))
 
     class Conv2d(FewPixels):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -52,7 +57,7 @@ class _CastingOps:
             """Leaves the weights to the file."""
 
         def forward(self, input: Tensor) -> Tensor:
-            return self._conv_forward(input, self.weight.to(input.dtype), _cast(self.bias, input))
+            return self._conv_forward(input, *_cast(self.weight, self.bias, input))
 
     class GroupNorm(nn.GroupNorm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -62,8 +67,9 @@ class _CastingOps:
             """Leaves the weights to the file."""
 
         def forward(self, input: Tensor) -> Tensor:
-            weight, bias = _cast(self.weight, input), _cast(self.bias, input)
-            return F.group_norm(input, self.num_groups, weight, bias, self.eps)
+            return F.group_norm(
+                input, self.num_groups, *_cast(self.weight, self.bias, input), self.eps
+            )
 
     class LayerNorm(nn.LayerNorm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -73,8 +79,9 @@ class _CastingOps:
             """Leaves the weights to the file."""
 
         def forward(self, input: Tensor) -> Tensor:
-            weight, bias = _cast(self.weight, input), _cast(self.bias, input)
-            return F.layer_norm(input, tuple(self.normalized_shape), weight, bias, self.eps)
+            return F.layer_norm(
+                input, self.normalized_shape, *_cast(self.weight, self.bias, input), self.eps
+            )
 
 
 #: torch.nn's layers, casting.

@@ -1,4 +1,4 @@
-"""Deep layers over few pixels as the matrix products that a CPU does fastest: FewPixels for convolutions, linear.
+"""Deep layers over few pixels as the matrix products that a CPU does fastest: FewPixels, FewTokens, linear.
 
 oneDNN brings a convolution's weights into its own order at every call. Deep in a UNet, where a map of 8 x 8 pixels
 meets 14.7 million weights, that takes longer than the arithmetic: of two such maps with two threads 33 ms, and 22 as a
@@ -22,9 +22,16 @@ class FewPixels(nn.Conv2d):
     """Goes before a Conv2d among the bases of a layer; only the arithmetic's order differs."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if _better(self, input, weight):
+        if input.is_cpu and _better(self, input, weight):
             return as_product(self, input, weight, bias)
         return super()._conv_forward(input, weight, bias)
+
+
+class FewTokens(nn.Linear):
+    """Goes behind a host's Linear among the bases of a layer; only the arithmetic's order differs."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias)
 
 
 def as_product(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -41,7 +48,9 @@ def as_product(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Returns F.linear(x, weight, bias), by whichever product is faster; only the arithmetic's order differs."""
-    return weights_first(x, weight, bias) if few_tokens(x, weight) else F.linear(x, weight, bias)
+    if x.is_cpu and few_tokens(x, weight):
+        return weights_first(x, weight, bias)
+    return F.linear(x, weight, bias)
 
 
 def weights_first(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -52,10 +61,10 @@ def weights_first(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def few_tokens(x: Tensor, weight: Tensor) -> bool:
-    """Whether many weights meet few tokens of x (..., C), on several threads of a CPU."""
+    """Whether many weights meet few tokens of x (..., C), which is on a CPU, on several threads."""
     tokens = x.numel() // x.shape[-1]
     return (
-        x.device.type == weight.device.type == "cpu"
+        weight.is_cpu
         and x.dtype == weight.dtype == torch.float32
         and weight.numel() >= LEAST_LINEAR_WEIGHTS
         and 0 < tokens <= MOST_TOKENS
@@ -66,11 +75,10 @@ def few_tokens(x: Tensor, weight: Tensor) -> bool:
 
 
 def _better(conv: nn.Conv2d, x: Tensor, weight: Tensor) -> bool:
-    """Whether it is a 3x3 convolution of the usual kind on a CPU, with many weights for few pixels."""
+    """Whether it is a 3x3 convolution of the usual kind, with many weights for few pixels; x is on a CPU."""
     pixels = x.numel() // (x.shape[1] * conv.stride[0] ** 2)
     return (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
+        x.dtype == weight.dtype == torch.float32
         and x.dim() == 4
         and (conv.kernel_size, _pair(conv.padding)) == ((3, 3), (1, 1))
         and (conv.groups, conv.dilation, conv.padding_mode) == (1, (1, 1), "zeros")

@@ -1,7 +1,7 @@
 """Net: what a ControlUnit needs of a ControlNet."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,11 @@ def weights_version(net: object) -> int:
     """Returns a number that changes whenever an optimizer, or anybody else in place, changes the net's weights."""
     if not isinstance(net, nn.Module):
         return 0
-    weights = [
-        w for w in net.parameters() if not w.is_inference()
-    ]  # inference tensors are not counted
-    return sum(w._version for w in weights)  # pyright: ignore[reportPrivateUsage]
+    version, modules = 0, [net]
+    for module in modules:  # and theirs, as they come; `parameters()` takes four times as long
+        held: Mapping[str, Mapping[str, Any]] = vars(module)
+        for weight in held["_parameters"].values():
+            if weight is not None and not weight.is_inference():  # which do not count
+                version += weight._version
+        modules += [child for child in held["_modules"].values() if child is not None]
+    return version

@@ -71,7 +71,12 @@ def scattered(residual: Tensor, rows: Sequence[int], batch: int) -> Tensor:
 
 
 def injected(feature: Tensor, residual: Tensor, block: str) -> Tensor:
-    """Returns feature + residual, both (B, C, H, W), in the feature's dtype.
+    """Returns feature + residual, both (B, C, H, W), in the feature's dtype; raises as `fitted`."""
+    return feature + fitted(residual, feature, block)
+
+
+def fitted(residual: Tensor, feature: Tensor, block: str) -> Tensor:
+    """Returns what is to be added to a feature map, both (B, C, H, W), in the feature's dtype.
 
     Raises:
         ValueError: another batch, width, size or device; the message names both sides.
@@ -81,7 +86,7 @@ def injected(feature: Tensor, residual: Tensor, block: str) -> Tensor:
             f"The ControlNet's residual for {block} is {_describe(residual)}, but the UNet's feature map there is "
             f"{_describe(feature)}. The ControlNet and the UNet must be of one family (SD1.x, SD2.x or SDXL)."
         )
-    return feature + residual.to(feature.dtype)
+    return residual.to(feature.dtype)
 
 
 def _sum(a: Tensor | None, b: Tensor | None, index: int) -> Tensor | None:

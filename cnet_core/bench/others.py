@@ -57,7 +57,8 @@ class _Steps:
     """What the pipelines call at every step, with random weights."""
 
     def __init__(self, settings: Settings, inputs: Mapping[str, Tensor], hint: Tensor) -> None:
-        self._unet, self._net = models(settings.config)
+        with torch.device(settings.device):
+            self._unet, self._net = models(settings.config)
         for model in (self._unet, self._net):
             model.requires_grad_(False)
             for tensor in (*model.parameters(), *model.buffers()):

@@ -61,13 +61,14 @@ class Settings:
 
         The ControlNet's layers are those of one that comes from a file.
         """
-        with torch.random.fork_rng(devices=[]):
+        device = torch.device(self.device)
+        with torch.random.fork_rng([device] * (device.type == "cuda")), device:
             torch.manual_seed(0)
             unet, drawn = UNet(self.config), ControlNet(self.config)
         net = ControlNet(self.config, ops=CASTING_OPS)
         net.load_state_dict(drawn.state_dict(), assign=True)
         for module in (unet, net):
-            module.to(torch.device(self.device), self.torch_dtype).requires_grad_(False)
+            module.to(device, self.torch_dtype).requires_grad_(False)
         return unet, net
 
     def inputs(self) -> dict[str, Tensor]:

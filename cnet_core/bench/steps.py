@@ -43,15 +43,17 @@ COLUMNS = (
     "+-%",
     "x UNet",
     "x UNet (FLOPs)",
+    "busy ms",
     "overhead / limit",
-    "overhead / limit (cpu)",
+    "overhead / limit (busy)",
     "overhead / limit (FLOPs)",
     "peak MiB",
 )
 NOTES = (
     "x UNet: the least time, or the FLOPs, over those of the UNet alone.",
     "overhead / limit: what control adds, over the encoder and middle of the UNet on the rows that get it;",
-    "of diffusers, what control adds to its own UNet. By the least times, by the least processor times, by FLOPs.",
+    "of diffusers, what control adds to its own UNet. By the least times, by the least busy times, by FLOPs.",
+    "busy: processor time, on a GPU the kernels' time: what other programs and a slow host disturb less.",
 )
 
 
@@ -166,8 +168,9 @@ def _table(settings: Settings, counted: Mapping[str, int], timed: Mapping[str, T
             100 * times.spread,
             times.least / timed[PLAIN].least,
             counted[name] / counted[PLAIN],
+            None if times.least_busy is None else 1000 * times.least_busy,
             None if limit is None else (times.least - plain.least) / timed[limit].least,
-            None if limit is None else _cpu_overhead(times, plain, timed[limit]),
+            None if limit is None else _busy_overhead(times, plain, timed[limit]),
             None if limit is None else (counted[name] - plain_flops) / counted[limit],
             None if times.peak is None else times.peak / 2**20,
         )
@@ -181,7 +184,7 @@ def _table(settings: Settings, counted: Mapping[str, int], timed: Mapping[str, T
     )
 
 
-def _cpu_overhead(times: Times, plain: Times, limit: Times) -> float | None:
-    if times.least_cpu is None or plain.least_cpu is None or not limit.least_cpu:
+def _busy_overhead(times: Times, plain: Times, limit: Times) -> float | None:
+    if times.least_busy is None or plain.least_busy is None or not limit.least_busy:
         return None
-    return (times.least_cpu - plain.least_cpu) / limit.least_cpu
+    return (times.least_busy - plain.least_busy) / limit.least_busy

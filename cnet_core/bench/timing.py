@@ -4,9 +4,15 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
+
+#: How often kernels are timed, beside the rounds.
+KERNEL_ROUNDS = 3
 
 
 def _attention(query: Sequence[int], key: Sequence[int], *_: object, **__: object) -> int:
@@ -28,7 +34,8 @@ class Times:
 
     seconds: tuple[float, ...]
     peak: int | None = None
-    cpu: tuple[float, ...] = ()  # of processor time, which other programs disturb less; not on CUDA
+    # Of the processor's time, or on CUDA of the kernels': what other programs and a slow host disturb less.
+    busy: tuple[float, ...] = ()
 
     @property
     def least(self) -> float:
@@ -36,9 +43,9 @@ class Times:
         return min(self.seconds)
 
     @property
-    def least_cpu(self) -> float | None:
-        """As `least`, of processor time; None where it was not measured."""
-        return min(self.cpu, default=None)
+    def least_busy(self) -> float | None:
+        """As `least`, of the busy times; None where they were not measured."""
+        return min(self.busy, default=None)
 
     @property
     def median(self) -> float:
@@ -67,16 +74,33 @@ def interleaved(
         for position, (name, work) in enumerate(columns.items()):
             found[name].append(_timed(work, device))
             tell(turn * len(columns) + position + 1, total)
-    return {name: _times(took) for name, took in found.items()}
+    kernels = {name: _kernel_seconds(work, device) for name, work in columns.items()}
+    return {name: _times(took, kernels[name]) for name, took in found.items()}
 
 
-def _times(took: list["_Took"]) -> Times:
+def _times(took: list["_Took"], kernels: tuple[float, ...]) -> Times:
     counted = took[1:]
     return Times(
         tuple(t.seconds for t in counted),
         max(t.peak for t in took) or None,
-        tuple(t.cpu for t in counted if t.cpu),
+        kernels or tuple(t.cpu for t in counted),
     )
+
+
+@torch.no_grad()
+def _kernel_seconds(work: Work, device: torch.device) -> tuple[float, ...]:
+    """Returns what all kernels take together, a few times over; nothing on a CPU."""
+    if device.type != "cuda":
+        return ()
+    found: list[float] = []
+    for _ in range(KERNEL_ROUNDS):
+        with profile(activities=[ProfilerActivity.CUDA]) as seen:
+            work()
+            torch.cuda.synchronize(device)
+        events = cast("list[Any]", seen.events())
+        kernels = [e.time_range for e in events if e.device_type == DeviceType.CUDA]
+        found.append(sum(kernel.elapsed_us() for kernel in kernels) / 1e6)
+    return tuple(found)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..residuals import Residuals, injected
+from ..residuals import Residuals, fitted
 from .adapter import OnCall
 from .arguments import argument_names, named_arguments, required
 
@@ -122,7 +122,7 @@ def _checked(residual: Tensor, skip: _Skip, x: Tensor, name: str) -> Tensor:
     for _ in range(skip.level):
         height, width = (height + 1) // 2, (width + 1) // 2
     expected = x.new_zeros(()).expand(len(x), skip.channels, height, width)
-    return injected(expected, residual, name)
+    return fitted(residual, expected, name)
 
 
 def _merged(given: dict[str, Any], skips: list[Tensor], middle: Tensor) -> dict[str, object]:

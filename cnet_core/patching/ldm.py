@@ -2,7 +2,8 @@
 
 Their encoder keeps what each of `input_blocks` returns and their decoder calls `output_blocks[k](cat([h, skip]), ...)`.
 So forward hooks see the skips, a forward pre-hook adds a residual to the last channels of that input, and a forward
-hook adds to the middle's output. Nothing else of the forward is touched.
+hook adds to the middle's output. Nothing else of the forward is touched. Without gradients the input is added to in
+place: a concatenation is the block's alone.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..residuals import injected
+from ..residuals import fitted, injected
 from .adapter import OnCall
 from .arguments import argument_names, named_arguments, required
 
@@ -118,10 +119,14 @@ class _AddSkip:
             return None
         if skip is None:
             raise _not_added([self.index])
-        own, skipped = args[0][:, : -skip.shape[1]], args[0][:, -skip.shape[1] :]
-        added = injected(skipped, residual, f"skip connection {self.index}")
+        joined, width = args[0], skip.shape[1]
+        skipped = joined[:, -width:]
+        residual = fitted(residual, skipped, f"skip connection {self.index}")
         self.calls.on_call.seen(self.index, skipped, residual)
-        return (torch.cat([own, added], dim=1), *args[1:])
+        if not torch.is_grad_enabled():
+            skipped += residual
+            return None
+        return (torch.cat([joined[:, :-width], skipped + residual], dim=1), *args[1:])
 
 
 def _not_added(blocks: list[int]) -> RuntimeError:

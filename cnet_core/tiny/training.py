@@ -31,7 +31,10 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class TinyBase:
-    """UNet, text embedding and autoencoder of the embedded model; pictures are decoded as they are."""
+    """UNet, text embedding and autoencoder of the embedded model; pictures are decoded as they are.
+
+    A trainer moves the UNet alone; what the small other two make is brought to it.
+    """
 
     unet: UNet
     words: TextEmbedding
@@ -48,12 +51,12 @@ class TinyBase:
 
     def text(self, prompts: Sequence[str], height: int, width: int) -> Text:
         """Returns the embeddings of prompts; the size does not matter."""
-        return Text(self.words(prompts))
+        return Text(self.words(prompts).to(next(self.unet.parameters()).device))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Returns pictures (B, 3, H, W), not clamped."""
-        return self.autoencoder.decode(latents)
+        return self.autoencoder.decode(latents.to(next(self.autoencoder.parameters()).device))
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,14 @@ class Base(Protocol):
         ...
 
     def text(self, prompts: Sequence[str], height: int, width: int) -> Text:
-        """Returns the text of prompts for pictures of a size in pixels; "" is the empty prompt."""
+        """Returns the text of prompts for pictures of a size in pixels; "" is the empty one.
+
+        It is on the device of the UNet.
+        """
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Returns pictures (B, 3, H, W), nominally 0..1."""
+        """Returns pictures (B, 3, H, W), nominally 0..1, of latents on the UNet's device."""
         ...
 
 

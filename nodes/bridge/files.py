@@ -1,4 +1,4 @@
-"""ControlNet files in ComfyUI's folders, loaded with its casting layers and memory management."""
+"""ControlNet files in ComfyUI's folders, loaded with its layers and memory management."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ... import cnet_core as cn
 from .loaded import LoadedNet
-from .ops import OPS
+from .ops import OPS, cast_weights
 from .patcher import patcher_of
 
 FOLDER = "controlnet"
@@ -54,9 +54,10 @@ def load_path(
 
 
 def loaded(net: cn.ControlNet) -> LoadedNet:
-    """Returns a net, made of ComfyUI's casting layers, under ComfyUI's memory management.
+    """Returns a net, made of ComfyUI's layers, under ComfyUI's memory management.
 
-    It is kept in the dtype that ComfyUI would choose for it and computes in the one that the device can.
+    It is kept in the dtype that ComfyUI would choose for it and computes in the one that the device can; only where
+    these differ layers cast, or where ComfyUI makes them, to offload weights.
     """
     management = comfy.model_management
     device = management.get_torch_device()
@@ -66,6 +67,7 @@ def loaded(net: cn.ControlNet) -> LoadedNet:
     )
     cast = management.unet_manual_cast(dtype, device)
     net = net.to(dtype).requires_grad_(False)
+    cast_weights(net, cast is not None)
     patcher = patcher_of(net, device, management.unet_offload_device())
     return LoadedNet(net, patcher, dtype if cast is None else cast)
 

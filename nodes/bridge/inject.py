@@ -8,11 +8,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...cnet_core import Residuals
-from ...cnet_core.residuals import injected
+from ...cnet_core.residuals import fitted
 from ...cnet_core.xray import Watch
 
 #: Nodes that shrink the UNet's features on purpose: residuals are resized for them, not refused.
@@ -55,9 +56,12 @@ class _Injection:
         if self._on_resize is not None and residual.shape[-2:] != feature.shape[-2:]:
             self._on_resize()
             residual = F.interpolate(residual, size=feature.shape[-2:], mode="area")
-        added = injected(feature, residual, name)
+        residual = fitted(residual, feature, name)
         self._watch.seen(block, feature, residual)
-        return added
+        if torch.is_grad_enabled():
+            return feature + residual
+        feature += residual  # as native control does
+        return feature
 
 
 def _shrinks(patches: Mapping[str, Any]) -> bool:

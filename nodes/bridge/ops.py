@@ -1,33 +1,34 @@
-"""The layers of our nets in ComfyUI: its own, which cast and offload their weights."""
+"""The layers of our nets in ComfyUI: its own, which cast and offload their weights where they must."""
 
 from typing import cast
 
 import comfy.ops
-from torch import Tensor
+from torch import nn
 
 from ...cnet_core.blocks import Ops
-from ...cnet_core.few_pixels import FewPixels, linear
+from ...cnet_core.few_pixels import FewPixels, FewTokens
 
 
-class _Conv2d(FewPixels, comfy.ops.manual_cast.Conv2d):
+class _Linear(comfy.ops.disable_weight_init.Linear, FewTokens):
+    """ComfyUI's; where it casts nothing, by whichever product is faster."""
+
+
+class _Conv2d(FewPixels, comfy.ops.disable_weight_init.Conv2d):
     """ComfyUI's, computed as a product where there are few pixels."""
-
-
-class _Linear(comfy.ops.manual_cast.Linear):
-    """ComfyUI's, on a CPU by whichever product is faster."""
-
-    def forward_comfy_cast_weights(self, input: Tensor) -> Tensor:
-        if input.device.type != "cpu":
-            return super().forward_comfy_cast_weights(input)
-        weight, bias = comfy.ops.cast_bias_weight(self, input)
-        return linear(input, weight, bias)
 
 
 class _Layers:
     Linear = _Linear
     Conv2d = _Conv2d
-    GroupNorm = comfy.ops.manual_cast.GroupNorm
-    LayerNorm = comfy.ops.manual_cast.LayerNorm
+    GroupNorm = comfy.ops.disable_weight_init.GroupNorm
+    LayerNorm = comfy.ops.disable_weight_init.LayerNorm
 
 
 OPS = cast(Ops, _Layers)
+
+
+def cast_weights(net: nn.Module, wanted: bool) -> None:
+    """Has every layer cast its weights when it is called, or not: on a GPU asking takes as long as computing."""
+    for layer in net.modules():
+        if hasattr(layer, "comfy_cast_weights"):
+            layer.comfy_cast_weights = wanted

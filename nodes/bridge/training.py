@@ -10,7 +10,6 @@ from typing import Any
 
 import comfy.model_base
 import comfy.model_management
-import comfy.ops
 import comfy.utils
 import torch
 from PIL import Image
@@ -32,6 +31,7 @@ from ...cnet_core.training.trainer import State
 from .families import check_unet
 from .files import loaded, unet_weights
 from .loaded import LoadedNet
+from .ops import OPS
 
 #: So many readings of the convergence meter a run, and so many pictures in a preview.
 READINGS, SHOWN = 20, 4
@@ -96,7 +96,7 @@ def _result(trained: ControlNet) -> LoadedNet:
     """Returns a trained net under ComfyUI's memory management, which may keep it in half precision."""
     exact = ControlNet(trained.config).requires_grad_(False)
     exact.load_state_dict(trained.state_dict())
-    net = ControlNet(trained.config, ops=comfy.ops.manual_cast)
+    net = ControlNet(trained.config, ops=OPS)
     net.load_state_dict(exact.state_dict())
     found = loaded(net)
     return found if found.is_float32 else replace(found, exact=exact)

@@ -53,6 +53,19 @@ def test_a_failed_call_leaves_no_residuals_behind() -> None:
         assert torch.equal(unet(*inputs), first)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_without_gradients_all_is_the_same_and_the_encoder_keeps_its_features(mode) -> None:
+    unet, inputs, seen = small_unet(), call_inputs(), []
+    for block in unet.input_blocks:
+        block.register_forward_hook(lambda module, args, out: seen.append((out, out.clone())))
+    with cn.patch_unet(unet, unit()), cn.patch_unet(unet, unit(strength=0.7)):
+        want = unet(*inputs)
+        with mode():
+            got = unet(*inputs)
+    assert torch.equal(got, want)
+    assert all(torch.equal(now, then) for now, then in seen)
+
+
 def test_attachments_add_up_and_leave_in_any_order() -> None:
     unet = small_unet()
     inputs = call_inputs()

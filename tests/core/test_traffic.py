@@ -48,17 +48,35 @@ SETTINGS = {
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_step_after_the_first_waits_for_nothing_and_sends_nothing(name: str) -> None:
-    """The host says the percent, as ComfyUI does; without it a window would have to fetch the timestep."""
-    stack = cn.ControlStack(
-        [cn.ControlUnit(**{"net": small_net(), "hint": random_hint(), **SETTINGS[name]})]
-    )
-    x, timesteps, context = call_inputs(rows=4)
-    rows = rows_of(("uncond", "cond"), 4)
-    call = cn.UNetCall(x, timesteps, context, None, rows, 7.5, known_percents=(0.5,) * 4)
-    stack.residuals(call)
+    stack, call = _at_work(name, "cpu")
     with Traffic() as traffic:
         assert stack.residuals(call) is not None
     assert traffic.seen == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_gpu_is_not_waited_for(name: str) -> None:
+    stack, call = _at_work(name, "cuda")
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        assert stack.residuals(call) is not None
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def _at_work(name: str, device: str) -> tuple[cn.ControlStack, cn.UNetCall]:
+    """After the first step. The host says the percent, as ComfyUI does; else a window would fetch the timestep."""
+    net = small_net().to(device)
+    stack = cn.ControlStack(
+        [cn.ControlUnit(**{"net": net, "hint": random_hint(), **SETTINGS[name]})]
+    )
+    x, timesteps, context = (t.to(device) for t in call_inputs(rows=4))
+    rows = rows_of(("uncond", "cond"), 4)
+    call = cn.UNetCall(x, timesteps, context, None, rows, 7.5, known_percents=(0.5,) * 4)
+    stack.residuals(call)
+    return stack, call
 
 
 def test_what_is_counted_as_traffic() -> None:

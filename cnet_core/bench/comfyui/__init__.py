@@ -1,5 +1,7 @@
 """What control adds to whole prompts in a real ComfyUI, beside its own ControlNet and other packs' ones."""
 
+import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +11,7 @@ from ...checkpoints import save_controlnet
 from ..settings import Settings
 from ..tables import Table
 from ..timing import Times
-from .graphs import FILE, LIMIT_OF, LIMITS, PLAIN, STEPS, Way, ways
+from .graphs import FILE, LIMIT_OF, LIMITS, PLAIN, Way, steps, ways
 from .server import Server, Took
 
 #: Where this library's node pack is, unless the library alone is installed.
@@ -25,12 +27,14 @@ COLUMNS = (
     "median cpu s",
     "x no control (cpu)",
     "overhead / limit (cpu)",
+    "peak MiB",
 )
 NOTES = (
     "x no control: the median over that of prompts without control.",
     "overhead / limit: what control adds, by medians, over what it adds to run the UNet's own encoder and middle "
     "once more on the rows that get control.",
     "cpu: ComfyUI's processor time, which other programs disturb less.",
+    "peak: of what a prompt takes of a GPU for itself, beside the weights that stay there.",
 )
 
 
@@ -51,8 +55,12 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
         base = Path(folder)
         (base / "models/controlnet").mkdir(parents=True)
         save_controlnet(settings.nets()[1], base / "models/controlnet" / FILE)
-        python = settings.comfyui_python or sys.executable
-        server = Server(settings.comfyui, python, base, packs, settings.device)
+        python = shutil.which(settings.comfyui_python or sys.executable)
+        if python is None:
+            raise ValueError(
+                f"`--comfyui-python` is {settings.comfyui_python}; there is no such program."
+            )
+        server = Server(settings.comfyui, os.path.abspath(python), base, packs, settings.device)
         try:
             version = server.version()
             given = _chosen(ways(server.nodes()), settings.ways)
@@ -120,9 +128,10 @@ def _table(settings: Settings, version: str, found: Mapping[str, Sequence[Took]]
             *_ratios(name, walls),
             None if cpu is None or settings.device != "cpu" else cpu.median,
             *_ratios(name, cpus if settings.device == "cpu" else {}),
+            max((t.peak / 2**20 for t in found[name] if t.peak is not None), default=None),
         )
     return Table(
-        title=f"one prompt of {STEPS} steps in ComfyUI {version}, {settings.family} at {settings.side} px, "
+        title=f"one prompt of {steps(settings)} steps in ComfyUI {version}, {settings.family} at {settings.side} px, "
         f"{settings.pictures} at once, width {settings.width:g}, on {settings.device}",
         columns=COLUMNS,
         rows=rows,

@@ -12,7 +12,8 @@ from ..settings import TOKENS, Settings
 Link = list[Any]
 #: The ControlNet's file among ComfyUI's models.
 FILE = "bench.safetensors"
-STEPS = 3
+#: Of a prompt: on a CPU a few, elsewhere as many as people take.
+CPU_STEPS, STEPS = 3, 20
 
 PLAIN = "no control"
 LIMITS = {"both": "encoder and middle, all rows", "cond": "encoder and middle, cond rows"}
@@ -74,7 +75,7 @@ class Graph:
             negative=negative,
             latent_image=latents,
             seed=seed,
-            steps=STEPS,
+            steps=steps(self.settings),
             cfg=7.5,
             sampler_name="euler",
             scheduler="normal",
@@ -82,6 +83,11 @@ class Graph:
         )
         self.add("CnetBenchEnd", samples=samples)
         return self.nodes
+
+
+def steps(settings: Settings) -> int:
+    """Returns how many steps a prompt has."""
+    return CPU_STEPS if settings.device == "cpu" else STEPS
 
 
 #: Settings and a seed -> a prompt.

@@ -22,10 +22,11 @@ OPTIONS = ("--disable-api-nodes", "--disable-auto-launch", "--cache-lru", "100")
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds that a prompt took."""
+    """What a prompt took."""
 
-    wall: float  # by ComfyUI's own clock
-    cpu: float | None  # of its process, on Linux: what other programs disturb less
+    wall: float  # seconds by ComfyUI's own clock
+    cpu: float | None  # seconds of its process, on Linux: what other programs disturb less
+    peak: int | None  # bytes of a GPU beside what stayed there since the prompt before
 
 
 class Server:
@@ -86,7 +87,7 @@ class Server:
             if entry is not None:
                 after = _cpu_seconds(self._process.pid)
                 cpu = None if before is None or after is None else after - before
-                return Took(_seconds(entry["status"]["messages"]), cpu)
+                return Took(_seconds(entry["status"]["messages"]), cpu, _peak(entry["outputs"]))
             if self._process.poll() is not None:
                 raise ValueError(f"ComfyUI ended in the middle of a prompt:\n{self._log()}")
             time.sleep(POLL_SECONDS)
@@ -134,6 +135,11 @@ def _seconds(messages: Sequence[Any]) -> float:
         reason = said.get("execution_error", {}).get("exception_message", "it was interrupted")
         raise ValueError(f"A prompt failed in ComfyUI: {reason[:300]}")
     return (said["execution_success"]["timestamp"] - said["execution_start"]["timestamp"]) / 1000
+
+
+def _peak(outputs: Mapping[str, Any]) -> int | None:
+    """Returns what the node at the prompt's end tells."""
+    return next((shown["peak"][0] for shown in outputs.values() if "peak" in shown), None)
 
 
 def _cpu_seconds(process: int) -> float | None:

@@ -13,7 +13,9 @@ from cnet_core.checkpoints.files import read_tensors
 from cnet_core.cli import main
 from cnet_core.commands import train
 
-QUICK = ["--tiny", "--size", "32", "--batch-size", "2", "--save-every", "2", "--log-every", "1"]
+SETTINGS = ["--tiny", "--size", "32", "--batch-size", "2", "--save-every", "2", "--log-every", "1"]
+#: Sums on a GPU may come out otherwise from run to run.
+QUICK = [*SETTINGS, "--device", "cpu"]
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +55,15 @@ def test_it_writes_a_run_and_goes_on_to_the_same_weights(
     assert cn.load_controlnet(whole / "control_net.safetensors").config.model_channels == 64
     rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_it_trains_on_a_gpu(tmp_path: Path, precision: str) -> None:
+    assert run(tmp_path, *SETTINGS, "--steps", "3", "--precision", precision) == 0
+    assert run(tmp_path, "--resume", "--steps", "4") == 0
+    net = cn.load_controlnet(tmp_path / "control_net.safetensors")
+    assert any(p.any() for p in net.zero_convs.parameters())
 
 
 def test_tensorboard_shows_what_the_metrics_say(tmp_path: Path) -> None:

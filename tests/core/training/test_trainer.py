@@ -8,10 +8,11 @@ from training_models import NoiseSamples, SmallBase, trainer, weights
 
 import cnet_core as cn
 from cnet_core.checkpoints.files import write_tensors
+from cnet_core.tiny.training import TinyBase, TinySamples
 from cnet_core.training import Trainer, TrainingSettings
 from cnet_core.training.folder import RunFolder
-from cnet_core.training.order import SampleOrder
-from cnet_core.training.step import noisy_batch
+from cnet_core.training.order import SampleOrder, Visit
+from cnet_core.training.step import losses, noisy_batch
 
 #: Parameters of the 13 zero convs: a weight and a bias each.
 ZERO_CONVS = 26
@@ -196,3 +197,13 @@ def test_v_prediction_trains_too() -> None:
     run = Trainer(base, NoiseSamples(), TrainingSettings(**numbers))
     assert bool(run.advance().isfinite())
     assert len(learning(run.net)) == ZERO_CONVS
+
+
+def test_the_embedded_base_follows_its_unet_to_another_device() -> None:
+    """The meta device, whose tensors go with no other device's."""
+    base = TinyBase.load()
+    base.unet.to("meta")
+    samples = TinySamples(base.autoencoder, 32)
+    batch = noisy_batch(base, samples, [Visit(0, "first", 0)], 0.0, flip=True)
+    found = losses(cn.ControlNet(base.unet.config).to("meta"), base, batch)
+    assert found.device.type == "meta"

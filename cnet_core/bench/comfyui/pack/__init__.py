@@ -43,7 +43,7 @@ class CnetBenchModel:
             else base
         )
         model = kind(config)
-        _randomise(model.diffusion_model)
+        _randomise(model.diffusion_model, device)
         patcher = import_module("comfy.model_patcher").ModelPatcher
         return (patcher(model, device, management.unet_offload_device()),)
 
@@ -63,12 +63,13 @@ def _config(values: dict[str, Any]) -> Any:
 
 
 @torch.no_grad()
-def _randomise(unet: torch.nn.Module) -> None:
+def _randomise(unet: torch.nn.Module, device: torch.device) -> None:
     """Draws every weight so that features keep their size: figures that grow or vanish would take other times."""
-    numbers = torch.Generator().manual_seed(0)
+    numbers = torch.Generator(device).manual_seed(0)
     for name, parameter in unet.named_parameters():  # ComfyUI leaves them as the memory was
         if parameter.dim() > 1:
-            parameter.normal_(std=0.7 / parameter[0].numel() ** 0.5, generator=numbers)
+            drawn = torch.randn(parameter.shape, generator=numbers, device=device)
+            parameter.copy_(drawn * (0.7 / parameter[0].numel() ** 0.5))
         else:
             parameter.fill_(float(name.endswith("weight")))
 
@@ -145,7 +146,9 @@ def _encoder_and_middle(
 
 
 class CnetBenchEnd:
-    """Where a prompt ends."""
+    """Where a prompt ends. Tells the peak of a GPU's memory since the end of the one before."""
+
+    stays = 0  # bytes that were taken when the prompt before ended
 
     @classmethod
     def INPUT_TYPES(cls) -> Inputs:
@@ -160,7 +163,12 @@ class CnetBenchEnd:
         """Refuses latents that are not finite: their times would say nothing."""
         if not bool(torch.isfinite(samples["samples"]).all()):
             raise ValueError("The latents are not finite.")
-        return {"ui": {}}
+        if not torch.cuda.is_available():
+            return {"ui": {}}
+        peak = torch.cuda.max_memory_allocated() - CnetBenchEnd.stays
+        CnetBenchEnd.stays = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        return {"ui": {"peak": [peak]}}
 
 
 NODE_CLASS_MAPPINGS = {
