@@ -1,7 +1,7 @@
 """The building blocks of Stable Diffusion's UNet; attribute names are the keys of ldm checkpoints.
 
 Every layer with weights is made by `ops`: `torch.nn`, or a host's own layers with the same names and
-arguments (ComfyUI's cast their weights on the fly).
+arguments (ComfyUI's offload their weights).
 """
 
 import math

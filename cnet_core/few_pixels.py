@@ -22,7 +22,7 @@ class FewPixels(nn.Conv2d):
     """Goes before a Conv2d among the bases of a layer; only the arithmetic's order differs."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if input.is_cpu and _better(self, input, weight):
+        if input.is_cpu and _better(self, input, weight):  # asked first, as in `linear`
             return as_product(self, input, weight, bias)
         return super()._conv_forward(input, weight, bias)
 
@@ -48,7 +48,7 @@ def as_product(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Returns F.linear(x, weight, bias), by whichever product is faster; only the arithmetic's order differs."""
-    if x.is_cpu and few_tokens(x, weight):
+    if x.is_cpu and few_tokens(x, weight):  # a GPU is not kept waiting for the rest
         return weights_first(x, weight, bias)
     return F.linear(x, weight, bias)
 
@@ -61,10 +61,11 @@ def weights_first(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def few_tokens(x: Tensor, weight: Tensor) -> bool:
-    """Whether many weights meet few tokens of x (..., C), which is on a CPU, on several threads."""
+    """Whether many weights meet few tokens of x (..., C), on several threads of a CPU."""
     tokens = x.numel() // x.shape[-1]
     return (
-        weight.is_cpu
+        x.is_cpu
+        and weight.is_cpu
         and x.dtype == weight.dtype == torch.float32
         and weight.numel() >= LEAST_LINEAR_WEIGHTS
         and 0 < tokens <= MOST_TOKENS

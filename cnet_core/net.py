@@ -1,7 +1,7 @@
 """Net: what a ControlUnit needs of a ControlNet."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -53,11 +53,13 @@ def weights_version(net: object) -> int:
     """Returns a number that changes whenever an optimizer, or anybody else in place, changes the net's weights."""
     if not isinstance(net, nn.Module):
         return 0
-    version, modules = 0, [net]
-    for module in modules:  # and theirs, as they come; `parameters()` takes four times as long
-        held: Mapping[str, Mapping[str, Any]] = vars(module)
-        for weight in held["_parameters"].values():
-            if weight is not None and not weight.is_inference():  # which do not count
-                version += weight._version
-        modules += [child for child in held["_modules"].values() if child is not None]
+    version, modules, seen = 0, [net], {net}
+    for module in modules:  # which grows; `parameters()` is slower
+        for weight in module._parameters.values():  # pyright: ignore[reportPrivateUsage]
+            if weight is not None and not weight.is_inference():  # those have no version
+                version += weight._version  # pyright: ignore[reportPrivateUsage]
+        for child in module._modules.values():  # pyright: ignore[reportPrivateUsage]
+            if child is not None and child not in seen:
+                seen.add(child)
+                modules.append(child)
     return version

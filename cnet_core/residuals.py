@@ -75,6 +75,14 @@ def injected(feature: Tensor, residual: Tensor, block: str) -> Tensor:
     return feature + fitted(residual, feature, block)
 
 
+def added(feature: Tensor, residual: Tensor) -> Tensor:
+    """Returns feature + residual; where no gradients are recorded in place, as nobody else reads the feature."""
+    if torch.is_grad_enabled():
+        return feature + residual
+    feature += residual
+    return feature
+
+
 def fitted(residual: Tensor, feature: Tensor, block: str) -> Tensor:
     """Returns what is to be added to a feature map, both (B, C, H, W), in the feature's dtype.
 

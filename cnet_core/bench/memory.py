@@ -4,8 +4,7 @@ Counted on tensors without data, so it is exact at full width on any machine. Wh
 on CUDA the section of steps has the allocator's own peaks.
 """
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -86,7 +85,7 @@ def peak(settings: Settings, units: int, routing: HintRouting) -> int:
     """Returns the most bytes of tensors that are alive within two steps, weights included."""
     settings = replace(settings, device="cpu")
     empty = FakeTensorMode(allow_non_fake_inputs=True)
-    with empty, _default_dtype(settings.torch_dtype):
+    with empty, settings.made_there():
         unet = UNet(settings.config)
         nets = [ControlNet(settings.config) for _ in range(units)]
     hint = settings.hint()  # with data: a unit looks at it
@@ -97,17 +96,6 @@ def peak(settings: Settings, units: int, routing: HintRouting) -> int:
         for _ in range(2):
             unet(**inputs)
     return memory.peak
-
-
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Generator[None]:
-    """Nets without data are made in a dtype; they cannot be cast afterwards."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def sizes(settings: Settings) -> Sizes:

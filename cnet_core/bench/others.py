@@ -57,7 +57,7 @@ class _Steps:
     """What the pipelines call at every step, with random weights."""
 
     def __init__(self, settings: Settings, inputs: Mapping[str, Tensor], hint: Tensor) -> None:
-        with torch.device(settings.device):
+        with settings.made_there():
             self._unet, self._net = models(settings.config)
         for model in (self._unet, self._net):
             model.requires_grad_(False)

@@ -1,5 +1,7 @@
 """What a benchmark is run with, and the random nets and inputs that follow from it."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,14 +30,16 @@ class Settings:
     device: str = "cpu"
     dtype: str = "float32"
     ways: tuple[str, ...] = ()  # of doing a step; all where none is named
+    prompt_steps: int | None = None  # of a prompt in ComfyUI; else 3 on a CPU, elsewhere 20
     comfyui: Path | None = None  # where a ComfyUI is
     comfyui_python: str | None = None  # the Python that has its requirements
 
     def __post_init__(self) -> None:
         if self.side % 64 or self.side < 64:
             raise ValueError(f"`--side` is {self.side}; it must be a multiple of 64.")
-        if self.pictures < 1 or self.rounds < 1:
-            raise ValueError("`--pictures` and `--rounds` must be at least 1.")
+        steps = 1 if self.prompt_steps is None else self.prompt_steps
+        if min(self.pictures, self.rounds, steps) < 1:
+            raise ValueError("`--pictures`, `--rounds` and `--prompt-steps` must be at least 1.")
         _ = self.config  # a width that makes no net is told at once
 
     @property
@@ -62,14 +66,25 @@ class Settings:
         The ControlNet's layers are those of one that comes from a file.
         """
         device = torch.device(self.device)
-        with torch.random.fork_rng([device] * (device.type == "cuda")), device:
+        with torch.random.fork_rng([device] * (device.type == "cuda")), self.made_there():
             torch.manual_seed(0)
             unet, drawn = UNet(self.config), ControlNet(self.config)
         net = ControlNet(self.config, ops=CASTING_OPS)
         net.load_state_dict(drawn.state_dict(), assign=True)
         for module in (unet, net):
-            module.to(device, self.torch_dtype).requires_grad_(False)
+            module.requires_grad_(False)
         return unet, net
+
+    @contextmanager
+    def made_there(self) -> Generator[None]:
+        """Within it, nets are made on the device and in the dtype, as drawn elsewhere they take time and room."""
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(self.torch_dtype)
+        try:
+            with torch.device(self.device):
+                yield
+        finally:
+            torch.set_default_dtype(before)
 
     def inputs(self) -> dict[str, Tensor]:
         """Returns the UNet's arguments for one step, uncond rows first."""

@@ -66,6 +66,9 @@ def add_parser(subparsers: "Subparsers") -> None:
     )
     parser.add_argument("--rounds", type=int, help="every round times every way once (default: 5)")
     parser.add_argument(
+        "--prompt-steps", type=int, help="of a prompt in ComfyUI (default: 3 on a CPU, else 20)"
+    )
+    parser.add_argument(
         "--ways",
         nargs="+",
         default=[],
@@ -117,6 +120,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         device=device_named(args.device or cuda),
         dtype=args.dtype,
         ways=tuple(args.ways),
+        prompt_steps=args.prompt_steps,
         comfyui=args.comfyui,
         comfyui_python=args.comfyui_python,
         **{name: getattr(base, name) if value is None else value for name, value in given.items()},

@@ -3,7 +3,7 @@
 Their encoder keeps what each of `input_blocks` returns and their decoder calls `output_blocks[k](cat([h, skip]), ...)`.
 So forward hooks see the skips, a forward pre-hook adds a residual to the last channels of that input, and a forward
 hook adds to the middle's output. Nothing else of the forward is touched. Without gradients the input is added to in
-place: a concatenation is the block's alone.
+place, which takes for granted that nobody but the block reads the concatenation.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..residuals import fitted, injected
+from ..residuals import added, fitted, injected
 from .adapter import OnCall
 from .arguments import argument_names, named_arguments, required
 
@@ -50,11 +50,11 @@ class LdmAdapter:
 
 
 class _Calls:
-    """The call under way: the UNet's skips as they come, and the residuals that are still to be added."""
+    """The call under way: how wide the UNet's skips are, and the residuals that are still to be added."""
 
     def __init__(self, unet: nn.Module, on_call: OnCall) -> None:
         self.count = len(list(unet.get_submodule("output_blocks").children()))
-        self.skips: list[Tensor | None] = [None] * self.count
+        self.widths: list[int | None] = [None] * self.count  # of the skips, as they come
         self.left: list[Tensor | None] = [None] * (self.count + 1)  # the middle's last
         self.on_call = on_call
         self._names = argument_names(unet)
@@ -91,7 +91,7 @@ class _Calls:
 
     def forget(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
         """Lets go of every tensor of the call, also after an exception."""
-        self.skips = [None] * self.count
+        self.widths = [None] * self.count
         self.left = [None] * (self.count + 1)
 
 
@@ -103,7 +103,7 @@ class _SeeSkip:
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         if self.calls.left[self.index] is not None:
-            self.calls.skips[self.index] = output
+            self.calls.widths[self.index] = output.shape[1]
 
 
 class _AddSkip:
@@ -114,19 +114,19 @@ class _AddSkip:
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         residual, self.calls.left[self.index] = self.calls.left[self.index], None
-        skip, self.calls.skips[self.index] = self.calls.skips[self.index], None
+        width, self.calls.widths[self.index] = self.calls.widths[self.index], None
         if residual is None:
             return None
-        if skip is None:
+        if width is None:
             raise _not_added([self.index])
-        joined, width = args[0], skip.shape[1]
+        joined = args[0]
         skipped = joined[:, -width:]
         residual = fitted(residual, skipped, f"skip connection {self.index}")
         self.calls.on_call.seen(self.index, skipped, residual)
-        if not torch.is_grad_enabled():
-            skipped += residual
+        found = added(skipped, residual)
+        if found is skipped:
             return None
-        return (torch.cat([joined[:, :-width], skipped + residual], dim=1), *args[1:])
+        return (torch.cat([joined[:, :-width], found], dim=1), *args[1:])
 
 
 def _not_added(blocks: list[int]) -> RuntimeError:

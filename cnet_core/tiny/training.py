@@ -33,7 +33,7 @@ SHOWN = 8
 class TinyBase:
     """UNet, text embedding and autoencoder of the embedded model; pictures are decoded as they are.
 
-    A trainer moves the UNet alone; what the small other two make is brought to it.
+    A trainer moves the UNet alone; the small other two stay, and tensors are brought from one to the other.
     """
 
     unet: UNet

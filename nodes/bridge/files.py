@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import comfy.model_management
-import comfy.ops
 import folder_paths
 import torch
 from torch import Tensor
 
 from ... import cnet_core as cn
-from .loaded import LoadedNet
-from .ops import OPS, cast_weights
+from .loaded import LoadedNet, cast_weights
+from .ops import OPS
 from .patcher import patcher_of
 
 FOLDER = "controlnet"
@@ -56,8 +55,8 @@ def load_path(
 def loaded(net: cn.ControlNet) -> LoadedNet:
     """Returns a net, made of ComfyUI's layers, under ComfyUI's memory management.
 
-    It is kept in the dtype that ComfyUI would choose for it and computes in the one that the device can; only where
-    these differ layers cast, or where ComfyUI makes them, to offload weights.
+    It is kept in the dtype that ComfyUI would choose for it and computes in the one that the device can. Its layers
+    cast only where these two differ, or where ComfyUI makes them, to offload weights.
     """
     management = comfy.model_management
     device = management.get_torch_device()
@@ -67,7 +66,8 @@ def loaded(net: cn.ControlNet) -> LoadedNet:
     )
     cast = management.unet_manual_cast(dtype, device)
     net = net.to(dtype).requires_grad_(False)
-    cast_weights(net, cast is not None)
+    if cast is not None:
+        cast_weights(net)
     patcher = patcher_of(net, device, management.unet_offload_device())
     return LoadedNet(net, patcher, dtype if cast is None else cast)
 

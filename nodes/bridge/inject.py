@@ -8,12 +8,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...cnet_core import Residuals
-from ...cnet_core.residuals import fitted
+from ...cnet_core.residuals import added, fitted
 from ...cnet_core.xray import Watch
 
 #: Nodes that shrink the UNet's features on purpose: residuals are resized for them, not refused.
@@ -58,10 +57,7 @@ class _Injection:
             residual = F.interpolate(residual, size=feature.shape[-2:], mode="area")
         residual = fitted(residual, feature, name)
         self._watch.seen(block, feature, residual)
-        if torch.is_grad_enabled():
-            return feature + residual
-        feature += residual  # as native control does
-        return feature
+        return added(feature, residual)  # in place, as native control does
 
 
 def _shrinks(patches: Mapping[str, Any]) -> bool:

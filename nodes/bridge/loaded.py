@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...cnet_core import ControlNet, Residuals, UNetConfig
 
@@ -50,8 +50,13 @@ class LoadedNet:
         """What ComfyUI loads with the model."""
         return [self.patcher]
 
-    def open(self, base_model: object, loaded: Sequence[Any]) -> "LoadedNet":
-        """Returns itself with the weights that are loaded on the device of the call."""
+    def open(self, base_model: Any, loaded: Sequence[Any]) -> "LoadedNet":
+        """Returns itself with the weights that are loaded on the device of the call.
+
+        Where a node chose another device for the model alone, layers bring their weights there at every call.
+        """
+        if loaded[0].load_device != base_model.device:
+            cast_weights(loaded[0].model)
         return LoadedNet(loaded[0].model, loaded[0], self.dtype)
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
@@ -72,6 +77,16 @@ class LoadedNet:
     def residuals(self) -> Callable[..., Residuals]:
         """ControlNet.residuals."""
         return self.net.residuals
+
+
+def cast_weights(net: nn.Module) -> None:
+    """Has every layer of ComfyUI's bring its weights to its input's dtype and device at each call.
+
+    On a GPU that takes the host as long as the layer itself.
+    """
+    for layer in net.modules():
+        if hasattr(layer, "comfy_cast_weights"):
+            layer.comfy_cast_weights = True
 
 
 def residual_bytes(config: Any, rows: int, height: int, width: int, element: int) -> int:

@@ -3,7 +3,6 @@
 from typing import cast
 
 import comfy.ops
-from torch import nn
 
 from ...cnet_core.blocks import Ops
 from ...cnet_core.few_pixels import FewPixels, FewTokens
@@ -25,10 +24,3 @@ class _Layers:
 
 
 OPS = cast(Ops, _Layers)
-
-
-def cast_weights(net: nn.Module, wanted: bool) -> None:
-    """Has every layer cast its weights when it is called, or not: on a GPU asking takes as long as computing."""
-    for layer in net.modules():
-        if hasattr(layer, "comfy_cast_weights"):
-            layer.comfy_cast_weights = wanted

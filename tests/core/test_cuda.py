@@ -90,7 +90,7 @@ def test_a_batch_that_does_not_fit_into_the_gpu_is_cut(limited: None) -> None:
 
 
 @torch.no_grad()
-def test_a_file_goes_straight_to_a_gpu(tmp_path) -> None:
+def test_a_file_is_loaded_onto_a_gpu_in_half_precision(tmp_path) -> None:
     net = small_net()
     cn.save_controlnet(net, tmp_path / "net.safetensors")
     loaded = cn.load_controlnet(tmp_path / "net.safetensors", dtype=torch.float16, device="cuda")

@@ -30,11 +30,26 @@ def call(options: dict, index: int) -> tuple[float, float]:
     return h.mean().item(), skip.mean().item()
 
 
-def test_skips_are_taken_deepest_first_and_the_middle_once(part: Part) -> None:
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+def test_skips_are_taken_deepest_first_and_the_middle_once(part: Part, mode: type) -> None:
+    with mode():
+        options = part("nodes.bridge.inject").with_residuals(
+            {}, residuals(part), lambda: None, watch(part)
+        )
+        assert [call(options, index) for index in range(3)] == [(10, 3), (0, 2), (0, 1)]
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_without_gradients_the_skip_is_added_to_in_place(part: Part, gradients: bool) -> None:
     options = part("nodes.bridge.inject").with_residuals(
         {}, residuals(part), lambda: None, watch(part)
     )
-    assert [call(options, index) for index in range(3)] == [(10, 3), (0, 2), (0, 1)]
+    (patch,) = options["patches"]["output_block_patch"]
+    skip = torch.zeros(SHAPE)
+    with torch.set_grad_enabled(gradients):
+        _, found = patch(torch.zeros(SHAPE), skip, {**options, "block": ("output", 2)})
+    assert float(found.mean()) == 1
+    assert (found is skip) != gradients
 
 
 def test_other_patches_stay_and_run_behind(part: Part) -> None:

@@ -87,6 +87,8 @@ class Graph:
 
 def steps(settings: Settings) -> int:
     """Returns how many steps a prompt has."""
+    if settings.prompt_steps is not None:
+        return settings.prompt_steps
     return CPU_STEPS if settings.device == "cpu" else STEPS
 
 

@@ -75,6 +75,7 @@ def test_the_command_writes_table_json_and_chart(tmp_path, capsys) -> None:
     [
         (["--side", "100"], "multiple of 64"),
         (["--rounds", "0"], "at least 1"),
+        (["--prompt-steps", "0"], "at least 1"),
         (["--prompts"], "--comfyui PATH"),
         (["--comfyui", "nowhere"], "no main.py"),
         (["--comfyui", "nowhere", "--width", "0.1"], "at least 64 channels"),

@@ -60,8 +60,9 @@ def test_it_writes_a_run_and_goes_on_to_the_same_weights(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_it_trains_on_a_gpu(tmp_path: Path, precision: str) -> None:
-    assert run(tmp_path, *SETTINGS, "--steps", "3", "--precision", precision) == 0
-    assert run(tmp_path, "--resume", "--steps", "4") == 0
+    there = ["--device", "cuda"]
+    assert run(tmp_path, *SETTINGS, *there, "--steps", "3", "--precision", precision) == 0
+    assert run(tmp_path, "--resume", *there, "--steps", "4") == 0
     net = cn.load_controlnet(tmp_path / "control_net.safetensors")
     assert any(p.any() for p in net.zero_convs.parameters())
 

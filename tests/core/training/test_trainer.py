@@ -199,7 +199,7 @@ def test_v_prediction_trains_too() -> None:
     assert len(learning(run.net)) == ZERO_CONVS
 
 
-def test_the_embedded_base_follows_its_unet_to_another_device() -> None:
+def test_the_embedded_bases_texts_follow_its_unet_to_another_device() -> None:
     """The meta device, whose tensors go with no other device's."""
     base = TinyBase.load()
     base.unet.to("meta")

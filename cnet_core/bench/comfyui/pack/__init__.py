@@ -163,7 +163,7 @@ class CnetBenchEnd:
         """Refuses latents that are not finite: their times would say nothing."""
         if not bool(torch.isfinite(samples["samples"]).all()):
             raise ValueError("The latents are not finite.")
-        if not torch.cuda.is_available():
+        if import_module("comfy.model_management").get_torch_device().type != "cuda":
             return {"ui": {}}
         peak = torch.cuda.max_memory_allocated() - CnetBenchEnd.stays
         CnetBenchEnd.stays = torch.cuda.memory_allocated()
