@@ -22,7 +22,7 @@ class FewPixels(nn.Conv2d):
     """Goes before a Conv2d among the bases of a layer; only the arithmetic's order differs."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if input.is_cpu and _better(self, input, weight):  # asked first, as in `linear`
+        if _better(self, input, weight):
             return as_product(self, input, weight, bias)
         return super()._conv_forward(input, weight, bias)
 
@@ -48,9 +48,8 @@ def as_product(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Returns F.linear(x, weight, bias), by whichever product is faster; only the arithmetic's order differs."""
-    if x.is_cpu and few_tokens(x, weight):  # a GPU is not kept waiting for the rest
-        return weights_first(x, weight, bias)
-    return F.linear(x, weight, bias)
+    first = come_first(weight, x)
+    return weights_first(x, weight, bias) if first else F.linear(x, weight, bias)
 
 
 def weights_first(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -60,12 +59,13 @@ def weights_first(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return found.t().reshape(*x.shape[:-1], -1)
 
 
-def few_tokens(x: Tensor, weight: Tensor) -> bool:
+def come_first(weight: Tensor, x: Tensor) -> bool:
     """Whether many weights meet few tokens of x (..., C), on several threads of a CPU."""
+    if not x.is_cpu:  # asked alone: a GPU would wait for the rest
+        return False
     tokens = x.numel() // x.shape[-1]
     return (
-        x.is_cpu
-        and weight.is_cpu
+        weight.is_cpu
         and x.dtype == weight.dtype == torch.float32
         and weight.numel() >= LEAST_LINEAR_WEIGHTS
         and 0 < tokens <= MOST_TOKENS
@@ -76,7 +76,9 @@ def few_tokens(x: Tensor, weight: Tensor) -> bool:
 
 
 def _better(conv: nn.Conv2d, x: Tensor, weight: Tensor) -> bool:
-    """Whether it is a 3x3 convolution of the usual kind, with many weights for few pixels; x is on a CPU."""
+    """Whether it is a 3x3 convolution of the usual kind on a CPU, with many weights for few pixels."""
+    if not x.is_cpu:  # as above
+        return False
     pixels = x.numel() // (x.shape[1] * conv.stride[0] ** 2)
     return (
         x.dtype == weight.dtype == torch.float32

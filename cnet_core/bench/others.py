@@ -61,8 +61,6 @@ class _Steps:
             self._unet, self._net = models(settings.config)
         for model in (self._unet, self._net):
             model.requires_grad_(False)
-            for tensor in (*model.parameters(), *model.buffers()):
-                tensor.data = tensor.data.to(settings.device, settings.torch_dtype)
         self._inputs = _named(inputs)
         self._hint = hint.to(settings.torch_dtype)
 

@@ -83,13 +83,13 @@ def _times(took: list["_Took"], kernels: tuple[float, ...]) -> Times:
     return Times(
         tuple(t.seconds for t in counted),
         max(t.peak for t in took) or None,
-        kernels or tuple(t.cpu for t in counted),
+        kernels or tuple(t.cpu for t in counted if t.cpu),
     )
 
 
 @torch.no_grad()
 def _kernel_seconds(work: Work, device: torch.device) -> tuple[float, ...]:
-    """Returns what all kernels take together, a few times over; nothing on a CPU."""
+    """Returns what all kernels take together, a few times over; nothing on a CPU, or if the profiler sees none."""
     if device.type != "cuda":
         return ()
     found: list[float] = []
@@ -100,7 +100,7 @@ def _kernel_seconds(work: Work, device: torch.device) -> tuple[float, ...]:
         events = cast("list[Any]", seen.events())
         kernels = [e.time_range for e in events if e.device_type == DeviceType.CUDA]
         found.append(sum(kernel.elapsed_us() for kernel in kernels) / 1e6)
-    return tuple(found)
+    return tuple(found) if all(found) else ()
 
 
 @torch.no_grad()

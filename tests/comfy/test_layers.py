@@ -1,4 +1,4 @@
-"""Our layers give what ComfyUI's own give, also where they take another product, whatever is done to the weights."""
+"""Our linear layers give what ComfyUI's give, also where they take another product, whatever is done to the weights."""
 
 import subprocess
 from pathlib import Path

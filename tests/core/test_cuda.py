@@ -65,17 +65,16 @@ def test_a_batch_that_does_not_fit_into_the_gpu_is_cut(limited: None) -> None:
     call = cn.UNetCall(x, timesteps, context, None, rows_of(("uncond", "cond"), 16))
     hint = random_hint(1024, 1024).cuda()
 
-    def run() -> tuple[cn.ControlStack, list[Tensor]]:
-        stack = cn.ControlStack([cn.ControlUnit(net, hint)])
+    def run() -> list[Tensor]:
         with torch.no_grad():
-            found = stack.residuals(call)
-        return stack, [block.cpu() for block in found.blocks]
+            found = cn.ControlStack([cn.ControlUnit(net, hint)]).residuals(call)
+        return [block.cpu() for block in found.blocks]
 
     run()  # brings the libraries' own memory there
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     taken = torch.cuda.memory_allocated()
-    _, expected = run()
+    expected = run()
     needs = torch.cuda.max_memory_allocated() - taken
     torch.cuda.empty_cache()
     device = torch.cuda.current_device()
@@ -84,7 +83,7 @@ def test_a_batch_that_does_not_fit_into_the_gpu_is_cut(limited: None) -> None:
     torch.cuda.set_per_process_memory_fraction(room / whole, device)
     with pytest.raises(torch.OutOfMemoryError), torch.no_grad():
         net.residuals(x, net.hint_features(hint), timesteps, context)
-    _, found = run()
+    found = run()
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 

@@ -10,7 +10,7 @@ from cnet_core.few_pixels import (
     LEAST_WEIGHTS,
     FewPixels,
     as_product,
-    few_tokens,
+    come_first,
     linear,
     weights_first,
 )
@@ -79,7 +79,7 @@ def test_weights_come_first_for_many_weights_and_few_pixels_alone(
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     x, weight = torch.zeros(*shape, weights[1], dtype=dtype), torch.zeros(weights, dtype=dtype)
-    assert few_tokens(x, weight) == taken
+    assert come_first(weight, x) == taken
     asked: list[Tensor] = []
     monkeypatch.setattr(few_pixels, "weights_first", lambda x, *rest: asked.append(x))
     linear(x, weight, None)

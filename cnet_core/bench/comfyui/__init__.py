@@ -50,17 +50,12 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
         raise ValueError(
             f"ComfyUI's nets have at least {NARROWEST} channels; choose a larger `--width`."
         )
-    packs = _packs(settings.comfyui)
+    packs, python = _packs(settings.comfyui), _python(settings)
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         (base / "models/controlnet").mkdir(parents=True)
         save_controlnet(settings.nets()[1], base / "models/controlnet" / FILE)
-        python = shutil.which(settings.comfyui_python or sys.executable)
-        if python is None:
-            raise ValueError(
-                f"`--comfyui-python` is {settings.comfyui_python}; there is no such program."
-            )
-        server = Server(settings.comfyui, os.path.abspath(python), base, packs, settings.device)
+        server = Server(settings.comfyui, python, base, packs, settings.device)
         try:
             version = server.version()
             given = _chosen(ways(server.nodes()), settings.ways)
@@ -78,6 +73,16 @@ def _chosen(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
             f"`--ways` knows no {', '.join(sorted(unknown))}; there are {', '.join(given)}."
         )
     return {name: way for name, way in given.items() if not names or name in {PLAIN, *names}}
+
+
+def _python(settings: Settings) -> str:
+    """Returns ComfyUI's Python by its whole path, since it runs in another folder; an environment's link stays one."""
+    found = shutil.which(settings.comfyui_python or sys.executable)
+    if found is None:
+        raise ValueError(
+            f"`--comfyui-python` is {settings.comfyui_python}; there is no such program."
+        )
+    return os.path.abspath(found)
 
 
 def _packs(comfyui: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Our layers in ComfyUI beside its own, in a process of its own: layers_script.py COMFYUI; exit 0 = equal."""
+"""Our linear layers in ComfyUI beside its own, in a process of its own: layers_script.py COMFYUI; exit 0 = equal."""
 
 import importlib.util
 import sys

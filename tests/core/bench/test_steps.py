@@ -86,6 +86,12 @@ def test_bad_arguments_are_one_sentence(argument: list[str], words: str, capsys)
     assert words in capsys.readouterr().err
 
 
+def test_a_python_that_is_not_there_is_told_at_once(tmp_path, capsys) -> None:
+    (tmp_path / "main.py").touch()
+    assert main(["bench", "--comfyui", str(tmp_path), "--comfyui-python", "nowhere"]) == 1
+    assert "`--comfyui-python` is nowhere; there is no such program" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kernel", [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
 def test_attention_is_counted_whichever_kernel_computes_it(kernel: SDPBackend) -> None:
     """2 pictures, 3 heads 8 wide, 16 tokens that look at 10: two products of 2 operations a number."""
