@@ -172,8 +172,7 @@ class ModelControl(SharedByCopies):
         run.at(float(timestep.flatten()[0]))
         batch = CondBatch.of(conds, x)
         step = Step.of(run, model, batch, model_options.get("multigpu_clones", {}))
-        wrapped = with_wrappers(options, {WrappersMP.DIFFUSION_MODEL: inject}, first=False)
-        inner = {**model_options, "transformer_options": {**wrapped, STEP: step}}
+        inner = {**model_options, "transformer_options": {**self._around_unet(options), STEP: step}}
         try:
             found = executor(model, conds, x, timestep, inner, *args, **kwargs)
             if not run.reached and batch.has_work(timestep.flatten()[0]):
@@ -187,6 +186,12 @@ class ModelControl(SharedByCopies):
                 other.asked, other.reached = True, other.reached or run.reached
             if given is None:
                 run.close()
+
+    def _around_unet(self, options: Options) -> Options:
+        """Returns options with our wrappers of the UNet outermost and innermost, in whichever order they were merged."""
+        kind = WrappersMP.DIFFUSION_MODEL
+        options = with_wrappers(options, {kind: self._diffusion_model}, first=True)
+        return with_wrappers(options, {kind: inject}, first=False)
 
     def _run_without_guider(self) -> Run:
         """Returns a run for one call whose options do not know the sampling.
