@@ -188,7 +188,7 @@ class ModelControl(SharedByCopies):
                 run.close()
 
     def _around_unet(self, options: Options) -> Options:
-        """Returns options with our wrappers of the UNet outermost and innermost, in whichever order they were merged."""
+        """Returns options with our wrappers of the UNet outermost and innermost, however they were merged."""
         kind = WrappersMP.DIFFUSION_MODEL
         options = with_wrappers(options, {kind: self._diffusion_model}, first=True)
         return with_wrappers(options, {kind: inject}, first=False)
