@@ -63,7 +63,7 @@ class Injection(SharedByCopies):
         channels = self._x.shape[1]
         found = x is self._x or (
             x.shape[:1] + x.shape[2:] == self._x.shape[:1] + self._x.shape[2:]
-            and torch.equal(x[:, :channels], self._x)
+            and torch.equal(x[:, :channels].to(self._x), self._x)
         )
         self._belonged.append(found)
         return found
