@@ -225,11 +225,14 @@ def test_a_parameter_without_gradients_so_far_does_not_keep_a_run_from_going_on(
     assert all(torch.equal(after[key], value) for key, value in weights(whole.net).items())
 
 
-def test_a_file_that_is_no_checkpoint_of_a_run_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_of_a_run_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "checkpoints").mkdir()
     write_tensors({"a": torch.zeros(1)}, tmp_path / "checkpoints" / "step_00000001.safetensors", {})
-    with pytest.raises(ValueError, match=r"step_00000001\.safetensors .* no checkpoint of a run"):
+    with pytest.raises(ValueError, match="holds no checkpoint that is whole"):
         RunFolder(tmp_path).state()
+    assert "step_00000001.safetensors: it does not name its step" in caplog.text
 
 
 def test_v_prediction_trains_too() -> None:
