@@ -13,6 +13,8 @@ from .controlnet import HINT_DOWNSCALE
 Fit = Literal["crop", "stretch", "pad"]
 #: White in Pillow's gray modes of more than 8 bits; it opens 16-bit files as I;16, older ones as I.
 GRAY_PEAKS = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0, "F": 1.0}
+#: By this share of white a gray value may leave its range.
+ROUNDING = 1e-3
 ADVICE = "save it as 8 or 16 bits, or as floats within 0..1"
 FITS: tuple[Fit, ...] = ("crop", "stretch", "pad")
 
@@ -54,7 +56,8 @@ def check_gray(image: Image.Image, name: str = "The picture") -> None:
         return
     values = np.asarray(image)
     low, high, white = float(values.min()), float(values.max()), GRAY_PEAKS[image.mode]
-    if not 0 <= low <= high <= white:  # also where one is NaN
+    room = ROUNDING * white
+    if not -room <= low <= high <= white + room:  # also where one is NaN
         raise ValueError(
             f"{name} holds values from {low:g} to {high:g}, not 0 to {white:g}; {ADVICE}"
         )
