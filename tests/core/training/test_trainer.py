@@ -96,7 +96,7 @@ def test_gradient_checkpointing_changes_nothing() -> None:
 
 def test_a_resumed_fp16_run_keeps_its_loss_scale() -> None:
     """The first steps overflow at this scale: the trainer skips them and lowers it."""
-    whole, first, second = (trainer(precision="fp16") for _ in range(3))
+    whole, first, second = (trainer(precision="fp16", batch_size=2) for _ in range(3))
     whole._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
     first._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
     for _ in range(4):
