@@ -13,11 +13,24 @@ from .controlnet import HINT_DOWNSCALE
 Fit = Literal["crop", "stretch", "pad"]
 #: White in Pillow's gray modes of more than 8 bits; it opens 16-bit files as I;16, older ones as I.
 GRAY_PEAKS = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0, "F": 1.0}
+#: By this share of white a gray value may leave its range.
+ROUNDING = 1e-3
+ADVICE = "save it as 8 or 16 bits, or as floats within 0..1"
 FITS: tuple[Fit, ...] = ("crop", "stretch", "pad")
 
 
 def hint_from_image(image: Image.Image) -> Tensor:
-    """Returns a picture as a hint: (1, 3, H, W), float32, 0..1. Transparent parts are black, 16 bits are kept."""
+    """Returns a picture as a hint: (1, 3, H, W), float32, 0..1. Transparent parts are black, 16 bits are kept.
+
+    Raises:
+        ValueError: a gray picture of floats outside 0..1, or of 32-bit integers, whose white is not known.
+    """
+    check_gray(image)
+    return tensor_of(image)
+
+
+def tensor_of(image: Image.Image) -> Tensor:
+    """As hint_from_image, for a picture that is checked already; gray values are clamped to black and white."""
     if image.mode in GRAY_PEAKS:
         gray = np.asarray(image, dtype=np.float32) / GRAY_PEAKS[image.mode]
         array = np.repeat(gray[:, :, None], 3, axis=2).clip(0, 1)
@@ -28,6 +41,26 @@ def hint_from_image(image: Image.Image) -> Tensor:
             np.asarray(Image.alpha_composite(black, rgba).convert("RGB"), dtype=np.float32) / 255
         )
     return torch.from_numpy(array.copy()).permute(2, 0, 1)[None]
+
+
+def check_gray(image: Image.Image, name: str = "The picture") -> None:
+    """Raises ValueError for gray pictures whose white is not known: floats outside 0..1, and 32-bit integers.
+
+    Give the picture as Pillow opened it: a copy does not know its file's format.
+    """
+    if image.mode == "I" and image.format == "TIFF":
+        raise ValueError(
+            f"{name} holds 32-bit or signed integers, whose white is not known; {ADVICE}"
+        )
+    if image.mode not in ("I", "F"):
+        return
+    values = np.asarray(image)
+    low, high, white = float(values.min()), float(values.max()), GRAY_PEAKS[image.mode]
+    room = ROUNDING * white
+    if not -room <= low <= high <= white + room:  # also where one is NaN
+        raise ValueError(
+            f"{name} holds values from {low:g} to {high:g}, not 0 to {white:g}; {ADVICE}"
+        )
 
 
 def fit_hint(hint: Tensor, height: int, width: int, fit: Fit = "crop") -> Tensor:

@@ -27,24 +27,13 @@ from ..training.source import Previewer, Source
 from ..training.trainer import State, Trainer
 from .device import device_named
 from .progress import counter
+from .train_config import ContentsCheck, config_of
 
 if TYPE_CHECKING:
     from . import Subparsers
 
-#: What `--tiny` trains with unless told otherwise: small pictures, so that a CPU needs minutes.
-TINY_DEFAULTS: dict[str, Any] = {
-    "size": 64,
-    "steps": 500,
-    "batch_size": 16,
-    "learning_rate": 1e-3,
-    "warmup": 50,
-    "ema": 0.99,
-}
-DEFAULTS: dict[str, Any] = {"size": 512, "steps": 10_000}
 #: What is done at intervals.
 INTERVALS = {"log": "write the loss", "read": "read the meter", "save": "save and draw a preview"}
-#: What says where a run's model and data come from.
-ORIGIN = ("tiny", "base", "config", "data", "size", "skip_bad")
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -76,6 +65,11 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument("--size", type=int, help="side in pixels (default: 512; --tiny: 64)")
     parser.add_argument("--steps", type=int, help="in all (default: 10000; --tiny: 500)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument(
+        "--accept-changed-data",
+        action="store_true",
+        help="with --resume: go on although pictures, hints or prompts changed",
+    )
     parser.add_argument(
         "--stop-at-convergence", action="store_true", help="end when it follows its hint"
     )
@@ -111,18 +105,20 @@ def run(args: argparse.Namespace) -> int:
     folder = RunFolder(args.out)
     if not args.resume:
         folder.check_free()  # before hours of encoding
-    config = _config(args, folder.config() if args.resume else None)
+    config = config_of(args, folder.config() if args.resume else None)
     settings = TrainingSettings.from_dict(config["settings"])
     intervals = Intervals(args.log_every, args.read_every, args.save_every)
     processes = _processes(args.device)
-    source = _source(config, args, processes.device)
+    before = folder.contents() if args.resume else None
+    check = ContentsCheck(before, args.out, accept=args.accept_changed_data, tell=_complain)
+    source = _source(config, args, processes.device, check)
     trainer = Trainer(source.base, source.samples, settings, processes=processes)
     state = folder.state() if args.resume else None
     if state is not None:
         trainer.restore(state)
     first = processes.index == 0
     if first:
-        folder.forget_after(trainer.step) if args.resume else folder.begin(config)
+        _write_start(folder, config, check, trainer.step, resumed=args.resume)
     told = _Told(folder, source.preview, config["steps"], trainer.step) if first else Unheard()
     with _interrupts() as stop:
         outcome = fit(
@@ -141,29 +137,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _config(args: argparse.Namespace, kept: dict[str, Any] | None) -> dict[str, Any]:
-    """Returns what decides a run: what is kept of it, or what the arguments say, and never a mixture."""
-    given = {k: v for k, v in vars(args).items() if v is not None}
-    if kept is None:
-        defaults = TINY_DEFAULTS if args.tiny else DEFAULTS
-        values = {**defaults, **given}
-        chosen = {f.name: values[f.name] for f in fields(TrainingSettings) if f.name in values}
-        return {
-            **{name: values.get(name) for name in ORIGIN},
-            "steps": values["steps"],
-            "settings": TrainingSettings(**chosen).to_dict(),
-        }
-    known = {**kept["settings"], **{name: kept.get(name) for name in ORIGIN}}
-    for name, value in known.items():
-        if name in given and given[name] != value:
-            raise ValueError(
-                f"`--{name.replace('_', '-')}` is {given[name]}, but the run in {args.out} was begun with {value}; "
-                "leave it out, or begin another run."
-            )
-    return {**kept, "steps": given.get("steps", kept["steps"])}
+def _write_start(
+    folder: RunFolder, config: dict[str, Any], check: ContentsCheck, step: int, *, resumed: bool
+) -> None:
+    """Writes what the run is made of, and whether its data changed at this step."""
+    if resumed:
+        folder.forget_after(step)
+        folder.set_config(config)
+    else:
+        folder.begin(config)
+    if check.now is not None:
+        folder.set_contents(check.now)
+    if check.changed:
+        folder.write({"step": step, "data_changed": check.changed})
 
 
-def _source(config: dict[str, Any], args: argparse.Namespace, device: torch.device) -> Source:
+def _source(
+    config: dict[str, Any], args: argparse.Namespace, device: torch.device, check: ContentsCheck
+) -> Source:
     if config["steps"] < 1:
         raise ValueError(f"`--steps` is {config['steps']}; it must be at least 1.")
     if config["size"] < 8 or config["size"] % 8:
@@ -184,7 +175,8 @@ def _source(config: dict[str, Any], args: argparse.Namespace, device: torch.devi
         bool(config["skip_bad"]),
         config["settings"]["flip"],
     )
-    return pretrained_source(origin, args.out / "cache", device, tell=_complain, progress=counter)
+    cache = args.out / "cache"
+    return pretrained_source(origin, cache, device, check=check, tell=_complain, progress=counter)
 
 
 def _complain(line: str) -> None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from ..hints import fit_hint, hint_from_image
+from ..hints import check_gray, fit_hint, tensor_of
 from .edges import find_edges
 
 #: Smaller pictures hold no shape; larger ones would only fill the memory.
@@ -28,7 +28,7 @@ def read_hint(path: Path, side: int, *, is_edges: bool = False) -> Tensor:
         OSError: no such file, or one that cannot be read.
         ValueError: not a picture, a damaged one, or one of impossible size.
     """
-    picture = hint_from_image(_opened(path))
+    picture = tensor_of(_opened(path))
     square = min(picture.shape[-2:])
     picture = fit_hint(picture, square, square)
     return _shrunk_lines(picture, side) if is_edges else find_edges(_smooth(picture, side))
@@ -40,6 +40,7 @@ def _opened(path: Path) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below
             with Image.open(path) as image:
                 _check_size(path, image.size)
+                check_gray(image, str(path))
                 return ImageOps.exif_transpose(image)  # a copy, upright as the camera was held
     except (UnidentifiedImageError, SyntaxError) as error:
         raise ValueError(f"{path} is not a picture; use a PNG, JPEG or WebP file.") from error

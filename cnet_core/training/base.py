@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from ..unet import UNet
@@ -17,6 +18,10 @@ class Text:
 
     context: Tensor  # (B, tokens, context_dim)
     y: Tensor | None = None  # (B, y_dim), for SDXL
+
+    def to(self, dtype: torch.dtype) -> "Text":
+        """Returns the same text in another dtype."""
+        return Text(self.context.to(dtype), None if self.y is None else self.y.to(dtype))
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Base(Protocol):
     def text(self, prompts: Sequence[str], height: int, width: int) -> Text:
         """Returns the text of prompts for pictures of a size in pixels; "" is the empty one.
 
-        It is on the device of the UNet.
+        It is on the device of the UNet, in any dtype: the nets cast it to theirs.
         """
         ...
 

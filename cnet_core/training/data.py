@@ -1,28 +1,18 @@
-"""Folders of pictures with hints and prompts, and which of them can be used.
+"""Folders of pictures with hints and prompts: which of their samples can be used, and in which size."""
 
-Two layouts: `prompt.json`, as of the released fill50k (lines with source, target, prompt; the source is the hint), and
-`metadata.jsonl`, Hugging Face's imagefolder (lines with file_name, conditioning_image and text).
-"""
-
-import json
+import hashlib
+import io
 import math
-import stat
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-#: File -> names of its fields for (picture, hint, prompt); the first one that a line has.
-LAYOUTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "prompt.json": (("target",), ("source",), ("prompt",)),
-    "metadata.jsonl": (
-        ("file_name",),
-        ("conditioning_image", "conditioning_image_file_name"),
-        ("text", "prompt", "caption"),
-    ),
-}
+from ..hints import check_gray
+from .listing import Item, is_file, read_listing
+
 #: Proportions of picture and hint may differ by this share: rounding, not another picture.
 MAX_MISMATCH = 0.02
 #: So many bad samples are named in a message.
@@ -31,15 +21,6 @@ NAMED = 5
 BUCKET_STEP, SMALL_SIDE = 64, 256
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Item:
-    """One sample on disk."""
-
-    picture: Path
-    hint: Path
-    prompt: str
 
 
 @dataclass(frozen=True)
@@ -66,26 +47,23 @@ def usable(
         ValueError: no such layout, no samples; or, without `skip_bad`, bad ones, which are counted and named.
         PermissionError: the folder or its list of samples may not be read.
     """
-    index, fields = _index(folder)
-    lines = [line for line in index.read_text(encoding="utf-8").splitlines() if line.strip()]
+    entries = read_listing(folder)
     items: list[Item] = []
     sizes: list[tuple[int, int]] = []
     bad: list[str] = []
-    for number, line in enumerate(lines, start=1):
+    for number, entry in enumerate(entries, start=1):
         try:
-            item = _item(index, number, line, fields)
-            sizes.append(bucket(*_size(item), side))
+            item, size = _checked(entry.item())
+            sizes.append(bucket(*size, side))
             items.append(item)
         except ValueError as error:
             bad.append(str(error))
         if progress is not None:
-            progress(number, len(lines))
+            progress(number, len(entries))
     if bad and not skip_bad:
-        raise ValueError(
-            f"{_listed(bad, len(lines))} Mend them, or leave them out by `--skip-bad`."
-        )
+        raise ValueError(f"{_listed(bad, len(entries))} Fix them, or skip them with `--skip-bad`.")
     if not items:
-        raise ValueError(f"{index} names no sample that can be used. {_listed(bad, len(lines))}")
+        raise ValueError(f"{folder} lists no usable sample. {_listed(bad, len(entries))}")
     return Usable(tuple(items), tuple(sizes), tuple(bad))
 
 
@@ -102,66 +80,40 @@ def _buckets(side: int, step: int) -> Sequence[tuple[int, int]]:
     return [(h, w) for w in widths if (h := side * side // w // step * step) >= step]
 
 
-def _index(folder: Path) -> tuple[Path, tuple[tuple[str, ...], ...]]:
-    if not folder.is_dir():
-        raise ValueError(f"`--data` is {folder}, which is no folder.")
-    for name, fields in LAYOUTS.items():
-        for place in (folder, folder / "train"):
-            if _is_file(place / name):
-                return place / name, fields
-    raise ValueError(
-        f"{folder} holds neither prompt.json (lines with source, target, prompt) nor metadata.jsonl (lines with "
-        "file_name, conditioning_image, text)."
-    )
+def _checked(item: Item) -> tuple[Item, tuple[int, int]]:
+    """Returns an item with its digests, and the (height, width) of its picture.
 
-
-def _is_file(path: Path) -> bool:
-    """As Path.is_file, which from Python 3.14 on says of what may not be looked at that it is not there."""
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _item(index: Path, number: int, line: str, fields: tuple[tuple[str, ...], ...]) -> Item:
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"line {number} of {index.name} is not JSON") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"line {number} of {index.name} is no JSON object")
-    found = [_field(cast(dict[str, Any], values), names) for names in fields]
-    for names, value in zip(fields, found, strict=True):
-        if value is None:
-            raise ValueError(f"line {number} of {index.name} has no text named {names[0]!r}")
-    picture, hint, prompt = cast(list[str], found)
-    return Item(index.parent / picture, index.parent / hint, prompt)
-
-
-def _field(values: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((values[n] for n in names if isinstance(values.get(n), str)), None)
-
-
-def _size(item: Item) -> tuple[int, int]:
-    """Returns (height, width) of the picture; raises ValueError unless picture and hint are whole and match."""
-    (height, width), (hint_height, hint_width) = (_opened(p) for p in (item.picture, item.hint))
+    Raises:
+        ValueError: picture or hint is missing or broken, or their proportions differ.
+    """
+    (height, width), picture_digest = _opened(item.picture)
+    (hint_height, hint_width), hint_digest = _opened(item.hint)
     if abs(math.log(height / width) - math.log(hint_height / hint_width)) > MAX_MISMATCH:
         raise ValueError(
             f"{item.picture} is {width} x {height} pixels, but its hint {item.hint.name} {hint_width} x {hint_height}"
         )
-    return height, width
+    found = replace(item, picture_digest=picture_digest, hint_digest=hint_digest)
+    return found, (height, width)
 
 
-def _opened(path: Path) -> tuple[int, int]:
+def _opened(path: Path) -> tuple[tuple[int, int], str]:
+    """Returns (height, width) and the digest of a picture file."""
     try:
-        if not _is_file(path):
+        if not is_file(path):
             raise ValueError(f"{path} is missing")
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)  # reads it all
-            return upright.height, upright.width
+        content = path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # below the limit
+            with Image.open(io.BytesIO(content)) as image:
+                check_gray(image, str(path))
+                upright = ImageOps.exif_transpose(image)  # reads it all
+        return (upright.height, upright.width), hashlib.blake2b(content, digest_size=16).hexdigest()
     except PermissionError as error:
         raise ValueError(f"{path} may not be read") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise ValueError(f"{path} has more than {limit} million pixels, Pillow's limit") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"{path} is broken or no picture") from error
 
 

@@ -5,6 +5,7 @@ from the newest one.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -14,11 +15,16 @@ from PIL import Image
 from ..checkpoints import save_controlnet
 from ..checkpoints.files import read_tensors, write_atomically, write_tensors
 from ..controlnet import ControlNet
+from .contents import Contents
 from .meter import Reading, convergence_step
 from .plots import line_plot
 from .trainer import State
 
+logger = logging.getLogger("cnet")
+
 CONFIG, METRICS, RESULT = "config.json", "metrics.jsonl", "control_net.safetensors"
+#: The base's weights and the samples that a run learns from, by content.
+CONTENTS = "contents.jsonl"
 #: Metadata key of a checkpoint's step and loss scale.
 STATE_KEY = "cnet_training"
 #: So many checkpoints are kept: the newest, and one before it.
@@ -41,8 +47,33 @@ class RunFolder:
         """
         self.check_free()
         self.path.mkdir(parents=True, exist_ok=True)
+        self.set_config(config)
+
+    def set_config(self, config: Mapping[str, Any]) -> None:
+        """Writes the config of the run that is here."""
         text = json.dumps(dict(config), indent=2) + "\n"
         write_atomically(self.path / CONFIG, lambda file: file.write(text.encode()))
+
+    def contents(self) -> Contents | None:
+        """Returns what the run was begun with; None for the embedded base, and for runs of older versions.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        file = self.path / CONTENTS
+        if not file.is_file():
+            return None
+        try:
+            return Contents.from_rows([json.loads(line) for line in file.read_text().splitlines()])
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise ValueError(
+                f"{file} is damaged, so whether the data changed is not known; remove it to go on without the check."
+            ) from error
+
+    def set_contents(self, contents: Contents) -> None:
+        """Keeps what the run learns from."""
+        text = "".join(json.dumps(row) + "\n" for row in contents.to_rows())
+        write_atomically(self.path / CONTENTS, lambda file: file.write(text.encode()))
 
     def check_free(self) -> None:
         """Raises ValueError unless a new run may begin here; makes nothing."""
@@ -105,25 +136,28 @@ class RunFolder:
             old.unlink()
 
     def state(self) -> State | None:
-        """Returns the newest checkpoint's state; None before the first.
+        """Returns the state of the newest checkpoint that is whole; None before the first.
 
         Raises:
-            ValueError: the file is damaged, or no checkpoint of a run.
+            ValueError: all checkpoints are damaged.
         """
         files = self._checkpoints()
-        if not files:
-            return None
-        tensors, metadata = read_tensors(files[-1])
-        if STATE_KEY not in metadata:
+        for file in reversed(files):
+            try:
+                return _state(file)
+            except (ValueError, FileNotFoundError) as error:
+                logger.warning("The run does not go on from its checkpoint %s: %s", file, error)
+        if files:
             raise ValueError(
-                f"{files[-1]} does not say which step it is of, so it is no checkpoint of a run; remove it, and "
-                "the run goes on from the one before."
+                f"{self.path} holds no checkpoint that is whole; train again in another folder."
             )
-        facts = json.loads(metadata[STATE_KEY])
-        return State(facts["step"], tensors, facts["scaler"])
+        return None
 
     def forget_after(self, step: int) -> None:
-        """Takes back what the metrics say of later steps, which a resumed run takes again."""
+        """Removes checkpoints and metrics of later steps, which a resumed run takes again."""
+        for file in self._checkpoints():
+            if file.stem > f"step_{step:08d}":
+                file.unlink()
         kept = "".join(json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step)
         write_atomically(self.path / METRICS, lambda file: file.write(kept.encode()))
 
@@ -164,6 +198,15 @@ def plots(rows: list[Row]) -> dict[str, Image.Image]:
         "loss.png": line_plot(loss, "loss", marks=marks),
         "convergence.png": line_plot(convergence, "does it use its hint?", log=True, marks=marks),
     }
+
+
+def _state(file: Path) -> State:
+    """Returns a checkpoint's state; raises ValueError if the file is damaged or no checkpoint of a run."""
+    tensors, metadata = read_tensors(file)
+    if STATE_KEY not in metadata:
+        raise ValueError("it does not name its step, so it is not a checkpoint of a run.")
+    facts = json.loads(metadata[STATE_KEY])
+    return State(facts["step"], tensors, facts["scaler"])
 
 
 def _row(line: str) -> Row | None:

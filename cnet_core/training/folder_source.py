@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..controlnet import ControlNet
+from .contents import Contents, contents_of
 from .data import Progress, usable
 from .order import SampleOrder
 from .pictures import Cache, PictureSamples
@@ -38,6 +39,7 @@ def pretrained_source(
     cache: Path,
     device: torch.device,
     *,
+    check: Callable[[Contents], None] = lambda contents: None,
     tell: Callable[[str], None] = lambda line: None,
     progress: Callable[[str], Progress | None] = lambda what: None,
 ) -> Source:
@@ -47,6 +49,7 @@ def pretrained_source(
         origin: base and data.
         cache: folder in which latents and texts are kept.
         device: on which they are computed.
+        check: gets the base's weights and the samples by content; raises if the run must not use them.
         tell: is told of bad pictures that are left out.
         progress: gives a counter for a stretch of work, by its name.
 
@@ -63,6 +66,7 @@ def pretrained_source(
             f"{origin.data} holds {len(found.items)} samples; at least {MIN_SAMPLES} are needed."
         )
     base = load_base(origin.base, Cache(cache), device, origin.config)
+    check(contents_of(base.unet, found.items, origin.data))
     samples = PictureSamples(found, base, Cache(cache))
     samples.prepare(origin.flip, progress("encoding pictures"))
     base.prepare([item.prompt for item in found.items], progress("encoding prompts"))

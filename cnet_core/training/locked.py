@@ -2,9 +2,14 @@
 
 Nothing before the first residual needs a gradient, and no weight of the UNet does. So its encoder keeps no
 activations, and its decoder computes half of a backward pass: what flows back into the residuals.
+
+The UNet computes in the dtype of its weights, inside autocast and outside: its inputs are cast to it, and the same
+features give the same prediction everywhere.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,8 +36,11 @@ def lock(unet: UNet) -> UNet:
 @torch.no_grad()
 def encode(unet: UNet, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None) -> Encoded:
     """Returns the features of a noisy batch; arguments as UNet.forward's."""
-    emb = unet.embed(timesteps, y, x.dtype)
-    skips, middle = unet.encode(x, emb, context)
+    dtype = next(unet.parameters()).dtype
+    x, context = x.to(dtype), context.to(dtype)
+    with _own_dtype(x):
+        emb = unet.embed(timesteps, y, dtype)
+        skips, middle = unet.encode(x, emb, context)
     return Encoded(tuple(skips), middle, emb, context)
 
 
@@ -57,4 +65,12 @@ def controlled(encoded: Encoded, residuals: Residuals) -> Encoded:
 
 def decode(unet: UNet, encoded: Encoded) -> Tensor:
     """Returns the prediction."""
-    return unet.decode(encoded.skips, encoded.middle, encoded.emb, encoded.context)
+    with _own_dtype(encoded.middle):
+        return unet.decode(encoded.skips, encoded.middle, encoded.emb, encoded.context)
+
+
+def _own_dtype(like: Tensor) -> AbstractContextManager[Any]:
+    """Returns a context without autocast on a tensor's device."""
+    kind = like.device.type
+    known = torch.amp.is_autocast_available(kind)
+    return torch.autocast(kind, enabled=False) if known else nullcontext()

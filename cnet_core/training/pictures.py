@@ -1,6 +1,7 @@
 """PictureSamples: pictures, hints and prompts from a folder; latents are computed once and kept on disk."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,13 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..checkpoints.files import read_tensors, write_tensors
-from ..hints import GRAY_PEAKS, hint_from_image
+from ..hints import GRAY_PEAKS, check_gray, tensor_of
 from .base import Batch
-from .data import Item, Progress, Usable
+from .data import Progress, Usable
+from .listing import Item
 from .order import Visit
+
+logger = logging.getLogger("cnet")
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,13 @@ class Cache:
     folder: Path
 
     def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Returns what is kept under `key`, made and kept first if there is nothing."""
+        """Returns what is kept under `key`; computes and keeps it first if it is missing or damaged."""
         path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
-        if not path.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_tensors({k: v.cpu() for k, v in make().items()}, path, {})
+        kept = _kept(path)
+        if kept is not None:
+            return kept
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_tensors({k: v.cpu() for k, v in make().items()}, path, {})
         return read_tensors(path)[0]
 
 
@@ -82,8 +88,7 @@ class PictureSamples:
 
     def _moments(self, index: int, flip: bool) -> dict[str, Tensor]:
         item, size = self.found.items[index], self.sizes[index]
-        stat = item.picture.stat()
-        key = f"{self.encoder.name} {item.picture} {stat.st_size} {stat.st_mtime_ns} {size} {flip}"
+        key = f"{self.encoder.name} {item.picture_digest} {size} {flip}"
 
         def encode() -> dict[str, Tensor]:
             picture = _read(item, size, hint=False)
@@ -97,16 +102,29 @@ class PictureSamples:
         return hint.flip(-1) if flip else hint
 
 
+def _kept(path: Path) -> dict[str, Tensor] | None:
+    """Returns the tensors of a cache file; None where it is missing or damaged."""
+    if not path.is_file():
+        return None
+    try:
+        return read_tensors(path)[0]
+    except ValueError as error:
+        logger.warning("A cached file is damaged and is computed again: %s", error)
+        return None
+
+
 def _read(item: Item, size: tuple[int, int], *, hint: bool) -> Tensor:
     """Returns a picture (1, 3, H, W), 0..1, scaled to cover its bucket and cut at the middle."""
-    with Image.open(item.hint if hint else item.picture) as image:
+    path = item.hint if hint else item.picture
+    with Image.open(path) as image:
+        check_gray(image, str(path))
         method = Image.Resampling.BILINEAR if hint else Image.Resampling.LANCZOS
         whole = _scalable(ImageOps.exif_transpose(image))
-        return hint_from_image(ImageOps.fit(whole, (size[1], size[0]), method))
+        return tensor_of(ImageOps.fit(whole, (size[1], size[0]), method))
 
 
 def _scalable(image: Image.Image) -> Image.Image:
     """Returns a picture in a mode that Pillow scales well; more than 8 bits of gray are kept, in mode F."""
     if image.mode in GRAY_PEAKS:
-        return Image.fromarray(hint_from_image(image)[0, 0].numpy())
+        return Image.fromarray(tensor_of(image)[0, 0].numpy())
     return image if image.mode in ("L", "RGB") else image.convert("RGBA")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..controlnet import ControlNet
 from ..tiny.sampler import ddim, last
-from .base import Base
+from .base import Base, Text
 from .locked import controlled, decode, encode
 from .order import generator_of
 
@@ -30,14 +30,11 @@ class Preview:
         count, _, height, width = self.hints.shape
         prompts = [""] * count if empty else self.prompts
         branches = [prompts] if self.cfg_scale == 1 else [[""] * count, prompts]
-        texts = [self.base.text(branch, height, width) for branch in branches]
+        texts = [self.base.text(branch, height, width).to(net.dtype) for branch in branches]
         features = net.hint_features(self.hints.to(weights.device, net.dtype))
 
         def predict(x: Tensor, timesteps: Tensor) -> Tensor:
-            found = [
-                _noise(self.base, net, x, features, timesteps, text.context, text.y)
-                for text in texts
-            ]
+            found = [_noise(self.base, net, x, features, timesteps, text) for text in texts]
             return found[0] + self.cfg_scale * (found[-1] - found[0]) if found[1:] else found[0]
 
         shape = (count, 4, height // 8, width // 8)
@@ -57,17 +54,10 @@ def _noise(
     x: Tensor,
     features: Tensor,
     timesteps: Tensor,
-    context: Tensor,
-    y: Tensor | None,
+    text: Text,
 ) -> Tensor:
     """Returns the predicted noise, in float32: with hardly any signal it is nearly `x`, and the rest of it small."""
-    residuals = net.residuals(
-        x.to(net.dtype),
-        features,
-        timesteps,
-        context.to(net.dtype),
-        None if y is None else y.to(net.dtype),
-    )
-    encoded = encode(base.unet, x.to(next(base.unet.parameters())), timesteps, context, y)
+    residuals = net.residuals(x.to(net.dtype), features, timesteps, text.context, text.y)
+    encoded = encode(base.unet, x, timesteps, text.context, text.y)
     prediction = decode(base.unet, controlled(encoded, residuals))
     return base.objective.noise_of(prediction.float(), x, timesteps.long())

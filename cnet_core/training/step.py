@@ -23,7 +23,7 @@ class ControlModel(Protocol):
 
 @dataclass(frozen=True)
 class NoisyBatch:
-    """A batch as the nets get it, on the device."""
+    """A batch as the nets get it, on the device and in float32."""
 
     noisy: Tensor  # (B, 4, H/8, W/8)
     target: Tensor  # what the UNet should predict
@@ -44,7 +44,7 @@ def noisy_batch(
     dropped = [_chance(visit, "prompt") < prompt_dropout for visit in visits]
     prompts = ["" if d else p for p, d in zip(batch.prompts, dropped, strict=True)]
     device = next(base.unet.parameters()).device
-    latents = batch.latents.to(device)
+    latents = batch.latents.to(device, torch.float32)
     noise = torch.cat([_noise(visit, latents[:1]) for visit in visits]).to(latents)
     levels = [torch.randint(base.objective.timesteps, (1,), generator=_timestep(v)) for v in visits]
     timesteps = torch.cat(levels).to(device)
@@ -52,8 +52,8 @@ def noisy_batch(
         base.objective.noisy(latents, noise, timesteps),
         base.objective.target(latents, noise, timesteps),
         timesteps,
-        base.text(prompts, *batch.hints.shape[-2:]),
-        batch.hints.to(device),
+        base.text(prompts, *batch.hints.shape[-2:]).to(torch.float32),
+        batch.hints.to(device, torch.float32),
     )
 
 

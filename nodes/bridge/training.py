@@ -4,6 +4,7 @@ The executor runs nodes under inference mode, whose tensors cannot be trained wi
 The UNet is rebuilt as the library's own, on a copy of the MODEL's weights, since ComfyUI adds residuals in place.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +35,8 @@ from .families import check_unet
 from .files import loaded, unet_weights
 from .loaded import LoadedNet
 from .ops import OPS
+
+logger = logging.getLogger("cnet")
 
 #: So many readings of the convergence meter a run, and so many pictures in a preview.
 READINGS, SHOWN = 20, 4
@@ -74,16 +77,15 @@ def train(
     comfy.model_management.unload_all_models()
     with torch.inference_mode(False), torch.enable_grad():
         samples = TensorSamples(latents.clone().float(), fitted.clone().float(), tuple(prompts))
-        return _train(base, samples, steps, numbers)
+        return _train(base, samples, steps, {**numbers, "precision": _precision(model)})
 
 
 def _train(
     base: "_Base", samples: TensorSamples, steps: int, numbers: dict[str, Any]
 ) -> tuple[LoadedNet, Tensor, str]:
     device = comfy.model_management.get_torch_device()
-    settings = TrainingSettings(
-        **numbers, warmup=min(100, steps // 10), precision=_precision(device)
-    )
+    settings = TrainingSettings(**numbers, warmup=min(100, steps // 10))
+    logger.info("Train ControlNet computes in %s.", settings.precision)
     shown = Preview(base, samples.hints[:SHOWN], samples.prompts[:SHOWN])
     source = tensor_source(base, samples, lambda net: (sheet([shown.draw(net)]), {}))
     trainer = Trainer(base, source.samples, settings, processes=SingleProcess(device))
@@ -221,9 +223,12 @@ def _prompts(captions: str, images: Tensor, hints: Tensor) -> list[str]:
     return lines * len(images) if len(lines) == 1 else lines
 
 
-def _precision(device: torch.device) -> Precision:
-    if device.type == "cpu":
+def _precision(model: Model) -> Precision:
+    """Returns the precision in which ComfyUI computes the MODEL; bf16, which needs no loss scale, instead of fp16."""
+    dtype = model.model.manual_cast_dtype or model.model.get_dtype()
+    if dtype not in (torch.float16, torch.bfloat16):
         return "fp32"
+    device = comfy.model_management.get_torch_device()
     return "bf16" if comfy.model_management.should_use_bf16(device) else "fp16"
 
 

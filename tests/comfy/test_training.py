@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from graphs import Graph, Link, Sampling, output, save
-from host import Failed, Host
+from host import HALF_DEVICE, Failed, Host
 from safetensors.torch import load_file
 from tiny_graph import PROMPT, tiny_nodes
 from weights import SD15, family, write_models
@@ -192,6 +192,21 @@ def test_what_training_made_is_saved_in_float32_also_where_it_is_used_in_half(
     found = load_file(tmp_path / "output/controlnet/exact_00001_.safetensors")
     assert {tensor.dtype for tensor in found.values()} == {torch.float32}
     assert any(not tensor.equal(tensor.half().float()) for tensor in found.values())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16", "fp32"])
+def test_training_computes_as_the_host_does(comfy: Host, tmp_path: Path, precision: str) -> None:
+    host = Host(comfy.place, tmp_path, [f"--{precision}-unet"], [HALF_DEVICE])
+    graph = Graph()
+    samples = graph.add("TinyTrainingSamples", count=COUNT, side=64, seed=1)
+    pictures = {"images": samples, "hints": output(samples, 1)}
+    net = trained(graph, output(samples, 2), steps=2, **pictures)
+    graph.add("SaveControlNet", control_net=net, filename_prefix="controlnet/half", layout="ldm")
+    host.run(graph.nodes)
+    host.stop()
+    assert f"Train ControlNet computes in {precision}." in host.log
+    found = load_file(tmp_path / "output/controlnet/half_00001_.safetensors")
+    assert all(bool(tensor.isfinite().all()) for tensor in found.values())
 
 
 def _sum(tensor: torch.Tensor) -> float:

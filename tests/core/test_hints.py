@@ -25,6 +25,16 @@ def test_a_dark_16_bit_picture_stays_dark() -> None:
     assert float(cn.hint_from_image(deep).max()) == pytest.approx(200 / 65535)
 
 
+def test_floats_may_leave_their_range_by_rounding_alone() -> None:
+    near = Image.fromarray(np.array([[-1e-4, 1 + 1e-4]], dtype=np.float32))
+    assert cn.hint_from_image(near)[0, 0, 0].tolist() == [0, 1]
+    for value in (1.01, -0.01, 255.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="not 0 to 1; save it as 8 or 16 bits"):
+            cn.hint_from_image(Image.fromarray(np.array([[0, value]], dtype=np.float32)))
+    with pytest.raises(ValueError, match="not 0 to 65535"):
+        cn.hint_from_image(Image.fromarray(np.array([[0, 70000]], dtype=np.int32)))
+
+
 def marked(height: int, width: int) -> torch.Tensor:
     """Each pixel holds its own column, so that one sees where it went."""
     return torch.arange(width, dtype=torch.float32).expand(1, 3, height, width).clone()

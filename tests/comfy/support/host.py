@@ -22,6 +22,8 @@ REPOSITORY = Path(__file__).parents[3]
 PROBE = Path(__file__).parent / "probe"
 #: A pack that makes ComfyUI take the CPU for two devices.
 TWO_DEVICES = Path(__file__).parent / "two_devices"
+#: A pack that makes ComfyUI take the CPU for a device that computes in half precision.
+HALF_DEVICE = Path(__file__).parent / "half_device"
 START_SECONDS = 300
 RUN_SECONDS = 600
 #: A busy machine may keep a single answer waiting.

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -12,10 +13,13 @@ import cnet_core as cn
 from cnet_core.checkpoints.files import read_tensors
 from cnet_core.cli import main
 from cnet_core.commands import train
+from cnet_core.training.settings import Precision
 
 SETTINGS = ["--tiny", "--size", "32", "--batch-size", "2", "--save-every", "2", "--log-every", "1"]
 #: Sums on a GPU may come out otherwise from run to run.
 QUICK = [*SETTINGS, "--device", "cpu"]
+#: oneDNN gives NaN as the bf16 weight gradient of a strided convolution over one pixel, the deepest of 32 px.
+BF16_SIZE = "64"
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +35,15 @@ def run(out: Path, *options: str) -> int:
     return main(["train", "--out", str(out), *options])
 
 
+@pytest.mark.parametrize("precision", get_args(Precision))
 def test_it_writes_a_run_and_goes_on_to_the_same_weights(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, precision: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert run(whole, *QUICK, "--steps", "3") == 0
-    assert run(parts, *QUICK, "--steps", "2") == 0
+    size = BF16_SIZE if precision == "bf16" else "32"
+    settings = [*QUICK, "--size", size, "--precision", precision, "--ema", "0.9"]
+    assert run(whole, *settings, "--steps", "3") == 0
+    assert run(parts, *settings, "--steps", "2") == 0
     assert run(parts, "--resume", "--steps", "3", "--device", "cpu") == 0
     said = capsys.readouterr().out
     assert "control_net.safetensors: 3 steps; it does not follow its hint yet" in said
@@ -53,8 +60,12 @@ def test_it_writes_a_run_and_goes_on_to_the_same_weights(
     a, b = (read_tensors(folder / "control_net.safetensors")[0] for folder in (whole, parts))
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert cn.load_controlnet(whole / "control_net.safetensors").config.model_channels == 64
+    a, b = (read_tensors(f / "checkpoints" / "step_00000003.safetensors") for f in (whole, parts))
+    assert all(torch.equal(a[0][key], b[0][key]) for key in a[0])
+    assert a[1] == b[1]  # the step, and fp16's loss scale
     rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3]
+    assert [row["step"] for row in rows if "adherence" in row] == [2, 3]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -79,7 +80,7 @@ BROKEN = {
     "cut off": (cut, "1.png is broken"),
     "missing": (remove, "source/1.png is missing"),
     "mismatched": (squeeze, "is 32 x 32 pixels, but its hint 1.png 32 x 16"),
-    "no JSON": (garble, "line 2 of prompt.json is not JSON"),
+    "no JSON": (garble, "line 2 of prompt.json is not a JSON object"),
     "no hint": (unname, "line 2 of prompt.json has no text named 'source'"),
 }
 
@@ -124,6 +125,128 @@ def test_what_may_not_be_read_is_named() -> None:
             assert len(usable(folder, 32, skip_bad=True).items) == 3
 
 
+def rewrite(folder: Path, text: Callable[[str], str], encoding: str = "utf-8") -> Path:
+    """Writes a data folder's prompt.json again."""
+    lines = (folder / "prompt.json").read_text()
+    (folder / "prompt.json").write_bytes(text(lines).encode(encoding))
+    return folder
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c"], ids=ascii)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=ascii)
+def test_line_separators_inside_of_texts_are_kept(tmp_path: Path, separator: str, end: str) -> None:
+    control = separator < " "  # JSON allows those only as escapes
+    written = f"\\u{ord(separator):04x}" if control else separator
+    folder = rewrite(
+        pictures(tmp_path, "prompt.json", 4),
+        lambda text: text.replace("red star", f"red{written}star").replace("\n", end),
+    )
+    found = usable(folder, 32)
+    assert [item.prompt for item in found.items] == [f"a red{separator}star", "a blue star"] * 2
+
+
+def as_array(text: str) -> str:
+    return json.dumps([json.loads(line) for line in text.splitlines()], indent=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (as_array, "utf-8"),
+        (str, "utf-8-sig"),
+        (as_array, "utf-8-sig"),
+        (str, "utf-16"),
+        (str, "utf-16-le"),
+        (str, "utf-32"),
+    ],
+)
+def test_lists_are_read_as_people_save_them(
+    tmp_path: Path, text: Callable[[str], str], encoding: str
+) -> None:
+    folder = rewrite(pictures(tmp_path, "prompt.json", 2), text, encoding)
+    assert [item.prompt for item in usable(folder, 32).items] == ["a red star", "a blue star"]
+
+
+def test_what_is_no_list_is_named_with_its_place(tmp_path: Path) -> None:
+    folder = pictures(tmp_path, "prompt.json", 4)
+    lines = (folder / "prompt.json").read_text()
+    rewrite(folder, lambda text: text.replace("blue", "bl\u00fc"), "latin-1")
+    with pytest.raises(
+        ValueError, match=r"Line 2 of .*prompt\.json is not UTF-8: byte 0xfc.*UTF-8\."
+    ):
+        usable(folder, 32)
+    (folder / "prompt.json").write_text("[" + lines)
+    with pytest.raises(ValueError, match=r"prompt\.json begins as a JSON array, but is not one"):
+        usable(folder, 32)
+    (folder / "prompt.json").write_text("\n" + as_array(lines).replace("a red star", "\\ud800", 1))
+    with pytest.raises(ValueError, match=r"entry 1 of prompt\.json has half a surrogate pair"):
+        usable(folder, 32)
+
+
+def ramp(dtype: str, low: float, high: float) -> Image.Image:
+    return Image.fromarray(np.tile(np.linspace(low, high, 32).astype(dtype), (32, 1)))
+
+
+@pytest.mark.parametrize("name", ["source", "target"])
+@pytest.mark.parametrize(
+    ("dtype", "low", "high", "message"),
+    [
+        ("float32", 0, 255, "values from 0 to 255, not 0 to 1"),
+        ("float32", -1, 1, "values from -1 to 1, not 0 to 1"),
+        ("float32", 0, float("nan"), "values from nan to nan"),
+        ("int32", 0, 255, "32-bit or signed integers, whose white is not known"),
+        ("int32", 0, 2**31 - 1, "32-bit or signed integers"),
+    ],
+)
+def test_gray_pictures_whose_white_is_not_known_are_refused(
+    tmp_path: Path, name: str, dtype: str, low: float, high: float, message: str
+) -> None:
+    folder = rewrite(pictures(tmp_path, "prompt.json", 2), lambda text: text.replace("png", "tiff"))
+    for place in ("source", "target"):
+        for index in range(2):
+            ramp("float32", 0, 1).save(folder / place / f"{index}.tiff")
+    assert len(usable(folder, 32).items) == 2
+    ramp(dtype, low, high).save(folder / name / "1.tiff")
+    with pytest.raises(ValueError, match=r"1 of 2 samples .*1\.tiff holds") as caught:
+        usable(folder, 32)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("dtype", "white"), [("float32", 1), ("uint16", 65535), ("uint8", 255)])
+def test_gray_tiff_hints_keep_their_range(tmp_path: Path, dtype: str, white: float) -> None:
+    folder = rewrite(
+        pictures(tmp_path / "data", "prompt.json", 1),
+        lambda text: text.replace("source/0.png", "source/0.tiff"),
+    )
+    ramp(dtype, 0, white).save(folder / "source" / "0.tiff")
+    samples = PictureSamples(usable(folder, 32), Encoder(), Cache(tmp_path / "cache"))
+    hint = samples.batch([Visit(0, "a", 0)], [False]).hints
+    expected = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
+    torch.testing.assert_close(hint, expected, rtol=0, atol=4e-3)
+
+
+def test_pictures_of_floats_may_overshoot_when_they_are_scaled(tmp_path: Path) -> None:
+    folder = rewrite(
+        pictures(tmp_path / "data", "prompt.json", 1),
+        lambda text: text.replace("target/0.png", "target/0.tiff"),
+    )
+    steps = np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((12, 12))).astype(np.float32)
+    Image.fromarray(steps).save(folder / "target" / "0.tiff")
+    samples = PictureSamples(usable(folder, 32), Encoder(), Cache(tmp_path / "cache"))
+    assert bool(samples.batch([Visit(0, "a", 0)], [False]).latents.isfinite().all())
+
+
+def test_pictures_above_pillows_limit_are_named_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pictures(tmp_path, "prompt.json", 2, size=(2000, 2000))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_500_000)
+    with pytest.raises(ValueError, match=r"has more than 3 million pixels, Pillow's limit"):
+        usable(folder, 32)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3_000_000)
+    assert len(usable(folder, 32).items) == 2
+
+
 class Encoder:
     """Latents are the pictures' mean colours; counts how often it is asked."""
 
@@ -155,6 +278,25 @@ def test_latents_are_computed_once_and_mirrored_with_their_hints(tmp_path: Path)
     plain, mirrored = batch.latents[:, 0].mean(1)
     assert bool((plain[0] - plain[-1] > 0.3).all())
     assert bool((mirrored[-1] - mirrored[0] > 0.3).all())
+
+
+def test_moved_pictures_keep_their_latents_and_damaged_ones_are_computed_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = pictures(tmp_path / "data", "prompt.json", 2)
+    encoder, cache = Encoder(), Cache(tmp_path / "cache")
+    PictureSamples(usable(folder, 32), encoder, cache).prepare(flip=False)
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    again = PictureSamples(usable(tmp_path / "elsewhere", 32), encoder, cache)
+    again.prepare(flip=False)
+    assert encoder.calls == 2
+    whole = again.batch([Visit(0, "a", 0)], [False]).latents
+    for file in (tmp_path / "cache").iterdir():
+        file.write_bytes(file.read_bytes()[:-5])
+    again.prepare(flip=False)
+    assert encoder.calls == 4
+    assert caplog.text.count("A cached file is damaged and is computed again") == 2
+    assert torch.equal(again.batch([Visit(0, "a", 0)], [False]).latents, whole)
 
 
 def test_hints_of_16_bits_keep_them(tmp_path: Path) -> None:

@@ -132,6 +132,28 @@ def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
 
 
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for place in ("whole", "cut"):
+        killed_run.go_on(tmp_path / place, 2)
+    newest = tmp_path / "cut" / "checkpoints" / "step_00000002.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    state = RunFolder(tmp_path / "cut").state()
+    assert state is not None
+    assert state.step == 1
+    assert "does not go on from its checkpoint" in caplog.text
+    RunFolder(tmp_path / "cut").forget_after(1)
+    assert not newest.exists()
+    killed_run.go_on(tmp_path / "cut", 2)
+    whole, cut = (read_tensors(tmp_path / name / RESULT)[0] for name in ("whole", "cut"))
+    assert all(torch.equal(cut[key], value) for key, value in whole.items())
+    for file in newest.parent.iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(ValueError, match="holds no checkpoint that is whole"):
+        RunFolder(tmp_path / "cut").state()
+
+
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     killed_run.go_on(tmp_path, 2)
     files = {f: f.read_bytes() for f in (tmp_path / "checkpoints").iterdir()}

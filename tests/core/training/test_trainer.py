@@ -1,17 +1,21 @@
 """The trainer: which tensors learn when, the locked UNet, prompt dropout, accumulation, precision, exact resume."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from training_models import NoiseSamples, SmallBase, trainer, weights
+from training_models import NoiseSamples, SmallBase, source, trainer, weights
 
 import cnet_core as cn
 from cnet_core.checkpoints.files import write_tensors
 from cnet_core.tiny.training import TinyBase, TinySamples
 from cnet_core.training import Trainer, TrainingSettings
+from cnet_core.training.base import Text
 from cnet_core.training.folder import RunFolder
 from cnet_core.training.order import SampleOrder, Visit
+from cnet_core.training.preview import Preview
+from cnet_core.training.source import Source
 from cnet_core.training.step import losses, noisy_batch
 
 #: Parameters of the 13 zero convs: a weight and a bias each.
@@ -90,11 +94,46 @@ def test_gradient_checkpointing_changes_nothing() -> None:
     )
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_a_resumed_fp16_run_keeps_its_loss_scale() -> None:
+    """The first two steps overflow at this scale: they change nothing but the scale."""
+    whole, first, second = (trainer(precision="fp16", batch_size=2) for _ in range(3))
+    fresh = weights(second.net)
+    for run in (whole, first):
+        run._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**22)
+        for _ in range(2):
+            run.advance()
+    state = first.state()
+    assert state.scaler["scale"] == 2.0**20
+    assert all(torch.equal(state.tensors[f"net.{key}"], value) for key, value in fresh.items())
+    second.restore(state)
+    for run in (whole, second):
+        run.advance()
+    assert second.state().scaler == whole.state().scaler
+    after = weights(second.net)
+    assert all(torch.equal(after[key], value) for key, value in weights(whole.net).items())
+    assert not all(torch.equal(after[key], value) for key, value in fresh.items())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_nets_in_half_precision_are_read_and_drawn_outside_autocast_too(precision: str) -> None:
+    held_out = NoiseSamples(((64, 64),) * 2)
+    run, place = trainer(held_out, precision=precision, batch_size=2), source()
+    run.advance()
+    meter = Source(run.base, held_out, held_out, place.preview).meter(run.settings)
+    fresh = meter.read(trainer().net, 0)
+    assert fresh.effect == 0
+    with run.autocast():
+        within = meter.read(run.net, 1)
+    assert meter.read(run.net, 1).loss == pytest.approx(within.loss, rel=1e-3)
+    drawn = Preview(run.base, torch.rand(1, 3, 64, 64), ("a",), steps=2, cfg_scale=2.0)
+    assert bool(drawn.draw(run.net).isfinite().all())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16", "fp32"])
 def test_the_net_is_kept_in_float32_and_the_unet_in_the_precision(precision: str) -> None:
     run = trainer(precision=precision)
     loss = run.advance()
-    expected = torch.bfloat16 if precision == "bf16" else torch.float32
+    expected = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
     assert {p.dtype for p in run.net.parameters()} == {torch.float32}
     assert {p.dtype for p in run.base.unet.parameters()} == {expected}
     assert bool(loss.isfinite())
@@ -104,7 +143,12 @@ def test_the_net_is_kept_in_float32_and_the_unet_in_the_precision(precision: str
 def test_prompts_are_dropped_anew_at_every_visit(dropout: float, dropped: int | None) -> None:
     base, samples = SmallBase(), NoiseSamples(((8, 8),) * 4)
     asked: list[list[bool]] = []
-    base.text = lambda prompts, height, width: asked.append([p == "" for p in prompts])  # type: ignore[method-assign]
+
+    def text(prompts: Sequence[str], height: int, width: int) -> Text:
+        asked.append([p == "" for p in prompts])
+        return Text(torch.zeros(len(prompts), 4, 8))
+
+    base.text = text  # type: ignore[method-assign]
     samples._hint = lambda index, flip: torch.zeros(1, 3, 8, 8)  # type: ignore[method-assign]
     order = SampleOrder(samples.sizes, 4, 7)
     for step in range(100):
@@ -182,11 +226,14 @@ def test_a_parameter_without_gradients_so_far_does_not_keep_a_run_from_going_on(
     assert all(torch.equal(after[key], value) for key, value in weights(whole.net).items())
 
 
-def test_a_file_that_is_no_checkpoint_of_a_run_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_of_a_run_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "checkpoints").mkdir()
     write_tensors({"a": torch.zeros(1)}, tmp_path / "checkpoints" / "step_00000001.safetensors", {})
-    with pytest.raises(ValueError, match=r"step_00000001\.safetensors .* no checkpoint of a run"):
+    with pytest.raises(ValueError, match="holds no checkpoint that is whole"):
         RunFolder(tmp_path).state()
+    assert "step_00000001.safetensors: it does not name its step" in caplog.text
 
 
 def test_v_prediction_trains_too() -> None:

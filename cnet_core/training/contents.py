@@ -1,0 +1,111 @@
+"""What a run learns from, by content: the base's weights and every sample. A resumed run compares it with its start."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .listing import Item
+
+#: So many names are listed for each kind of change.
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample: its files' names below the data folder, its prompt, and digests of its files' bytes."""
+
+    picture: str
+    hint: str
+    prompt: str
+    picture_digest: str
+    hint_digest: str
+
+    @property
+    def content(self) -> tuple[str, str, str]:
+        """What the training sees of the sample."""
+        return self.picture_digest, self.hint_digest, self.prompt
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The base's weights and the samples in their order; neither depends on where they are on disk."""
+
+    base: str  # digest of the UNet's weights
+    samples: tuple[Sample, ...]
+
+    def to_rows(self) -> list[dict[str, str]]:
+        """Returns plain values for JSON lines, the base first."""
+        return [{"base": self.base}, *(asdict(sample) for sample in self.samples)]
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Mapping[str, str]]) -> "Contents":
+        """Returns the contents of `to_rows()`'s values."""
+        return cls(rows[0]["base"], tuple(Sample(**row) for row in rows[1:]))
+
+
+def contents_of(unet: nn.Module, items: Sequence[Item], folder: Path) -> Contents:
+    """Returns the contents of a base and of the samples of a data folder."""
+    samples = (
+        Sample(
+            _below(folder, item.picture),
+            _below(folder, item.hint),
+            item.prompt,
+            item.picture_digest,
+            item.hint_digest,
+        )
+        for item in items
+    )
+    return Contents(weights_digest(unet), tuple(samples))
+
+
+def weights_digest(net: nn.Module) -> str:
+    """Returns a hash of the names, dtypes and bytes of a net's weights."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(net.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype}".encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def changes(before: Sequence[Sample], after: Sequence[Sample]) -> list[str]:
+    """Returns what differs between two lists of samples, a phrase each; equal picture names are the same sample."""
+    if [s.content for s in before] == [s.content for s in after]:
+        return []
+    old, new = _by_name(before), _by_name(after)
+    both = [name for name in old if name in new]
+    found = {
+        "pictures changed": [n for n in both if old[n].picture_digest != new[n].picture_digest],
+        "hints changed": [n for n in both if old[n].hint_digest != new[n].hint_digest],
+        "prompts changed": [n for n in both if old[n].prompt != new[n].prompt],
+        "samples removed": [n for n in old if n not in new],
+        "samples added": [n for n in new if n not in old],
+    }
+    phrases = [_phrase(names, what) for what, names in found.items() if names]
+    if both != [name for name in new if name in old]:
+        phrases.append("the order changed")
+    return phrases
+
+
+def _by_name(samples: Sequence[Sample]) -> dict[tuple[str, int], Sample]:
+    """Returns samples by their picture's name and how often it was listed before."""
+    seen: Counter[str] = Counter()
+    found: dict[tuple[str, int], Sample] = {}
+    for sample in samples:
+        found[sample.picture, seen[sample.picture]] = sample
+        seen[sample.picture] += 1
+    return found
+
+
+def _phrase(names: Sequence[tuple[str, int]], what: str) -> str:
+    more = ", ..." if len(names) > NAMED else ""
+    return f"{what}: {len(names)} ({', '.join(name for name, _ in names[:NAMED])}{more})"
+
+
+def _below(folder: Path, path: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
