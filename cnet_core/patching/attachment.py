@@ -11,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..call import LAST_TIMESTEP
 from ..control import ControlStack, ControlUnit, Counts, UNetCall
+from ..offloaded import check_runs, is_offloaded
 from ..residuals import Residuals
 from ..rows import Layout, rows_of
 from ..windows import Step
@@ -206,8 +207,13 @@ def _is_compiled(unet: nn.Module) -> bool:
 
 
 def _follow(net: object, device: torch.device) -> None:
-    """Moves a ControlNet to a device if it is elsewhere."""
-    if isinstance(net, nn.Module):
-        first = next(net.parameters(), None)
-        if first is not None and first.device != device:
-            net.to(device)
+    """Moves a ControlNet to a device if it is elsewhere; accelerate brings the weights of an offloaded one."""
+    if not isinstance(net, nn.Module):
+        return
+    first = next(net.parameters(), None)
+    if first is None or first.device == device:
+        return
+    if is_offloaded(net):
+        check_runs(net)
+    else:
+        net.to(device)
