@@ -38,8 +38,7 @@ def state_of(net: nn.Module) -> Mapping[str, Tensor]:
     """
     if not is_offloaded(net):
         return net.state_dict()
-    if not any(hasattr(module, "_hf_hook") for module in net.modules()):
-        raise ValueError("The ControlNet is on the meta device, so it has no weights to save.")
+    check_runs(net)
     aligned = import_module("accelerate.utils").align_module_device
     found: dict[str, Tensor] = {}
     for name, module in _modules(net):

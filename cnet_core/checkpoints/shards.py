@@ -17,7 +17,7 @@ def shard_names(index: Path) -> dict[str, list[str]]:
     for key, name in _weight_map(index).items():
         shards.setdefault(name, []).append(key)
     for name in shards:
-        if Path(name).name != name or "\\" in name or not name.isprintable():
+        if Path(name).name != name or name in ("", "..") or "\\" in name or not name.isprintable():
             raise _damaged(index, f"it names {name[:80]!r}, which is no file of this folder")
         if not (index.parent / name).is_file():
             raise UnreadableFile(
