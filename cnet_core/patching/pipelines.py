@@ -59,9 +59,9 @@ class ControlledPipeline:
     ) -> Any:
         """Returns what the pipeline returns; all arguments are the pipeline's own."""
         # a PipelineCallback says itself what it wants, which diffusers would ask for
-        names = getattr(callback_on_step_end, "tensor_inputs", kwargs.get(CALLBACK_INPUTS))
+        names: Any = getattr(callback_on_step_end, "tensor_inputs", kwargs.get(CALLBACK_INPUTS))
         if names is not None:
-            kwargs[CALLBACK_INPUTS] = [*names, *({"latents"} - set(names))]
+            kwargs[CALLBACK_INPUTS] = list(dict.fromkeys((*names, "latents")))
         units = _repeated(self.units, _given(self.pipe, args, kwargs))
         with patch_unet(self.pipe.unet, units) as attachment:
             run = _Run(self.pipe, callback_on_step_end)
