@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 #: Groups of every GroupNorm in Stable Diffusion, so all widths are multiples of it.
@@ -14,7 +14,7 @@ class UNetConfig:
     """The shape of a Stable Diffusion UNet, and so of its ControlNets.
 
     Exactly one of `num_heads` and `head_dim` is set: SD1.x fixes the number of attention heads,
-    SD2.x and SDXL their width.
+    SD2.x and SDXL their width. A tuple of `num_heads` has one number per level; the middle has the last.
     """
 
     in_channels: int = 4
@@ -28,7 +28,7 @@ class UNetConfig:
     # The middle keeps its norm and projections even at 0 (SDXL "small"); -1 = one residual block alone (SSD-1B).
     middle_depth: int = 1
     context_dim: int = 768
-    num_heads: int | None = 8
+    num_heads: int | tuple[int, ...] | None = 8
     head_dim: int | None = None
     linear_proj: bool = False  # proj_in and proj_out are Linear (SD2.x, SDXL) or 1x1 convs (SD1.x)
     y_dim: int | None = None  # width of the vector condition y (SDXL: 2816)
@@ -52,6 +52,10 @@ class UNetConfig:
                 )
         if (self.num_heads is None) == (self.head_dim is None):
             raise ValueError("Set exactly one of `num_heads` (SD1.x) and `head_dim` (SD2.x, SDXL).")
+        if isinstance(self.num_heads, tuple) and len(self.num_heads) != len(self.channel_mult):
+            raise ValueError(
+                f"`num_heads` has {len(self.num_heads)} values for {len(self.channel_mult)} levels; give one per level."
+            )
 
     @property
     def _res_blocks(self) -> tuple[int, ...]:
@@ -97,16 +101,31 @@ class UNetConfig:
         """Returns each block's latent side sqrt(h*w), shallow to deep, middle last: the paper's h_i."""
         return tuple(math.sqrt(h * w) for _, h, w in self.block_shapes(height, width))
 
-    def heads(self, channels: int) -> tuple[int, int]:
-        """Returns (number of heads, width of a head) of an attention over `channels`."""
-        parts = self.num_heads or self.head_dim or 0
+    def heads(self, channels: int, level: int) -> tuple[int, int]:
+        """Returns (number of heads, width of a head) of an attention over `channels`; -1 is the middle's level."""
+        count = self.num_heads[level] if isinstance(self.num_heads, tuple) else self.num_heads
+        parts = count or self.head_dim or 0
         if parts < 1 or channels % parts:
             raise ValueError(
                 f"An attention over {channels} channels cannot be cut by `num_heads` {self.num_heads} or "
                 f"`head_dim` {self.head_dim}."
             )
         other = channels // parts
-        return (other, parts) if self.num_heads is None else (parts, other)
+        return (other, parts) if count is None else (parts, other)
+
+    @property
+    def head_counts(self) -> tuple[int, ...]:
+        """How many heads the attention of every level has; at least 1, also where a level has no attention."""
+        if isinstance(self.num_heads, tuple):
+            return self.num_heads
+        widths = [self.model_channels * mult for mult in self.channel_mult]
+        return tuple(self.num_heads or max(1, w // (self.head_dim or w)) for w in widths)
+
+    def with_heads(
+        self, num_heads: int | tuple[int, ...] | None, head_dim: int | None
+    ) -> "UNetConfig":
+        """Returns the config with attention cut in another way."""
+        return replace(self, num_heads=num_heads, head_dim=head_dim)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""

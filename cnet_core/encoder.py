@@ -40,7 +40,7 @@ class Encoder(nn.Module):
         middle: list[nn.Module] = [ResBlock(deepest, deepest, emb, ops)]
         if config.middle_depth >= 0:
             middle += [
-                transformer(deepest, config.middle_depth, config, ops),
+                transformer(deepest, config.middle_depth, config, -1, ops),
                 ResBlock(deepest, deepest, emb, ops),
             ]
         self.middle_block = TimestepSequential(*middle)
@@ -74,11 +74,12 @@ class Encoder(nn.Module):
         return block(*args)
 
 
-def transformer(channels: int, depth: int, config: UNetConfig, ops: Ops) -> SpatialTransformer:
-    """Returns the attention layer that `config` has at this width."""
-    return SpatialTransformer(
-        channels, config.heads(channels), depth, config.context_dim, config.linear_proj, ops
-    )
+def transformer(
+    channels: int, depth: int, config: UNetConfig, level: int, ops: Ops
+) -> SpatialTransformer:
+    """Returns the attention layer that `config` has at this width and level."""
+    heads = config.heads(channels, level)
+    return SpatialTransformer(channels, heads, depth, config.context_dim, config.linear_proj, ops)
 
 
 def _mlp(channels: int, out_channels: int, ops: Ops) -> nn.Sequential:
@@ -94,5 +95,5 @@ def _encoder_block(block: EncoderBlock, config: UNetConfig, ops: Ops) -> Timeste
         return TimestepSequential(Downsample(block.in_channels, ops))
     layers: list[nn.Module] = [ResBlock(block.in_channels, block.out_channels, config.emb_dim, ops)]
     if block.depth:
-        layers.append(transformer(block.out_channels, block.depth, config, ops))
+        layers.append(transformer(block.out_channels, block.depth, config, block.level, ops))
     return TimestepSequential(*layers)

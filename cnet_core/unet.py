@@ -69,7 +69,7 @@ def _decoder(config: UNetConfig, ops: Ops) -> list[TimestepSequential]:
         for index, depth in enumerate(depths):
             layers: list[nn.Module] = [ResBlock(width + skips.pop(), out, config.emb_dim, ops)]
             if depth:
-                layers.append(transformer(out, depth, config, ops))
+                layers.append(transformer(out, depth, config, level, ops))
             if level and index == len(depths) - 1:
                 layers.append(Upsample(out, ops))
             blocks.append(TimestepSequential(*layers))

@@ -129,9 +129,7 @@ def _arguments(config: UNetConfig) -> dict[str, Any]:
         "down_block_types": ["CrossAttnDownBlock2D" if d else "DownBlock2D" for d in depths],
         "transformer_layers_per_block": [max(1, depth) for depth in depths],
         "cross_attention_dim": config.context_dim,
-        "attention_head_dim": [
-            max(1, config.num_heads or w // (config.head_dim or 1)) for w in widths
-        ],
+        "attention_head_dim": list(config.head_counts),
         "use_linear_projection": config.linear_proj,
     }
     if config.y_dim is not None:

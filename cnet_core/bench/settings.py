@@ -47,8 +47,10 @@ class Settings:
         """The nets' shape: the family's, as wide as was asked for."""
         full = FAMILIES[self.family]
         channels = round(full.model_channels * self.width)
-        heads = full.num_heads and max(1, round(full.num_heads * self.width))
-        return replace(full, model_channels=channels, num_heads=heads)
+        scaled = replace(full, model_channels=channels)
+        if not isinstance(full.num_heads, int):
+            return scaled
+        return scaled.with_heads(max(1, round(full.num_heads * self.width)), None)
 
     @property
     def latent(self) -> int:

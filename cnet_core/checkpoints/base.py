@@ -8,9 +8,13 @@ from torch import Tensor, nn
 
 from ..encoder import SHARED
 from . import diffusers
-from .ldm import UNET_PREFIXES
-from .source import open_source
+from .diffusers_config import UnsupportedConfig, check_config
+from .ldm import unet_prefix
+from .source import Source, check_floating, open_source
+from .wrappers import plain_weights
 
+#: Keys of a UNet's encoder, in ldm's names and in diffusers'.
+ENCODERS = ("input_blocks.0.0.weight", "down_blocks.0.resnets.0.conv1.weight")
 #: A base model: a UNet, its state dict, or a file or diffusers folder.
 Base = nn.Module | Mapping[str, Tensor] | str | Path
 
@@ -23,16 +27,17 @@ def encoder_weights(base: Base) -> dict[str, Tensor]:
         ValueError: it holds no Stable Diffusion UNet.
     """
     if isinstance(base, str | Path):
-        source = open_source(_unet_folder(Path(base)))
+        source = _checked(open_source(base, "unet"))
         names = _encoder_names(source.header.entries.keys())
         if not names:
             raise ValueError(
                 f"`base` ({base}) holds no Stable Diffusion UNet; give the checkpoint, its UNet alone, or a "
                 "diffusers folder."
             )
+        check_floating(source, names)
         tensors: Mapping[str, Tensor] = source.tensors(names)
     else:
-        tensors = base.state_dict() if isinstance(base, nn.Module) else base
+        tensors = plain_weights(base) if isinstance(base, nn.Module) else base
         names = _encoder_names(tensors.keys())
         if not names:
             raise ValueError(
@@ -109,20 +114,20 @@ def _combined(value: Tensor, base: Tensor, sign: int) -> Tensor:
     return (value.float() + sign * base.to(value.device, torch.float32)).to(value.dtype)
 
 
-def _unet_folder(path: Path) -> Path:
-    """A diffusers pipeline's UNet."""
-    return path / "unet" if (path / "unet").is_dir() else path
+def _checked(source: Source) -> Source:
+    """Returns a base's source; raises ValueError where its config asks for something that is not computed here."""
+    try:
+        check_config(source.config)
+    except UnsupportedConfig as error:
+        raise ValueError(f"`base` ({source.path}) is not used. {error}") from error
+    return source
 
 
 def _encoder_names(keys: Collection[str]) -> dict[str, str]:
     """Returns file key -> ldm key of the encoder's weights in a UNet or checkpoint."""
-    if "conv_in.weight" in keys and any(key.startswith("down_blocks.") for key in keys):
-        return _shared(diffusers.to_ldm(keys))
-    for prefix in UNET_PREFIXES:
-        if f"{prefix}input_blocks.0.0.weight" in keys:
-            return _shared({k: k.removeprefix(prefix) for k in keys if k.startswith(prefix)})
-    return {}
-
-
-def _shared(names: Mapping[str, str]) -> dict[str, str]:
-    return {old: new for old, new in names.items() if new.startswith(SHARED)}
+    prefix = unet_prefix(keys, ENCODERS)
+    if prefix is None:
+        return {}
+    own = {k.removeprefix(prefix): k for k in keys if k.startswith(prefix)}
+    names = {k: k for k in own} if ENCODERS[0] in own else diffusers.to_ldm(own)
+    return {own[old]: new for old, new in names.items() if new.startswith(SHARED)}

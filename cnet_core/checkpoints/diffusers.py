@@ -1,12 +1,10 @@
-"""diffusers' names of a ControlNet's and a UNet's encoder layers, and ldm's, both ways; its config.json."""
+"""diffusers' names of a ControlNet's and a UNet's encoder layers, and ldm's, both ways."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count
-from typing import Any
 
 from ..config import UNetConfig
-from ..controlnet import HINT_CONVS, ControlNet
-from ..union import UnionControlNet
+from ..controlnet import HINT_CONVS
 
 #: Layers whose place does not depend on the config: diffusers' name -> ldm's.
 FIXED = {
@@ -62,92 +60,6 @@ def from_ldm(keys: Iterable[str], config: UNetConfig) -> dict[str, str]:
     """Returns ldm's key -> diffusers'."""
     names = {ldm: ours for ours, ldm in layer_names([len(d) for d in config.depths]).items()}
     return {key: _renamed(key, names).replace(".attn.in_proj.", ".attn.in_proj_") for key in keys}
-
-
-def head_counts(config: Mapping[str, Any], found: UNetConfig) -> UNetConfig:
-    """Returns `found` with attention cut into heads as a diffusers config.json says.
-
-    diffusers calls the *number* of heads `attention_head_dim`: one for all levels, or one by level.
-    """
-    heads = config.get("num_attention_heads") or config.get("attention_head_dim")
-    if isinstance(heads, int) and heads > 0:
-        return with_heads(found, heads, None)
-    if isinstance(heads, list) and heads and isinstance(heads[0], int) and heads[0] > 0:
-        first: int = heads[0]
-        return with_heads(found, None, found.model_channels * found.channel_mult[0] // first)
-    return found
-
-
-def with_heads(config: UNetConfig, num_heads: int | None, head_dim: int | None) -> UNetConfig:
-    """Returns the config with attention cut in another way."""
-    return UNetConfig.from_dict({**config.to_dict(), "num_heads": num_heads, "head_dim": head_dim})
-
-
-def config_json(net: ControlNet) -> dict[str, Any]:
-    """Returns the config.json with which diffusers builds the net.
-
-    Raises:
-        ValueError: a shape that diffusers' ControlNetModel cannot have.
-    """
-    config = net.config
-    widths = [config.model_channels * mult for mult in config.channel_mult]
-    union = isinstance(net, UnionControlNet)
-    return {
-        "_class_name": "ControlNetUnionModel" if union else "ControlNetModel",
-        "act_fn": "silu",
-        "addition_embed_type": None if config.y_dim is None else "text_time",
-        "addition_time_embed_dim": None if config.y_dim is None else 256,
-        "attention_head_dim": config.num_heads or [config.heads(w)[0] for w in widths],
-        "block_out_channels": widths,
-        "conditioning_channels": net.hint_channels,
-        "conditioning_embedding_out_channels": [16, 32, 96, 256],
-        "cross_attention_dim": config.context_dim,
-        "down_block_types": [_block_type(depths) for depths in config.depths],
-        "global_pool_conditions": net.pooled,
-        "in_channels": config.in_channels,
-        "layers_per_block": _layers_per_block(config),
-        "projection_class_embeddings_input_dim": config.y_dim,
-        "transformer_layers_per_block": _transformer_layers(config),
-        "use_linear_projection": config.linear_proj,
-        **(_union_fields(net) if isinstance(net, UnionControlNet) else {}),
-    }
-
-
-def _union_fields(net: UnionControlNet) -> dict[str, Any]:
-    width = net.config.model_channels
-    return {
-        "num_control_type": net.num_types,
-        "num_trans_channel": width,
-        "num_proj_channel": width,
-    }
-
-
-def _block_type(depths: Sequence[int]) -> str:
-    return "CrossAttnDownBlock2D" if any(depths) else "DownBlock2D"
-
-
-def _layers_per_block(config: UNetConfig) -> int:
-    counts = {len(depths) for depths in config.depths}
-    if len(counts) != 1:
-        raise _not_in_diffusers("levels with different numbers of residual blocks")
-    return counts.pop()
-
-
-def _transformer_layers(config: UNetConfig) -> list[int]:
-    """Transformer blocks by level; the last number is the middle's too, and is free if its level has none."""
-    if any(len(set(depths)) != 1 for depths in config.depths) or config.middle_depth < 0:
-        raise _not_in_diffusers("a pruned encoder")
-    layers = [max(depths[0], 1) for depths in config.depths]
-    if config.depths[-1][0] not in (0, config.middle_depth):
-        raise _not_in_diffusers("a middle that is deeper or shallower than its level")
-    layers[-1] = config.middle_depth
-    return layers
-
-
-def _not_in_diffusers(what: str) -> ValueError:
-    return ValueError(
-        f"This ControlNet has {what}, which diffusers cannot build; save it with the layout 'ldm'."
-    )
 
 
 def _res_block(ours: str, ldm: str) -> dict[str, str]:

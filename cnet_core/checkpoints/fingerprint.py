@@ -9,6 +9,7 @@ import torch
 
 from ..config import UNetConfig
 from ..encoder import SHARED
+from .diffusers_config import UnsupportedConfig, is_bgr
 from .families import family_of
 from .foreign import Kind, kind_of, lookalike
 from .formats import Format, control_shapes, format_of
@@ -24,6 +25,10 @@ BASE_NOTES = {
     "difference": "It holds differences to a base model: load it with `base`, the model it was made from.",
     "control-lora": "It holds low-rank differences to the UNet in use: load it with `base`.",
 }
+#: What they say of a net whose hint is not RGB.
+BGR_NOTE = (
+    "It takes the hint's channels as BGR; loading turns them round, so give RGB as for every net."
+)
 #: What they say of more than one dtype.
 MIXED_NOTE = "Its weights are of several dtypes and are cast when used; `cnet convert --dtype` makes them one."
 
@@ -143,7 +148,7 @@ def _controlnet(source: Source, format: Format) -> Fingerprint:
         format.name,
         dtypes=_dtypes(source, names),
         parameters=_count({key: source.header.shapes[key] for key in names}),
-        notes=tuple(note for name, note in BASE_NOTES.items() if name == format.name),
+        notes=_notes(source, format),
     )
     strange = quantised(source, names)
     if strange:
@@ -153,6 +158,8 @@ def _controlnet(source: Source, format: Format) -> Fingerprint:
     try:
         structure = structure_of(shapes, source.header.metadata, source.config)
         net = structure.build()
+    except UnsupportedConfig as error:
+        return replace(common, problems=(str(error),))
     except ValueError as error:
         if format.needs_base:  # the layers it leaves out are the base's
             return common
@@ -160,6 +167,12 @@ def _controlnet(source: Source, format: Format) -> Fingerprint:
     lacks = key_problems(net, shapes, SHARED if format.needs_base else ())
     problems = tuple(f"Its layers do not fit together: {line}." for line in lacks)
     return replace(_described(common, structure), problems=problems)
+
+
+def _notes(source: Source, format: Format) -> tuple[str, ...]:
+    base = (note for name, note in BASE_NOTES.items() if name == format.name)
+    bgr = (BGR_NOTE,) if is_bgr(source.config) else ()
+    return (*source.notes, *base, *bgr)
 
 
 def _described(found: Fingerprint, structure: Structure) -> Fingerprint:

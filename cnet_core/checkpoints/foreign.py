@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from .wrappers import control_prefixes
+
 Keys = Collection[str]
 
 
@@ -44,6 +46,11 @@ LOOKALIKES = (
         _inside("motion_modules."),
     ),
     Kind("a CtrLoRA", "its own loader knows the net it belongs to", _inside(".lora_layer.")),
+    Kind(
+        "a file of several ControlNets",
+        "save each of them to a file of its own",
+        lambda keys: len(control_prefixes(keys)) > 1,
+    ),
 )
 KINDS = (
     Kind("a ControlNet-LLLite", "use it with LLLite's own nodes", _start("lllite_")),

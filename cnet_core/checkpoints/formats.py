@@ -4,48 +4,56 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from . import diffusers
-from .ldm import PREFIX, without_prefix
+from .ldm import without_markers
 from .shapes import Shapes
+from .wrappers import control_names
 
 Keys = Collection[str]
 
 
 @dataclass(frozen=True)
 class Format:
-    """One format: its name, how it is told, how its keys become those of cnet_core.ControlNet."""
+    """One format: its name, how it is told, how its keys become those of cnet_core.ControlNet.
+
+    `matches` sees all keys of a file with the ControlNet's own without a prefix, `translate` its own alone.
+    """
 
     name: str
     matches: Callable[[Keys], bool]
-    rename: Callable[[Keys], dict[str, str]]
+    translate: Callable[[Keys], dict[str, str]]
     needs_base: bool = False
+
+    def rename(self, keys: Keys) -> dict[str, str]:
+        """Returns file key -> key of cnet_core.ControlNet, of those that belong to it."""
+        own = control_names(keys)
+        names = self.translate(own.values())
+        return {old: names[key] for old, key in own.items() if key in names}
 
 
 def _has(*keys: str) -> Callable[[Keys], bool]:
     return lambda found: all(key in found for key in keys)
 
 
-def _is_ldm(keys: Keys) -> bool:
-    return "zero_convs.0.0.weight" in keys or f"{PREFIX}zero_convs.0.0.weight" in keys
+_is_ldm = _has("zero_convs.0.0.weight")
 
 
 def _is_full(keys: Keys) -> bool:
-    return f"{PREFIX}zero_convs.0.0.weight" in keys and any(
-        key.startswith("model.diffusion_model.") for key in keys
-    )
+    return _is_ldm(keys) and any(key.startswith("model.diffusion_model.") for key in keys)
 
 
 FORMATS = (
-    Format("control-lora", _has("lora_controlnet"), without_prefix, needs_base=True),
-    Format("difference", lambda keys: "difference" in keys and _is_ldm(keys), without_prefix, True),
-    Format("full ldm checkpoint", _is_full, without_prefix),
-    Format("ldm", _is_ldm, without_prefix),
+    Format("control-lora", _has("lora_controlnet"), without_markers, needs_base=True),
+    Format("difference", _has("difference", "zero_convs.0.0.weight"), without_markers, True),
+    Format("full ldm checkpoint", _is_full, without_markers),
+    Format("ldm", _is_ldm, without_markers),
     Format("diffusers", _has("controlnet_cond_embedding.conv_in.weight"), diffusers.to_ldm),
 )
 
 
 def format_of(keys: Keys) -> Format | None:
     """Returns the format of a file with these keys, or None when it is none of a ControlNet's."""
-    return next((f for f in FORMATS if f.matches(keys)), None)
+    found = {*keys, *control_names(keys).values()}
+    return next((f for f in FORMATS if f.matches(found)), None)
 
 
 def control_shapes(format: Format, shapes: Shapes) -> dict[str, tuple[int, ...]]:

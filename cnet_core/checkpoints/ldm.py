@@ -1,6 +1,6 @@
 """ldm's layout, that of the released files: prefixes, which keys a ControlNet shares with its base, key checks."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from torch import Tensor, nn
@@ -11,17 +11,21 @@ CONFIG_KEY = "cnet_config"
 POOLED_KEY = "cnet_pooled"
 #: Before a ControlNet's keys in full checkpoints, and in most of the files cut out of them.
 PREFIX = "control_model."
-#: Before a UNet's keys: in checkpoints, in ComfyUI's models, alone.
-UNET_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "")
+#: Before a UNet's keys: in checkpoints, in ComfyUI's models, in training programs, alone.
+UNET_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "unet.", "")
 #: Keys that mark a format and hold no weights.
 MARKERS = ("difference", "lora_controlnet")
 
 
-def without_prefix(keys: Collection[str]) -> dict[str, str]:
-    """Returns file key -> ControlNet key; in files with the prefix only the keys that have it."""
-    if any(key.startswith(PREFIX) for key in keys):
-        return {key: key.removeprefix(PREFIX) for key in keys if key.startswith(PREFIX)}
+def without_markers(keys: Collection[str]) -> dict[str, str]:
+    """Returns file key -> ControlNet key of the keys that hold weights."""
     return {key: key for key in keys if key not in MARKERS}
+
+
+def unet_prefix(keys: Collection[str], anchors: Sequence[str]) -> str | None:
+    """Returns what stands before a UNet's keys, one of which is an anchor; None if there is no UNet."""
+    found = (p for p in UNET_PREFIXES if any(f"{p}{anchor}" in keys for anchor in anchors))
+    return next(found, None)
 
 
 def check_keys(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:

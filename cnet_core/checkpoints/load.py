@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..blocks import TORCH_OPS, Ops
 from ..controlnet import ControlNet
 from .base import Base, encoder_weights, with_base
+from .diffusers_config import UnsupportedConfig, is_bgr
 from .fingerprint import not_ours_sentence
 from .foreign import kind_of, lookalike
 from .formats import Format, format_of
@@ -18,6 +19,8 @@ from .lora import with_low_rank
 from .source import Source, check_floating, open_source
 from .structure import Structure, structure_of
 
+#: The first layer that the hint goes through.
+HINT = "input_hint_block.0.weight"
 #: How formats that need the base become whole.
 COMPLETE: Mapping[
     str, Callable[[Mapping[str, Tensor], Mapping[str, Tensor], str], dict[str, Tensor]]
@@ -56,6 +59,8 @@ def load_controlnet(
     names = format.rename(source.header.entries.keys())
     check_floating(source, names)
     tensors = {names[key]: tensor for key, tensor in source.tensors(names).items()}
+    if is_bgr(source.config) and HINT in tensors:
+        tensors[HINT] = _channels_reversed(tensors[HINT])
     if format.needs_base:
         tensors = COMPLETE[format.name](tensors, _base(source, format, base), str(source.path))
     net = _structure(source, tensors, pooled).build(ops)
@@ -90,6 +95,14 @@ def _assigned(net: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
     return places == len(tensors)
 
 
+def _channels_reversed(weight: Tensor) -> Tensor:
+    """Returns a convolution's weight for input channels in the other order."""
+    if weight.dim() != 4:
+        return weight
+    order = torch.arange(weight.shape[1] - 1, -1, -1)
+    return weight[:, order]
+
+
 def _format(source: Source) -> Format:
     keys = source.header.entries.keys()
     format, other = format_of(keys), lookalike(keys)
@@ -110,6 +123,8 @@ def _structure(source: Source, tensors: Mapping[str, Tensor], pooled: bool | Non
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     try:
         found = structure_of(shapes, source.header.metadata, source.config)
+    except UnsupportedConfig as error:
+        raise ValueError(f"{source.path} is not loaded. {error}") from error
     except ValueError as error:
         raise ValueError(f"{source.path} is no whole ControlNet. {error}") from error
     if pooled is None:

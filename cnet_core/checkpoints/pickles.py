@@ -5,7 +5,7 @@ import mmap
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,13 +13,27 @@ import torch
 from torch import Tensor
 
 from .header import Entry, Header, UnreadableFile
+from .stand_ins import foreign_objects, harmless_globals
 
 #: Longest description of tensors inside a file that is read; real ones are below 1 MB.
 MAX_PICKLE = 64_000_000
 #: What torch allows in a pickle and makes any amount of memory on the file's word; no checkpoint needs it.
 HUNGRY = b"bytearray"
 #: Keys under which training programs put the weights.
-WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
+WRAPPERS = (
+    *(
+        "controlnet",
+        "control_model",
+        "control_net",
+        "state_dict",
+        "model_state_dict",
+        "model",
+        "module",
+    ),
+    *("net", "params", "params_ema", "weights", "unet"),
+)
+#: So many of them may be one in another.
+MOST_WRAPPERS = 3
 
 
 def read_pickle(path: Path, device: str = "cpu") -> dict[str, Tensor]:
@@ -32,11 +46,11 @@ def read_pickle(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     try:
         if HUNGRY in _zipped_pickle(path) if zipped else _file_holds(path, HUNGRY):
             raise _with_code(path)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(harmless_globals()):
             warnings.simplefilter("ignore")  # torch's notes on old formats are of no use here
             values = torch.load(path, map_location=device, weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        raise _with_code(path) from error
+        raise _with_code(path, foreign_objects(path) if zipped else ()) from error
     except UnreadableFile:
         raise
     except OSError as error:
@@ -86,7 +100,7 @@ def _zipped_pickle(path: Path) -> bytes:
 
 
 def _tensors(path: Path, values: Any) -> dict[str, Tensor]:
-    for _ in range(2):
+    for _ in range(MOST_WRAPPERS):
         if isinstance(values, Mapping):
             inner = [v for k in WRAPPERS if isinstance(v := values.get(k), Mapping)]  # pyright: ignore[reportUnknownVariableType]
             values = inner[0] if inner else values  # pyright: ignore[reportUnknownVariableType]
@@ -106,11 +120,13 @@ def _is_weight(key: object, value: object) -> bool:
     return isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided
 
 
-def _with_code(path: Path) -> UnreadableFile:
+def _with_code(path: Path, objects: Sequence[str] = ()) -> UnreadableFile:
+    names = f" ({', '.join(objects[:3])}{' …' if objects[3:] else ''})" if objects else ""
     return UnreadableFile(
         "a PyTorch file with code in it",
-        f"{path} holds more than tensors and could run code when opened, so it is not read. "
-        "Get the .safetensors version of it.",
+        f"{path} holds more than tensors{names} and could run code when opened, so it is not read. Get the "
+        ".safetensors version of it; or, if you trust it, save its weights alone: "
+        f"torch.save(torch.load({path.name!r}, weights_only=False)['state_dict'], 'weights.pth').",
     )
 
 

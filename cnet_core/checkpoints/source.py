@@ -1,30 +1,33 @@
 """A checkpoint on disk, of whatever container: its header at once, its tensors when asked for."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .diffusers_config import config_at, config_beside
 from .files import mapped_tensors
-from .header import MAX_HEADER, Header, UnreadableFile, read_header
+from .header import Header, UnreadableFile, read_header
 from .pickles import pickle_header, read_pickle
+from .places import Part, is_index, is_shard, weights_path
+from .shards import shard_names
+from .wrappers import plain_names
 
-#: Names of the weights in a diffusers folder, best first.
-FOLDER_FILES = (
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "diffusion_pytorch_model.bin",
-    "diffusion_pytorch_model.fp16.bin",
-)
 #: Beginnings of files that are something else: (first bytes, what it is, what to do).
 IMPOSTORS = (
     (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself with `git lfs pull`"),
     (b"<", "an HTML page", "download the file itself, not the page that shows it"),
     (b"GGUF", "a GGUF file", "get the .safetensors version"),
+)
+#: Who quantises weights, and how the keys end that come with them.
+QUANTISERS = (
+    ("bitsandbytes", (".absmax", ".quant_map", ".SCB", "__nf4", "__fp4")),
+    ("ComfyUI (scaled fp8)", ("scaled_fp8", ".scale_weight", ".weight_scale", ".comfy_quant")),
+    ("GPTQ or AWQ", (".qweight", ".qzeros")),
 )
 #: Characters of text that are not printed.
 WHITE = dict.fromkeys(map(ord, "\t\n\r"), " ")
@@ -32,15 +35,13 @@ WHITE = dict.fromkeys(map(ord, "\t\n\r"), " ")
 PICKLES = (b"PK\x03\x04", b"\x80")
 
 
-@dataclass(frozen=True)
-class Source:
-    """A checkpoint: where it is, what its header says, and how to get its tensors."""
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """One file of a checkpoint, which is most often the only one."""
 
     path: Path
     header: Header
-    size: int  # bytes
     safetensors: bool
-    config: Mapping[str, Any] = field(default_factory=dict[str, Any])  # a diffusers config.json
 
     def tensors(self, keys: Iterable[str]) -> dict[str, Tensor]:
         """Returns some of its tensors, in the memory map where there is one."""
@@ -50,8 +51,55 @@ class Source:
         return {key: found[key] for key in keys}
 
 
-def open_source(path: str | Path) -> Source:
-    """Returns the checkpoint of a file, or of a diffusers folder.
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint: where it is, what its headers say, and how to get its tensors.
+
+    Its keys are those of the file without torch.compile's, DDP's and FSDP's parts.
+    """
+
+    path: Path  # the file, or the index of the shards
+    shards: tuple[Shard, ...]
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])  # a diffusers config.json
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def header(self) -> Header:
+        """Entries of all shards by plain key, and their metadata."""
+        entries = {key: shard.header.entries[old] for key, (shard, old) in self._places.items()}
+        metadata = {k: v for shard in self.shards for k, v in shard.header.metadata.items()}
+        return Header(entries, metadata)
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(shard.path.stat().st_size for shard in self.shards)
+
+    def tensors(self, keys: Iterable[str]) -> dict[str, Tensor]:
+        """Returns some of its tensors, in the memory map where there is one."""
+        wanted: dict[Shard, dict[str, str]] = {shard: {} for shard in self.shards}
+        for key in keys:
+            shard, old = self._places[key]
+            wanted[shard][old] = key
+        found: dict[str, Tensor] = {}
+        for shard, names in wanted.items():
+            found |= {names[old]: tensor for old, tensor in shard.tensors(names).items()}
+        return found
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[Shard, str]]:
+        """Plain key -> shard, and key in it."""
+        homes = {key: shard for shard in self.shards for key in shard.header.entries}
+        return {plain: (homes[key], key) for plain, key in plain_names(homes).items()}
+
+
+def open_source(path: str | Path, part: Part = "controlnet") -> Source:
+    """Returns the checkpoint of a file, or of a folder.
+
+    Args:
+        path: a file, an index of shards, a folder of diffusers or of a training run, a pipeline, or a model in Hugging
+            Face's cache.
+        part: which model of a pipeline.
 
     Raises:
         FileNotFoundError: no such path. PermissionError: it may not be read.
@@ -60,14 +108,53 @@ def open_source(path: str | Path) -> Source:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
-    config: Mapping[str, Any] = {}
+    file = weights_path(path, part)
+    if not file.is_file():
+        raise UnreadableFile("no file", f"{file} is neither a file nor a folder.")
+    shards = _shards(file)
     if path.is_dir():
-        config, path = _folder_config(path / "config.json"), _folder_weights(path)
-    if not path.is_file():
-        raise UnreadableFile("no file", f"{path} is neither a file nor a folder.")
+        return Source(file, shards, config_at(file.parent / "config.json"))
+    found = Source(file, shards)
+    config, notes = config_beside(file, found.header.shapes)
+    return Source(file, shards, config, notes)
+
+
+def _shards(file: Path) -> tuple[Shard, ...]:
+    if is_index(file):
+        named = shard_names(file)
+        shards = tuple(_shard(file.parent / name) for name in named)
+        _check_whole(file, named, shards)
+        return shards
+    if is_shard(file):
+        raise UnreadableFile(
+            "one part of a checkpoint",
+            f"{file} is one of several parts of a checkpoint; give the folder that holds all of them and their index.",
+        )
+    return (_shard(file),)
+
+
+def _shard(path: Path) -> Shard:
     safetensors = _is_safetensors(path)
     read: Callable[[Path], Header] = read_header if safetensors else pickle_header
-    return Source(path, read(path), path.stat().st_size, safetensors, config)
+    return Shard(path, read(path), safetensors)
+
+
+def _check_whole(
+    index: Path, named: Mapping[str, Collection[str]], shards: Sequence[Shard]
+) -> None:
+    """Raises UnreadableFile unless each shard holds what the index says, and no key is in two of them."""
+    have: set[str] = set()
+    for shard in shards:
+        keys = shard.header.entries.keys()
+        lost = sorted(set(named[shard.path.name]) - keys)
+        twice = sorted(have & keys)
+        if lost or twice:
+            how = f"lacks {lost[0][:80]}" if lost else f"repeats {twice[0][:80]}"
+            raise UnreadableFile(
+                "a sharded checkpoint that does not fit its index",
+                f"{shard.path} {how}, unlike {index.name} says; download the whole folder again.",
+            )
+        have |= keys
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -94,30 +181,13 @@ def _is_safetensors(path: Path) -> bool:
     return not start.startswith(PICKLES)
 
 
-def _folder_weights(folder: Path) -> Path:
-    for name in FOLDER_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    raise UnreadableFile(
-        "a folder without weights",
-        f"{folder} is a folder without {FOLDER_FILES[0]}; give the checkpoint file, or a diffusers folder.",
-    )
-
-
-def _folder_config(path: Path) -> Mapping[str, Any]:
-    if not path.is_file() or path.stat().st_size > MAX_HEADER:
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UnreadableFile(
-            "a folder with a damaged config", f"{path} is not valid JSON; download it again."
-        ) from error
-    return cast(Mapping[str, Any], values) if isinstance(values, dict) else {}
-
-
 def quantised(source: Source, keys: Iterable[str]) -> str | None:
-    """Returns what is wrong with weights of whole numbers, which only another tool reads; None where there are none."""
+    """Returns what is wrong with weights that only another tool reads; None where there are none."""
+    for name, parts in QUANTISERS:
+        if any(key.endswith(part) for key in source.header.entries for part in parts):
+            return (
+                f"Its weights were quantised by {name}, which is not read here; take the original."
+            )
     dtypes = {source.header.entries[key].dtype for key in keys}
     whole = sorted(dtype_name(d) for d in dtypes if not d.is_floating_point)
     if not whole:
@@ -129,7 +199,7 @@ def quantised(source: Source, keys: Iterable[str]) -> str | None:
 
 
 def check_floating(source: Source, keys: Iterable[str]) -> None:
-    """Raises ValueError where some of these weights are whole numbers."""
+    """Raises ValueError where some of these weights are quantised."""
     problem = quantised(source, keys)
     if problem:
         raise ValueError(f"{source.path} is not loaded. {problem}")

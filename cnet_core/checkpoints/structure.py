@@ -12,7 +12,7 @@ from ..casting import CASTING_OPS
 from ..config import UNetConfig
 from ..controlnet import ControlNet
 from ..union import TYPES, UnionControlNet
-from .diffusers import head_counts, with_heads
+from .diffusers_config import check_config, is_pooled, with_config_heads
 from .ldm import CONFIG_KEY, POOLED_KEY
 from .shapes import Shapes, unet_config_of
 
@@ -57,20 +57,22 @@ def structure_of(
 
     Raises:
         ValueError: the shapes are not those of a ControlNet.
+        UnsupportedConfig: the config.json asks for something that is not computed here.
     """
-    config = head_counts(folder_config, unet_config_of(shapes))
+    check_config(folder_config)
+    config = with_config_heads(unet_config_of(shapes), folder_config)
     config = _with_saved_heads(config, metadata.get(CONFIG_KEY))
     hint, tasks = shapes.get("input_hint_block.0.weight"), shapes.get("task_embedding")
     if tasks is not None and not (len(tasks) == 2 and 0 < tasks[0] <= len(TYPES)):
         raise ValueError(
             f"Its task_embedding has the shape {list(tasks)}; up to {len(TYPES)} types are known."
         )
-    pooled = metadata.get(POOLED_KEY) == "true" or folder_config.get("global_pool_conditions")
+    pooled = metadata.get(POOLED_KEY) == "true" or is_pooled(folder_config)
     return Structure(
         config,
         hint[1] if hint and len(hint) == 4 else 3,
         tasks[0] if tasks else 0,
-        pooled is True,
+        pooled,
     )
 
 
@@ -83,5 +85,17 @@ def _with_saved_heads(config: UNetConfig, text: str | None) -> UNetConfig:
         return config
     saved = cast(dict[str, Any], values)
     heads, width = saved.get("num_heads"), saved.get("head_dim")
-    usable = isinstance(heads, int) if width is None else isinstance(width, int) and heads is None
-    return with_heads(config, heads, width) if usable else config
+    if isinstance(heads, list):
+        heads = tuple(cast(list[Any], heads))
+    try:
+        return config.with_heads(heads, width) if _are_counts(heads, width) else config
+    except ValueError:  # the text is of another net
+        return config
+
+
+def _are_counts(heads: Any, width: Any) -> bool:
+    """Whether one of the two is a number, or `heads` one by level."""
+    if width is not None:
+        return heads is None and isinstance(width, int)
+    counts = cast(tuple[Any, ...], heads) if isinstance(heads, tuple) else (heads,)
+    return all(isinstance(count, int) for count in counts)

@@ -8,11 +8,14 @@ from torch import Tensor
 
 from ..config import UNetConfig
 from ..unet import UNet
-from .diffusers import RES_BLOCK, head_counts, to_ldm
-from .ldm import UNET_PREFIXES, check_keys
+from .diffusers import RES_BLOCK, to_ldm
+from .diffusers_config import UnsupportedConfig, check_config, with_config_heads
+from .ldm import check_keys, unet_prefix
 from .shapes import unet_config_of
-from .source import check_floating, open_source
+from .source import Source, check_floating, open_source
 
+#: Keys of a UNet's decoder, in ldm's names and in diffusers'.
+DECODERS = ("output_blocks.0.0.in_layers.0.weight", "up_blocks.0.resnets.0.conv1.weight")
 #: diffusers' last layers -> ldm's.
 OUT = {"conv_norm_out": "out.0", "conv_out": "out.2"}
 
@@ -25,7 +28,7 @@ def load_unet(path: str | Path) -> UNet:
         ValueError: it holds no Stable Diffusion UNet, or a damaged one.
     """
     path = Path(path)
-    source = open_source(path / "unet" if (path / "unet").is_dir() else path)
+    source = open_source(path, "unet")
     names = unet_names(source.header.entries.keys())
     if not names:
         raise ValueError(
@@ -33,9 +36,9 @@ def load_unet(path: str | Path) -> UNet:
         )
     check_floating(source, names)
     tensors = {names[key]: tensor for key, tensor in source.tensors(names).items()}
-    config = _config(tensors, str(path))
+    config = _config(tensors, source)
     with torch.device("meta"):
-        unet = UNet(head_counts(source.config, config))
+        unet = UNet(config)
     check_keys(unet, tensors, str(path))
     unet.load_state_dict(tensors, assign=True)
     return unet
@@ -43,20 +46,25 @@ def load_unet(path: str | Path) -> UNet:
 
 def unet_names(keys: Collection[str]) -> dict[str, str]:
     """Returns file key -> our key of a UNet's weights; empty if there is none."""
-    if any(key.startswith("up_blocks.") for key in keys):
-        decoder = _decoder_names(keys)
-        return {k: _renamed(k, decoder) or v for k, v in to_ldm(keys).items()}
-    for prefix in UNET_PREFIXES:
-        if f"{prefix}output_blocks.0.0.in_layers.0.weight" in keys:
-            return {k: k.removeprefix(prefix) for k in keys if k.startswith(prefix)}
-    return {}
+    prefix = unet_prefix(keys, DECODERS)
+    if prefix is None:
+        return {}
+    own = {k.removeprefix(prefix): k for k in keys if k.startswith(prefix)}
+    if DECODERS[0] in own:
+        return {old: key for key, old in own.items()}
+    decoder = _decoder_names(own)
+    return {own[k]: _renamed(k, decoder) or v for k, v in to_ldm(own).items()}
 
 
-def _config(tensors: Mapping[str, Tensor], path: str) -> UNetConfig:
+def _config(tensors: Mapping[str, Tensor], source: Source) -> UNetConfig:
     try:
-        return unet_config_of({key: tuple(tensor.shape) for key, tensor in tensors.items()})
+        check_config(source.config)
+        found = unet_config_of({key: tuple(tensor.shape) for key, tensor in tensors.items()})
+        return with_config_heads(found, source.config)
+    except UnsupportedConfig as error:
+        raise ValueError(f"{source.path} is not loaded. {error}") from error
     except ValueError as error:
-        raise ValueError(f"{path} holds no whole Stable Diffusion UNet. {error}") from error
+        raise ValueError(f"{source.path} holds no whole Stable Diffusion UNet. {error}") from error
 
 
 def _decoder_names(keys: Collection[str]) -> dict[str, str]:

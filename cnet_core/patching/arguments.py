@@ -1,15 +1,18 @@
 """The arguments of a UNet call by name, whatever way they were given."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
 
 def argument_names(unet: nn.Module) -> tuple[str, ...]:
-    """Returns the names of the forward's arguments, in order."""
-    return tuple(inspect.signature(unet.forward).parameters)
+    """Returns the names of the forward's arguments, in order.
+
+    Where a tool has replaced the module's forward by one of `*args, **kwargs`, as DeepCache does, the class's count.
+    """
+    return _named(unet.forward) or _named(type(unet).forward)[1:]  # without self
 
 
 def named_arguments(
@@ -17,6 +20,24 @@ def named_arguments(
 ) -> dict[str, Any]:
     """Returns all arguments of a call by name."""
     return {**dict(zip(names, args, strict=False)), **kwargs}
+
+
+def with_changes(
+    names: tuple[str, ...],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    changes: Mapping[str, Any],
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Returns a call's arguments with other values for some; what was positional stays so."""
+    by_place = dict(zip(names, args, strict=False))
+    positional = tuple(changes.get(name, value) for name, value in by_place.items())
+    rest = {name: value for name, value in changes.items() if name not in by_place}
+    return (*positional, *args[len(positional) :]), {**kwargs, **rest}
+
+
+def _named(function: Callable[..., Any]) -> tuple[str, ...]:
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
 
 
 def required(given: Mapping[str, Any], name: str) -> Any:

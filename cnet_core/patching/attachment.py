@@ -11,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..call import LAST_TIMESTEP
 from ..control import ControlStack, ControlUnit, Counts, UNetCall
+from ..offloaded import check_runs, is_offloaded
 from ..residuals import Residuals
 from ..rows import Layout, rows_of
 from ..windows import Step
@@ -32,8 +33,9 @@ class Attachment:
         step: (index, number of steps) of the sampling step under way; only windows that count steps need it.
         before_call: called with this object at every call of the UNet, before anything else; a host's place to set
             the three above.
+        pictures: how many pictures, or frames, the last call of the UNet held in each branch.
 
-    All but the units may be set again at any time.
+    Rows, cfg_scale, step and before_call may be set again at any time.
     """
 
     def __init__(self, unet: nn.Module, units: Sequence[ControlUnit], rows: Layout) -> None:
@@ -41,6 +43,7 @@ class Attachment:
         self.rows = rows
         self.cfg_scale: float | None = None
         self.step: Step | None = None
+        self.pictures = 0
         self.before_call: Callable[[Attachment], None] | None = None
         self._stack = ControlStack(self.units)
         self._recorder = Recorder()
@@ -118,6 +121,7 @@ class Attachment:
         steps = torch.as_tensor(timesteps, device=x.device).expand(len(x))
         rows = rows_of(self.rows, len(x))
         call = UNetCall(x, steps, context, y, rows, self.cfg_scale, step=self.step)
+        self.pictures = call.pictures
         residuals = self._stack.residuals(call)
         if self._left_out is not None:
             return None if residuals is None else residuals.without(self._left_out)
@@ -206,8 +210,13 @@ def _is_compiled(unet: nn.Module) -> bool:
 
 
 def _follow(net: object, device: torch.device) -> None:
-    """Moves a ControlNet to a device if it is elsewhere."""
-    if isinstance(net, nn.Module):
-        first = next(net.parameters(), None)
-        if first is not None and first.device != device:
-            net.to(device)
+    """Moves a ControlNet to a device if it is elsewhere; accelerate brings the weights of an offloaded one."""
+    if not isinstance(net, nn.Module):
+        return
+    first = next(net.parameters(), None)
+    if first is None or first.device == device:
+        return
+    if is_offloaded(net):
+        check_runs(net)
+    else:
+        net.to(device)

@@ -1,4 +1,4 @@
-"""Adapter for diffusers' UNet2DConditionModel: residuals go in by its own arguments for them.
+"""Adapter for diffusers' UNet2DConditionModel and AnimateDiff's UNetMotionModel: residuals are arguments of theirs.
 
 diffusers is not imported: everything is read off the model. Source of the rules: diffusers 0.42
 (models/unets/unet_2d_condition.py, `forward` and `get_aug_embed`).
@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..residuals import Residuals, fitted
 from .adapter import OnCall
-from .arguments import argument_names, named_arguments, required
+from .arguments import argument_names, named_arguments, required, with_changes
 
 SKIPS = "down_block_additional_residuals"
 MIDDLE = "mid_block_additional_residual"
@@ -73,18 +73,18 @@ class _AddArguments:
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         self.forget(module, args, None)  # what a call that was interrupted left behind
         given = named_arguments(self._names, args, kwargs)
-        x = required(given, "sample")
-        found = self._on_call(
-            x,
+        x, timesteps, context, y = _pictures(
+            required(given, "sample"),
             required(given, "timestep"),
             required(given, "encoder_hidden_states"),
             _vector(module, given),
         )
+        found = self._on_call(x, timesteps, context, y)
         if found is None:
             return None
         skips, middle = self._fitted(found, x)
         self._left = list(found.blocks)
-        return (), {**given, **_merged(given, skips, middle)}
+        return with_changes(self._names, args, kwargs, _merged(given, skips, middle))
 
     def see(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """Shows each feature map of the encoder, as it comes, to the X-ray."""
@@ -114,6 +114,30 @@ class _AddArguments:
         if found.middle is None:
             return skips, zero
         return skips, _checked(found.middle, self._skips[-1], x, "the middle")
+
+
+def _pictures(
+    x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
+) -> tuple[Tensor, Tensor | float, Tensor, Tensor | None]:
+    """Returns a call's inputs with each frame of a video (B, C, F, H, W) as a row, as UNetMotionModel computes it.
+
+    AnimateDiff's pipelines give texts by frame already, other callers by video.
+    """
+    if x.dim() != 5:
+        return x, timesteps, context, y
+    videos, frames = len(x), x.shape[2]
+
+    def by_frame(tensor: Tensor) -> Tensor:
+        once = tensor.dim() > 0 and len(tensor) == videos
+        return tensor.repeat_interleave(frames, dim=0) if once else tensor
+
+    steps = by_frame(timesteps) if isinstance(timesteps, Tensor) else timesteps
+    return (
+        x.transpose(1, 2).flatten(0, 1),
+        steps,
+        by_frame(context),
+        None if y is None else by_frame(y),
+    )
 
 
 def _checked(residual: Tensor, skip: _Skip, x: Tensor, name: str) -> Tensor:

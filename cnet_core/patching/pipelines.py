@@ -3,10 +3,12 @@
 diffusers is not imported; what is used of a pipeline is in the protocol `Pipeline`.
 """
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..control import ControlUnit
 from ..routing import Branch
@@ -15,6 +17,12 @@ from .attachment import Attachment, patch_unet
 
 #: diffusers' callback_on_step_end: (pipeline, step index, timestep, tensors) -> tensors to change.
 OnStepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
+#: What a pipeline must have, and what for.
+NEEDED = ("unet", "guidance_scale", "do_classifier_free_guidance", "num_timesteps")
+CALLBACK = "callback_on_step_end"
+CALLBACK_INPUTS = "callback_on_step_end_tensor_inputs"
+#: How pipelines call the number of pictures of each prompt.
+COPIES = ("num_images_per_prompt", "num_videos_per_prompt")
 
 
 class Pipeline(Protocol):
@@ -50,10 +58,12 @@ class ControlledPipeline:
         self, *args: object, callback_on_step_end: OnStepEnd | None = None, **kwargs: object
     ) -> Any:
         """Returns what the pipeline returns; all arguments are the pipeline's own."""
-        names = getattr(callback_on_step_end, "tensor_inputs", None)
-        if names is not None:  # a PipelineCallback, which diffusers would ask for these
-            kwargs["callback_on_step_end_tensor_inputs"] = names
-        with patch_unet(self.pipe.unet, self.units) as attachment:
+        # a PipelineCallback says itself what it wants, which diffusers would ask for
+        names: Any = getattr(callback_on_step_end, "tensor_inputs", kwargs.get(CALLBACK_INPUTS))
+        if names is not None:
+            kwargs[CALLBACK_INPUTS] = list(dict.fromkeys((*names, "latents")))
+        units = _repeated(self.units, _given(self.pipe, args, kwargs))
+        with patch_unet(self.pipe.unet, units) as attachment:
             run = _Run(self.pipe, callback_on_step_end)
             attachment.before_call = run.before_call
             self._attachment = attachment
@@ -77,21 +87,22 @@ class _Run:
     def __init__(self, pipe: Pipeline, then: OnStepEnd | None) -> None:
         self.pipe, self.then = pipe, then
         self.done = 0
+        self._attachment: Attachment | None = None
 
     def before_call(self, attachment: Attachment) -> None:
-        """Tells the Attachment what this step is. diffusers puts uncond rows first, PAG's perturbed ones last."""
-        guided = self.pipe.do_classifier_free_guidance
-        perturbed = getattr(self.pipe, "do_perturbed_attention_guidance", False)
-        uncond: tuple[Branch, ...] = ("uncond",) if guided else ()
-        attachment.rows = (*uncond, "cond", "cond") if perturbed else (*uncond, "cond")
+        """Sets on the Attachment what the pipeline knows of this step."""
+        attachment.rows = _branches(self.pipe)
         attachment.cfg_scale = self.pipe.guidance_scale
         attachment.step = (self.done, self.pipe.num_timesteps)
+        self._attachment = attachment
 
     def after_step(
         self, pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]
     ) -> dict[str, Any]:
         """Counts as the pipeline does, then calls the user's own callback."""
         self.done = index + 1
+        if self._attachment is not None:
+            _check_rows(pipe, self._attachment, tensors["latents"])
         return tensors if self.then is None else self.then(pipe, index, timestep, tensors)
 
 
@@ -104,8 +115,89 @@ def control_pipeline(
         image = controlled("a red house", num_inference_steps=20).images[0]
 
     Args:
-        pipe: a StableDiffusionPipeline, StableDiffusionXLPipeline or their image-to-image and PAG kin; it is not
-            changed.
-        units: as for `patch_unet`.
+        pipe: a StableDiffusionPipeline, StableDiffusionXLPipeline, AnimateDiffPipeline, or their image-to-image,
+            inpainting, PAG and InstructPix2Pix kin; it is not changed.
+        units: as for `patch_unet`. With several pictures of each prompt, hints and masks may be one per prompt.
+
+    Raises:
+        TypeError: a pipeline that does not say which step it is at, or has no UNet.
     """
+    _check_pipeline(pipe)
     return ControlledPipeline(pipe, units)
+
+
+def _check_pipeline(pipe: object) -> None:
+    lacks = [name for name in NEEDED if not hasattr(type(pipe), name) and not hasattr(pipe, name)]
+    if CALLBACK not in inspect.signature(type(pipe).__call__).parameters:
+        lacks.append(CALLBACK)
+    if lacks:
+        raise TypeError(
+            f"`pipe` is a {type(pipe).__name__}, which has no {', '.join(f'`{name}`' for name in lacks)}; "
+            "control_pipeline needs it. Where there is a UNet, use cnet_core.patch_unet(pipe.unet, units, rows=...) "
+            "around the call."
+        )
+
+
+def _branches(pipe: Pipeline) -> tuple[Branch, ...]:
+    """Returns what the parts of the UNet's batch are.
+
+    diffusers puts uncond rows first and PAG's perturbed ones last. InstructPix2Pix has text and picture, then the
+    picture alone, then neither; only the first sees the prompt.
+    """
+    guided = pipe.do_classifier_free_guidance
+    if guided and hasattr(pipe, "image_guidance_scale"):
+        return ("cond", "uncond", "uncond")
+    uncond: tuple[Branch, ...] = ("uncond",) if guided else ()
+    perturbed = getattr(pipe, "do_perturbed_attention_guidance", False)
+    return (*uncond, "cond", "cond") if perturbed else (*uncond, "cond")
+
+
+def _check_rows(pipe: Pipeline, attachment: Attachment, latents: Tensor) -> None:
+    """Raises ValueError unless the UNet's batch had as many parts as the pipeline was taken to have branches."""
+    pictures = len(latents) * (latents.shape[2] if latents.dim() == 5 else 1)
+    if attachment.pictures != pictures:
+        raise ValueError(
+            f"A {type(pipe).__name__} calls the UNet with {attachment.pictures * len(attachment.rows)} rows for "
+            f"{pictures} pictures, which are not the branches {tuple(attachment.rows)}: control would be in the wrong "
+            "rows. Use cnet_core.patch_unet(pipe.unet, units, rows=...) around the call."
+        )
+
+
+def _given(pipe: Pipeline, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, Any]:
+    """Returns the arguments of a call of the pipeline by name; what does not fit is left to the pipeline."""
+    try:
+        bound = inspect.signature(type(pipe).__call__).bind_partial(pipe, *args, **kwargs)
+    except TypeError:
+        return dict(kwargs)
+    return dict(bound.arguments)
+
+
+def _repeated(
+    units: ControlUnit | Sequence[ControlUnit], given: Mapping[str, Any]
+) -> ControlUnit | Sequence[ControlUnit]:
+    """Returns the units with hints and masks of each prompt repeated for its pictures, as diffusers repeats hints."""
+    copies = next((given[name] for name in COPIES if given.get(name)), 1)
+    prompts = _prompts(given)
+    if copies == 1 or prompts == 1:
+        return units
+    if isinstance(units, ControlUnit):
+        return _for_pictures(units, prompts, copies)
+    return [_for_pictures(unit, prompts, copies) for unit in units]
+
+
+def _prompts(given: Mapping[str, Any]) -> int:
+    prompt = given.get("prompt")
+    if prompt is None:
+        prompt = given.get("prompt_embeds")
+    return 1 if prompt is None or isinstance(prompt, str | dict) else len(prompt)
+
+
+def _for_pictures(unit: ControlUnit, prompts: int, copies: int) -> ControlUnit:
+    def repeat(tensor: Tensor) -> Tensor:
+        return tensor.repeat_interleave(copies, dim=0) if len(tensor) == prompts else tensor
+
+    mask = unit.mask
+    if mask is not None and mask.dim() == 3:
+        mask = repeat(mask)
+    hint = tuple(map(repeat, unit.hints)) if isinstance(unit.hint, tuple) else repeat(unit.hint)
+    return replace(unit, hint=hint, mask=mask)

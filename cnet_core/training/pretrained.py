@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..blocks import timestep_embedding
+from ..checkpoints.places import model_folder, variant_of, weights_in
 from ..checkpoints.unet import load_unet
 from ..unet import UNet
 from .base import Text
@@ -116,7 +117,7 @@ def load_base(
     """Returns the base model of a diffusers folder or a checkpoint file.
 
     Args:
-        path: the folder or file.
+        path: the folder, also of a model in Hugging Face's cache, or the file.
         cache: where latents and texts are kept.
         device: where latents and texts are computed.
         config: for a file: a folder with tokenizer, configs and scheduler as diffusers lays them out; None lets
@@ -125,6 +126,7 @@ def load_base(
     Raises:
         ValueError: the libraries are missing, or it is no Stable Diffusion.
     """
+    path = model_folder(path)
     unet = load_unet(path)
     if unet.config.in_channels != 4:
         raise ValueError(
@@ -162,7 +164,10 @@ def _parts(path: Path, config: Path | None, unet: UNet) -> Any:
         options |= {"safety_checker": None, "feature_extractor": None}
     try:
         if path.is_dir():
-            return kind.from_pretrained(str(path), local_files_only=True, **options)
+            variant = _variant(path)
+            return kind.from_pretrained(
+                str(path), local_files_only=True, variant=variant, **options
+            )
         if config is not None:
             options |= {"config": str(config), "local_files_only": True}
         return kind.from_single_file(str(path), **options)
@@ -174,6 +179,13 @@ def _parts(path: Path, config: Path | None, unet: UNet) -> Any:
             else " Without internet, give its configs by `--config DIR`."
         )
         raise ValueError(f"{path} cannot be loaded: {''.join(first)}.{advice}") from error
+
+
+def _variant(folder: Path) -> str | None:
+    """Returns the variant without which diffusers would miss weights: "fp16", "bf16" …; None if there is no need."""
+    parts = [folder / part for part in ENCODERS if (folder / part).is_dir()]
+    files = [file for part in parts if (file := weights_in(part)) is not None]
+    return next((variant for file in files if (variant := variant_of(file))), None)
 
 
 def _diffusers() -> Any:

@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from ...cnet_core import ControlNet, UNet, fit_hint
-from ...cnet_core.checkpoints.diffusers import with_heads
 from ...cnet_core.checkpoints.shapes import unet_config_of
 from ...cnet_core.controlnet import HINT_DOWNSCALE
 from ...cnet_core.tiny.sheet import to_image
@@ -168,7 +167,7 @@ def _base(model: Any, vae: Any, clip: Any, prompts: Sequence[str], size: Sequenc
     heads = model.model.model_config.unet_config
     config = unet_config_of({key: tuple(value.shape) for key, value in weights.items()})
     count, width = heads.get("num_heads", -1), heads.get("num_head_channels", -1)
-    config = with_heads(config, count if width == -1 else None, None if width == -1 else width)
+    config = config.with_heads(count if width == -1 else None, None if width == -1 else width)
     if config.in_channels != config.out_channels:
         raise ValueError(
             f"The MODEL's UNet takes {config.in_channels} channels: it is made for inpainting or for editing; train on "

@@ -51,6 +51,41 @@ def test_sdxl_reads_texts_and_predicts_as_diffusers_does(tmp_path: Path) -> None
     _same_prediction(theirs, ours, text, {"text_embeds": pooled, "time_ids": ids})
 
 
+@pytest.mark.parametrize("variant", ["fp16", "bf16"])
+@pytest.mark.parametrize("family", [sd15, sdxl], ids=["SD1.5", "SDXL"])
+def test_a_folder_of_a_variant_alone_is_the_base_of_the_whole_weights(
+    family, variant: str, tmp_path: Path
+) -> None:
+    """Also sharded, as diffusers writes SDXL's UNet in float32."""
+    pipeline = family(tmp_path / "base")
+    pipeline.save_pretrained(tmp_path / "variant", variant=variant, max_shard_size="500KB")
+    names = [f.name for f in (tmp_path / "variant").glob("*/*model*.safetensors")]
+    assert names
+    assert all(variant in name for name in names)
+    assert any("-of-" in name for name in names)
+    one, other = (
+        load_base(tmp_path / name, Cache(tmp_path / f"cache {name}"), CPU)
+        for name in ("base", "variant")
+    )
+    weights = other.unet.state_dict()
+    assert all(torch.equal(weights[k], v) for k, v in one.unet.state_dict().items())
+    texts = [base.text(["a red star"], 64, 64) for base in (one, other)]
+    assert torch.equal(texts[0].context, texts[1].context)
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(one.encode(picture)[0], other.encode(picture)[0])
+
+
+def test_a_base_in_the_cache_of_hugging_face_is_its_snapshot(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "0123abc"
+    sd15(snapshot)
+    (tmp_path / "models--a--b" / "refs").mkdir()
+    (tmp_path / "models--a--b" / "refs" / "main").write_text("0123abc")
+    bases = [
+        load_base(p, Cache(tmp_path / "cache"), CPU) for p in (snapshot, tmp_path / "models--a--b")
+    ]
+    assert bases[0].name == bases[1].name
+
+
 def test_latents_are_diffusers_own(tmp_path: Path) -> None:
     theirs = sd15(tmp_path / "base")
     ours = load_base(tmp_path / "base", Cache(tmp_path / "cache"), CPU)

@@ -61,6 +61,19 @@ def test_residuals_that_do_not_fit_are_refused(unit: cn.ControlUnit, message: st
         unet(*known_call())
 
 
+def test_positional_arguments_stay_positional() -> None:
+    """Tools that wrap the forward, DeepCache for one, read them by place."""
+    unet, seen = FakeDiffusersUNet(), []
+    forward = unet.forward
+    unet.forward = lambda *args, **kwargs: seen.append(len(args)) or forward(*args, **kwargs)
+    x, timestep, context = known_call()
+    with cn.patch_unet(unet, known_unit()):
+        assert means(unet(x, timestep, encoder_hidden_states=context)) == [1, 2, 3, 4]
+        theirs = [torch.ones(2, 4, 8, 8)] * 3
+        assert means(unet(x, timestep, context, None, theirs, theirs[0])) == [2, 3, 4, 5]
+    assert seen == [2, 6]
+
+
 def test_a_unet_with_unknown_conditions_is_refused_and_left_alone() -> None:
     unet = FakeDiffusersUNet("image_hint")
     with pytest.raises(ValueError, match="image_hint"):
