@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pdoc.doc
 import pdoc.render
@@ -23,6 +24,7 @@ import cnet_core
 ROOT = Path(__file__).parents[1]
 #: `Name`, `cn.name`, `module.name(...)`: one dotted name, called or not.
 REFERENCE = re.compile(r"`([A-Za-z_][\w.]*\w|[A-Za-z])(?:\([^`]*\))?`")
+Doc = pdoc.doc.Doc[Any]
 #: How our docstrings call the package.
 PACKAGE_NAMES = {"cn": cnet_core, "cnet_core": cnet_core}
 
@@ -56,7 +58,7 @@ def comment_of(constant: str) -> str:
 
 def undocumented(modules: dict[str, pdoc.doc.Module]) -> list[str]:
     """Returns the public names that the reference lacks, or has without a word."""
-    members: dict[str, pdoc.doc.Doc] = {doc.fullname: doc for doc in modules.values()}
+    members: dict[str, Doc] = {doc.fullname: doc for doc in modules.values()}
     for module in modules.values():
         members |= {doc.fullname: doc for doc in module.members.values()}
     names = [f"{module}.{name}" for module, doc in modules.items() for name in doc.obj.__all__]
@@ -124,17 +126,18 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(bool(faults))
 
 
-def _with_scopes(module: pdoc.doc.Module) -> Iterator[tuple[pdoc.doc.Doc, list[object]]]:
+def _with_scopes(module: pdoc.doc.Module) -> Iterator[tuple[Doc, list[object]]]:
     """Yields a module, its members and their own members, each with the places where its names may be."""
     yield module, [module.obj, cnet_core]
     for member in module.members.values():
-        home = inspect.getmodule(member.obj) if hasattr(member, "obj") else None
-        scope = [home or module.obj, module.obj, cnet_core]
-        yield member, [member.obj, *scope] if isinstance(member, pdoc.doc.Class) else scope
+        scope: list[object] = [module.obj, cnet_core]
+        if isinstance(member, pdoc.doc.Class | pdoc.doc.Function):
+            scope.insert(0, inspect.getmodule(member.obj))
         if isinstance(member, pdoc.doc.Class):
-            for own in member.own_members:
-                if not own.name.startswith("_") or own.name == "__init__":
-                    yield own, [member.obj, *scope]
+            scope.insert(0, member.obj)
+            own = (m for m in member.own_members if m.name[0] != "_" or m.name == "__init__")
+            yield from ((each, scope) for each in own)
+        yield member, scope
 
 
 def _has(owner: object, name: str) -> bool:
