@@ -80,12 +80,14 @@ def report(details: str = "", passed: bool = True, js: tuple[dict, ...] = ()) ->
 
 
 def test_a_finding_of_the_lint_needs_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lint, "ANSWERED", {"a/old.py": "why", "js/index.js": "why"})
-    details = "Use ComfyUI APIs instead:\n\na/old.py:\n  Line 3: x\n\na/new.py:\n  Line 7: .cuda()"
+    monkeypatch.setattr(lint, "ANSWERED", {"a/old/": "why", "js/index.js": "why"})
+    details = (
+        "Use ComfyUI APIs instead:\n\na/old/x.py:\n  Line 3: x\n\na/new.py:\n  Line 7: .cuda()"
+    )
     js = {"file": "index.js", "line": 8, "rule": "r", "message": "m"}
     assert lint.unanswered(report(details, False, (js,))) == ["a/new.py:7: .cuda()"]
     assert lint.unanswered(report(js=(js,))) == [
-        "a/old.py: nothing found any more; take its answer out"
+        "a/old/: nothing found any more; take its answer out"
     ]
     with pytest.raises(ValueError, match="Something else"):
         lint.unanswered(report("Something else", False))
