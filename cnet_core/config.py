@@ -159,8 +159,11 @@ def _halved(height: int, width: int, times: int) -> tuple[int, int]:
     return height, width
 
 
+#: Stable Diffusion 1.x.
 SD15 = UNetConfig()
+#: Stable Diffusion 2.x.
 SD21 = UNetConfig(context_dim=1024, num_heads=None, head_dim=64, linear_proj=True)
+#: Stable Diffusion XL, the base model.
 SDXL = UNetConfig(
     channel_mult=(1, 2, 4),
     transformer_depth=(0, 2, 10),

@@ -4,9 +4,11 @@
 import { app } from "../../scripts/app.js";
 import { extensionOf } from "./extension.js";
 
-const sheet = document.createElement("link");
-sheet.rel = "stylesheet";
-sheet.href = new URL("./views.css", import.meta.url).href;
-document.head.append(sheet);
+// Adopted, since the document's elements are not ours.
+const sheet = new CSSStyleSheet();
+document.adoptedStyleSheets.push(sheet);
+fetch(new URL("./views.css", import.meta.url))
+  .then((answer) => answer.text())
+  .then((css) => sheet.replaceSync(css));
 
 app.registerExtension(extensionOf(app));

@@ -33,6 +33,7 @@ from ...cnet_core.training.trainer import State
 from .families import check_unet
 from .files import loaded, unet_weights
 from .loaded import LoadedNet
+from .host_types import Model
 from .ops import OPS
 
 logger = logging.getLogger("cnet")
