@@ -3,6 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -42,17 +43,17 @@ class Scene:
     @property
     def kinds(self) -> list[str]:
         """The thing's word."""
-        return [KINDS[i] for i in self.kind.tolist()]
+        return [KINDS[i] for i in _numbers(self.kind)]
 
     @property
     def colours(self) -> list[str | None]:
         """The colour's word, None for a thing in its own colours."""
-        return [None if i == NATURAL else NAMES[i] for i in self.colour.tolist()]
+        return [None if i == NATURAL else NAMES[i] for i in _numbers(self.colour)]
 
     @property
     def backgrounds(self) -> list[str]:
         """The ground's word."""
-        return [NAMES[i] for i in self.ground.tolist()]
+        return [NAMES[i] for i in _numbers(self.ground)]
 
     def prompts(self) -> list[str]:
         """One full prompt a picture, as `a red fox on a navy background`, `an owl on a sky background`."""
@@ -60,6 +61,10 @@ class Scene:
             f"{article(c or k)} {f'{c} ' if c else ''}{k} on {article(g)} {g} background"
             for k, c, g in zip(self.kinds, self.colours, self.backgrounds, strict=True)
         ]
+
+
+def _numbers(values: Tensor) -> list[int]:
+    return cast(list[int], values.tolist())
 
 
 def random_scene(count: int, generator: torch.Generator, pairs: Tensor | None = None) -> Scene:
@@ -100,7 +105,7 @@ def draw(scene: Scene, side: int) -> tuple[Tensor, Tensor]:
     sheet = _sheet_on(device, side > 72)
     layers = sheet[scene.kind]  # rgb, alpha, tone, paint; premultiplied
     grid = F.affine_grid(
-        _placement(scene), (len(layers), 6, 2 * side, 2 * side), align_corners=False
+        _placement(scene), [len(layers), 6, 2 * side, 2 * side], align_corners=False
     )
     layers = F.grid_sample(layers, grid, padding_mode="zeros", align_corners=False)
     layers = F.avg_pool2d(layers, 2)

@@ -31,8 +31,7 @@ def training_hints(pictures: Tensor, cover: Tensor, generator: torch.Generator) 
     chance = torch.rand(6, count, 1, 1, 1, generator=generator, device=device)
     silhouette = (cover[:, None] > 0.5).float().expand(-1, 3, -1, -1)
     source = torch.where(chance[0] < SILHOUETTES, silhouette, pictures)
-    red, green, blue = source.split(1, dim=1)
-    gray = 0.299 * red + 0.587 * green + 0.114 * blue
+    gray = 0.299 * source[:, :1] + 0.587 * source[:, 1:2] + 0.114 * source[:, 2:]
     source = torch.where(chance[1] < GRAY, gray.expand(-1, 3, -1, -1), source)
     high = 0.10 + 0.25 * chance[2]
     lines = canny(source, high * (0.3 + 0.4 * chance[3]), high)
