@@ -14,7 +14,7 @@ class Autoencoder(nn.Module):
     variance by channel, so they need no scale factor.
     """
 
-    def __init__(self, fine: int = 32, coarse: int = 64) -> None:
+    def __init__(self, fine: int = 32, coarse: int = 64, decoder_blocks: int = 2) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(4),
@@ -28,8 +28,7 @@ class Autoencoder(nn.Module):
         )
         self.decoder = nn.Sequential(
             nn.Conv2d(LATENT_CHANNELS, coarse, 3, padding=1),
-            _Residual(coarse),
-            _Residual(coarse),
+            *(_Residual(coarse) for _ in range(decoder_blocks)),
             nn.Conv2d(coarse, 4 * fine, 3, padding=1),
             nn.PixelShuffle(2),
             _Residual(fine),

@@ -39,10 +39,7 @@ def filled_outline(hints: Tensor) -> Tensor:
     outside grow into the lines until they meet, so that the shape ends in the middle of its outline.
     """
     lines = F.pad(hints.amax(1) > 0.5, (1, 1, 1, 1))[:, None]
-    outside = torch.zeros_like(lines)
-    outside[:, :, 0, 0] = True
-    while not torch.equal(grown := _flooded(outside, lines), outside):
-        outside = grown
+    outside = _flooded_from_corner(lines)
     inside = ~lines & ~outside
     enclosed = inside.flatten(1).any(1)[:, None, None, None]
     while bool((free := ~(inside | outside) & enclosed).any()):
@@ -51,6 +48,11 @@ def filled_outline(hints: Tensor) -> Tensor:
             outside | (_grow(outside) & free & ~_grow(inside)),
         )
     return inside[:, 0, 1:-1, 1:-1]
+
+
+def flooded_outside(walls: Tensor) -> Tensor:
+    """Returns what water reaches from the border of each picture, 4-connected, up to its walls (B, H, W), bool."""
+    return _flooded_from_corner(F.pad(walls, (1, 1, 1, 1))[:, None])[:, 0, 1:-1, 1:-1]
 
 
 def saturation(pictures: Tensor) -> Tensor:
@@ -70,6 +72,14 @@ def nearest_colour(pictures: Tensor, mask: Tensor) -> list[str]:
         colour = picture[:, where].median(dim=-1).values
         found.append(names[int((palette - colour).square().sum(1).argmin())])
     return found
+
+
+def _flooded_from_corner(walls: Tensor) -> Tensor:
+    outside = torch.zeros_like(walls)
+    outside[:, :, 0, 0] = True
+    while not torch.equal(grown := _flooded(outside, walls), outside):
+        outside = grown
+    return outside
 
 
 def _flooded(wet: Tensor, walls: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def test_all_is_there_but_what_the_publisher_alone_knows(parsed: dict[str, Any])
     project, pack = parsed["project"], parsed["tool_comfy"]
     for name in ("name", "description", "version", "supported_comfyui_version", "supported_os"):
         assert project[name], name
-    assert project["license"]["text"] == "Apache-2.0"
+    assert project["license"]["text"] == "Apache-2.0 AND MIT"
     assert pack["display_name"]
     assert pack["web"] is None, "WEB_DIRECTORY says it; both would load everything twice"
 

@@ -1,0 +1,88 @@
+"""Prompts of the embedded world as token numbers, made on the scene's device without waiting for it."""
+
+import functools
+
+import torch
+from torch import Tensor
+
+from .data import COLOURS
+from .scenes import NAMES, NATURAL, Scene
+from .things import KINDS, article
+
+#: Every word a prompt may hold. Token 0 is padding; a prompt of padding alone is the null text.
+VOCABULARY: tuple[str, ...] = ("a", "an", "the", "on", "background", "shape", *KINDS, *COLOURS)
+MAX_TOKENS = 8
+#: How often a training prompt names no thing (`shape`), only the thing, or only the ground.
+VAGUE, THING_ONLY, GROUND_ONLY = 0.15, 0.1, 0.1
+
+
+def scene_tokens(scene: Scene) -> Tensor:
+    """Returns the tokens of `scene.prompts()`: (B, MAX_TOKENS)."""
+    everything = torch.ones_like(scene.kind, dtype=torch.bool)
+    return _tokens(scene.colour, _kind_words(scene), scene.ground, everything, everything)
+
+
+def training_tokens(
+    scene: Scene, empty: float, generator: torch.Generator, *, other_kinds: float = 0.0
+) -> Tensor:
+    """Returns the tokens of training prompts, whole or partial: (B, MAX_TOKENS).
+
+    Args:
+        scene: what the pictures show.
+        empty: the share of empty prompts.
+        generator: on the scene's device.
+        other_kinds: the share of prompts that name another picture's thing.
+    """
+    count, device = len(scene.kind), scene.kind.device
+    drop, part, vague, swap = torch.rand(4, count, generator=generator, device=device)
+    words = _kind_words(scene)
+    words = torch.where(swap < other_kinds, words.roll(1), words)
+    words = torch.where(vague < VAGUE, _number("shape"), words)
+    with_ground = part >= THING_ONLY
+    with_thing = (part < THING_ONLY) | (part >= THING_ONLY + GROUND_ONLY)
+    tokens = _tokens(scene.colour, words, scene.ground, with_thing, with_ground)
+    return torch.where(drop[:, None] < empty, 0, tokens)
+
+
+def _tokens(
+    colour: Tensor, words: Tensor, ground: Tensor, thing: Tensor, on_ground: Tensor
+) -> Tensor:
+    """Returns one prompt a row, without the words that are not said, padded with 0."""
+    articles, colours = _articles_on(words.device), _colours_on(words.device)
+    painted = colour != NATURAL
+    first = torch.where(painted, colours[colour], words)
+    rows = [
+        (articles[first], thing),
+        (colours[colour], thing & painted),
+        (words, thing),
+        (torch.full_like(words, _number("on")), thing & on_ground),
+        (articles[colours[ground]], on_ground),
+        (colours[ground], on_ground),
+        (torch.full_like(words, _number("background")), on_ground),
+    ]
+    values = torch.stack([value for value, _ in rows], 1)
+    said = torch.stack([is_said for _, is_said in rows], 1)
+    order = (~said).int().argsort(dim=1, stable=True)
+    packed = torch.where(said, values, 0).gather(1, order)
+    return torch.nn.functional.pad(packed, (0, MAX_TOKENS - packed.shape[1]))
+
+
+def _kind_words(scene: Scene) -> Tensor:
+    return scene.kind + _number(KINDS[0])
+
+
+@functools.cache
+def _number(word: str) -> int:
+    return VOCABULARY.index(word) + 1
+
+
+@functools.cache
+def _articles_on(device: torch.device) -> Tensor:
+    """Returns the token of the article before each token."""
+    return torch.tensor([0, *(_number(article(w)) for w in VOCABULARY)], device=device)
+
+
+@functools.cache
+def _colours_on(device: torch.device) -> Tensor:
+    """Returns the token of each colour, 0 for NATURAL."""
+    return torch.tensor([*(_number(n) for n in NAMES), 0], device=device)

@@ -1,0 +1,124 @@
+"""Hints as people make them: edges of pictures, outlines drawn by hand, thick or thin, whole or with gaps."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+#: How many steps a strong edge may grow along a weak one; enough for pictures of 192 pixels.
+GROWTH = 24
+#: Pixels by which a shaky hand misses, at most.
+SHAKE = 1.6
+#: Gradients weaker than this (per pixel) are noise, also where nothing is stronger.
+FLOOR = 0.008
+#: Shares of silhouettes (the outline alone), of edges of the gray picture, of shaky hands, of lines with gaps.
+SILHOUETTES, GRAY, SHAKY, WITH_GAPS = 0.3, 0.25, 0.35, 0.3
+
+
+@torch.no_grad()
+def training_hints(pictures: Tensor, cover: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns one hint a picture, white lines on black: (B, 3, H, W), 0..1.
+
+    Nothing waits for a GPU here.
+
+    Args:
+        pictures: (B, 3, H, W), 0..1.
+        cover: how far each pixel is the thing's, (B, H, W), 0..1.
+        generator: on their device.
+    """
+    count, device = len(pictures), pictures.device
+    chance = torch.rand(6, count, 1, 1, 1, generator=generator, device=device)
+    silhouette = (cover[:, None] > 0.5).float().expand(-1, 3, -1, -1)
+    source = torch.where(chance[0] < SILHOUETTES, silhouette, pictures)
+    gray = 0.299 * source[:, :1] + 0.587 * source[:, 1:2] + 0.114 * source[:, 2:]
+    source = torch.where(chance[1] < GRAY, gray.expand(-1, 3, -1, -1), source)
+    high = 0.10 + 0.25 * chance[2]
+    lines = canny(source, high * (0.3 + 0.4 * chance[3]), high)
+    lines = _shaken(lines, chance[4] < SHAKY, generator)
+    lines = _thickened(lines, torch.rand(count, 1, 1, 1, generator=generator, device=device))
+    lines = lines * ~(_gaps(lines, generator) & (chance[5] < WITH_GAPS))
+    return lines.expand(-1, 3, -1, -1)
+
+
+def canny(
+    pictures: Tensor, low: Tensor | float, high: Tensor | float, sigma: float = 1.0
+) -> Tensor:
+    """Returns Canny's edges (Gaussian, Sobel, non-maximum suppression, hysteresis): (B, 1, H, W), 0 or 1.
+
+    Thresholds are shares of the picture's strongest gradient; of several channels the steepest decides. Weak
+    edges continue a strong one for GROWTH pixels, so that the number of steps is fixed.
+    """
+    dx, dy = _gradient(_blurred(pictures, sigma))
+    strength, channel = (dx * dx + dy * dy).sqrt().max(dim=1, keepdim=True)
+    thin = strength * _is_ridge(strength, dx.gather(1, channel), dy.gather(1, channel))
+    peak = strength.amax((1, 2, 3), keepdim=True)
+    weak = (thin > (low * peak).clamp(min=FLOOR / 2)).float()
+    found = (thin > (high * peak).clamp(min=FLOOR)).float()
+    for _ in range(GROWTH):
+        found = F.max_pool2d(found, 3, stride=1, padding=1) * weak
+    return found
+
+
+def _blurred(pictures: Tensor, sigma: float) -> Tensor:
+    radius = max(1, math.ceil(2.5 * sigma))
+    at = torch.arange(-radius, radius + 1, dtype=torch.float32, device=pictures.device)
+    kernel = torch.exp(-(at**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(pictures.shape[1], 1, 1, -1)
+    padded = F.pad(pictures, (radius,) * 4, mode="replicate")
+    across = F.conv2d(padded, kernel, groups=pictures.shape[1])
+    return F.conv2d(across, kernel.transpose(2, 3), groups=pictures.shape[1])
+
+
+def _gradient(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns Sobel's differences to the right and downward, per pixel."""
+    padded = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
+    across = (padded[..., 2:] - padded[..., :-2]) / 8
+    down = (padded[..., 2:, :] - padded[..., :-2, :]) / 8
+    dx = across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]
+    dy = down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]
+    return dx, dy
+
+
+def _is_ridge(strength: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
+    """Returns 1 where the gradient is largest along its own direction (of four), else 0."""
+    direction = torch.round(torch.atan2(dy, dx) / (math.pi / 4)).long() % 4
+    padded = F.pad(strength, (1, 1, 1, 1))
+    height, width = strength.shape[-2:]
+    ridge = torch.zeros_like(strength, dtype=torch.bool)
+    for index, (x, y) in enumerate(((1, 0), (1, 1), (0, 1), (-1, 1))):
+        ahead = padded[..., 1 + y : 1 + y + height, 1 + x : 1 + x + width]
+        behind = padded[..., 1 - y : 1 - y + height, 1 - x : 1 - x + width]
+        ridge |= (direction == index) & (strength >= ahead) & (strength > behind)
+    return ridge
+
+
+def _noise(like: Tensor, channels: int, cells: int, generator: torch.Generator) -> Tensor:
+    """Returns smooth noise of `cells` waves across, about -1..1: (B, channels, H, W)."""
+    size = (len(like), channels, cells, cells)
+    coarse = torch.rand(size, generator=generator, device=like.device) * 2 - 1
+    return F.interpolate(coarse, size=like.shape[-2:], mode="bicubic", align_corners=True)
+
+
+def _shaken(lines: Tensor, which: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns lines as a shaky hand follows them, where `which`; still 0 or 1."""
+    height, width = lines.shape[-2:]
+    shift = _noise(lines, 2, 9, generator) * (2 * SHAKE / width) * which
+    identity = torch.eye(2, 3, device=lines.device).expand(len(lines), -1, -1)
+    grid = F.affine_grid(identity, [len(lines), 1, height, width], align_corners=False)
+    moved = F.grid_sample(lines, grid + shift.permute(0, 2, 3, 1), align_corners=False)
+    return torch.where(which, (moved > 0.35).float(), lines)
+
+
+def _thickened(lines: Tensor, chance: Tensor) -> Tensor:
+    """Returns lines of 1, 2 or 3 pixels, some of them soft."""
+    two = F.max_pool2d(F.pad(lines, (0, 1, 0, 1)), 2, stride=1)
+    three = F.max_pool2d(lines, 3, stride=1, padding=1)
+    soft = F.avg_pool2d(F.pad(two, (1, 1, 1, 1)), 3, stride=1) * 1.8
+    thick = torch.where(chance < 0.45, lines, torch.where(chance < 0.7, two, three))
+    return torch.where(chance > 0.85, soft.clamp(max=1), thick)
+
+
+def _gaps(lines: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns where a drawing has gaps: (B, 1, H, W), bool."""
+    return _noise(lines, 1, 14, generator) > 0.72

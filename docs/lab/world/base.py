@@ -1,0 +1,134 @@
+"""Stage 3: the UNet and its text, trained together to predict the noise in latents."""
+
+from dataclasses import dataclass
+
+import torch
+from lab import Plan, Run, fit
+from quick import Quick
+from torch import Tensor, nn
+
+from cnet_core.tiny.autoencoder import Autoencoder
+from cnet_core.tiny.diffusion import TIMESTEPS, alphas_cumprod
+from cnet_core.tiny.model import TINY
+from cnet_core.tiny.prompts import MAX_TOKENS, VOCABULARY, training_tokens
+from cnet_core.tiny.scenes import draw, held_out_pairs, random_scene
+from cnet_core.tiny.sketches import training_hints
+from cnet_core.unet import UNet
+
+EMPTY_PROMPTS = 0.1
+#: min-SNR weighting (Hang et al., arXiv 2303.09556): noise that hardly hides the latents counts less.
+MOST_SNR = 5.0
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a stage's batches are like: mostly `side`, at times larger pictures in smaller batches."""
+
+    side: int
+    batch: int
+    large_side: int = 0
+    large_every: int = 10
+
+    def of(self, step: int) -> tuple[int, int]:
+        """Returns the side and the batch of a step."""
+        if self.large_side and step % self.large_every == self.large_every - 1:
+            return self.large_side, max(2, self.batch * self.side**2 // self.large_side**2)
+        return self.side, self.batch
+
+
+class Words(nn.Module):
+    """Tokens -> text embeddings; keys as in `TextEmbedding`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(len(VOCABULARY) + 1, TINY.context_dim)
+        self.positions = nn.Parameter(torch.randn(MAX_TOKENS, TINY.context_dim) * 0.5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.words(tokens) + self.positions
+
+
+class TextToNoise(nn.Module):
+    """UNet and text as one module; returns the loss of a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = UNet(TINY)
+        self.text = Words()
+
+    def forward(self, batch: "Batch") -> Tensor:
+        return batch.loss(self.unet(batch.noisy, batch.timesteps, self.text(batch.tokens)))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Noisy latents, what was added, both conditions."""
+
+    noisy: Tensor
+    noise: Tensor
+    timesteps: Tensor
+    weight: Tensor
+    tokens: Tensor
+    hints: Tensor | None
+
+    def loss(self, prediction: Tensor) -> Tensor:
+        """Returns the weighted mean square of the error."""
+        return ((prediction.float() - self.noise).square().mean((1, 2, 3)) * self.weight).mean()
+
+
+class Stream:
+    """Draws batches on the run's device; held-out colour pairs never come."""
+
+    def __init__(self, encoder: Autoencoder, run: Run, generator: torch.Generator) -> None:
+        self.encoder, self.run, self.generator = encoder, run, generator
+        self.alphas = alphas_cumprod().to(run.device)
+        ratio = self.alphas / (1 - self.alphas)
+        weight = ratio.clamp(max=MOST_SNR) / ratio
+        self.weights = weight / weight.mean()
+        self.pairs = ~held_out_pairs().to(run.device)
+
+    @torch.no_grad()
+    def draw(
+        self, side: int, count: int, empty: float, *, hints: bool = False, other_kinds: float = 0.0
+    ) -> Batch:
+        """Returns a new batch."""
+        generator, device = self.generator, self.run.device
+        scene = random_scene(count, generator, self.pairs)
+        pictures, cover = draw(scene, side)
+        latents = self.encoder.encode(pictures)
+        spread = torch.rand(count, generator=generator, device=device)
+        spread = (
+            torch.arange(count, device=device) + spread
+        ) / count  # each part of the range as often
+        timesteps = (spread * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
+        noise = torch.randn(latents.shape, generator=generator, device=device)
+        alpha = self.alphas[timesteps][:, None, None, None]
+        return Batch(
+            noisy=alpha.sqrt() * latents + (1 - alpha).sqrt() * noise,
+            noise=noise,
+            timesteps=timesteps,
+            weight=self.weights[timesteps],
+            tokens=training_tokens(scene, empty, generator, other_kinds=other_kinds),
+            hints=training_hints(pictures, cover, generator).contiguous() if hints else None,
+        )
+
+
+def train(
+    run: Run, plan: Plan, sizes: Sizes, encoder: Autoencoder, name: str, start: nn.Module | None
+) -> TextToNoise:
+    """Returns the averaged UNet and text."""
+    torch.manual_seed(2)
+    module = TextToNoise().to(run.device)
+    if start is not None:
+        module.load_state_dict(start.state_dict())
+    generator = run.generator(21 + sizes.side)
+    stream = Stream(encoder, run, generator)
+    quick = Quick(module, name, run, plan.seconds)
+
+    def loss_of(step: int) -> Tensor:
+        side, count = sizes.of(step)
+        batch = stream.draw(side, count, EMPTY_PROMPTS)
+        with run.autocast():
+            return quick(batch) if side == sizes.side else module(batch)
+
+    return fit(name, module, loss_of, plan, run, generator)

@@ -1,0 +1,234 @@
+"""Trains the embedded world, stage after stage, each within its time: `python docs/lab/world/train.py --folder RUN`.
+
+The same command continues a stopped run: each stage keeps its state below `--folder`. Results go to `--out`
+as soon as a stage is over; `--start` holds results to begin from.
+"""
+
+import argparse
+import json
+import shutil
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import autoencoder
+import base
+import classifier
+import control
+import quick
+import torch
+from assess import Assessment
+from base import Sizes, TextToNoise
+from lab import Plan, Run
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cnet_core.controlnet import ControlNet
+from cnet_core.tiny.autoencoder import Autoencoder
+
+STAGES = ("autoencoder", "classifier", "base", "control", "assess")
+#: Stage -> minutes.
+MINUTES = {
+    "cuda": {"autoencoder": 1.2, "classifier": 0.4, "base": 4.1, "control": 1.5},
+    "cpu": {"autoencoder": 60.0, "classifier": 10.0, "base": 300.0, "control": 120.0},
+}
+#: Stage -> what its batches are like.
+SIZES = {
+    "cuda": {"base": Sizes(128, 256, 192, 10), "control": Sizes(128, 192, 192, 10)},
+    "cpu": {"base": Sizes(64, 32), "control": Sizes(64, 24)},
+}
+RATES = {"autoencoder": 1.6e-3, "classifier": 2e-3, "base": 2e-3, "control": 1e-3}
+
+
+@dataclass
+class Lab:
+    """The parts that are there so far."""
+
+    run: Run
+    out: Path
+    minutes: dict[str, float]
+    sizes: dict[str, Sizes]
+    scenes: tuple[int, int]
+    start: Path | None
+    save_every: float  # seconds
+
+    def plan(self, name: str, **more: float) -> Plan:
+        seconds = 60 * self.minutes[name]
+        return Plan(seconds, RATES[name], warmup=200, save_every=self.save_every, **more)
+
+    def autoencoder(self) -> None:
+        start = self.begin("autoencoder", Autoencoder(**autoencoder.WIDTHS))
+        net = autoencoder.train(
+            self.run, self.plan("autoencoder", decay=0.999), start and start.state_dict()
+        )
+        self.keep("autoencoder", net)
+
+    def classifier(self) -> None:
+        encoder = self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS))
+        self.keep(
+            "classifier", classifier.train(self.run, self.plan("classifier", decay=0.99), encoder)
+        )
+
+    def base(self) -> None:
+        encoder = self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS))
+        start = self.begin("base", TextToNoise())
+        self.keep(
+            "base",
+            base.train(
+                self.run, self.plan("base", decay=0.999), self.sizes["base"], encoder, "base", start
+            ),
+        )
+
+    def control(self) -> None:
+        encoder = self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS))
+        model = self.part("base", TextToNoise())
+        start = self.begin("control_net", ControlNet(model.unet.config))
+        plan, sizes = self.plan("control", decay=0.999), self.sizes["control"]
+        self.keep(
+            "control_net", control.train(self.run, plan, sizes, encoder, model, "control", start)
+        )
+
+    def assess(self) -> None:
+        """Measures what there is."""
+        model = self.found("base", TextToNoise())
+        net = self.found("control_net", ControlNet(model.unet.config)) if model else None
+        report = Assessment(
+            self.run,
+            self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS)),
+            self.found("classifier", classifier.Classifier()),
+            model,
+            net,
+            *self.scenes,
+        ).whole()
+        (self.run.folder / "figures.json").write_text(json.dumps(report, indent=1))
+
+    def begin(self, name: str, empty: nn.Module) -> nn.Module | None:
+        """Returns the part to begin from, None for a new one."""
+        if self.start is None or not (self.start / f"{name}.safetensors").exists():
+            return None
+        empty.load_state_dict(load_file(self.start / f"{name}.safetensors"))
+        return empty.to(self.run.device)
+
+    def keep(self, name: str, net: nn.Module) -> None:
+        """Writes a finished part as float16, split where a file would be too large to come back."""
+        weights = {k: v.detach().half().contiguous().cpu() for k, v in net.state_dict().items()}
+        save_file(weights, self.run.folder / f"{name}.safetensors")
+        self.export()
+
+    def part(self, name: str, empty: nn.Module) -> nn.Module:
+        """Returns a finished part as it will be used: from float16, fixed."""
+        found = self.found(name, empty)
+        if found is None:
+            raise FileNotFoundError(f"{name} is missing: its stage did not finish.")
+        return found
+
+    def found(self, name: str, empty: nn.Module) -> nn.Module | None:
+        path = self.run.folder / f"{name}.safetensors"
+        if not path.exists():
+            return None
+        empty.load_state_dict(load_file(path))
+        return empty.float().to(self.run.device).train(False).requires_grad_(False)
+
+    def export(self) -> None:
+        """Copies what is there to `--out`: at most 8 files of at most 16 MiB."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        small: dict[str, Tensor] = {}
+        for name in ("autoencoder", "classifier", "base", "control_net"):
+            path = self.run.folder / f"{name}.safetensors"
+            if not path.exists():
+                continue
+            tensors = load_file(path)
+            if name == "control_net":
+                save_file(tensors, self.out / "control_net.safetensors")
+            elif name == "base":
+                small |= {k: v for k, v in tensors.items() if k.startswith("text.")}
+                unet = {
+                    k.removeprefix("unet."): v for k, v in tensors.items() if k.startswith("unet.")
+                }
+                decoder = {
+                    k: v for k, v in unet.items() if k.startswith(("output_blocks.", "out."))
+                }
+                save_file(
+                    {k: v for k, v in unet.items() if k not in decoder},
+                    self.out / "unet_1.safetensors",
+                )
+                save_file(decoder, self.out / "unet_2.safetensors")
+            else:
+                small |= {f"{name}.{k}": v for k, v in tensors.items()}
+        if small:
+            save_file(small, self.out / "small.safetensors")
+        for path in self.run.folder.glob("sheet_*.png"):
+            shutil.copy(path, self.out)
+        report = {"figures": {}, "log": (self.run.folder / "log.jsonl").read_text().splitlines()}
+        if (self.run.folder / "figures.json").exists():
+            report["figures"] = json.loads((self.run.folder / "figures.json").read_text())
+        for name in ("quick.log",):
+            if (self.run.folder / name).exists():
+                report[name] = (self.run.folder / name).read_text()[-20000:]
+        (self.out / "report.json").write_text(json.dumps(report, indent=1))
+
+
+def main() -> None:
+    """Runs the stages; one that fails is logged, and the next tries."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
+    parser.add_argument("--minutes", nargs="*", default=[], help="STAGE=MINUTES")
+    parser.add_argument("--sizes", choices=SIZES, help="batches as for this device")
+    parser.add_argument(
+        "--shrink", type=float, default=1.0, help="divides every stage's minutes: to rehearse"
+    )
+    parser.add_argument(
+        "--scenes", type=int, nargs=2, default=(384, 96), help="to measure on: many, some"
+    )
+    parser.add_argument(
+        "--wait", type=float, default=0, help="seconds to wait for the compiler at the end"
+    )
+    parser.add_argument("--save-every", type=float, default=60, help="seconds between states")
+    parser.add_argument("--batch", type=int, help="replaces every batch size: to rehearse")
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    run = Run(args.folder, torch.device(args.device))
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = True
+    minutes = {
+        **MINUTES[run.device.type],
+        **{k: float(v) for k, v in (m.split("=") for m in args.minutes)},
+    }
+    minutes = {k: v / args.shrink for k, v in minutes.items()}
+    sizes = dict(SIZES[args.sizes or run.device.type])
+    if args.batch:
+        sizes = {
+            k: Sizes(s.side, args.batch, s.large_side, s.large_every) for k, s in sizes.items()
+        }
+    lab = Lab(
+        run,
+        args.out or args.folder / "out",
+        minutes,
+        sizes,
+        tuple(args.scenes),
+        args.start,
+        args.save_every,
+    )
+    run.log(device=str(run.device), torch=torch.__version__, minutes=minutes)
+    waiting = quick.prepare({n: (sizes[n].batch, sizes[n].side) for n in ("base", "control")}, run)
+    for name in args.stages:
+        stage: Callable[[], None] = getattr(lab, name)
+        try:
+            stage()
+        except Exception:
+            run.log(stage=name, failed=traceback.format_exc()[-3000:])
+        lab.export()
+    if waiting is not None:
+        run.log(compiler=quick.finish(waiting, args.wait))
+    run.log(finished=True)
+    lab.export()
+
+
+if __name__ == "__main__":
+    main()
