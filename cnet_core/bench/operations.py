@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-#: They return a view or memory as it is, though their schemas do not say so.
-_WRITE_NOTHING = ("_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty")
+#: They take memory and leave it as it is.
+_UNWRITTEN = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 
 
 class Operations(TorchDispatchMode):
@@ -27,22 +29,15 @@ class Operations(TorchDispatchMode):
 
     def __torch_dispatch__(
         self,
-        func: Callable[..., Any],
+        func: Any,
         types: object,
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        found = func(*args, **(kwargs or {}))
         self.kinds[str(func)] += 1
-        self.writing[str(func)] += writes(func)
-        return func(*args, **(kwargs or {}))
-
-
-def writes(func: Any) -> bool:
-    """Returns whether an operation writes memory; False for views and for memory that stays unwritten."""
-    schema = func._schema
-    name = schema.name.partition("::")[2]
-    aliases = [result.alias_info for result in schema.returns if result.alias_info is not None]
-    return name not in _WRITE_NOTHING and all(alias.is_write for alias in aliases)
+        self.writing[str(func)] += _writes(func._schema, (args, kwargs), found)
+        return found
 
 
 @torch.inference_mode()
@@ -51,3 +46,16 @@ def operations(work: Callable[[], object]) -> Operations:
     with Operations() as counted:
         work()
     return counted
+
+
+def _writes(schema: Any, given: object, found: object) -> bool:
+    """Returns whether an operation wrote memory: in place, or new memory. A `reshape` does so only when it copies."""
+    if schema.is_mutable:
+        return True
+    name = schema.name.partition("::")[2]
+    return name not in _UNWRITTEN and not _storages(found) <= _storages(given)
+
+
+def _storages(values: object) -> set[int]:
+    tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
+    return {tensor.untyped_storage()._cdata for tensor in tensors}  # pyright: ignore[reportPrivateUsage]

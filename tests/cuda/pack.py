@@ -28,7 +28,7 @@ MIB = 2**20
 
 
 def main(comfyui: str, target: str, *more: str) -> None:
-    """Writes DIR anew and prints the size of what is in it."""
+    """Writes DIR, which it empties first, and prints the size of what is in it."""
     root = Path(target)
     shutil.rmtree(root, ignore_errors=True)
     pack_comfyui(Path(comfyui), root / "comfyui")
@@ -44,7 +44,7 @@ def main(comfyui: str, target: str, *more: str) -> None:
 
 
 def pack_comfyui(source: Path, target: Path) -> None:
-    """Copies ComfyUI's own code, with stubs for the packages that it imports in vain."""
+    """Copies ComfyUI's own code, with stubs for the packages that it imports and does not use here."""
     for folder in FOLDERS:
         shutil.copytree(source / folder, target / folder, ignore=LEFT_OUT)
     for file in source.glob("*.py"):
@@ -55,8 +55,6 @@ def pack_comfyui(source: Path, target: Path) -> None:
     for name, text in STUBS.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text)
-    for name in ("models", "custom_nodes", "input", "output"):
-        (target / name).mkdir()
 
 
 def size(folder: Path) -> int:

@@ -28,3 +28,12 @@ def test_sums_in_and_out_of_place_and_products_write() -> None:
     assert counted.kinds == counted.writing
     assert counted.kinds["aten.add.Tensor"] == counted.kinds["aten.add_.Tensor"] == 1
     assert counted.kinds.total() == 3
+
+
+def test_a_reshape_writes_only_when_it_copies() -> None:
+    x = torch.ones(2, 6)
+    assert operations(lambda: x.reshape(3, 4)).writing.total() == 0
+    assert operations(lambda: x.t().reshape(3, 4)).writing == {
+        "aten.t.default": 0,
+        "aten.reshape.default": 1,
+    }
