@@ -1,6 +1,7 @@
-"""What control adds to a step, in ATen operations: exactly what tests/comfy/operations.json says.
+"""What control adds to a step, in ATen operations: exactly what tests/comfy/operations.json lists.
 
-A change that adds or saves operations writes the file again: `python tests/comfy/make_operations.py COMFYUI PYTHON`.
+After a change that adds or saves operations, write the file again:
+`python tests/comfy/make_operations.py COMFYUI PYTHON`.
 """
 
 import json
@@ -17,8 +18,8 @@ def test_control_adds_exactly_the_operations_that_the_file_lists(comfy: Host) ->
     version, expected = versions(comfy), json.loads(FILE.read_text())
     if version not in expected:
         pytest.skip(f"no numbers for {version}, only for {', '.join(expected)}")
-    found = over_plain(comfy)
-    assert _changes(expected[version], found) == {}
+    changes = _changes(expected[version], over_plain(comfy))
+    assert changes == {}, json.dumps(changes, indent=1)
 
 
 def _changes(expected: dict, found: dict) -> dict:

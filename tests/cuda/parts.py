@@ -78,14 +78,14 @@ def stages(sizes: Sizes) -> list[list[Part]]:
     large_prompts = (*_prompts(sizes, sizes.large), *FEW, "--ways", *PROMPTS)
     low_vram = (*prompts, *FEW, f"--comfyui-options={sizes.low_vram}", "--ways", *PROMPTS)
     timed = [
-        Part("bench_512", 75, small, read_bench),
-        Part("prompts_512", 90, prompts, read_bench),
+        Part("bench_512", 100, small, read_bench),
+        Part("prompts_512", 110, prompts, read_bench),
         Part("bench_sdxl_1024", 60, (*large, *sdxl, "--ways", *STEPS), read_bench),
         Part("prompts_sdxl_1024", 90, (*large_prompts, *sdxl), read_bench),
-        Part("prompts_512_low_vram", 60, low_vram, read_bench),
-        Part("bench_1024", 45, (*large, "--ways", *STEPS), read_bench),
+        Part("prompts_512_low_vram", 75, low_vram, read_bench),
+        Part("bench_1024", 60, (*large, "--ways", *STEPS), read_bench),
         Part("prompts_1024", 60, large_prompts, read_bench),
-        Part("bench_512_batch_8", 45, (*small, "--pictures", "4", "--ways", *STEPS), read_bench),
+        Part("bench_512_batch_8", 60, (*small, "--pictures", "4", "--ways", *STEPS), read_bench),
     ]
     return [[_tests(), *(_training(sizes, p) for p in PRECISIONS)], *([part] for part in timed)]
 
