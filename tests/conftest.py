@@ -10,6 +10,15 @@ torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips the tests that need a CUDA device where there is none."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--comfyui` switches on the tests that drive a real ComfyUI.
 

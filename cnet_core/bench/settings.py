@@ -33,6 +33,7 @@ class Settings:
     prompt_steps: int | None = None  # of a prompt in ComfyUI; else 3 on a CPU, elsewhere 20
     comfyui: Path | None = None  # where a ComfyUI is
     comfyui_python: str | None = None  # the Python that has its requirements
+    comfyui_options: tuple[str, ...] = ()  # of its command line
 
     def __post_init__(self) -> None:
         if self.side % 64 or self.side < 64:

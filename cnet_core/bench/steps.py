@@ -6,6 +6,7 @@ them. A step is one call of the UNet with both branches of guidance.
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -18,6 +19,7 @@ from ..routing import Branch, HintRouting
 from ..schedules import BlockScales
 from ..unet import UNet
 from . import others
+from .operations import Operations, operations
 from .settings import Settings
 from .tables import Table
 from .timing import Times, Work, flops, interleaved
@@ -43,6 +45,8 @@ COLUMNS = (
     "+-%",
     "x UNet",
     "x UNet (FLOPs)",
+    "operations",
+    "that write",
     "busy ms",
     "overhead / limit",
     "overhead / limit (busy)",
@@ -53,6 +57,7 @@ NOTES = (
     "x UNet: the least time, or the FLOPs, over those of the UNet alone.",
     "overhead / limit: what control adds, over the encoder and middle of the UNet on the rows that get it;",
     "of diffusers, what control adds to its own UNet. By the least times, by the least busy times, by FLOPs.",
+    "operations: of ATen, in inference mode; that write: memory, so without views.",
     "busy: processor time, on a GPU the kernels' time: what other programs and a slow host disturb less.",
 )
 
@@ -62,7 +67,7 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     works = columns(settings)
     for work in works.values():
         flops(work)  # encodes hints and fills caches
-    counted = {name: flops(work) for name, work in works.items()}
+    counted = {name: _Counted(flops(work), operations(work)) for name, work in works.items()}
     timed = interleaved(works, settings.rounds, torch.device(settings.device), tell)
     return _table(settings, counted, timed)
 
@@ -156,22 +161,33 @@ class _TwoCalls:
         return torch.cat([self._plain(), self._controlled()])
 
 
-def _table(settings: Settings, counted: Mapping[str, int], timed: Mapping[str, Times]) -> Table:
+@dataclass(frozen=True)
+class _Counted:
+    flops: int
+    operations: Operations
+
+
+def _table(
+    settings: Settings, counted: Mapping[str, _Counted], timed: Mapping[str, Times]
+) -> Table:
     rows: dict[str, tuple[float | None, ...]] = {}
     for name, times in timed.items():
         limit = LIMITS.get(OURS.get(others.COUNTERPARTS.get(name, name)) or "")
         base = others.PLAIN if name in others.COUNTERPARTS else PLAIN
-        plain, plain_flops = timed[base], counted[base]
+        plain, plain_flops = timed[base], counted[base].flops
+        mine = counted[name]
         rows[name] = (
             1000 * times.least,
             1000 * times.median,
             100 * times.spread,
             times.least / timed[PLAIN].least,
-            counted[name] / counted[PLAIN],
+            mine.flops / counted[PLAIN].flops,
+            mine.operations.kinds.total(),
+            mine.operations.writing.total(),
             None if times.least_busy is None else 1000 * times.least_busy,
             None if limit is None else (times.least - plain.least) / timed[limit].least,
             None if limit is None else _busy_overhead(times, plain, timed[limit]),
-            None if limit is None else (counted[name] - plain_flops) / counted[limit],
+            None if limit is None else (mine.flops - plain_flops) / counted[limit].flops,
             None if times.peak is None else times.peak / 2**20,
         )
     return Table(

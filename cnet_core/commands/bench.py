@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -89,6 +90,13 @@ def add_parser(subparsers: "Subparsers") -> None:
         metavar="PYTHON",
         help="that has ComfyUI's requirements (default: this one)",
     )
+    parser.add_argument(
+        "--comfyui-options",
+        type=shlex.split,
+        default=[],
+        metavar="OPTIONS",
+        help="for ComfyUI's command line, as in --comfyui-options=--lowvram",
+    )
     parser.add_argument("--short", action="store_true", help="narrow nets, two rounds: seconds")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write bench.json and bench.png")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
@@ -123,6 +131,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         prompt_steps=args.prompt_steps,
         comfyui=args.comfyui,
         comfyui_python=args.comfyui_python,
+        comfyui_options=tuple(args.comfyui_options),
         **{name: getattr(base, name) if value is None else value for name, value in given.items()},
     )
 

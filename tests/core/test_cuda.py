@@ -10,7 +10,7 @@ from torch import Tensor
 import cnet_core as cn
 from cnet_core.rows import rows_of
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+pytestmark = pytest.mark.cuda
 
 ROUTINGS = {
     "both": cn.HintRouting.both(),

@@ -54,7 +54,7 @@ def test_a_step_after_the_first_waits_for_nothing_and_sends_nothing(name: str) -
     assert traffic.seen == []
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.cuda
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_gpu_is_not_waited_for(name: str) -> None:

@@ -55,7 +55,8 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
         base = Path(folder)
         (base / "models/controlnet").mkdir(parents=True)
         save_controlnet(settings.nets()[1], base / "models/controlnet" / FILE)
-        server = Server(settings.comfyui, python, base, packs, settings.device)
+        options = settings.comfyui_options
+        server = Server(settings.comfyui, python, base, packs, settings.device, options)
         try:
             version = server.version()
             given = _chosen(ways(server.nodes()), settings.ways)
@@ -137,7 +138,8 @@ def _table(settings: Settings, version: str, found: Mapping[str, Sequence[Took]]
         )
     return Table(
         title=f"one prompt of {steps(settings)} steps in ComfyUI {version}, {settings.family} at {settings.side} px, "
-        f"{settings.pictures} at once, width {settings.width:g}, on {settings.device}",
+        f"{settings.pictures} at once, width {settings.width:g}, on {settings.device}"
+        + "".join(f", {option}" for option in settings.comfyui_options),
         columns=COLUMNS,
         rows=rows,
         chart="x no control",

@@ -38,13 +38,20 @@ class Server:
         base: an empty folder for its models and output.
         packs: folders of nodes, by the names under which it finds them.
         device: "cpu", or what it would choose.
+        options: further ones of its command line.
 
     Raises:
         ValueError: it did not start.
     """
 
     def __init__(
-        self, comfyui: Path, python: str, base: Path, packs: Mapping[str, Path], device: str
+        self,
+        comfyui: Path,
+        python: str,
+        base: Path,
+        packs: Mapping[str, Path],
+        device: str,
+        options: Sequence[str] = (),
     ) -> None:
         self._base = base
         (base / "custom_nodes").mkdir()
@@ -54,7 +61,7 @@ class Server:
         command = [python, "main.py", "--port", str(port), "--base-directory", str(base), *OPTIONS]
         with (base / "comfyui.log").open("w") as log:
             self._process = subprocess.Popen(
-                command + ["--cpu"] * (device == "cpu"),
+                [*command, *["--cpu"] * (device == "cpu"), *options],
                 cwd=comfyui,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -83,6 +83,24 @@ def _native_apply(graph: Graph, control: Control, positive: Link, negative: Link
     )
 
 
+def _advanced(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """Kosinkadink's ComfyUI-Advanced-ControlNet, its control taken out of the uncond rows."""
+    model, positive, negative = wired
+    weights = graph.add(
+        "ACN_ScaledSoftControlNetWeights", base_multiplier=1.0, uncond_multiplier=0.0
+    )
+    applied = graph.add(
+        "ACN_AdvancedControlNetApply_v2",
+        positive=positive,
+        negative=negative,
+        control_net=control.net(graph, "ControlNetLoader"),
+        image=control.picture(graph),
+        weights_override=weights,
+        **control.numbers,
+    )
+    return model, applied, output(applied, 1)
+
+
 def _ours(graph: Graph, control: Control, wired: Wired, loader: str = "LoadControlNet") -> Wired:
     model, positive, negative = wired
     net = control.net(graph, loader)
@@ -120,6 +138,7 @@ WIRINGS: dict[str, Callable[[Graph, Control, Wired], Wired]] = {
     "none": _none,
     "native": _native,
     "native_positive": _native_positive,
+    "advanced": _advanced,
     "ours": _ours,
     "ours_from_native_loader": _ours_from_native_loader,
 }

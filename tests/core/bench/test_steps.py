@@ -66,6 +66,8 @@ def test_the_command_writes_table_json_and_chart(tmp_path, capsys) -> None:
     assert loading["rows"]["cnet_core"]["least ms"] > 0
     assert table["rows"][PLAIN]["x UNet"] == 1
     assert table["rows"]["cond only, step reused"]["x UNet (FLOPs)"] == 1
+    assert table["rows"][PLAIN]["operations"] > table["rows"][PLAIN]["that write"] > 100
+    assert table["rows"]["both"]["operations"] > table["rows"][PLAIN]["operations"]
     with Image.open(tmp_path / "bench.png") as chart:
         assert chart.size[0] > 500
 

@@ -1,5 +1,6 @@
 """What the nodes of this pack have in common."""
 
+import importlib.util
 from pathlib import Path
 
 import folder_paths
@@ -7,6 +8,15 @@ import torch
 
 #: What was counted so far, by name.
 COUNTS: dict[str, list] = {}
+
+
+def of_library(file):
+    """Returns a module of cnet_core that needs torch alone; ComfyUI's Python need not have the library."""
+    path = Path(__file__).resolve().parents[4] / "cnet_core" / file
+    spec = importlib.util.spec_from_file_location(f"probe_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def generator(seed):

@@ -10,7 +10,9 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from safetensors.torch import save_file
 
-from .common import COUNTS, folder, node, wrapped
+from .common import COUNTS, folder, node, of_library, wrapped
+
+OPERATIONS = of_library("bench/operations.py")
 
 
 @node(samples="LATENT", name="STRING")
@@ -85,6 +87,23 @@ class ProbeCountNet:
 
         control_net.net.zero_convs[0].register_forward_hook(hook)
         return (control_net,)
+
+
+@node(("MODEL",), always=True, model="MODEL", name="STRING")
+class ProbeOperations:
+    """Counts the ATen operations of each step's prediction by kind: [all, those that write memory]."""
+
+    def run(self, model, name):
+        _begin(name, False)
+
+        def count(executor, *args, **kwargs):
+            with OPERATIONS.Operations() as counted:
+                found = executor(*args, **kwargs)
+            kinds = {kind: [n, counted.writing[kind]] for kind, n in counted.kinds.items()}
+            COUNTS[name].append(kinds)
+            return found
+
+        return (wrapped(model, WrappersMP.PREDICT_NOISE, count),)
 
 
 @node(optional={"after": "LATENT"}, always=True, name="STRING")
