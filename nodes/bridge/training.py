@@ -32,8 +32,8 @@ from ...cnet_core.training.source import TensorSamples, tensor_source
 from ...cnet_core.training.trainer import State
 from .families import check_unet
 from .files import loaded, unet_weights
-from .loaded import LoadedNet
 from .host_types import Model
+from .loaded import LoadedNet
 from .ops import OPS
 
 logger = logging.getLogger("cnet")
