@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..call import LAST_TIMESTEP
+from ..clock import LAST_TIMESTEP, Step, TimestepClock
 from ..control import ControlStack, ControlUnit, Counts, UNetCall
 from ..residuals import Residuals
 from ..rows import Layout, rows_of
-from ..windows import Step
 from ..xray.record import Record, Recorder, Watch
 from .adapter import adapter_for
 
@@ -117,13 +116,14 @@ class Attachment:
             _follow(unit.net, x.device)
         steps = torch.as_tensor(timesteps, device=x.device).expand(len(x))
         rows = rows_of(self.rows, len(x))
-        call = UNetCall(x, steps, context, y, rows, self.cfg_scale, step=self.step)
+        clock = TimestepClock(steps, self.step)
+        call = UNetCall(x, steps, context, y, rows, self.cfg_scale, host_clock=clock)
         residuals = self._stack.residuals(call)
         if self._left_out is not None:
             return None if residuals is None else residuals.without(self._left_out)
         watch.position = steps[:1].detach().clone()
         watch.rows, watch.cfg_scale = rows, self.cfg_scale
-        watch.used(self._stack, call)
+        watch.used(self._stack)
         watch.injects(residuals)
         self._recorder.add(watch)
         return residuals

@@ -16,12 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..call import UNetCall
 from ..control import ControlStack
 from ..residuals import Residuals
 from ..routing import Branch
 from ..rows import Row
-from ..unit import row_gains
 from ..uses import RowState
 
 #: Calls of the UNet that are kept; of longer runs, the last ones.
@@ -153,15 +151,10 @@ class Watch:
     )  # |residual| and |skip| in turn, (rows,)
     order: list[int] = field(default_factory=list[int])  # which block each pair of norms is of
 
-    def used(self, stack: ControlStack, call: UNetCall) -> None:
-        """Notes what the units of a stack did in a call, the last one that it answered."""
-        self.gains += [row_gains(unit, call) for unit in stack.units]
+    def used(self, stack: ControlStack) -> None:
+        """Notes what the controls of a stack did in the last call that it answered."""
+        self.gains += [use.gains for use in stack.uses]
         self.states += [use.states for use in stack.uses]
-
-    def unused(self, rows: int) -> None:
-        """Notes a unit that was not asked."""
-        self.gains.append((0.0,) * rows)
-        self.states.append(("skipped",) * rows)
 
     def injects(self, residuals: Residuals | None) -> None:
         """Notes which blocks are to get something."""
