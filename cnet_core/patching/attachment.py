@@ -118,13 +118,14 @@ class Attachment:
         rows = rows_of(self.rows, len(x))
         clock = TimestepClock(steps, self.step)
         call = UNetCall(x, steps, context, y, rows, self.cfg_scale, host_clock=clock)
-        residuals = self._stack.residuals(call)
+        summed = self._stack.sum_rows(call)
+        residuals = None if summed is None else summed.expand()
         if self._left_out is not None:
             return None if residuals is None else residuals.without(self._left_out)
         watch.position = steps[:1].detach().clone()
         watch.rows, watch.cfg_scale = rows, self.cfg_scale
         watch.used(self._stack)
-        watch.injects(residuals)
+        watch.injects(summed)
         self._recorder.add(watch)
         return residuals
 

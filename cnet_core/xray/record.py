@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..control import ControlStack
-from ..residuals import Residuals
+from ..residuals import RowResiduals
 from ..routing import Branch
 from ..rows import Row
 from ..uses import RowState
@@ -146,6 +146,7 @@ class Watch:
     gains: list[tuple[float, ...]] = field(default_factory=list[tuple[float, ...]])
     states: list[tuple[RowState, ...]] = field(default_factory=list[tuple[RowState, ...]])
     wanted: tuple[bool, ...] = ()  # by block: whether there is a residual
+    controlled: tuple[int, ...] = ()  # rows that get residuals
     norms: list[Tensor] = field(
         default_factory=list[Tensor]
     )  # |residual| and |skip| in turn, (rows,)
@@ -156,13 +157,14 @@ class Watch:
         self.gains += [use.gains for use in stack.uses]
         self.states += [use.states for use in stack.uses]
 
-    def injects(self, residuals: Residuals | None) -> None:
-        """Notes which blocks are to get something."""
-        blocks = () if residuals is None else residuals.blocks
-        self.wanted = tuple(block is not None for block in blocks)
+    def injects(self, residuals: RowResiduals | None) -> None:
+        """Notes which blocks and rows are to get something."""
+        if residuals is not None:
+            self.wanted = tuple(block is not None for block in residuals.residuals.blocks)
+            self.controlled = residuals.rows
 
     def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
-        """Measures what is about to be added to what, both (B, C, H, W)."""
+        """Measures what is about to be added to what, both (rows, C, H, W): the controlled rows, or all."""
         self.order.append(block)
         self.norms += [_norms(residual), _norms(feature)]
 
@@ -182,11 +184,14 @@ class Watch:
         self.fetch()
         shape = (len(self.wanted), len(self.rows))
         residuals = np.zeros(shape)
-        residuals[np.array(self.wanted, dtype=bool)] = np.nan
+        residuals[np.ix_(np.array(self.wanted, dtype=bool), self.controlled)] = np.nan
         features = np.full(shape, np.nan)
         if self.norms:
-            found: Numbers = self.norms[0].double().numpy().reshape(-1, 2, shape[1])
-            residuals[self.order], features[self.order] = found[:, 0], found[:, 1]
+            norms: Numbers = self.norms[0].double().numpy()
+            norms = norms.reshape(len(self.order), 2, -1)
+            rows = self.controlled if norms.shape[2] == len(self.controlled) else range(shape[1])
+            places = np.ix_(self.order, list(rows))
+            residuals[places], features[places] = norms[:, 0], norms[:, 1]
         return Call(
             percent_of(float(self.position)),
             self.rows,
