@@ -1,18 +1,23 @@
 """apply: a clone of a MODEL with one more ControlNet on it."""
 
+import logging
 from typing import Any
 
 from torch import Tensor
 
 from ...cnet_core import BlockScales, HintRouting
 from .families import check_pair
+from .host_types import Model
 from .native import source_of
-from .patch import KEY, ModelControl
+from .patch import ModelControl
 from .spec import UnitSpec, checked
+from .wrappers import KEY
+
+logger = logging.getLogger("cnet")
 
 
 def apply(
-    model: Any,
+    model: Model,
     control_net: Any,
     image: Tensor,
     strength: float,
@@ -21,8 +26,8 @@ def apply(
     routing: HintRouting | None = None,
     scales: BlockScales | None = None,
     **settings: Any,
-) -> Any:
-    """Returns a clone of `model` (ComfyUI's ModelPatcher) that follows `image`.
+) -> Model:
+    """Returns a clone of `model` that follows `image`.
 
     Raises:
         TypeError: `control_net` is neither ours nor one of ComfyUI's cldm ControlNets, or `model` has no UNet.
@@ -40,6 +45,12 @@ def apply(
         BlockScales.uniform() if scales is None else scales,
         **settings,
     )
+    if start_percent > end_percent:
+        logger.info(
+            "`start_percent` (%s) is after `end_percent` (%s), so this ControlNet is never active.",
+            start_percent,
+            end_percent,
+        )
     earlier = model.get_attachment(KEY)
     clone = model.clone()
     ModelControl([*(earlier.specs if earlier else ()), checked(spec)]).attach(clone)

@@ -16,7 +16,9 @@ from ...cnet_core import Residuals
 from ...cnet_core.blocks import timestep_embedding
 from ...cnet_core.checkpoints.shapes import text_width_without_attention
 from ...cnet_core.controlnet import check_scale_count
+from ...cnet_core.net import BlockLayout
 from ...cnet_core.union import TYPES, type_indices
+from .host_types import BaseModel, Patcher
 from .loaded import residual_bytes
 from .patcher import repeatable
 from .spec import Source
@@ -32,7 +34,7 @@ def source_of(control_net: Any) -> Source:
     """
     if all(hasattr(control_net, name) for name in SOURCE_NAMES):
         return control_net
-    inner = getattr(control_net, "control_model", None)
+    inner = _uncompiled(getattr(control_net, "control_model", None))
     # Subclasses are other packs': what they add (weights over time, motion) would be lost without a word.
     if type(control_net) is comfy.controlnet.ControlLora:
         return ControlLoraSource(control_net)
@@ -47,6 +49,11 @@ def source_of(control_net: Any) -> Source:
         "and SDXL, from Load ControlNet or from ComfyUI's own loaders; for T2I adapters, other models and other packs' "
         "kinds of control use the Apply node that goes with them."
     )
+
+
+def _uncompiled(model: Any) -> Any:
+    """Returns what `torch.compile` was given, as by TorchCompileControlNet: ours runs block by block, uncompiled."""
+    return getattr(model, "_orig_mod", model)
 
 
 @dataclass(frozen=True)
@@ -106,18 +113,28 @@ class NativeNet:
 
     def __init__(self, control: Any, model: Any) -> None:
         self._model = model
-        self._pooled = control.global_average_pooling
+        self.pooled: bool = control.global_average_pooling
         self._types: list[int] = control.extra_args.get("control_type", [])
-        self.config = NativeConfig.of(self._model)
+        self.config: BlockLayout = NativeConfig.of(self._model)
         self.hint_channels = self._model.input_hint_block[0].in_channels
         self.dtype: torch.dtype = control.manual_cast_dtype or self._model.dtype
+
+    @property
+    def weights_version(self) -> int:
+        """A constant: nobody changes the weights during a run."""
+        return 0
+
+    def close(self) -> None:
+        """Does nothing: the net holds nothing for a run."""
 
     @property
     def _union(self) -> bool:
         return getattr(self._model, "control_add_embedding", None) is not None
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
-        """Raises ValueError for a type that the net does not know."""
+        """Raises ValueError for a type that the net does not know, and for several hints."""
+        if hints != 1:
+            raise ValueError(f"There are {hints} hints; a ControlNet of ComfyUI's takes one.")
         if control_types is not None and not self._union:
             raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
         type_indices(control_types, getattr(self._model, "num_control_type", 0))
@@ -125,7 +142,10 @@ class NativeNet:
     def hint_features(
         self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
     ) -> Tensor:
-        """Returns what the trunk gets of the hint; a type given here goes before SetUnionControlNetType's."""
+        """Returns what the trunk gets of one hint; a type given here goes before SetUnionControlNetType's."""
+        if isinstance(hint, tuple):
+            self.check_types(len(hint), control_types)
+            hint = hint[0]
         types = self._type_indices(control_types)
         if self._union and types:
             return self._model.union_controlnet_merge(hint[None], types, None, None)
@@ -155,10 +175,10 @@ class NativeNet:
             if index == 0:
                 h = h + features
             if scales[index] != 0:
-                found[index] = self._out(model.zero_convs[index](h, emb, context), scales[index])
+                found[index] = _scaled(model.zero_convs[index](h, emb, context), scales[index])
         if depth == len(scales):
             h = model.middle_block(h, emb, context)
-            found[-1] = self._out(model.middle_block_out(h, emb, context), scales[-1])
+            found[-1] = _scaled(model.middle_block_out(h, emb, context), scales[-1])
         return Residuals.of(found)
 
     def _type_indices(self, control_types: Sequence[str] | None) -> list[int]:
@@ -179,14 +199,9 @@ class NativeNet:
             )
         return emb + model.label_emb(y)
 
-    def _out(self, residual: Tensor, scale: float) -> Tensor:
-        if scale != 1:
-            residual = residual.mul_(scale)  # a zero conv's output, nobody else's
-        return (
-            residual.mean(dim=(2, 3), keepdim=True).expand_as(residual)
-            if self._pooled
-            else residual
-        )
+
+def _scaled(residual: Tensor, scale: float) -> Tensor:
+    return residual if scale == 1 else residual.mul_(scale)  # a zero conv's output, nobody else's
 
 
 class NativeSource:
@@ -194,14 +209,15 @@ class NativeSource:
 
     def __init__(self, control: Any) -> None:
         self._control = control
-        self._net = NativeNet(control, control.control_model)
+        model = _uncompiled(control.control_model)
+        self._net = NativeNet(control, model)
         self.config = self._net.config
         self.hint_channels = self._net.hint_channels
-        self.key = f"{id(control.control_model)} {control.extra_args}"
-        self.patchers: list[object] = [repeatable(control.control_model_wrapped.clone())]
+        self.key = f"{id(model)} {control.extra_args}"
+        self.patchers: Sequence[Patcher] = [repeatable(control.control_model_wrapped.clone())]
         self.check_types = self._net.check_types
 
-    def open(self, base_model: object, loaded: Sequence[Any]) -> NativeNet:
+    def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> NativeNet:
         """Returns the net; ComfyUI has loaded its weights."""
         return NativeNet(self._control, loaded[0].model)
 
@@ -213,7 +229,8 @@ class NativeSource:
 class ControlLoraSource:
     """A Control-LoRA of ComfyUI's: its net is made from the UNet's own weights when the run starts."""
 
-    patchers: tuple[object, ...] = ()
+    patchers: Sequence[Patcher] = ()
+    config: BlockLayout | None = None  # until the run starts
 
     def __init__(self, control: Any) -> None:
         self._control = control
@@ -225,7 +242,7 @@ class ControlLoraSource:
         if control_types is not None:
             raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
 
-    def open(self, base_model: Any, loaded: Sequence[Any]) -> NativeNet:
+    def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> NativeNet:
         """Returns the net for this UNet."""
         opened = self._control.copy()
         opened.pre_run(base_model, base_model.model_sampling.percent_to_sigma)
@@ -241,4 +258,8 @@ class _OpenedLora(NativeNet):
 
     def __init__(self, control: Any) -> None:
         super().__init__(control, control.control_model)
-        self.close = control.cleanup
+        self._control = control
+
+    def close(self) -> None:
+        """Has ComfyUI drop the net."""
+        self._control.cleanup()

@@ -4,13 +4,9 @@ Their order is the caller's own (DualCFG puts negative first, SAG sends uncond a
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ...cnet_core.routing import Branch
-
-#: One entry of ComfyUI's processed conditioning, and a list of them.
-Cond = Mapping[str, Any]
-Conds = Sequence[Cond]
+from .host_types import Conds
 
 #: Names under which guiders keep what guidance goes *to*; all others are what it goes away from.
 COND_NAMES = ("positive", "middle")
@@ -20,10 +16,10 @@ def branches_of(conds: Sequence[Conds | None], guider: object | None) -> tuple[B
     """Returns the branch of each list of conds of one call: by identity with the guider's, then by uuid.
 
     What the guider does not know is uncond (the old PerpNeg node encodes its own). Where there is no guider at
-    all, ComfyUI's usual order holds: cond first.
+    all, nothing tells them apart: all are cond, which is right only for routings that treat both alike.
     """
     if guider is None:
-        return tuple("cond" if index == 0 else "uncond" for index in range(len(conds)))
+        return ("cond",) * len(conds)
     named: Mapping[str, Conds] = getattr(guider, "conds", {})
     return tuple(_branch_of_name(_name_of(entry, named)) for entry in conds)
 
