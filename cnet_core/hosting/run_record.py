@@ -1,8 +1,7 @@
 """RunRecord: what a run injected, for the X-ray and for leaving blocks out."""
 
-import torch
-
 from ..residuals import RowResiduals
+from ..untraced import untraced
 from ..xray import Recorder, Watch
 
 
@@ -28,7 +27,7 @@ class RunRecord:
         self.injections += residuals is not None
         return residuals
 
-    @torch.compiler.disable
+    @untraced
     def add(self, watch: Watch) -> None:
         """Stores the record of a finished call. Calls on other devices may still be running."""
         if self.left_out is None:

@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ..net import Net
+from ..net import BlockLayout, Net
 
 
 class Source(Protocol):
     """Where a run gets its net from: a file of ours, or an object of the host's own loaders."""
 
-    hint_channels: int
+    @property
+    def hint_channels(self) -> int: ...
+
+    @property
+    def config(self) -> BlockLayout | None:
+        """The shape of the net; None where it is made from the UNet itself when the run starts."""
+        ...
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
         """Raises ValueError for a control type that the net does not know."""
@@ -21,7 +27,7 @@ class Source(Protocol):
         ...
 
     @property
-    def patchers(self) -> Sequence[object]:
+    def patchers(self) -> Sequence[Any]:
         """What the host loads together with the model."""
         ...
 

@@ -184,7 +184,8 @@ class Watch:
         self.fetch()
         shape = (len(self.wanted), len(self.rows))
         residuals = np.zeros(shape)
-        residuals[np.ix_(np.array(self.wanted, dtype=bool), self.controlled)] = np.nan
+        wanted = [block for block, is_wanted in enumerate(self.wanted) if is_wanted]
+        residuals[np.ix_(wanted, list(self.controlled))] = np.nan
         features = np.full(shape, np.nan)
         if self.norms:
             norms: Numbers = self.norms[0].double().numpy()

@@ -1,4 +1,4 @@
-"""KeptControls: the controls at work in one run, by model, latent size and pictures."""
+"""Controls: the controls at work in one run, by model, latent size and pictures."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -54,7 +54,7 @@ class SpecRun:
             self._run.clear()
 
 
-class KeptControls:
+class Controls:
     """The controls at work in one run: those of its MODEL and those that arrive call by call, found by their values.
 
     Context windows may show other pictures at each step, and each set of them has hints of its own. So a control is
