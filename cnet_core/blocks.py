@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import NORM_GROUPS
-from .few_pixels import GROUP
 
 
 class Ops(Protocol):
@@ -207,8 +206,8 @@ def _by_head(tensor: Tensor, heads: int) -> Tensor:
 class FeedForward(nn.Module):
     """GEGLU: four times as wide, half of it a GELU gate on the other half.
 
-    On a CPU many tokens go through in parts: glibc gives tensors above 32 MiB back to the system and takes them anew,
-    page by page, which at 512 px costs more than the zero convolutions. Not for gradients, which keep all parts.
+    On a CPU many tokens pass through in parts: glibc returns tensors above 32 MiB to the system and maps them again,
+    page by page, which at 512 px costs more than the zero convolutions. Not where gradients keep all parts alive.
     """
 
     def __init__(self, channels: int, ops: Ops = TORCH_OPS) -> None:
@@ -223,8 +222,7 @@ class FeedForward(nn.Module):
         whole = x.device.type != "cpu" or torch.is_grad_enabled()
         if whole or x.numel() <= tokens * x.shape[-1]:
             return self.net(x)
-        groups = max(1, tokens // GROUP)  # of whole groups, which linear layers may do faster
-        parts = cast(tuple[Tensor, ...], x.flatten(0, -2).split(groups * GROUP))
+        parts = cast(tuple[Tensor, ...], x.flatten(0, -2).split(max(1, tokens)))
         return torch.cat([self.net(part) for part in parts]).reshape(x.shape)
 
 

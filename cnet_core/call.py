@@ -1,17 +1,13 @@
-"""UNetCall: the arguments of one call of a UNet, and which rows of it are whose."""
+"""UNetCall: the arguments of one call of a UNet, the time, and which rows of it are whose."""
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
 
 import torch
 from torch import Tensor
 
+from .clock import Clock, TimestepClock
 from .rows import Row
-from .windows import Step
-
-#: The last training timestep of Stable Diffusion: percent 0 of a run.
-LAST_TIMESTEP = 999
 
 
 @dataclass(frozen=True)
@@ -24,19 +20,14 @@ class UNetCall:
     y: Tensor | None
     rows: tuple[Row, ...]  # B of them
     cfg_scale: float | None = None
-    known_percents: tuple[float, ...] | None = None  # by row, from hosts that count otherwise
-    step: Step | None = None  # for windows that count sampling steps
-    guided: bool | None = (
-        None  # whether the run has uncond rows, maybe in another call; None: see rows
-    )
+    # whether the run has uncond rows, maybe in another call; None: see rows
+    guided: bool | None = None
+    host_clock: Clock | None = None  # None: the timesteps tell the time
 
     @cached_property
-    def percents(self) -> tuple[float, ...]:
-        """How far the run is, by row: 1 - t/999 of plain Stable Diffusion unless the host said it."""
-        if self.known_percents is not None:
-            return self.known_percents
-        timesteps = cast(list[float], self.timesteps.tolist())
-        return tuple(1 - t / LAST_TIMESTEP for t in timesteps)
+    def clock(self) -> Clock:
+        """The time of the call: the host's clock, or that of plain Stable Diffusion."""
+        return TimestepClock(self.timesteps) if self.host_clock is None else self.host_clock
 
     @property
     def pictures(self) -> int:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import Ops
-from .few_pixels import FewPixels, linear
+from .few_pixels import FewPixels
 
 #: Dtypes for storage only, in which no layer computes.
 STORAGE_ONLY = (
@@ -47,7 +47,7 @@ class _CastingOps:
             """Leaves the weights to the file."""
 
         def forward(self, input: Tensor) -> Tensor:
-            return linear(input, *_cast(self.weight, self.bias, input))
+            return F.linear(input, *_cast(self.weight, self.bias, input))
 
     class Conv2d(FewPixels):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

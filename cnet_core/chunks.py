@@ -24,24 +24,26 @@ class Chunks:
     def __init__(self) -> None:
         self._most: int | None = None
 
-    def residuals(self, rows: list[int], compute: Callable[[list[int]], Residuals]) -> Residuals:
+    def join_residuals(
+        self, rows: list[int], compute: Callable[[list[int]], Residuals]
+    ) -> Residuals:
         """Returns the residuals of all rows.
 
         Raises:
             torch.OutOfMemoryError: one row alone does not fit.
         """
-        parts = self._parts(rows, compute)
+        parts = self._compute_parts(rows, compute)
         if len(parts) == 1:
             return parts[0]
         by_block = zip(*(part.blocks for part in parts), strict=True)
-        return Residuals.of([_joined(list(blocks)) for blocks in by_block])
+        return Residuals.of([_concatenate(list(blocks)) for blocks in by_block])
 
-    def tensor(self, rows: list[int], compute: Callable[[list[int]], Tensor]) -> Tensor:
-        """Returns the tensor (rows, ...) of all rows; as `residuals`."""
-        parts = self._parts(rows, compute)
+    def join_tensors(self, rows: list[int], compute: Callable[[list[int]], Tensor]) -> Tensor:
+        """Returns the tensor (rows, ...) of all rows; as `join_residuals`."""
+        parts = self._compute_parts(rows, compute)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _parts(self, rows: list[int], compute: Callable[[list[int]], T]) -> list[T]:
+    def _compute_parts(self, rows: list[int], compute: Callable[[list[int]], T]) -> list[T]:
         while True:
             size = len(rows) if self._most is None else min(self._most, len(rows))
             try:
@@ -55,7 +57,7 @@ class Chunks:
             )
 
 
-def _joined(blocks: list[Tensor | None]) -> Tensor | None:
+def _concatenate(blocks: list[Tensor | None]) -> Tensor | None:
     """Returns one block's residuals of all parts; None where no part has any."""
-    found = [block for block in blocks if block is not None]
-    return torch.cat(found) if found else None
+    there = [block for block in blocks if block is not None]
+    return torch.cat(there) if there else None

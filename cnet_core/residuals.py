@@ -46,28 +46,57 @@ class Residuals:
         """Returns residuals that give nothing to these blocks (the middle is the last)."""
         return Residuals.of([None if k in blocks else b for k, b in enumerate(self.blocks)])
 
-    def scatter(self, rows: Sequence[int], batch: int) -> "Residuals":
-        """Returns residuals for a batch of `batch` rows: these in `rows`, zeros in the others."""
-        blocks = self.blocks
-        return Residuals.of([None if b is None else scattered(b, rows, batch) for b in blocks])
+
+@dataclass(frozen=True)
+class RowResiduals:
+    """Residuals of some rows of a UNet's batch; the other rows get nothing."""
+
+    residuals: Residuals  # (len(rows), C_i, H_i, W_i) each
+    rows: tuple[int, ...]  # where they belong, in order
+    batch: int  # rows of the UNet's batch
+
+    @property
+    def all_rows(self) -> bool:
+        """Whether every row of the batch has some, in order."""
+        return self.rows == tuple(range(self.batch))
+
+    def __add__(self, other: "RowResiduals") -> "RowResiduals":
+        """Returns the sum; raises as `Residuals.__add__`."""
+        if self.rows == other.rows:
+            return RowResiduals(self.residuals + other.residuals, self.rows, self.batch)
+        everything = tuple(range(self.batch))
+        return RowResiduals(self.expand() + other.expand(), everything, self.batch)
+
+    def expand(self) -> Residuals:
+        """Returns residuals for the whole batch, with zeros in the other rows."""
+        if self.all_rows:
+            return self.residuals
+        blocks = self.residuals.blocks
+        return Residuals.of([None if b is None else self._scatter(b) for b in blocks])
+
+    def without(self, blocks: Collection[int]) -> "RowResiduals":
+        """As `Residuals.without`."""
+        return RowResiduals(self.residuals.without(blocks), self.rows, self.batch)
+
+    def _scatter(self, block: Tensor) -> Tensor:
+        full = block.new_zeros((self.batch, *block.shape[1:]))
+        place = neighbours(self.rows)
+        if place is None:
+            full[torch.tensor(self.rows, device=full.device)] = block
+        else:  # nothing has to be sent to the device
+            full[place] = block
+        return full
+
+
+def neighbours(rows: Sequence[int]) -> slice | None:
+    """Returns the slice that rows are, or None where they do not follow each other."""
+    first, last = rows[0], rows[-1] + 1
+    return slice(first, last) if list(rows) == list(range(first, last)) else None
 
 
 def pooled(residual: Tensor) -> Tensor:
     """Returns the mean of a residual (B, C, h, w) over height and width, in every place."""
     return residual.float().mean((2, 3), keepdim=True).to(residual.dtype).expand_as(residual)
-
-
-def scattered(residual: Tensor, rows: Sequence[int], batch: int) -> Tensor:
-    """Returns a residual (B, C, h, w) for a batch of `batch` rows: zeros but in `rows`."""
-    if list(rows) == list(range(batch)):
-        return residual
-    full = residual.new_zeros((batch, *residual.shape[1:]))
-    first, last = rows[0], rows[-1] + 1
-    if list(rows) == list(range(first, last)):  # nothing has to be told to the device
-        full[first:last] = residual
-    else:
-        full[torch.tensor(rows, device=full.device)] = residual
-    return full
 
 
 def injected(feature: Tensor, residual: Tensor, block: str) -> Tensor:

@@ -25,7 +25,7 @@ class Inputs:
     context: Tensor  # (n, tokens, context_dim)
     y: Tensor | None
 
-    def taken(self, rows: list[int]) -> "Inputs":
+    def take(self, rows: list[int]) -> "Inputs":
         """Returns some rows."""
         return self.map(lambda tensor: take(tensor, rows))
 
@@ -42,13 +42,13 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Found:
+class Refreshed:
     """Residuals for all rows asked for, and how they came about; positions count within these rows."""
 
     residuals: Residuals
     evaluated: tuple[int, ...]
     moved: tuple[float, ...] | None = None  # by row; None at the first call
-    changes: Tensor | None = None  # of the rows evaluated anew: see cnet_core.uses.Use
+    changes: Tensor | None = None  # of the rows evaluated again: see cnet_core.uses.Use
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ class Reuse:
         """Drops everything kept."""
         self._kept.clear()
 
-    def residuals(
+    def refresh(
         self,
         key: tuple[object, ...],
         inputs: Inputs,
         compute: Callable[[list[int]], Residuals],
-    ) -> Found:
+    ) -> Refreshed:
         """Returns residuals for all rows of `inputs`, computing those of rows that moved too far.
 
         Which rows these are must be known before the net is run, so this waits for the device once, for one number
@@ -88,23 +88,23 @@ class Reuse:
         everything = list(range(len(inputs.x)))
         kept = self._kept.get(key)
         if kept is None:
-            return self._keep(key, inputs, Found(compute(everything), tuple(everything)))
+            return self._keep(key, inputs, Refreshed(compute(everything), tuple(everything)))
         moved = tuple(cast(list[float], distance(kept.inputs, inputs).tolist()))
         stale = [row for row, share in enumerate(moved) if not share <= self.tolerance]
         if not stale:
-            return Found(kept.residuals, (), moved)
+            return Refreshed(kept.residuals, (), moved)
         fresh = compute(stale)
-        changes = relative_change(_taken(kept.residuals, stale), fresh)
-        residuals = _replaced(kept.residuals, fresh, stale)
-        inputs = _updated(kept.inputs, inputs, stale)
-        return self._keep(key, inputs, Found(residuals, tuple(stale), moved, changes))
+        changes = relative_change(_take_rows(kept.residuals, stale), fresh)
+        residuals = _replace_rows(kept.residuals, fresh, stale)
+        inputs = _update_inputs(kept.inputs, inputs, stale)
+        return self._keep(key, inputs, Refreshed(residuals, tuple(stale), moved, changes))
 
-    def _keep(self, key: tuple[object, ...], inputs: Inputs, found: Found) -> Found:
-        if not any(b is not None and b.requires_grad for b in found.residuals.blocks):
+    def _keep(self, key: tuple[object, ...], inputs: Inputs, refreshed: Refreshed) -> Refreshed:
+        if not any(b is not None and b.requires_grad for b in refreshed.residuals.blocks):
             self._kept[key] = _Kept(
-                inputs.map(torch.clone), found.residuals
+                inputs.map(torch.clone), refreshed.residuals
             )  # samplers may go on in place
-        return found
+        return refreshed
 
 
 def distance(then: Inputs, now: Inputs) -> Tensor:
@@ -134,31 +134,31 @@ def _squares(vectors: Tensor) -> Tensor:
     return vectors.float().square().sum(1)
 
 
-def _taken(residuals: Residuals, rows: list[int]) -> Residuals:
+def _take_rows(residuals: Residuals, rows: list[int]) -> Residuals:
     return Residuals.of([None if b is None else take(b, rows) for b in residuals.blocks])
 
 
-def _replaced(old: Residuals, new: Residuals, rows: Sequence[int]) -> Residuals:
+def _replace_rows(old: Residuals, new: Residuals, rows: Sequence[int]) -> Residuals:
     """Returns the old residuals with the new ones in some rows; the old tensors stay as they are."""
     pairs = zip(old.blocks, new.blocks, strict=True)
     return Residuals.of(
-        [None if a is None or b is None else _with_rows(a, b, rows) for a, b in pairs]
+        [None if a is None or b is None else _put_rows(a, b, rows) for a, b in pairs]
     )
 
 
-def _updated(old: Inputs, new: Inputs, rows: list[int]) -> Inputs:
+def _update_inputs(old: Inputs, new: Inputs, rows: list[int]) -> Inputs:
     """Returns the old inputs with the new ones in some rows."""
-    fresh = new.taken(rows)
-    y = None if old.y is None or fresh.y is None else _with_rows(old.y, fresh.y, rows)
+    fresh = new.take(rows)
+    y = None if old.y is None or fresh.y is None else _put_rows(old.y, fresh.y, rows)
     return Inputs(
-        _with_rows(old.x, fresh.x, rows),
-        _with_rows(old.timesteps, fresh.timesteps, rows),
-        _with_rows(old.context, fresh.context, rows),
+        _put_rows(old.x, fresh.x, rows),
+        _put_rows(old.timesteps, fresh.timesteps, rows),
+        _put_rows(old.context, fresh.context, rows),
         y,
     )
 
 
-def _with_rows(old: Tensor, new: Tensor, rows: Sequence[int]) -> Tensor:
+def _put_rows(old: Tensor, new: Tensor, rows: Sequence[int]) -> Tensor:
     if len(rows) == len(old):
         return new
     return old.index_copy(0, torch.tensor(rows, device=old.device), new)

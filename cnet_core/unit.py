@@ -3,16 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from torch import Tensor
 
 from .call import UNetCall
+from .clock import Clock
 from .hints import latent_size
 from .net import BlockLayout, Net
 from .routing import Branch, HintRouting
 from .schedules import BlockScales
 from .weighting import POOL_FIRST, Order, check_order
-from .windows import Step, Window
+from .windows import Window
 
 #: Hints and masks are in 0..1; resizing brings some values a little beyond, and inpaint hints have -1.
 MOST_VALUE = 2.0
@@ -77,25 +79,36 @@ class ControlUnit:
         """Its hints: one, or one for each of `control_types`."""
         return self.hint if isinstance(self.hint, tuple) else (self.hint,)
 
-    def factor(self, percent: float, step: Step | None = None) -> float:
-        """Returns strength x time curve at `percent` of the run; 0 outside the window."""
-        on = self.window.active(self.start_percent, self.end_percent, percent, step)
-        return self.strength * self.scales.at(percent) if on else 0.0
+
+class Timed(Protocol):
+    """What decides how much control there is at a time of the run."""
+
+    @property
+    def strength(self) -> float: ...
+    @property
+    def scales(self) -> BlockScales: ...
+    @property
+    def start_percent(self) -> float: ...
+    @property
+    def end_percent(self) -> float: ...
+    @property
+    def window(self) -> Window: ...
 
 
-def row_factors(unit: ControlUnit, call: UNetCall) -> tuple[float, ...]:
-    """Returns each row's strength x window x time curve; all 0 where the unit has no part in this time of the run."""
-    whole_run = unit.start_percent <= 0 and unit.end_percent >= 1 and not unit.scales.curve
-    percents = (0.0,) * len(call.rows) if whole_run else call.percents
-    return tuple(unit.factor(percent, call.step) for percent in percents)
+def time_factors(timed: Timed, clock: Clock) -> tuple[float, ...]:
+    """Returns strength x window x time curve by row; all 0 where there is no control at this time of the run."""
+    active = timed.window.active(timed.start_percent, timed.end_percent, clock)
+    if not timed.scales.curve or not any(active):
+        return tuple(timed.strength if on else 0.0 for on in active)
+    return tuple(
+        timed.strength * timed.scales.at(percent) if on else 0.0
+        for on, percent in zip(active, clock.percents, strict=True)
+    )
 
 
-def row_gains(unit: ControlUnit, call: UNetCall) -> tuple[float, ...]:
-    """Returns by how much each row's residuals are multiplied: strength x window x time curve x routing."""
+def route(unit: ControlUnit, factors: Sequence[float], call: UNetCall) -> tuple[float, ...]:
+    """Returns by how much each row's residuals are multiplied: `time_factors` x routing."""
     branches: list[Branch] = [row.branch for row in call.rows]
-    factors = row_factors(unit, call)
-    if not any(factors):
-        return factors
     gains = unit.routing.gains(branches, call.cfg_scale, guided=call.guided)
     return tuple(gain * factor for gain, factor in zip(gains, factors, strict=True))
 

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from .call import UNetCall, take
 from .chunks import Chunks
-from .residuals import Residuals, scattered
-from .reuse import Found, Inputs, Reuse
-from .unit import ControlUnit, check_fits, row_factors, row_gains
+from .residuals import Residuals, RowResiduals
+from .reuse import Inputs, Refreshed, Reuse
+from .unit import ControlUnit, check_fits, route, time_factors
 from .uses import Counts, Use
 from .weighting import mask_mode, resized_mask, weigh
 
@@ -42,15 +42,25 @@ class UnitRun:
         self._on_device.clear()
         self._reuse.clear()
 
-    def residuals(self, call: UNetCall) -> Residuals | None:
-        """Returns what the unit adds to all rows of the call; None where it does not act."""
+    def contribute(
+        self, call: UNetCall, factors: Sequence[float] | None = None
+    ) -> RowResiduals | None:
+        """Returns what the unit adds to the rows that it controls; None where it does not act.
+
+        Args:
+            call: of the UNet.
+            factors: `time_factors` of the unit and the call, where they are known already.
+        """
         unit = self.unit
-        gains = row_gains(unit, call)
+        factors = time_factors(unit, call.clock) if factors is None else factors
+        self.use = Use.without(len(factors))
+        if not any(factors):
+            self._reuse.clear()
+            return None
+        gains = route(unit, factors, call)
+        self.use = Use.without(len(gains), gains)
         wanted = [row for row, gain in enumerate(gains) if gain != 0]
         scales = unit.scales.values(unit.net.config.block_sizes(call.x.shape[-2], call.x.shape[-1]))
-        self.use = Use.without(len(gains))
-        if not any(row_factors(unit, call)):
-            self._reuse.clear()
         if not wanted or not any(scales):
             return None
         check_fits(unit, call)
@@ -59,15 +69,18 @@ class UnitRun:
         if not unit.reuse_tolerance and len(set(by_row)) == 1:  # the net scales what it makes once
             scales = [scale * by_row[0] for scale in scales]
             by_row = [1.0] * len(by_row)
-        blocks = list(self._found(call, wanted, scales).blocks)
+        blocks = list(self._compute_rows(call, wanted, scales, gains).blocks)
         pictures = [call.rows[row].picture for row in wanted]
-        for index, block in enumerate(blocks):  # one by one: what goes in is let go of
+        for index, block in enumerate(
+            blocks
+        ):  # in place, so each unweighted block is freed before the next
             if block is not None:
-                weighted = self._weight(block, by_row, pictures)
-                blocks[index] = scattered(weighted, wanted, len(gains))
-        return Residuals.of(blocks)
+                blocks[index] = self._weight(block, by_row, pictures)
+        return RowResiduals(Residuals.of(blocks), tuple(wanted), len(gains))
 
-    def _found(self, call: UNetCall, wanted: list[int], scales: Sequence[float]) -> Residuals:
+    def _compute_rows(
+        self, call: UNetCall, wanted: list[int], scales: Sequence[float], gains: Sequence[float]
+    ) -> Residuals:
         """Returns the net's residuals for the wanted rows, computed or kept."""
 
         def compute(positions: list[int]) -> Residuals:
@@ -75,31 +88,32 @@ class UnitRun:
 
         everything = list(range(len(wanted)))
         if not self.unit.reuse_tolerance:
-            self.use = Use.of(len(call.rows), wanted)
+            self.use = Use.of(gains, wanted)
             return compute(everything)
         rows = tuple(call.rows[row] for row in wanted)
         key = (rows, tuple(scales), self._version, *_autograd_mode())
-        inputs = Inputs(self._latents(call), call.timesteps, call.context, call.y).taken(wanted)
-        found = self._reuse.residuals(key, inputs, compute)
-        self._note(found, wanted, len(call.rows))
-        return found.residuals
+        inputs = Inputs(self._latents(call), call.timesteps, call.context, call.y).take(wanted)
+        refreshed = self._reuse.refresh(key, inputs, compute)
+        self._record_use(refreshed, wanted, gains)
+        return refreshed.residuals
 
-    def _note(self, found: Found, wanted: list[int], batch: int) -> None:
-        evaluated = [wanted[p] for p in found.evaluated]
+    def _record_use(self, refreshed: Refreshed, wanted: list[int], gains: Sequence[float]) -> None:
+        evaluated = [wanted[p] for p in refreshed.evaluated]
         reused = [row for row in wanted if row not in evaluated]
-        moved = None if found.moved is None else dict(zip(wanted, found.moved, strict=True))
-        self.use = Use.of(batch, evaluated, moved, reused, found.changes)
+        moved = refreshed.moved
+        by_row = None if moved is None else dict(zip(wanted, moved, strict=True))
+        self.use = Use.of(gains, evaluated, by_row, reused, refreshed.changes)
         self._counts.reused_rows += len(reused)
 
     def _evaluate(self, call: UNetCall, rows: list[int], scales: Sequence[float]) -> Residuals:
         self._counts.evaluations += 1
         self._counts.rows += len(rows)
-        features = self._hint_features(call)
+        features = self._encode_hints(call)
 
         def compute(part: list[int]) -> Residuals:
             return self._run_net(call, part, features, scales)
 
-        return self._chunks.residuals(rows, compute)
+        return self._chunks.join_residuals(rows, compute)
 
     def _run_net(
         self, call: UNetCall, rows: list[int], features: Tensor, scales: Sequence[float]
@@ -110,7 +124,7 @@ class UnitRun:
             self._of_pictures(features, [call.rows[row].picture for row in rows]),
             take(call.timesteps, rows),
             take(call.context, rows).to(net.dtype),
-            None if call.y is None else take(call.y, rows).to(net.dtype),
+            self._vectors(call, rows),
             scales,
             **_types(self.unit),
         )
@@ -118,7 +132,14 @@ class UnitRun:
     def _latents(self, call: UNetCall) -> Tensor:
         return call.x[:, : self.unit.net.config.in_channels]
 
-    def _hint_features(self, call: UNetCall) -> Tensor:
+    def _vectors(self, call: UNetCall, rows: list[int]) -> Tensor | None:
+        """Returns SDXL's vector condition of some rows, for nets that take one."""
+        net = self.unit.net
+        if call.y is None or net.config.y_dim is None:
+            return None
+        return take(call.y, rows).to(net.dtype)
+
+    def _encode_hints(self, call: UNetCall) -> Tensor:
         """Returns the hint's features: (N, model_channels, H, W)."""
         net = self.unit.net
         key = (net.dtype, call.x.device, *_autograd_mode())
@@ -126,7 +147,9 @@ class UnitRun:
             return self._features[key][1]
         self._counts.hint_encodings += 1
         pictures = list(range(max(map(len, self.unit.hints))))
-        features = self._chunks.tensor(pictures, lambda part: self._encode(part, call.x.device))
+        features = self._chunks.join_tensors(
+            pictures, lambda part: self._encode(part, call.x.device)
+        )
         if not features.requires_grad:  # a graph serves one backward pass, then the weights change
             self._features[key] = self._version, features
         return features

@@ -15,6 +15,7 @@ class Use:
     """What one unit did in one call of the UNet, by row of the UNet's batch.
 
     Attributes:
+        gains: strength x window x time curve x routing of each row.
         states: what became of each row.
         moved: how far the row's latents had moved since its residuals were last computed, as a share of their
             norm; None where nothing was compared, infinite where they could not be.
@@ -23,32 +24,36 @@ class Use:
             if errors grow with time. A tensor, so that nobody waits for the device who does not read it.
     """
 
+    gains: tuple[float, ...]
     states: tuple[RowState, ...]
     moved: tuple[float | None, ...]
     changes: Tensor | None = None
 
     @classmethod
-    def without(cls, rows: int) -> "Use":
-        """Returns that of a call in which the unit did nothing."""
-        return cls(("skipped",) * rows, (None,) * rows)
+    def without(cls, rows: int, gains: Sequence[float] | None = None) -> "Use":
+        """Returns that of a call of `rows` rows in which the unit did nothing."""
+        given = (0.0,) * rows if gains is None else tuple(gains)
+        return cls(given, ("skipped",) * rows, (None,) * rows)
 
     @classmethod
     def of(
         cls,
-        rows: int,
+        gains: Sequence[float],
         evaluated: Sequence[int],
         moved: dict[int, float] | None = None,
         reused: Sequence[int] = (),
         changes: Tensor | None = None,
     ) -> "Use":
-        """Returns that of a call in which these rows of `rows` were evaluated and those reused."""
+        """Returns that of a call with these gains by row, of which some rows were evaluated and some reused."""
         done: dict[int, RowState] = {
             **dict.fromkeys(evaluated, "evaluated"),
             **dict.fromkeys(reused, "reused"),
         }
+        rows = range(len(gains))
         return cls(
-            tuple(done.get(row, "skipped") for row in range(rows)),
-            tuple((moved or {}).get(row) for row in range(rows)),
+            tuple(gains),
+            tuple(done.get(row, "skipped") for row in rows),
+            tuple((moved or {}).get(row) for row in rows),
             changes,
         )
 

@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: (index of the sampling step under way from 0, number of steps of the run).
-Step = tuple[int, int]
+from .clock import Clock
 
 
 @dataclass(frozen=True)
@@ -43,27 +42,26 @@ class Window:
         """Step i of N is in iff floor(start*N) <= i <= ceil(end*N) (InvokeAI, extensions/controlnet.py)."""
         return cls("invoke")
 
-    def active(self, start: float, end: float, percent: float, step: Step | None = None) -> bool:
-        """Whether control is on.
+    def active(self, start: float, end: float, clock: Clock) -> tuple[bool, ...]:
+        """Returns by row whether control is on.
 
         Args:
             start, end: the unit's percents, 0..1.
-            percent: how far the run is in training time, 0..1.
-            step: which step of how many; only rules that count steps look at it.
+            clock: the time of the call.
 
         Raises:
-            ValueError: the rule counts steps, the window is not the whole run, and nobody said the step.
+            ValueError: the rule counts steps, the window is not the whole run, and the clock has no step.
         """
         if self.rule == "training":
-            return (start <= 0 or percent >= start) and (end >= 1 or percent <= end)
+            return clock.within(start, end)
         if start <= 0 and end >= 1:
-            return True
-        if step is None:
+            return (True,) * clock.rows
+        if clock.step is None:
             raise ValueError(
-                f"The window {start}..{end} counts sampling steps as {self.rule} does, but nobody said which step "
-                "this is: set `step = (i, n)` on the Attachment before every call of the UNet."
+                f"The window {start}..{end} counts sampling steps, as {self.rule} does, but the step is not known: "
+                "set `step = (i, n)` on the Attachment before every call of the UNet."
             )
-        return _COUNTED[self.rule](start, end, *step)
+        return (_COUNTED[self.rule](start, end, *clock.step),) * clock.rows
 
 
 #: Rule -> (start, end, step i, number of steps n) -> whether step i is in the window.

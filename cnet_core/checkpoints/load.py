@@ -1,11 +1,10 @@
 """load_controlnet: any ControlNet file of any format, its weights straight from the memory map."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..blocks import TORCH_OPS, Ops
 from ..controlnet import ControlNet
@@ -64,35 +63,12 @@ def load_controlnet(
     if format.needs_base:
         tensors = COMPLETE[format.name](tensors, _base(source, format, base), str(source.path))
     net = _structure(source, tensors, pooled).build(ops)
-    if ops is not TORCH_OPS:  # a host's layers may have their own way of taking weights
-        check_keys(net, tensors, str(source.path))
-        net.load_state_dict(tensors, assign=True)
-    elif not _assigned(net, tensors):
-        check_keys(net, tensors, str(source.path))
+    check_keys(net, tensors, str(source.path))
+    net.load_state_dict(tensors, assign=True)
     # what is taken over from a base may lie on its device
     if dtype is not None or format.needs_base or torch.device(device).type != "cpu":
         net.to(device=device, dtype=dtype)
-    return net if ops is TORCH_OPS else net.train(False)
-
-
-def _assigned(net: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
-    """Makes the tensors the net's parameters; False where they are not those that it has.
-
-    What check_keys, load_state_dict(assign=True) and train(False) do, in one walk over the thousand layers.
-    """
-    places = 0
-    for name, module in cast(Iterator[tuple[str, nn.Module]], net.named_modules()):
-        vars(module)["training"] = False
-        parameters = cast(dict[str, nn.Parameter | None], vars(module)["_parameters"])
-        for key, place in parameters.items():
-            if place is None:  # of a layer without a bias
-                continue
-            weight = tensors.get(f"{name}.{key}" if name else key)
-            if weight is None or weight.shape != place.shape:
-                return False
-            parameters[key] = nn.Parameter(weight, requires_grad=weight.is_floating_point())
-            places += 1
-    return places == len(tensors)
+    return net.train(False)
 
 
 def _channels_reversed(weight: Tensor) -> Tensor:

@@ -30,7 +30,6 @@ SECTIONS = {
     ),
     "memory": ("memory", "section", "the peak of tensors in a step, with 1 to 4 units"),
     "prompts": ("comfyui", "section", "whole prompts in a real ComfyUI (needs --comfyui)"),
-    "deep-layers": ("deep_layers", "section", "deep layers in two ways, on the CPU"),
     "loading": ("loading", "section", "loading a file of random weights, and reading it once"),
 }
 #: A net of a few million weights, for a run of seconds.

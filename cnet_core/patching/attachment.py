@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..call import LAST_TIMESTEP
+from ..clock import LAST_TIMESTEP, Step, TimestepClock
 from ..control import ControlStack, ControlUnit, Counts, UNetCall
 from ..offloaded import check_runs, is_offloaded
 from ..residuals import Residuals
 from ..rows import Layout, rows_of
-from ..windows import Step
 from ..xray.record import Record, Recorder, Watch
 from .adapter import adapter_for
 
@@ -120,15 +119,17 @@ class Attachment:
             _follow(unit.net, x.device)
         steps = torch.as_tensor(timesteps, device=x.device).expand(len(x))
         rows = rows_of(self.rows, len(x))
-        call = UNetCall(x, steps, context, y, rows, self.cfg_scale, step=self.step)
+        clock = TimestepClock(steps, self.step)
+        call = UNetCall(x, steps, context, y, rows, self.cfg_scale, host_clock=clock)
         self.pictures = call.pictures
-        residuals = self._stack.residuals(call)
+        summed = self._stack.sum_rows(call)
+        residuals = None if summed is None else summed.expand()
         if self._left_out is not None:
             return None if residuals is None else residuals.without(self._left_out)
         watch.position = steps[:1].detach().clone()
         watch.rows, watch.cfg_scale = rows, self.cfg_scale
-        watch.used(self._stack, call)
-        watch.injects(residuals)
+        watch.used(self._stack)
+        watch.injects(summed)
         self._recorder.add(watch)
         return residuals
 

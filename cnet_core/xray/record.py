@@ -16,12 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..call import UNetCall
 from ..control import ControlStack
-from ..residuals import Residuals
+from ..residuals import RowResiduals
 from ..routing import Branch
 from ..rows import Row
-from ..unit import row_gains
 from ..uses import RowState
 
 #: Calls of the UNet that are kept; of longer runs, the last ones.
@@ -148,28 +146,25 @@ class Watch:
     gains: list[tuple[float, ...]] = field(default_factory=list[tuple[float, ...]])
     states: list[tuple[RowState, ...]] = field(default_factory=list[tuple[RowState, ...]])
     wanted: tuple[bool, ...] = ()  # by block: whether there is a residual
+    controlled: tuple[int, ...] = ()  # rows that get residuals
     norms: list[Tensor] = field(
         default_factory=list[Tensor]
     )  # |residual| and |skip| in turn, (rows,)
     order: list[int] = field(default_factory=list[int])  # which block each pair of norms is of
 
-    def used(self, stack: ControlStack, call: UNetCall) -> None:
-        """Notes what the units of a stack did in a call, the last one that it answered."""
-        self.gains += [row_gains(unit, call) for unit in stack.units]
+    def used(self, stack: ControlStack) -> None:
+        """Notes what the controls of a stack did in the last call that it answered."""
+        self.gains += [use.gains for use in stack.uses]
         self.states += [use.states for use in stack.uses]
 
-    def unused(self, rows: int) -> None:
-        """Notes a unit that was not asked."""
-        self.gains.append((0.0,) * rows)
-        self.states.append(("skipped",) * rows)
-
-    def injects(self, residuals: Residuals | None) -> None:
-        """Notes which blocks are to get something."""
-        blocks = () if residuals is None else residuals.blocks
-        self.wanted = tuple(block is not None for block in blocks)
+    def injects(self, residuals: RowResiduals | None) -> None:
+        """Notes which blocks and rows are to get something."""
+        if residuals is not None:
+            self.wanted = tuple(block is not None for block in residuals.residuals.blocks)
+            self.controlled = residuals.rows
 
     def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
-        """Measures what is about to be added to what, both (B, C, H, W)."""
+        """Measures what is about to be added to what, both (rows, C, H, W): the controlled rows, or all."""
         self.order.append(block)
         self.norms += [_norms(residual), _norms(feature)]
 
@@ -189,11 +184,15 @@ class Watch:
         self.fetch()
         shape = (len(self.wanted), len(self.rows))
         residuals = np.zeros(shape)
-        residuals[np.array(self.wanted, dtype=bool)] = np.nan
+        wanted = [block for block, is_wanted in enumerate(self.wanted) if is_wanted]
+        residuals[np.ix_(wanted, list(self.controlled))] = np.nan
         features = np.full(shape, np.nan)
         if self.norms:
-            found: Numbers = self.norms[0].double().numpy().reshape(-1, 2, shape[1])
-            residuals[self.order], features[self.order] = found[:, 0], found[:, 1]
+            norms: Numbers = self.norms[0].double().numpy()
+            norms = norms.reshape(len(self.order), 2, -1)
+            rows = self.controlled if norms.shape[2] == len(self.controlled) else range(shape[1])
+            places = np.ix_(self.order, list(rows))
+            residuals[places], features[places] = norms[:, 0], norms[:, 1]
         return Call(
             percent_of(float(self.position)),
             self.rows,

@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from ...cnet_core import BlockScales, HintRouting
+from ...cnet_core.hosting import UnitSpec, check_spec
 from .families import check_pair
 from .host_types import Model
 from .native import source_of
 from .patch import ModelControl
-from .spec import UnitSpec, checked
 from .wrappers import KEY
 
 logger = logging.getLogger("cnet")
@@ -45,6 +45,7 @@ def apply(
         BlockScales.uniform() if scales is None else scales,
         **settings,
     )
+    check_spec(spec)
     if start_percent > end_percent:
         logger.info(
             "`start_percent` (%s) is after `end_percent` (%s), so this ControlNet is never active.",
@@ -53,5 +54,5 @@ def apply(
         )
     earlier = model.get_attachment(KEY)
     clone = model.clone()
-    ModelControl([*(earlier.specs if earlier else ()), checked(spec)]).attach(clone)
+    ModelControl([*(earlier.specs if earlier else ()), spec]).attach(clone)
     return clone

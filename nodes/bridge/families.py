@@ -1,7 +1,7 @@
 """Families of models, as the width of their text embeddings tells them."""
 
+from ...cnet_core.hosting import Source
 from .host_types import Model
-from .spec import Source
 
 #: Width of the text embeddings -> family.
 FAMILIES = {

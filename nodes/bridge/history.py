@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ...cnet_core.clock import PercentToSigma, percent_of
 from ...cnet_core.xray import Record, Recorder
-from .window import PercentToSigma, percent_of
 
 if TYPE_CHECKING:
     from .replay import Replay

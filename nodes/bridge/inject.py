@@ -14,12 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...cnet_core import Residuals
-from ...cnet_core.residuals import added, fitted
+from ...cnet_core.residuals import RowResiduals, added, fitted, neighbours
+from ...cnet_core.untraced import untraced
 from ...cnet_core.xray import Watch
 from .host_types import Executor, Options, UNetModel
 from .shared import SharedByCopies
-from .untraced import untraced
 
 PATCH = "output_block_patch"
 #: Where a call's transformer options carry its Injection.
@@ -51,7 +50,7 @@ class Injection(SharedByCopies):
     """The residuals of one call of the UNet, and the latents that they belong to."""
 
     def __init__(
-        self, x: Tensor, residuals: Residuals, on_resize: Callable[[], None], watch: Watch
+        self, x: Tensor, residuals: RowResiduals, on_resize: Callable[[], None], watch: Watch
     ) -> None:
         self._x = x
         self._patch = _Patch(residuals, on_resize, watch)
@@ -86,8 +85,12 @@ class Injection(SharedByCopies):
 class _Patch(SharedByCopies):
     """Adds the middle's residual before the first output block, and each skip's before the block that takes it."""
 
-    def __init__(self, residuals: Residuals, on_resize: Callable[[], None], watch: Watch) -> None:
-        self._residuals = residuals
+    def __init__(
+        self, residuals: RowResiduals, on_resize: Callable[[], None], watch: Watch
+    ) -> None:
+        # The rows that get control, where they are neighbours; None: all rows.
+        self._rows = None if residuals.all_rows else neighbours(residuals.rows)
+        self._residuals = residuals.expand() if self._rows is None else residuals.residuals
         self._on_resize = on_resize
         self._watch = watch
 
@@ -104,9 +107,17 @@ class _Patch(SharedByCopies):
     def _add(self, feature: Tensor, residual: Tensor | None, block: int, name: str) -> Tensor:
         if residual is None:
             return feature
-        if residual.shape[:2] == feature.shape[:2] and residual.shape[2:] != feature.shape[2:]:
+        if self._rows is not None and torch.is_grad_enabled():
+            feature = feature.clone()  # autograd may need the feature as it is
+        part = feature if self._rows is None else feature[self._rows]
+        if residual.shape[:2] == part.shape[:2] and residual.shape[2:] != part.shape[2:]:
             self._on_resize()  # a node shrinks the features on purpose
-            residual = F.interpolate(residual, size=feature.shape[-2:], mode="area")
-        residual = fitted(residual, feature, name)
-        self._watch.seen(block, feature, residual)
-        return added(feature, residual)  # in place, as native control does
+            residual = F.interpolate(residual, size=part.shape[-2:], mode="area")
+        residual = fitted(residual, part, name)
+        self._watch.seen(block, part, residual)
+        if self._rows is None:
+            return added(
+                part, residual
+            )  # in place where no gradients are recorded, as native control does
+        part += residual
+        return feature

@@ -16,12 +16,12 @@ from ...cnet_core import Residuals
 from ...cnet_core.blocks import timestep_embedding
 from ...cnet_core.checkpoints.shapes import text_width_without_attention
 from ...cnet_core.controlnet import check_scale_count
+from ...cnet_core.hosting import Source
 from ...cnet_core.net import BlockLayout
 from ...cnet_core.union import TYPES, type_indices
 from .host_types import BaseModel, Patcher
 from .loaded import residual_bytes
 from .patcher import repeatable
-from .spec import Source
 
 SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memory")
 

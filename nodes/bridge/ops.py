@@ -5,11 +5,7 @@ from typing import cast
 import comfy.ops
 
 from ...cnet_core.blocks import Ops
-from ...cnet_core.few_pixels import FewPixels, FewTokens
-
-
-class _Linear(comfy.ops.disable_weight_init.Linear, FewTokens):
-    """ComfyUI's; where it casts nothing, by whichever product is faster."""
+from ...cnet_core.few_pixels import FewPixels
 
 
 class _Conv2d(FewPixels, comfy.ops.disable_weight_init.Conv2d):
@@ -17,7 +13,7 @@ class _Conv2d(FewPixels, comfy.ops.disable_weight_init.Conv2d):
 
 
 class _Layers:
-    Linear = _Linear
+    Linear = comfy.ops.disable_weight_init.Linear
     Conv2d = _Conv2d
     GroupNorm = comfy.ops.disable_weight_init.GroupNorm
     LayerNorm = comfy.ops.disable_weight_init.LayerNorm

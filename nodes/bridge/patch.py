@@ -7,6 +7,7 @@ from typing import Any
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 from torch import Tensor
 
+from ...cnet_core.hosting import UnitSpec
 from ...cnet_core.xray import Watch
 from .history import History
 from .host_types import BaseModel, Conds, Executor, Guider, Model, Options, UNetModel
@@ -15,7 +16,6 @@ from .layout import CondBatch
 from .replay import Replay
 from .run import Run, Start, models_key
 from .shared import SharedByCopies
-from .spec import UnitSpec
 from .step import Step
 from .wrappers import KEY, with_wrappers
 
@@ -72,8 +72,7 @@ class ModelControl(SharedByCopies):
     ) -> Any:
         """Opens the run, and closes it also after an error or an interrupt."""
         guider = executor.class_obj
-        run = Run(self.specs, guider)
-        run.start = Start(latent_image, sigmas, denoise_mask)
+        run = Run(self.specs, guider, Start(latent_image, sigmas, denoise_mask))
         guider.model_options["transformer_options"][RUN] = run
         self._open.append(run)
         try:
@@ -86,13 +85,13 @@ class ModelControl(SharedByCopies):
             run.close()
 
     def _remember(self, run: Run, latents: Any) -> None:
-        """Keeps what was injected in a finished run; the guider has nothing of the run any more."""
-        if run.left_out is not None or run.percent_to_sigma is None:
+        """Stores what was injected in a finished run; the guider no longer holds anything of the run."""
+        if run.record.left_out is not None or run.percent_to_sigma is None:
             return
         replay = None
         if run.last is not None and run.start is not None:
             replay = Replay(run.guider, run.start, *run.last, run_key=RUN)
-        self.history.add(run.recorder, run.percent_to_sigma, latents, replay)
+        self.history.add(run.record.recorder, run.percent_to_sigma, latents, replay)
 
     def _predict_noise(
         self,
@@ -108,14 +107,14 @@ class ModelControl(SharedByCopies):
         run = next((run for run in self._open if run.guider is executor.class_obj), None)
         if run is None:
             return executor(x, timestep, model_options, seed, *args, **kwargs)
-        before, start = run.injections, x.clone()
+        before, start = run.record.injections, x.clone()
         found = executor(x, timestep, model_options, seed, *args, **kwargs)
         if not run.asked:
             raise RuntimeError(
                 "A guider or a node on the model predicts without ComfyUI's `calc_cond_batch`, or with options that "
                 f"were copied before the sampling began, so ApplyControlNet would have no effect. {WAY_OUT}"
             )
-        if run.injections > before:
+        if run.record.injections > before:
             run.last = (start, timestep, seed)
         return found
 
@@ -169,7 +168,7 @@ class ModelControl(SharedByCopies):
         given = options.get(RUN)
         run = self._run_without_guider() if given is None else given
         run.percent_to_sigma = model.model_sampling.percent_to_sigma
-        run.at(float(timestep.flatten()[0]))
+        run.controls.begin(float(timestep.flatten()[0]))
         batch = CondBatch.of(conds, x)
         step = Step.of(run, model, batch, model_options.get("multigpu_clones", {}))
         inner = {**model_options, "transformer_options": {**self._around_unet(options), STEP: step}}
@@ -230,16 +229,16 @@ class ModelControl(SharedByCopies):
             return executor(x, timesteps, context, y, control, options, **kwargs)
         text = kwargs.get("crossattn_controlnet", context)
         watch = Watch()
-        residuals = step.residuals(x, timesteps, text, y, options, watch)
+        residuals = step.compute(x, timesteps, text, y, options, watch)
         injection = None
         if residuals is not None:
-            _check_count(executor.class_obj, len(residuals.skips))
-            injection = Injection(x, residuals, step.run.note_resize, watch)
+            _check_count(executor.class_obj, len(residuals.residuals.skips))
+            injection = Injection(x, residuals, step.run.log_resize, watch)
         options = {**options, INJECTION: injection}
         found = executor(x, timesteps, context, y, control, options, **kwargs)
         if injection is not None:
             injection.check_used()
-        step.run.over(watch)
+        step.run.record.add(watch)
         return found
 
 

@@ -133,7 +133,7 @@ class _LeaveOneOut(comfy.samplers.Sampler):
 
         def predict(left_out: frozenset[int]) -> Tensor:
             comfy.model_management.throw_exception_if_processing_interrupted()
-            run.left_out = left_out
+            run.record.left_out = left_out
             found = guider(noise, sigma, **extra_args)
             bar.update(1)
             return found * mask + latent_image * (1 - mask)

@@ -1,24 +1,25 @@
 """Step: what one call of ComfyUI's `calc_cond_batch` adds to a run, for the UNet calls inside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
 
-from ...cnet_core import Residuals, UNetCall
+from ...cnet_core import UNetCall
+from ...cnet_core.clock import SigmaClock
+from ...cnet_core.hosting import UnitSpec
+from ...cnet_core.residuals import RowResiduals
 from ...cnet_core.routing import Branch
 from ...cnet_core.rows import rows_of
+from ...cnet_core.untraced import untraced
 from ...cnet_core.xray import Watch
 from .host_types import BaseModel, Model
 from .layout import CondBatch
 from .roles import branches_of, cfg_scale_of, is_guided
 from .run import Run
 from .shared import SharedByCopies
-from .spec import UnitSpec
-from .untraced import untraced
-from .window import percent_in_window
 
 
 @dataclass(frozen=True)
@@ -49,61 +50,42 @@ class Step(SharedByCopies):
         return cls(run, model, copies, branches, batch, cfg_scale_of(run.guider), guided)
 
     @untraced
-    def residuals(
+    def compute(
         self,
         x: Tensor,
         timesteps: Tensor,
         context: Tensor,
         y: Tensor | None,
         options: Mapping[str, Any],
-        watch: Watch | None = None,
-    ) -> Residuals | None:
-        """Returns what all units add to this call of the UNet; None for nothing. Notes on `watch` what they did.
+        watch: Watch,
+        arrived: Sequence[UnitSpec] = (),
+    ) -> RowResiduals | None:
+        """Returns what all controls add to this call of the UNet; None for nothing. The watch learns what they did.
+
+        Args:
+            x: (B, C, H, W), the call's latents.
+            timesteps, context, y: as the UNet gets them.
+            options: the call's transformer options.
+            watch: of this call.
+            arrived: controls that came with this call, after those on the MODEL.
 
         Raises:
-            ValueError: the rows cannot be told apart, or a unit does not fit the call.
+            ValueError: the rows cannot be told apart, or a control does not fit the call.
         """
         frames = self.batch.frames(x, options)
         rows = rows_of([self.branches[index] for index in options["cond_or_uncond"]], len(x))
         sigma = float(options["sigmas"].flatten()[0])
-        watch = Watch() if watch is None else watch
         watch.position, watch.rows, watch.cfg_scale = sigma, rows, self.cfg_scale
-        model = self._called(options)
-        total: Residuals | None = None
-        for index, spec in enumerate(self.run.specs):
-            percent = self._percent(spec, sigma)
-            if percent is None or spec.off:
-                watch.unused(len(rows))
-                continue
-            net = self.run.net(index, model)
-            call = UNetCall(
-                x=x[:, : net.config.in_channels],  # inpaint models carry mask and picture behind
-                timesteps=timesteps,
-                context=context,
-                y=None if net.config.y_dim is None else y,
-                rows=rows,
-                cfg_scale=self.cfg_scale,
-                known_percents=(percent,) * len(rows),
-                guided=self.guided,
-            )
-            size = (x.shape[-2], x.shape[-1])
-            stack = self.run.stack(index, net, size, frames)
-            part = stack.residuals(call)
-            watch.used(stack, call)
-            if part is not None:
-                total = part if total is None else total + part
-        return self.run.noted(watch, total)
+        clock = SigmaClock(sigma, self.model.model_sampling.percent_to_sigma, len(rows))
+        call = UNetCall(x, timesteps, context, y, rows, self.cfg_scale, self.guided, clock)
+        specs = (*self.run.specs, *arrived)
+        size = (x.shape[-2], x.shape[-1])
+        stack = self.run.controls.stack(specs, self._called(options), size, frames)
+        residuals = stack.sum_rows(call)
+        watch.used(stack)
+        return self.run.record.filter(watch, residuals)
 
     def _called(self, options: Mapping[str, Any]) -> BaseModel:
         """Returns the BaseModel whose UNet is called: on several GPUs each has a copy."""
         device = options.get("multigpu_thread_device")
         return self.model if device is None else self.copies[device].model
-
-    def _percent(self, spec: UnitSpec, sigma: float) -> float | None:
-        return percent_in_window(
-            sigma,
-            spec.start_percent,
-            spec.end_percent,
-            self.model.model_sampling.percent_to_sigma,
-            exact=bool(spec.scales.curve),
-        )

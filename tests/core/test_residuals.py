@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cnet_core.residuals import Residuals, injected
+from cnet_core.residuals import Residuals, RowResiduals, injected
 
 
 def ones(rows: int = 1, blocks: int = 3, width: int = 2) -> Residuals:
@@ -19,9 +19,26 @@ def test_sum_keeps_what_only_one_side_has() -> None:
     assert total.middle is None
 
 
-def test_scatter_fills_the_other_rows_with_zeros() -> None:
-    full = ones(rows=2).scatter([3, 1], batch=4)
-    assert full.middle[:, 0, 0, 0].tolist() == [0, 1, 0, 1]
+@pytest.mark.parametrize("rows", [(3, 1), (1, 2), (2,)])
+def test_residuals_of_some_rows_leave_the_others_at_zero(rows: tuple[int, ...]) -> None:
+    full = RowResiduals(ones(rows=len(rows)), rows, batch=4).expand()
+    assert full.middle[:, 0, 0, 0].tolist() == [float(row in rows) for row in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "rows", "sums"),
+    [
+        ((1, 2), (1, 2), (1, 2), [0, 2, 2, 0]),
+        ((1, 2), (2, 3), (0, 1, 2, 3), [0, 1, 2, 1]),
+        ((0, 1, 2, 3), (2,), (0, 1, 2, 3), [1, 1, 2, 1]),
+    ],
+    ids=["the same rows", "others", "all and one"],
+)
+def test_residuals_of_some_rows_add_up_by_row(left, right, rows, sums) -> None:
+    a, b = (RowResiduals(ones(rows=len(of)), of, batch=4) for of in (left, right))
+    total = a + b
+    assert total.rows == rows
+    assert total.expand().middle[:, 0, 0, 0].tolist() == sums
 
 
 def test_different_families_cannot_be_added() -> None:

@@ -9,6 +9,7 @@ from fakes import call_inputs, random_hint, small_net
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import cnet_core as cn
+from cnet_core.clock import SigmaClock
 from cnet_core.rows import rows_of
 
 #: A number is waited for; a new tensor of numbers is sent.
@@ -67,14 +68,15 @@ def test_a_gpu_is_not_waited_for(name: str) -> None:
 
 
 def _at_work(name: str, device: str) -> tuple[cn.ControlStack, cn.UNetCall]:
-    """After the first step. The host says the percent, as ComfyUI does; else a window would fetch the timestep."""
+    """After the first step. The host knows the noise level, as ComfyUI does; else a window would fetch the timestep."""
     net = small_net().to(device)
     stack = cn.ControlStack(
         [cn.ControlUnit(**{"net": net, "hint": random_hint(), **SETTINGS[name]})]
     )
     x, timesteps, context = (t.to(device) for t in call_inputs(rows=4))
     rows = rows_of(("uncond", "cond"), 4)
-    call = cn.UNetCall(x, timesteps, context, None, rows, 7.5, known_percents=(0.5,) * 4)
+    clock = SigmaClock(5.0, lambda percent: 10 * (1 - percent), rows=4)
+    call = cn.UNetCall(x, timesteps, context, None, rows, 7.5, host_clock=clock)
     stack.residuals(call)
     return stack, call
 

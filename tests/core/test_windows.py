@@ -1,9 +1,11 @@
 """Windows: which of ten steps have control."""
 
 import pytest
+import torch
 from fake_hosts import FakeDiffusersUNet, known_call, known_unit
 
 import cnet_core as cn
+from cnet_core.clock import SigmaClock, TimestepClock, percent_of
 
 ALL = list(range(10))
 
@@ -22,7 +24,8 @@ ALL = list(range(10))
     ],
 )
 def test_counted_windows(window: cn.Window, start: float, end: float, steps: list[int]) -> None:
-    assert [i for i in ALL if window.active(start, end, 0.0, (i, 10))] == steps
+    found = [window.active(start, end, TimestepClock(torch.zeros(2), (i, 10))) for i in ALL]
+    assert found == [(i in steps,) * 2 for i in ALL]
 
 
 @pytest.mark.parametrize(
@@ -36,8 +39,43 @@ def test_counted_windows(window: cn.Window, start: float, end: float, steps: lis
 def test_the_training_window_has_both_ends_in_and_never_cuts_the_run_off(
     start, end, inside
 ) -> None:
-    percents = [-0.001, 0.5, 1.001]
-    assert [cn.Window.training().active(start, end, percent) for percent in percents] == inside
+    clock = TimestepClock(torch.tensor([1000.0, 499.5, -1.0]))
+    assert list(cn.Window.training().active(start, end, clock)) == inside
+
+
+def percent_to_sigma(percent: float) -> float:
+    """Falls from 10 to 0, and ends as ComfyUI's do."""
+    if percent <= 0:
+        return 999999999.9
+    return 0.0 if percent >= 1 else 10 * (1 - percent) ** 2
+
+
+@pytest.mark.parametrize(
+    ("sigma", "start", "end", "inside"),
+    [
+        (1e6, 0.0, 1.0, True),
+        (0.0, 0.0, 1.0, True),
+        (percent_to_sigma(0.3), 0.3, 0.6, True),
+        (percent_to_sigma(0.6), 0.3, 0.6, True),
+        (percent_to_sigma(0.3) + 1e-6, 0.3, 0.6, False),
+        (percent_to_sigma(0.6) - 1e-6, 0.3, 0.6, False),
+        (percent_to_sigma(0.5), 0.6, 0.3, False),
+    ],
+    ids=["begin", "end", "on start", "on end", "before", "after", "empty"],
+)
+def test_hosts_that_count_in_noise_levels_decide_on_them(
+    sigma: float, start: float, end: float, inside: bool
+) -> None:
+    clock = SigmaClock(sigma, percent_to_sigma, rows=3)
+    assert cn.Window.training().active(start, end, clock) == (inside,) * 3
+
+
+@pytest.mark.parametrize("percent", [0.1, 0.25, 0.5, 0.9])
+def test_a_noise_level_is_turned_back_into_its_percent(percent: float) -> None:
+    sigma = percent_to_sigma(percent)
+    assert percent_of(sigma, percent_to_sigma) == pytest.approx(percent, abs=1e-6)
+    clock = SigmaClock(sigma, percent_to_sigma, rows=2)
+    assert clock.percents == pytest.approx((percent,) * 2, abs=1e-6)
 
 
 def test_a_window_that_counts_needs_the_step_only_if_it_cuts() -> None:

@@ -13,8 +13,14 @@ SHAPE = (2, 3, 4, 4)
 
 def residuals(part: Part, side: int = 4) -> Any:
     """Three skips and a middle, told apart by their values."""
-    full = [torch.full((2, 3, side, side), value) for value in (1.0, 2.0, 3.0, 10.0)]
-    return part("cnet_core").Residuals.of(full)
+    return of_rows(part, (0, 1), side)
+
+
+def of_rows(part: Part, rows: tuple[int, ...], side: int = 4, batch: int = 2) -> Any:
+    """The same for some rows of a batch."""
+    full = [torch.full((len(rows), 3, side, side), value) for value in (1.0, 2.0, 3.0, 10.0)]
+    core = part("cnet_core.residuals")
+    return core.RowResiduals(core.Residuals.of(full), rows, batch)
 
 
 def watch(part: Part) -> Any:
@@ -142,3 +148,18 @@ def test_the_xray_sees_features_before_the_injection(part: Part) -> None:
         1: [2, 5],
         0: [1, 5],
     }
+
+
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("rows", [(1,), (0, 1), (2, 3), (0, 2)], ids=str)
+def test_only_the_rows_that_get_control_are_added_to(part: Part, rows: Any, mode: type) -> None:
+    kind, seen = part("nodes.bridge.inject").Injection, watch(part)
+    with mode():
+        x = torch.zeros(4, 4, 8, 8)
+        made = kind(x, of_rows(part, rows, batch=4), lambda: None, seen)
+        options = {**made.patched({}), "block": ("output", 0)}
+        (patch,) = options["patches"]["output_block_patch"]
+        h, skip = patch(torch.ones(4, 3, 4, 4), torch.ones(4, 3, 4, 4), options)
+    for found, value in ((h, 10), (skip, 3)):
+        want = [1.0 + value * (row in rows) for row in range(4)]
+        assert found[:, 0, 0, 0].tolist() == want

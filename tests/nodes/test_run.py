@@ -4,7 +4,6 @@ from collections.abc import Callable
 from copy import deepcopy
 from types import ModuleType, SimpleNamespace
 
-import fakes
 from specs import spec
 
 Part = Callable[[str], ModuleType]
@@ -14,22 +13,12 @@ MODEL = SimpleNamespace(
 )
 
 
-def test_windows_that_stay_keep_their_stacks(part: Part) -> None:
-    run, net = part("nodes.bridge.run").Run([spec(part)], GUIDER), fakes.small_net()
-    run.at(5.0)
-    first = [run.stack(0, net, (8, 8), frames) for frames in ((0, 1), (1, 2))]
-    for sigma in (5.0, 4.0, 3.0):
-        run.at(sigma)
-        again = [run.stack(0, net, (8, 8), frames) for frames in ((0, 1), (1, 2))]
-        assert [a is b for a, b in zip(first, again, strict=True)] == [True, True]
-
-
 def test_a_run_closes_its_nets_once_each(part: Part) -> None:
     closed: list[int] = []
     unit = spec(part)
     unit.source.net.close = lambda: closed.append(1)
     run = part("nodes.bridge.run").Run([unit, unit], GUIDER)
-    run.net(0, MODEL), run.net(1, MODEL)
+    run.nets.open(unit.source, MODEL), run.nets.open(unit.source, MODEL)
     run.close()
     assert closed == [1]
 

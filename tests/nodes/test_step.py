@@ -1,5 +1,6 @@
 """One call of ComfyUI's UNet: which rows, pictures and steps get control."""
 
+import gc
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,31 +20,32 @@ MODEL = SimpleNamespace(
 )
 
 
-def residuals(part: Part, unit: Any, chunks: tuple[int, ...] = (1, 0), **options: Any) -> Any:
+def residuals(
+    part: Part,
+    unit: Any,
+    chunks: tuple[int, ...] = (1, 0),
+    arrived: tuple[Any, ...] = (),
+    **options: Any,
+) -> Any:
     """Returns what units add to a call with these chunks of two pictures each, at half of the run."""
     units = unit if isinstance(unit, list) else [unit]
     step = step_of(part, part("nodes.bridge.run").Run(units, GUIDER))
     x, timesteps, context = fakes.call_inputs(rows=2 * len(chunks))
     given = {"cond_or_uncond": list(chunks), "sigmas": torch.tensor([5.0]), **options}
-    return step.residuals(x, timesteps, context, None, given)
+    return compute(part, step, (x, timesteps, context), given, arrived)
+
+
+def compute(part: Part, step: Any, inputs: Any, options: Any, arrived: tuple[Any, ...] = ()) -> Any:
+    """Returns what a call of the UNet gets, for all its rows."""
+    watch = part("cnet_core.xray").Watch()
+    found = step.compute(*inputs, None, options, watch, arrived)
+    return None if found is None else found.expand()
 
 
 def step_of(part: Part, run: Any, conds: Any = (POSITIVE, NEGATIVE), pictures: int = 2) -> Any:
     """Returns the facts of a call of `calc_cond_batch` with these lists of conds."""
     batch = part("nodes.bridge.layout").CondBatch.of(conds, torch.zeros(pictures, 4, 8, 8))
     return part("nodes.bridge.step").Step.of(run, MODEL, batch)
-
-
-def kept_stacks(run: Any) -> set[int]:
-    """Which stacks a run holds."""
-    kind = "ControlStack"
-    held = [
-        value
-        for values in vars(run).values()
-        if isinstance(values, dict)
-        for value in values.values()
-    ]
-    return {id(value) for value in held if type(value).__name__ == kind}
 
 
 def rows_with_control(found: Any) -> list[bool]:
@@ -125,23 +127,24 @@ def test_a_picture_in_front_of_a_context_window_takes_its_own_frame(part: Part) 
     torch.testing.assert_close(seen.middle, alone.middle)
 
 
-def test_windows_that_move_at_each_step_keep_the_stacks_of_two_steps(part: Part) -> None:
+def test_windows_that_move_at_each_step_keep_the_controls_of_two_steps(part: Part) -> None:
     images = torch.rand(12, 64, 64, 3, generator=torch.Generator().manual_seed(1))
     unit = spec(part, image=images)
     run = part("nodes.bridge.run").Run([unit], GUIDER)
     step = step_of(part, run)
     x, timesteps, context = fakes.call_inputs(rows=4)
     for first, sigma in enumerate([5.0, 4.0, 3.0, 2.0]):
-        run.at(sigma)
+        run.controls.begin(sigma)
         for frame in (first, first + 4, first + 8):
             window = SimpleNamespace(index_list=[frame, (frame + 1) % 12], dim=0)
             options = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([sigma])}
             given = {**options, "context_window": window}
-            found = step.residuals(x, timesteps, context, None, given)
+            found = compute(part, step, (x, timesteps, context), given)
             alone = residuals(part, unit, context_window=window)
             assert torch.equal(found.middle, alone.middle)
-            assert len(kept_stacks(run)) <= 6
-    assert len(kept_stacks(run)) == 6
+    gc.collect()
+    kept = [one for one in gc.get_objects() if type(one).__name__ == "UnitRun"]
+    assert len(kept) == 6
 
 
 def test_a_context_window_of_another_size_than_the_call_is_refused(part: Part) -> None:
@@ -156,7 +159,7 @@ def test_rows_that_chunks_do_not_divide_are_refused(part: Part) -> None:
     x, timesteps, context = fakes.call_inputs(rows=3)
     given = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
     with pytest.raises(ValueError, match="3 rows for 2 conditionings"):
-        step.residuals(x, timesteps, context, None, given)
+        compute(part, step, (x, timesteps, context), given)
 
 
 def test_two_calls_at_once_are_both_recorded(part: Part) -> None:
@@ -167,11 +170,11 @@ def test_two_calls_at_once_are_both_recorded(part: Part) -> None:
     feature = torch.ones(2, 4, 8, 8)
     for watch, chunk in zip(watches, (1, 0), strict=True):
         given = {"cond_or_uncond": [chunk], "sigmas": torch.tensor([5.0])}
-        step.residuals(x, timesteps, context, None, given, watch)
+        step.compute(x, timesteps, context, None, given, watch)
         watches[0].seen(chunk, feature, feature)
     for watch in watches:
-        run.over(watch)
-    first, second = run.recorder.record(lambda sigma: sigma / 10).calls
+        run.record.add(watch)
+    first, second = run.record.recorder.record(lambda sigma: sigma / 10).calls
     assert (~np.isnan(first.features)).sum(1).tolist()[:2] == [2, 2]
     assert np.isnan(second.features).all()
 
@@ -195,7 +198,7 @@ def test_a_tile_is_refused_before_any_net_runs(part: Part) -> None:
     x, timesteps, context = fakes.call_inputs(rows=4, height=4, width=4)
     given = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
     with pytest.raises(ValueError, match="which part of the hint"):
-        step.residuals(x, timesteps, context, None, given)
+        compute(part, step, (x, timesteps, context), given)
 
 
 def test_a_window_of_animatediff_takes_its_own_frames(part: Part) -> None:
@@ -203,3 +206,48 @@ def test_a_window_of_animatediff_takes_its_own_frames(part: Part) -> None:
     seen = residuals(part, spec(part, image=images), ad_params={"sub_idxs": [3, 4]})
     alone = residuals(part, spec(part, image=images[3:5]))
     torch.testing.assert_close(seen.middle, alone.middle)
+
+
+def test_windows_that_stay_keep_their_controls(part: Part) -> None:
+    unit = spec(part, image=torch.rand(3, 64, 64, 3, generator=torch.Generator().manual_seed(1)))
+    run = part("nodes.bridge.run").Run([unit], GUIDER)
+    step, inputs = step_of(part, run), fakes.call_inputs(rows=4)
+    for sigma in (5.0, 4.0, 3.0):
+        run.controls.begin(sigma)
+        for frames in ([0, 1], [1, 2]):
+            window = SimpleNamespace(index_list=frames, dim=0)
+            options = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([sigma])}
+            compute(part, step, inputs, {**options, "context_window": window})
+    assert run.controls.counts.hint_encodings == 2
+
+
+@pytest.mark.parametrize(
+    "first", [[], [{"strength": 0.5}]], ids=["alone", "behind one on the MODEL"]
+)
+def test_a_control_that_arrives_with_the_call_is_one_of_the_models(part: Part, first: Any) -> None:
+    """The same numbers and the same work as a unit on the MODEL, over several steps."""
+    routing = part("cnet_core").HintRouting.cond_only()
+    last = spec(part, routing=routing, reuse_tolerance=0.1, start_percent=0.3)
+    before = [spec(part, **changes) for changes in first]
+    seen, counts = [], []
+    for on_model, arrived in (([*before, last], ()), (before, (last,))):
+        run = part("nodes.bridge.run").Run(on_model, GUIDER)
+        step, (x, timesteps, context) = step_of(part, run), fakes.call_inputs(rows=4)
+        for sigma in (8.0, 5.0, 4.0, 2.0):
+            run.controls.begin(sigma)
+            options = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([sigma])}
+            inputs = (x + 0.02 * sigma, timesteps, context)
+            seen.append(compute(part, step, inputs, options, arrived))
+        counts.append(run.controls.counts)
+    half = len(seen) // 2
+    assert counts[0] == counts[1]
+    assert counts[0].rows > 0
+    for a, b in zip(seen[:half], seen[half:], strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or all(map(torch.equal, a.blocks, b.blocks))
+
+
+def test_a_control_outside_its_window_opens_no_net(part: Part) -> None:
+    late = spec(part, start_percent=0.9)
+    late.source.open = None  # calling it would raise
+    assert residuals(part, late) is None

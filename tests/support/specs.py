@@ -1,4 +1,4 @@
-"""A spec of one ApplyControlNet node, around a small net."""
+"""A UnitSpec around a small net."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -37,4 +37,4 @@ def spec(part: Part, **changes: Any) -> Any:
         "routing": core.HintRouting.both(),
         "scales": core.BlockScales.uniform(),
     }
-    return part("nodes.bridge.spec").UnitSpec(**{**values, **changes})
+    return part("cnet_core.hosting").UnitSpec(**{**values, **changes})

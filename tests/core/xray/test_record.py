@@ -7,6 +7,7 @@ from fake_hosts import FakeDiffusersUNet, known_call, known_unit, seeded_fake_un
 from torch import Tensor
 
 import cnet_core as cn
+from cnet_core.residuals import RowResiduals
 from cnet_core.xray import record as recording
 
 COND, UNCOND = slice(1, 2), slice(0, 1)
@@ -225,7 +226,7 @@ def test_nothing_waits_for_the_device_while_it_records(monkeypatch: pytest.Monke
         monkeypatch.setattr(Tensor, name, lambda self, *a, _n=name: waits.append(_n))
     watch = cn.xray.Watch(position=torch.tensor([5.0]), rows=(cn.Row("cond"),))
     recorder = cn.xray.Recorder()
-    watch.injects(cn.Residuals((torch.ones(1, 4, 8, 8),), None))
+    watch.injects(RowResiduals(cn.Residuals((torch.ones(1, 4, 8, 8),), None), (0,), 1))
     recorder.add(watch)
     watch.seen(0, torch.ones(1, 4, 8, 8), torch.ones(1, 4, 8, 8))
     recorder.add(cn.xray.Watch())

@@ -1,65 +1,31 @@
-"""UnitSpec: what one ApplyControlNet node was told, before the size of the latents is known."""
+"""UnitSpec: the settings of one control, before the size of the latents is known."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, cast
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from ...cnet_core import BlockScales, ControlUnit, HintRouting, fit_hint
-from ...cnet_core.controlnet import HINT_DOWNSCALE
-from ...cnet_core.hints import Fit
-from ...cnet_core.net import BlockLayout, Net
-from .host_types import BaseModel, Patcher
+from ..controlnet import HINT_DOWNSCALE
+from ..hints import Fit, fit_hint
+from ..net import Net
+from ..routing import HintRouting
+from ..schedules import BlockScales
+from ..unit import ControlUnit
+from ..windows import Window
+from .source import Source
 
 #: The control type that leaves it open.
 AUTO = "auto"
 
 
-class Source(Protocol):
-    """Where a run gets its Net from: a file of ours, or an object of ComfyUI's own loaders."""
-
-    @property
-    def hint_channels(self) -> int: ...
-
-    @property
-    def config(self) -> BlockLayout | None:
-        """The shape of the net; None where it is made from the UNet itself when the run starts."""
-        ...
-
-    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
-        """Raises ValueError for a control type that the net does not know."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """Equal for equal weights, so that one net in two nodes is loaded once."""
-        ...
-
-    @property
-    def patchers(self) -> Sequence[Patcher]:
-        """ComfyUI's ModelPatchers of the weights."""
-        ...
-
-    def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> Net:
-        """Returns the net for a run on `base_model`; its `close` ends the run.
-
-        `loaded` are the patchers, or on a further GPU the copies of them that ComfyUI made for it.
-        """
-        ...
-
-    def memory(self, rows: int, height: int, width: int, element: int) -> int:
-        """Returns the bytes that a run needs beside the weights that ComfyUI counts itself."""
-        ...
-
-
 @dataclass(frozen=True)
 class UnitSpec:
-    """The inputs of one ApplyControlNet node; `unit` makes a ControlUnit for a size and a set of pictures."""
+    """The settings of one control; `unit` makes a ControlUnit for a latent size and a set of pictures."""
 
     source: Source
-    image: Tensor  # (N, H, W, C), as ComfyUI keeps pictures
+    image: Tensor  # (N, H, W, C), 0..1, as ComfyUI keeps pictures
     strength: float
     start_percent: float
     end_percent: float
@@ -69,6 +35,15 @@ class UnitSpec:
     hint_fit: Fit = "crop"
     reuse_tolerance: float = 0.0
     control_type: str = AUTO
+    window: Window = field(default_factory=Window.training)
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for specs with the same weights, tensors and settings; whoever keeps it must keep the spec too."""
+        tensors = (id(self.image), None if self.mask is None else id(self.mask))
+        times = (self.strength, self.start_percent, self.end_percent, self.window)
+        others = (self.routing, self.scales, self.hint_fit, self.reuse_tolerance, self.control_type)
+        return (self.source.key, *tensors, *times, *others)
 
     @property
     def off(self) -> bool:
@@ -89,15 +64,16 @@ class UnitSpec:
         size = (HINT_DOWNSCALE * height, HINT_DOWNSCALE * width)
         return ControlUnit(
             net,
-            fit_hint(matched(self.hint(net.hint_channels), frames), *size, self.hint_fit),
+            fit_hint(pick_frames(self.hint(net.hint_channels), frames), *size, self.hint_fit),
             strength=self.strength,
             routing=self.routing,
             scales=self.scales,
             start_percent=self.start_percent,
             end_percent=self.end_percent,
-            mask=None if self.mask is None else matched(_stacked(self.mask), frames),
+            mask=None if self.mask is None else pick_frames(_stack_masks(self.mask), frames),
             control_types=None if self.control_type == AUTO else (self.control_type,),
             reuse_tolerance=self.reuse_tolerance,
+            window=self.window,
         )
 
     def hint(self, channels: int) -> Tensor:
@@ -108,8 +84,8 @@ class UnitSpec:
         return hint[:, :channels]
 
 
-def checked(spec: UnitSpec) -> UnitSpec:
-    """Returns the spec if it can be used.
+def check_spec(spec: UnitSpec) -> None:
+    """Raises unless the spec can be used.
 
     Raises:
         ValueError: an empty or non-finite picture, percents outside 0..1, a mask of a wrong shape, and all else
@@ -127,17 +103,16 @@ def checked(spec: UnitSpec) -> UnitSpec:
     start, end = sorted((spec.start_percent, spec.end_percent))
     unasked = cast(Net, _HintOnly(spec.source))  # a unit asks for no more when it is made
     replace(spec, start_percent=start, end_percent=end).unit(unasked, 8, 8, [0])
-    return spec
 
 
-def matched(pictures: Tensor, frames: Sequence[int]) -> Tensor:
+def pick_frames(pictures: Tensor, frames: Sequence[int]) -> Tensor:
     """Returns one of `pictures` (N, ...) for each frame, starting again after the last; a single one stays single."""
     if len(pictures) == 1:
         return pictures
     return pictures[torch.tensor([frame % len(pictures) for frame in frames])]
 
 
-def _stacked(mask: Tensor) -> Tensor:
+def _stack_masks(mask: Tensor) -> Tensor:
     return mask if mask.dim() == 3 else mask.reshape(-1, *mask.shape[-2:])
 
 

@@ -1,0 +1,9 @@
+"""What any host with runs, context windows and batches needs around the engine; it knows no host itself."""
+
+from .controls import Controls
+from .open_nets import OpenNets
+from .run_record import RunRecord
+from .source import Source
+from .unit_spec import AUTO, UnitSpec, check_spec
+
+__all__ = ["AUTO", "Controls", "OpenNets", "RunRecord", "Source", "UnitSpec", "check_spec"]

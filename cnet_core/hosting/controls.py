@@ -1,0 +1,111 @@
+"""Controls: the controls at work in one run, by model, latent size and pictures."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from ..call import UNetCall
+from ..control import ControlStack
+from ..residuals import RowResiduals
+from ..unit import time_factors
+from ..unit_run import UnitRun
+from ..uses import Counts, Use
+from .open_nets import OpenNets
+from .unit_spec import UnitSpec
+
+
+class SpecRun:
+    """One UnitSpec at work for a model, a latent size and a set of pictures; its net is opened when it first acts.
+
+    Attributes:
+        use: what it did in the last call.
+    """
+
+    def __init__(
+        self,
+        spec: UnitSpec,
+        nets: OpenNets,
+        model: Any,
+        size: tuple[int, int],
+        frames: tuple[int, ...],
+        counts: Counts,
+    ) -> None:
+        self.spec = spec
+        self.use = Use.without(0)
+        self._nets, self._model, self._counts = nets, model, counts
+        self._size, self._frames = size, frames
+        self._run: UnitRun | None = None
+
+    def contribute(self, call: UNetCall) -> RowResiduals | None:
+        """As UnitRun.contribute."""
+        factors = time_factors(self.spec, call.clock)
+        self.use = Use.without(len(factors))
+        if self._run is None and any(factors):
+            net = self._nets.open(self.spec.source, self._model)
+            self._run = UnitRun(self.spec.unit(net, *self._size, self._frames), self._counts)
+        if self._run is None:
+            return None
+        part = self._run.contribute(call, factors)
+        self.use = self._run.use
+        return part
+
+    def clear(self) -> None:
+        """Drops what was kept between steps."""
+        if self._run is not None:
+            self._run.clear()
+
+
+class Controls:
+    """The controls at work in one run: those of its MODEL and those that arrive call by call, found by their values.
+
+    Context windows may show other pictures at each step, and each set of them has hints of its own. So a control is
+    kept for the noise level at hand and the one before.
+
+    Attributes:
+        counts: what was computed in the run.
+    """
+
+    def __init__(self, nets: OpenNets) -> None:
+        self.counts = Counts()
+        self._nets = nets
+        self._sigma: float | None = None
+        self._now: dict[Hashable, SpecRun] = {}
+        self._before: dict[Hashable, SpecRun] = {}
+
+    def begin(self, sigma: float) -> None:
+        """Begins a call at a noise level; a new one drops the controls that the last one did not use."""
+        if sigma == self._sigma:
+            return
+        for run in self._before.values():
+            run.clear()
+        self._before, self._now, self._sigma = self._now, {}, sigma
+
+    def stack(
+        self, specs: Sequence[UnitSpec], model: Any, size: tuple[int, int], frames: tuple[int, ...]
+    ) -> ControlStack:
+        """Returns the stack of the controls of one call.
+
+        Args:
+            specs: in the order in which they add up.
+            model: whose UNet is called.
+            size: height and width of the latents.
+            frames: which picture of the whole batch each picture of the call is.
+        """
+        return ControlStack.of([self._find(s, model, size, frames) for s in specs], self.counts)
+
+    def _find(
+        self, spec: UnitSpec, model: Any, size: tuple[int, int], frames: tuple[int, ...]
+    ) -> SpecRun:
+        key = (spec.key, id(model), size, frames)
+        if key not in self._now:
+            kept = self._before.pop(key, None)
+            if kept is None:
+                kept = SpecRun(spec, self._nets, model, size, frames, self.counts)
+            self._now[key] = kept
+        return self._now[key]
+
+    def clear(self) -> None:
+        """Drops everything kept."""
+        for run in (*self._now.values(), *self._before.values()):
+            run.clear()
+        self._now.clear()
+        self._before.clear()

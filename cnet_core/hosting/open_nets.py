@@ -1,0 +1,33 @@
+"""OpenNets: the nets of one run."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..net import Net
+from .source import Source
+
+
+class OpenNets:
+    """The nets that a run opened, one for each source and model. On several GPUs each model has its own."""
+
+    def __init__(self, loaded: Callable[[Source, Any], Sequence[Any]]) -> None:
+        """Begins with no net.
+
+        Args:
+            loaded: returns what the host loaded of a source for a model.
+        """
+        self._loaded = loaded
+        self._nets: dict[tuple[str, int], Net] = {}
+
+    def open(self, source: Source, model: Any) -> Net:
+        """Returns the net of a source for a model, opened at its first use."""
+        key = (source.key, id(model))
+        if key not in self._nets:
+            self._nets[key] = source.open(model, self._loaded(source, model))
+        return self._nets[key]
+
+    def close(self) -> None:
+        """Closes every net."""
+        for net in self._nets.values():
+            net.close()
+        self._nets.clear()

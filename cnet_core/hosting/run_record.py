@@ -1,0 +1,35 @@
+"""RunRecord: what a run injected, for the X-ray and for leaving blocks out."""
+
+from ..residuals import RowResiduals
+from ..untraced import untraced
+from ..xray import Recorder, Watch
+
+
+class RunRecord:
+    """What a run injected.
+
+    Attributes:
+        recorder: the calls of the UNet.
+        injections: how many calls got control.
+        left_out: blocks that get nothing; while it is a set, also an empty one, nothing is recorded.
+    """
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+        self.injections = 0
+        self.left_out: frozenset[int] | None = None
+
+    def filter(self, watch: Watch, residuals: RowResiduals | None) -> RowResiduals | None:
+        """Returns what is to be injected in a call; the watch learns which blocks and rows get any."""
+        if self.left_out is not None:
+            return None if residuals is None else residuals.without(self.left_out)
+        watch.injects(residuals)
+        self.injections += residuals is not None
+        return residuals
+
+    @untraced
+    def add(self, watch: Watch) -> None:
+        """Stores the record of a finished call. Calls on other devices may still be running."""
+        if self.left_out is None:
+            watch.close()
+            self.recorder.add(watch)
