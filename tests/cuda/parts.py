@@ -80,7 +80,7 @@ def stages(sizes: Sizes) -> list[list[Part]]:
     timed = [
         Part("bench_512", 100, small, read_bench),
         Part("prompts_512", 110, prompts, read_bench),
-        Part("bench_sdxl_1024", 60, (*large, *sdxl, "--ways", *STEPS), read_bench),
+        Part("bench_sdxl_1024", 90, (*large, *sdxl, "--ways", *STEPS), read_bench),
         Part("prompts_sdxl_1024", 90, (*large_prompts, *sdxl), read_bench),
         Part("prompts_512_low_vram", 75, low_vram, read_bench),
         Part("bench_1024", 60, (*large, "--ways", *STEPS), read_bench),

@@ -102,7 +102,8 @@ class _Running:
         found = {"part": self.part.name, "seconds": seconds, "exit": self.process.returncode}
         found["report"] = _or_none(lambda: self.part.read(self.folder))
         if self.process.returncode:
-            found["why"] = self.output[-END:]
+            late = "\nit took longer than it may" * (self.process.returncode == -signal.SIGKILL)
+            found["why"] = self.output[-END:] + late
         return found
 
 

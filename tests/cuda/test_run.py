@@ -46,6 +46,7 @@ def test_each_part_writes_what_it_found_also_where_another_fails_or_takes_too_lo
     assert by_name["bad"]["exit"] == 1
     assert "no such net" in by_name["bad"]["why"]
     assert by_name["slow"]["exit"] == -9
+    assert "longer than it may" in by_name["slow"]["why"]
     assert by_name["slow"]["seconds"] < 30
 
 
