@@ -15,7 +15,6 @@ from typing import Any
 ANSWERED = {
     "cnet_core/tiny/": "the embedded model's own, 1 MB, behind ComfyUI's VAE and CLIP, which move it",
     "cnet_core/training/": "training runs outside ComfyUI too; mixed precision is the user's setting",
-    "cnet_core/bench/": "a benchmark compares torch's own layers with ours; no node uses it",
     "js/index.js": "the style sheet is a file; tests/docs/test_packaging.py checks that every selector is ours",
 }
 
