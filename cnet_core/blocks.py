@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from .config import NORM_GROUPS
 from .few_pixels import GROUP
-from .text import Text
 
 
 class Ops(Protocol):
@@ -47,7 +46,7 @@ class TimestepSequential(nn.Sequential):
         self,
         x: Tensor,
         emb: Tensor,
-        context: Tensor | Text | None = None,
+        context: Tensor | None = None,
         size: tuple[int, int] | None = None,
     ) -> Tensor:
         for layer in self:
@@ -138,7 +137,7 @@ class SpatialTransformer(nn.Module):
         )
         self.linear_proj = linear_proj
 
-    def forward(self, x: Tensor, context: Tensor | Text | None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         height, width = x.shape[-2:]
         h = self.norm(x)
         if not self.linear_proj:
@@ -170,7 +169,7 @@ class TransformerBlock(nn.Module):
         self.norm2 = ops.LayerNorm(channels)
         self.norm3 = ops.LayerNorm(channels)
 
-    def forward(self, x: Tensor, context: Tensor | Text | None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         h = self.norm1(x)
         x = x + self.attn1(h, h)
         h = self.norm2(x)
@@ -179,7 +178,7 @@ class TransformerBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of `x` (B, N, C) to `context` (B, M, D), which may keep its keys and values."""
+    """Multi-head attention of `x` (B, N, C) to `context` (B, M, D)."""
 
     def __init__(
         self, channels: int, context_dim: int, heads: tuple[int, int], ops: Ops = TORCH_OPS
@@ -192,12 +191,9 @@ class Attention(nn.Module):
         self.to_v = ops.Linear(context_dim, inner, bias=False)
         self.to_out = nn.Sequential(ops.Linear(inner, channels), nn.Identity())
 
-    def forward(self, x: Tensor, context: Tensor | Text) -> Tensor:
-        if isinstance(context, Tensor):
-            keys, values = self.to_k(context), self.to_v(context)
-        else:
-            keys, values = context.keys_and_values(self.to_k, self.to_v)
-        q, k, v = (_by_head(t, self.heads) for t in (self.to_q(x), keys, values))
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        projected = (self.to_q(x), self.to_k(context), self.to_v(context))
+        q, k, v = (_by_head(t, self.heads) for t in projected)
         h = F.scaled_dot_product_attention(q, k, v)
         return self.to_out(h.transpose(1, 2).flatten(2))
 

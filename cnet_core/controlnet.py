@@ -11,8 +11,8 @@ from .blocks import TORCH_OPS, Ops, TimestepSequential
 from .casting import compute_dtype
 from .config import UNetConfig
 from .encoder import SHARED, Encoder
+from .net import count_writes
 from .residuals import Residuals
-from .text import Text
 
 #: Widths of the released hint encoder (lllyasviel/ControlNet, cldm/cldm.py): (out channels, stride) of each 3x3 conv.
 HINT_CONVS = ((16, 1), (16, 1), (32, 2), (32, 1), (96, 2), (96, 1), (256, 2))
@@ -86,13 +86,18 @@ class ControlNet(Encoder):
         first = next(unet.parameters())
         return net.to(device=first.device, dtype=first.dtype)
 
-    #: Whether `residuals` takes a Text for the context.
-    keeps_text = True
-
     @property
     def dtype(self) -> torch.dtype:
         """The dtype in which the net computes."""
         return compute_dtype(next(self.parameters()))
+
+    @property
+    def weights_version(self) -> int:
+        """A number that changes whenever the weights are written to in place."""
+        return count_writes(self)
+
+    def close(self) -> None:
+        """Does nothing: the net holds nothing for a run."""
 
     def forward(
         self,
@@ -165,7 +170,7 @@ class ControlNet(Encoder):
         x: Tensor,
         features: Tensor,
         timesteps: Tensor,
-        context: Tensor | Text,
+        context: Tensor,
         y: Tensor | None = None,
         scales: Sequence[float] | None = None,
         *,
@@ -178,8 +183,7 @@ class ControlNet(Encoder):
         Blocks whose scale is 0 give None, and the net runs only as deep as the last scale that is not 0.
 
         Args:
-            x, timesteps, context, y, control_types: as in `forward`; the context may be a Text, which keeps its keys
-                and values for further steps.
+            x, timesteps, context, y, control_types: as in `forward`.
             features: from `hint_features`.
             scales: one number per block, shallow to deep, middle last; None is 1 for each.
         """

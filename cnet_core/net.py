@@ -6,21 +6,58 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .config import UNetConfig
 from .residuals import Residuals
-from .text import Text
+
+
+class BlockLayout(Protocol):
+    """What a ControlUnit asks of a net's config; `UNetConfig` is one."""
+
+    @property
+    def in_channels(self) -> int: ...
+
+    @property
+    def context_dim(self) -> int: ...
+
+    @property
+    def y_dim(self) -> int | None: ...
+
+    @property
+    def num_blocks(self) -> int: ...
+
+    def block_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
+        """Returns (channels, height, width) of each residual for latents of a size, shallow to deep, middle last."""
+        ...
+
+    def block_sizes(self, height: int, width: int) -> tuple[float, ...]:
+        """Returns the side of each residual, sqrt(height * width)."""
+        ...
 
 
 class Net(Protocol):
     """What a ControlUnit needs of a ControlNet; `cnet_core.ControlNet` is one."""
 
-    config: UNetConfig
-    hint_channels: int
+    @property
+    def config(self) -> BlockLayout: ...
+
+    @property
+    def hint_channels(self) -> int: ...
 
     @property
     def dtype(self) -> torch.dtype: ...
 
-    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None: ...
+    @property
+    def pooled(self) -> bool:
+        """Whether its residuals are to be replaced by their means ("shuffle")."""
+        ...
+
+    @property
+    def weights_version(self) -> int:
+        """A number that changes whenever the weights do; a constant where they cannot change during a run."""
+        ...
+
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """Raises ValueError for control types, or a number of hints, that the net does not take."""
+        ...
 
     def hint_features(
         self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
@@ -31,28 +68,22 @@ class Net(Protocol):
         x: Tensor,
         features: Tensor,
         timesteps: Tensor,
-        context: Tensor | Text,
+        context: Tensor,
         y: Tensor | None = None,
         scales: Sequence[float] | None = None,
         *,
         control_types: Sequence[str] | None = None,
     ) -> Residuals:
-        """Returns the residuals times scales; of a pooled net before they are pooled.
+        """Returns the residuals times scales; of a pooled net before they are pooled."""
+        ...
 
-        The context is a Text only for nets whose attribute `keeps_text` is true.
-        """
+    def close(self) -> None:
+        """Drops what the net holds for one run of a host."""
         ...
 
 
-def is_pooled(net: Net) -> bool:
-    """Whether a net's residuals are to be replaced by their means ("shuffle"); nets that do not say so are not."""
-    return bool(getattr(net, "pooled", False))
-
-
-def weights_version(net: object) -> int:
-    """Returns a number that changes whenever an optimizer, or anybody else in place, changes the net's weights."""
-    if not isinstance(net, nn.Module):
-        return 0
+def count_writes(net: nn.Module) -> int:
+    """Returns a number that changes whenever an optimizer, or anybody else in place, changes a module's weights."""
     version, modules, seen = 0, [net], {net}
     for module in modules:  # which grows; `parameters()` is slower
         for weight in module._parameters.values():  # pyright: ignore[reportPrivateUsage]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from .control import ControlUnit
-from .net import Net, is_pooled
+from .net import Net
 from .routing import HintRouting
 from .schedules import BlockScales
 from .weighting import POOL_FIRST, Order
@@ -53,7 +53,7 @@ class Profile:
         control_types: Sequence[str] | None = None,
     ) -> ControlUnit:
         """Returns a ControlUnit that does what the tool does with this ControlNet; arguments as in ControlUnit."""
-        way = self if self.if_pooled is None or not is_pooled(net) else self.if_pooled
+        way = self if self.if_pooled is None or not net.pooled else self.if_pooled
         return ControlUnit(
             net,
             hint,

@@ -92,7 +92,7 @@ def fitted(residual: Tensor, feature: Tensor, block: str) -> Tensor:
     if residual.shape != feature.shape or residual.device != feature.device:
         raise ValueError(
             f"The ControlNet's residual for {block} is {_describe(residual)}, but the UNet's feature map there is "
-            f"{_describe(feature)}. The ControlNet and the UNet must be of one family (SD1.x, SD2.x or SDXL)."
+            f"{_describe(feature)}. {_advice(residual, feature)}"
         )
     return residual.to(feature.dtype)
 
@@ -106,6 +106,13 @@ def _sum(a: Tensor | None, b: Tensor | None, index: int) -> Tensor | None:
             f"{_describe(b)}."
         )
     return a + b
+
+
+def _advice(residual: Tensor, feature: Tensor) -> str:
+    same_but_size = residual.shape[:2] == feature.shape[:2] and residual.device == feature.device
+    if same_but_size:
+        return "Only the sizes differ: a hook or patch resizes the UNet's features. Remove it while control is on."
+    return "The ControlNet and the UNet must be of one family (SD1.x, SD2.x or SDXL)."
 
 
 def _describe(tensor: Tensor) -> str:

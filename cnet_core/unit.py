@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from .call import UNetCall
-from .config import UNetConfig
 from .hints import latent_size
-from .net import Net
+from .net import BlockLayout, Net
 from .routing import Branch, HintRouting
 from .schedules import BlockScales
 from .weighting import POOL_FIRST, Order, check_order
@@ -119,7 +118,7 @@ def check_fits(unit: ControlUnit, call: UNetCall) -> None:
     _check_family(unit.net.config, call)
 
 
-def _check_family(config: UNetConfig, call: UNetCall) -> None:
+def _check_family(config: BlockLayout, call: UNetCall) -> None:
     width = call.context.shape[-1]
     if width != config.context_dim:
         raise ValueError(

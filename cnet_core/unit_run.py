@@ -7,23 +7,18 @@ from torch import Tensor
 
 from .call import UNetCall, take
 from .chunks import Chunks
-from .net import is_pooled, weights_version
 from .residuals import Residuals, scattered
 from .reuse import Found, Inputs, Reuse
-from .text import Text, Texts
 from .unit import ControlUnit, check_fits, row_factors, row_gains
 from .uses import Counts, Use
 from .weighting import mask_mode, resized_mask, weigh
 
 #: Gains and pictures of rows that are kept on the device; with a time curve gains change at every step.
 MOST_NUMBERS = 64
-#: Keys and values of the text are kept up to this share of the residuals' bytes: all of SD1.5's at 512 px, elsewhere
-#: the first ones. So beside its weights a unit takes at most 1.2 times its features and residuals.
-TEXT_SHARE = 0.18
 
 
 class UnitRun:
-    """One unit at work. Keeps hint features, masks, what was made of the text and, if wanted, residuals between steps.
+    """One unit at work. Keeps hint features, masks and, if wanted, residuals between steps.
 
     Attributes:
         use: what it did in the last call.
@@ -37,7 +32,6 @@ class UnitRun:
         self._masks: dict[tuple[object, ...], Tensor] = {}
         self._on_device: dict[tuple[object, ...], Tensor] = {}
         self._version = 0  # of the net's weights, at the call under way
-        self._texts = Texts()
         self._reuse = Reuse(unit.reuse_tolerance)
         self._chunks = Chunks()
 
@@ -46,7 +40,6 @@ class UnitRun:
         self._features.clear()
         self._masks.clear()
         self._on_device.clear()
-        self._texts.clear()
         self._reuse.clear()
 
     def residuals(self, call: UNetCall) -> Residuals | None:
@@ -61,7 +54,7 @@ class UnitRun:
         if not wanted or not any(scales):
             return None
         check_fits(unit, call)
-        self._version = weights_version(unit.net)
+        self._version = unit.net.weights_version
         by_row = [gains[row] for row in wanted]
         if not unit.reuse_tolerance and len(set(by_row)) == 1:  # the net scales what it makes once
             scales = [scale * by_row[0] for scale in scales]
@@ -116,30 +109,11 @@ class UnitRun:
             take(self._latents(call), rows).to(net.dtype),
             self._of_pictures(features, [call.rows[row].picture for row in rows]),
             take(call.timesteps, rows),
-            self._text(call, rows),
+            take(call.context, rows).to(net.dtype),
             None if call.y is None else take(call.y, rows).to(net.dtype),
             scales,
             **_types(self.unit),
         )
-
-    def _text(self, call: UNetCall, rows: list[int]) -> Tensor | Text:
-        """Returns the text embeddings of some rows, with their keys and values where the net keeps them."""
-        net, context = self.unit.net, call.context
-        if not getattr(net, "keeps_text", False):
-            return take(context, rows).to(net.dtype)
-        key = (tuple(rows), net.dtype, self._version, *_autograd_mode())
-        found = self._texts.find(context, key)
-        if found is None:
-            text = Text(take(context, rows).to(net.dtype), self._most_text(call, len(rows)))
-            found = self._texts.keep(context, key, text)
-        return found
-
-    def _most_text(self, call: UNetCall, rows: int) -> int:
-        """Returns the bytes of keys and values that may be kept."""
-        net = self.unit.net
-        shapes = net.config.block_shapes(call.x.shape[-2], call.x.shape[-1])
-        numbers = rows * sum(c * h * w for c, h, w in shapes)
-        return int(TEXT_SHARE * numbers * net.dtype.itemsize)
 
     def _latents(self, call: UNetCall) -> Tensor:
         return call.x[:, : self.unit.net.config.in_channels]
@@ -172,7 +146,7 @@ class UnitRun:
         gain = gains[0]
         if len(set(gains)) > 1:
             gain = self._numbers(gains, block.dtype, block.device)[:, None, None, None]
-        return weigh(block, unit.order, gain, mask, is_pooled(unit.net))
+        return weigh(block, unit.order, gain, mask, unit.net.pooled)
 
     def _of_pictures(self, tensor: Tensor, pictures: list[int]) -> Tensor:
         """Returns what each row gets of a tensor that has one entry for all pictures, or one for each."""

@@ -23,7 +23,6 @@ import cnet_core as cn
 from cnet_core.bench.training_step import FINE_TUNE, WAYS, cost
 from cnet_core.blocks import Downsample, ResBlock, SpatialTransformer, Upsample
 from cnet_core.controlnet import HINT_CONVS
-from cnet_core.text import Text
 from cnet_core.tiny import TinyStableDiffusion
 from cnet_core.tiny.data import SHAPES, distance_field, outline, picture, random_scene
 from cnet_core.tiny.diffusion import TIMESTEPS, add_noise
@@ -127,11 +126,10 @@ def sampling_share() -> str:
     def operations(model: cn.UNet | cn.ControlNet, rows: int) -> int:
         x, t, text = torch.randn(rows, 4, 64, 64), torch.zeros(rows), torch.randn(rows, 77, 768)
         if isinstance(model, cn.ControlNet):
-            features, kept = model.hint_features(torch.zeros(1, 3, 512, 512)), Text(text, 2**30)
-            model.residuals(x, features, t, kept)  # keeps the text's keys and values
+            features = model.hint_features(torch.zeros(1, 3, 512, 512))
         with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
             if isinstance(model, cn.ControlNet):
-                model.residuals(x, features, t, kept)
+                model.residuals(x, features, t, text)
             else:
                 model(x, t, text)
         return counter.get_total_flops()

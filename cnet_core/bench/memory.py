@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ..blocks import TransformerBlock
 from ..control import ControlUnit
 from ..controlnet import ControlNet
 from ..patching import patch_unet
 from ..routing import HintRouting
 from ..unet import UNet
 from .live_bytes import LiveBytes
-from .settings import TOKENS, Settings
+from .settings import Settings
 from .tables import Table
 
 MIB = 2**20
@@ -35,14 +34,12 @@ COLUMNS = (
     "extra MiB",
     "weights MiB",
     "needed MiB",
-    "text MiB",
     "beside weights / needed",
-    "/ (needed + text)",
 )
 NOTES = (
     "peak: of all tensors in two steps, the hint's encoding included; every unit has a net of its own.",
     "needed: features of the hints, and residuals for all rows of the UNet's batch.",
-    "text: its keys and values, kept so that they are computed once; beside weights: extra - weights.",
+    "beside weights: extra - weights.",
 )
 
 
@@ -53,7 +50,6 @@ class Sizes:
     weights: int
     features: int  # of its hint
     residuals: int
-    text: int  # keys and values
 
 
 def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
@@ -65,10 +61,9 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     for name, (units, routing) in WAYS.items():
         most = peak(settings, units, routing)
         weights, needed = units * size.weights, units * size.features + size.residuals
-        text = units * size.text // (2 if routing == HintRouting.cond_only() else 1)
         beside = most - alone - weights
-        mib = (n / MIB for n in (most - alone, weights, needed, text))
-        rows[name] = (most / MIB, most / alone, *mib, beside / needed, beside / (needed + text))
+        mib = (n / MIB for n in (most - alone, weights, needed))
+        rows[name] = (most / MIB, most / alone, *mib, beside / needed)
         tell(len(rows) - 1, len(WAYS))
     return Table(
         title=f"memory of a step, {settings.family} at {settings.side} px, batch {2 * settings.pictures}, "
@@ -103,11 +98,9 @@ def sizes(settings: Settings) -> Sizes:
     with torch.device("meta"):
         net = ControlNet(settings.config)
     rows, side, config = 2 * settings.pictures, settings.latent, settings.config
-    layers = [m.attn2.to_k.out_features for m in net.modules() if isinstance(m, TransformerBlock)]
     numbers = (
         sum(weight.numel() for weight in net.parameters()),
         config.model_channels * side**2,
         rows * sum(c * h * w for c, h, w in config.block_shapes(side, side)),
-        2 * rows * TOKENS * sum(layers),
     )
     return Sizes(*(settings.torch_dtype.itemsize * number for number in numbers))

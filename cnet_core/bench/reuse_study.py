@@ -19,7 +19,6 @@ from ..controlnet import ControlNet
 from ..residuals import Residuals
 from ..reuse import Inputs, distance, relative_change
 from ..routing import HintRouting
-from ..text import Text
 from ..tiny.data import distance_field, outline, random_scene
 from ..tiny.evaluate import SEED
 from ..tiny.measure import iou, shape_mask
@@ -158,6 +157,7 @@ class _Spy:
     def __init__(self, net: ControlNet) -> None:
         self.config, self.hint_channels, self.dtype = net.config, net.hint_channels, net.dtype
         self.check_types, self.hint_features = net.check_types, net.hint_features
+        self.pooled, self.weights_version, self.close = net.pooled, 0, net.close
         self._net = net
         self.seen: list[tuple[Inputs, Residuals]] = []
 
@@ -166,7 +166,7 @@ class _Spy:
         x: Tensor,
         features: Tensor,
         timesteps: Tensor,
-        context: Tensor | Text,
+        context: Tensor,
         y: Tensor | None = None,
         scales: Sequence[float] | None = None,
         *,
@@ -174,8 +174,7 @@ class _Spy:
     ) -> Residuals:
         """As ControlNet.residuals."""
         found = self._net.residuals(x, features, timesteps, context, y, scales)
-        text = context.embeddings if isinstance(context, Text) else context
-        self.seen.append((Inputs(x, timesteps, text, y).map(torch.clone), found))
+        self.seen.append((Inputs(x, timesteps, context, y).map(torch.clone), found))
         return found
 
 

@@ -1,5 +1,6 @@
 """apply: a clone of a MODEL with one more ControlNet on it."""
 
+import logging
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +10,8 @@ from .families import check_pair
 from .native import source_of
 from .patch import KEY, ModelControl
 from .spec import UnitSpec, checked
+
+logger = logging.getLogger("cnet")
 
 
 def apply(
@@ -40,6 +43,12 @@ def apply(
         BlockScales.uniform() if scales is None else scales,
         **settings,
     )
+    if start_percent > end_percent:
+        logger.info(
+            "`start_percent` (%s) is after `end_percent` (%s), so this ControlNet is never active.",
+            start_percent,
+            end_percent,
+        )
     earlier = model.get_attachment(KEY)
     clone = model.clone()
     ModelControl([*(earlier.specs if earlier else ()), checked(spec)]).attach(clone)

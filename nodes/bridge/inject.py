@@ -2,39 +2,89 @@
 
 ComfyUI adds a `control` of its own to the skips by code that only logs a mismatch. A patch sees the feature map
 itself, so a mismatch can raise; put first, it adds before any other node's patch, as native control does.
+
+Between our outermost wrapper, which computes the residuals of a call, and the UNet other packs may run the UNet on
+other latents too (a reference picture). So `inject`, the innermost wrapper, compares the latents first.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...cnet_core import Residuals
 from ...cnet_core.residuals import added, fitted
 from ...cnet_core.xray import Watch
+from .shared import SharedByCopies
 
-#: Nodes that shrink the UNet's features on purpose: residuals are resized for them, not refused.
-SHRINKING_NODES = ("PatchModelAddDownscale",)
 PATCH = "output_block_patch"
+#: Where a call's transformer options carry its Injection.
+INJECTION = "cnet_injection"
 
 
-def with_residuals(
-    options: Mapping[str, Any], residuals: Residuals, on_resize: Callable[[], None], watch: Watch
-) -> dict[str, Any]:
-    """Returns a call's transformer options with the injection first; `options` stays as it is."""
-    patches = options.get("patches", {})
-    injection = _Injection(residuals, on_resize if _shrinks(patches) else None, watch)
-    return {**options, "patches": {**patches, PATCH: [injection, *patches.get(PATCH, [])]}}
+def inject(
+    executor: Any,
+    x: Tensor,
+    timesteps: Any = None,
+    context: Any = None,
+    y: Any = None,
+    control: Any = None,
+    transformer_options: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Adds the patch to the UNet's options, if it runs on the latents that the residuals were computed for.
+
+    It is a DIFFUSION_MODEL wrapper of ComfyUI's, and must be the innermost.
+    """
+    options = {} if transformer_options is None else transformer_options
+    injection: Injection | None = options.get(INJECTION)
+    if injection is not None and injection.belongs_to(x):
+        options = injection.patched(options)
+    return executor(x, timesteps, context, y, control, options, **kwargs)
 
 
-class _Injection:
-    """Adds the middle's residual before the first output block, and each skip's before the block that takes it."""
+class Injection(SharedByCopies):
+    """The residuals of one call of the UNet, and the latents that they belong to."""
 
     def __init__(
-        self, residuals: Residuals, on_resize: Callable[[], None] | None, watch: Watch
+        self, x: Tensor, residuals: Residuals, on_resize: Callable[[], None], watch: Watch
     ) -> None:
+        self._x = x
+        self._patch = _Patch(residuals, on_resize, watch)
+        self._belonged: list[bool] = []  # by pass of the UNet
+
+    @torch.compiler.disable
+    def belongs_to(self, x: Tensor) -> bool:
+        """Whether a pass of the UNet is on our latents; further channels may have been put behind them."""
+        channels = self._x.shape[1]
+        found = x is self._x or (
+            x.shape[:1] + x.shape[2:] == self._x.shape[:1] + self._x.shape[2:]
+            and torch.equal(x[:, :channels], self._x)
+        )
+        self._belonged.append(found)
+        return found
+
+    def patched(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a call's transformer options with the injection first; `options` stays as it is."""
+        patches = options.get("patches", {})
+        return {**options, "patches": {**patches, PATCH: [self._patch, *patches.get(PATCH, [])]}}
+
+    def check_used(self) -> None:
+        """Raises RuntimeError if the UNet ran, but never on our latents. A cache may have spared it altogether."""
+        if self._belonged and not any(self._belonged):
+            raise RuntimeError(
+                "A node changed the latents between ApplyControlNet and the UNet, so the control would not fit them. "
+                "Use it without ApplyControlNet, or put the ControlNet on the conditionings with ComfyUI's own "
+                "Apply ControlNet node."
+            )
+
+
+class _Patch(SharedByCopies):
+    """Adds the middle's residual before the first output block, and each skip's before the block that takes it."""
+
+    def __init__(self, residuals: Residuals, on_resize: Callable[[], None], watch: Watch) -> None:
         self._residuals = residuals
         self._on_resize = on_resize
         self._watch = watch
@@ -52,19 +102,9 @@ class _Injection:
     def _add(self, feature: Tensor, residual: Tensor | None, block: int, name: str) -> Tensor:
         if residual is None:
             return feature
-        if self._on_resize is not None and residual.shape[-2:] != feature.shape[-2:]:
-            self._on_resize()
+        if residual.shape[:2] == feature.shape[:2] and residual.shape[2:] != feature.shape[2:]:
+            self._on_resize()  # a node shrinks the features on purpose
             residual = F.interpolate(residual, size=feature.shape[-2:], mode="area")
         residual = fitted(residual, feature, name)
         self._watch.seen(block, feature, residual)
         return added(feature, residual)  # in place, as native control does
-
-
-def _shrinks(patches: Mapping[str, Any]) -> bool:
-    names = ("input_block_patch", "input_block_patch_after_skip")
-    return any(
-        inspect.unwrap(patch).__qualname__.startswith(SHRINKING_NODES)
-        for name in names
-        for patch in patches.get(name, [])
-        if hasattr(patch, "__qualname__")
-    )

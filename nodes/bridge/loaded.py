@@ -26,9 +26,14 @@ class LoadedNet:
         return next(self.net.parameters()).dtype == torch.float32
 
     @property
-    def keeps_text(self) -> bool:
-        """As ControlNet.keeps_text."""
-        return self.net.keeps_text
+    def pooled(self) -> bool:
+        """As ControlNet.pooled."""
+        return self.net.pooled
+
+    @property
+    def weights_version(self) -> int:
+        """A constant: nobody changes the weights during a run, and counting them costs the host time."""
+        return 0
 
     @property
     def config(self) -> UNetConfig:
@@ -77,6 +82,10 @@ class LoadedNet:
     def residuals(self) -> Callable[..., Residuals]:
         """ControlNet.residuals."""
         return self.net.residuals
+
+    def close(self) -> None:
+        """As ControlNet.close."""
+        self.net.close()
 
 
 def cast_weights(net: nn.Module) -> None:

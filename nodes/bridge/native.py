@@ -32,7 +32,7 @@ def source_of(control_net: Any) -> Source:
     """
     if all(hasattr(control_net, name) for name in SOURCE_NAMES):
         return control_net
-    inner = getattr(control_net, "control_model", None)
+    inner = _uncompiled(getattr(control_net, "control_model", None))
     # Subclasses are other packs': what they add (weights over time, motion) would be lost without a word.
     if type(control_net) is comfy.controlnet.ControlLora:
         return ControlLoraSource(control_net)
@@ -47,6 +47,11 @@ def source_of(control_net: Any) -> Source:
         "and SDXL, from Load ControlNet or from ComfyUI's own loaders; for T2I adapters, other models and other packs' "
         "kinds of control use the Apply node that goes with them."
     )
+
+
+def _uncompiled(model: Any) -> Any:
+    """Returns what `torch.compile` was given, as by TorchCompileControlNet: ours runs block by block, uncompiled."""
+    return getattr(model, "_orig_mod", model)
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,19 @@ class NativeNet:
 
     def __init__(self, control: Any, model: Any) -> None:
         self._model = model
-        self._pooled = control.global_average_pooling
+        self.pooled: bool = control.global_average_pooling
         self._types: list[int] = control.extra_args.get("control_type", [])
         self.config = NativeConfig.of(self._model)
         self.hint_channels = self._model.input_hint_block[0].in_channels
         self.dtype: torch.dtype = control.manual_cast_dtype or self._model.dtype
+
+    @property
+    def weights_version(self) -> int:
+        """A constant: nobody changes the weights during a run."""
+        return 0
+
+    def close(self) -> None:
+        """Does nothing: the net holds nothing for a run."""
 
     @property
     def _union(self) -> bool:
@@ -155,10 +168,10 @@ class NativeNet:
             if index == 0:
                 h = h + features
             if scales[index] != 0:
-                found[index] = self._out(model.zero_convs[index](h, emb, context), scales[index])
+                found[index] = _scaled(model.zero_convs[index](h, emb, context), scales[index])
         if depth == len(scales):
             h = model.middle_block(h, emb, context)
-            found[-1] = self._out(model.middle_block_out(h, emb, context), scales[-1])
+            found[-1] = _scaled(model.middle_block_out(h, emb, context), scales[-1])
         return Residuals.of(found)
 
     def _type_indices(self, control_types: Sequence[str] | None) -> list[int]:
@@ -179,14 +192,9 @@ class NativeNet:
             )
         return emb + model.label_emb(y)
 
-    def _out(self, residual: Tensor, scale: float) -> Tensor:
-        if scale != 1:
-            residual = residual.mul_(scale)  # a zero conv's output, nobody else's
-        return (
-            residual.mean(dim=(2, 3), keepdim=True).expand_as(residual)
-            if self._pooled
-            else residual
-        )
+
+def _scaled(residual: Tensor, scale: float) -> Tensor:
+    return residual if scale == 1 else residual.mul_(scale)  # a zero conv's output, nobody else's
 
 
 class NativeSource:
@@ -194,10 +202,11 @@ class NativeSource:
 
     def __init__(self, control: Any) -> None:
         self._control = control
-        self._net = NativeNet(control, control.control_model)
+        model = _uncompiled(control.control_model)
+        self._net = NativeNet(control, model)
         self.config = self._net.config
         self.hint_channels = self._net.hint_channels
-        self.key = f"{id(control.control_model)} {control.extra_args}"
+        self.key = f"{id(model)} {control.extra_args}"
         self.patchers: list[object] = [repeatable(control.control_model_wrapped.clone())]
         self.check_types = self._net.check_types
 
@@ -241,4 +250,8 @@ class _OpenedLora(NativeNet):
 
     def __init__(self, control: Any) -> None:
         super().__init__(control, control.control_model)
-        self.close = control.cleanup
+        self._control = control
+
+    def close(self) -> None:
+        """Has ComfyUI drop the net."""
+        self._control.cleanup()

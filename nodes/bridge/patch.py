@@ -1,36 +1,47 @@
 """ModelControl: control on a clone of a MODEL, through ComfyUI's keyed wrappers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 
 from ...cnet_core.xray import Watch
 from .history import History
-from .inject import with_residuals
+from .inject import INJECTION, Injection, inject
+from .layout import CondBatch
 from .replay import Replay
-from .run import Run, Start, Step, models_key
+from .run import Run, Start, models_key
+from .shared import SharedByCopies
 from .spec import UnitSpec
+from .step import Step
 
 KEY = "cnet"
 RUN = "cnet_run"
 STEP = "cnet_step"
 
+#: What to do where control cannot reach the UNet.
+WAY_OUT = "Leave that node out, or put the ControlNet on the conditionings with ComfyUI's own Apply ControlNet node."
 
-class ModelControl:
+
+class ModelControl(SharedByCopies):
     """The units on one MODEL. State of a run lives in the run's options, so one MODEL may be in two samplers."""
 
     def __init__(self, specs: Sequence[UnitSpec]) -> None:
         self.specs = tuple(specs)
         self.history = History()
-        self._entered: list[object] = []
+        self._open: list[Run] = []
 
     def attach(self, model: Any) -> None:
-        """Puts the wrappers on a ModelPatcher, in place of those of earlier units."""
-        for kind, wrapper in self._wrappers().items():
-            model.remove_wrappers_with_key(kind, KEY)
-            model.add_wrapper_with_key(kind, KEY, wrapper)
+        """Puts the wrappers on a ModelPatcher, in place of those of earlier units.
+
+        They live in the model options, first in their lists: ComfyUI reads them there, so they run outermost, and
+        packs that overwrite the ModelPatcher's own wrappers, or copy its options, leave them in.
+        """
+        options = model.model_options["transformer_options"]
+        model.model_options["transformer_options"] = with_wrappers(
+            options, self._wrappers(), first=True
+        )
         model.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, KEY)
         model.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, self._check_entered)
         for spec in self.specs:
@@ -62,13 +73,13 @@ class ModelControl:
         run = Run(self.specs, guider)
         run.start = Start(latent_image, sigmas, denoise_mask)
         guider.model_options["transformer_options"][RUN] = run
-        self._entered.append(guider.model_patcher)
+        self._open.append(run)
         try:
             latents = executor(noise, latent_image, sampler, sigmas, denoise_mask, *args, **kwargs)
             self._remember(run, latents)
             return latents
         finally:
-            self._entered.remove(guider.model_patcher)
+            self._open.remove(run)
             guider.model_options["transformer_options"].pop(RUN, None)
             run.close()
 
@@ -91,12 +102,17 @@ class ModelControl:
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """Keeps what the last prediction with control began with."""
-        run = model_options["transformer_options"].get(RUN)
+        """Keeps what the last prediction with control began with; checks that the first one came to us."""
+        run = next((run for run in self._open if run.guider is executor.class_obj), None)
         if run is None:
             return executor(x, timestep, model_options, seed, *args, **kwargs)
         before, start = run.injections, x.clone()
         found = executor(x, timestep, model_options, seed, *args, **kwargs)
+        if not run.asked:
+            raise RuntimeError(
+                "A guider or a node on the model predicts without ComfyUI's `calc_cond_batch`, or with options that "
+                f"were copied before the sampling began, so ApplyControlNet would have no effect. {WAY_OUT}"
+            )
         if run.injections > before:
             run.last = (start, timestep, seed)
         return found
@@ -108,7 +124,7 @@ class ModelControl:
         """
         if getattr(patcher, "is_multigpu_base_clone", False):
             return
-        if not any(patcher is entered for entered in self._entered):
+        if not any(run.guider.model_patcher is patcher for run in self._open):
             raise RuntimeError(
                 "This sampler or guider runs a patched model without ComfyUI's sampling wrappers, so ApplyControlNet "
                 "would have no effect. Apply it only to the guider's main model, or use another guider."
@@ -142,16 +158,40 @@ class ModelControl:
         """Adds to the options which of the conds are cond, for the UNet calls inside."""
         options = model_options["transformer_options"]
         given = options.get(RUN)
-        run = Run(self.specs, None) if given is None else given
+        run = self._run_without_guider() if given is None else given
         run.percent_to_sigma = model.model_sampling.percent_to_sigma
         run.at(float(timestep.flatten()[0]))
-        step = Step.of(run, model, conds, model_options.get("multigpu_clones", {}))
-        inner = {**model_options, "transformer_options": {**options, STEP: step}}
+        batch = CondBatch.of(conds, x)
+        step = Step.of(run, model, batch, model_options.get("multigpu_clones", {}))
+        wrapped = with_wrappers(options, {WrappersMP.DIFFUSION_MODEL: inject}, first=False)
+        inner = {**model_options, "transformer_options": {**wrapped, STEP: step}}
         try:
-            return executor(model, conds, x, timestep, inner, *args, **kwargs)
+            found = executor(model, conds, x, timestep, inner, *args, **kwargs)
+            if not run.reached and batch.has_work(timestep.flatten()[0]):
+                raise RuntimeError(
+                    "A node on the model computes the UNet by a forward of its own (DeepCache does), so "
+                    f"ApplyControlNet would have no effect. {WAY_OUT}"
+                )
+            return found
         finally:
+            for other in (run, *self._open):
+                other.asked, other.reached = True, other.reached or run.reached
             if given is None:
                 run.close()
+
+    def _run_without_guider(self) -> Run:
+        """Returns a run for one call whose options do not know the sampling.
+
+        Raises:
+            RuntimeError: a unit must know which conds are cond, which the guider alone tells.
+        """
+        if any(spec.needs_branches for spec in self.specs):
+            raise RuntimeError(
+                "A node calls the model with options that were copied before the sampling began, so it cannot be "
+                "told which rows are cond and which uncond. Set the routing of ApplyControlNet to both, or: "
+                f"{WAY_OUT}"
+            )
+        return Run(self.specs, None)
 
     def _diffusion_model(
         self,
@@ -171,15 +211,34 @@ class ModelControl:
                 "The UNet was called outside of ComfyUI's sampling, so ApplyControlNet cannot tell what its rows are."
             )
         step: Step = options[STEP]
+        step.run.reached = True
+        if INJECTION in options:  # another pack runs the UNet once more inside the call
+            return executor(x, timesteps, context, y, control, options, **kwargs)
         text = kwargs.get("crossattn_controlnet", context)
         watch = Watch()
         residuals = step.residuals(x, timesteps, text, y, options, watch)
+        injection = None
         if residuals is not None:
             _check_count(executor.class_obj, len(residuals.skips))
-            options = with_residuals(options, residuals, step.run.note_resize, watch)
+            injection = Injection(x, residuals, step.run.note_resize, watch)
+        options = {**options, INJECTION: injection}
         found = executor(x, timesteps, context, y, control, options, **kwargs)
+        if injection is not None:
+            injection.check_used()
         step.run.over(watch)
         return found
+
+
+def with_wrappers(
+    options: Mapping[str, Any], ours: Mapping[str, Callable[..., Any]], first: bool
+) -> dict[str, Any]:
+    """Returns transformer options with our wrapper of each kind, outermost or innermost; `options` stay as they are."""
+    wrappers = dict(options.get("wrappers", {}))
+    for kind, wrapper in ours.items():
+        key = f"{KEY} {'first' if first else 'last'}"
+        others = {k: kept for k, kept in wrappers.get(kind, {}).items() if k != key}
+        wrappers[kind] = {key: [wrapper], **others} if first else {**others, key: [wrapper]}
+    return {**options, "wrappers": wrappers}
 
 
 def _check_count(unet: Any, skips: int) -> None:

@@ -20,10 +20,10 @@ def branches_of(conds: Sequence[Conds | None], guider: object | None) -> tuple[B
     """Returns the branch of each list of conds of one call: by identity with the guider's, then by uuid.
 
     What the guider does not know is uncond (the old PerpNeg node encodes its own). Where there is no guider at
-    all, ComfyUI's usual order holds: cond first.
+    all, nothing tells them apart: all are cond, which is right only for routings that treat both alike.
     """
     if guider is None:
-        return tuple("cond" if index == 0 else "uncond" for index in range(len(conds)))
+        return ("cond",) * len(conds)
     named: Mapping[str, Conds] = getattr(guider, "conds", {})
     return tuple(_branch_of_name(_name_of(entry, named)) for entry in conds)
 

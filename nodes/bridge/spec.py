@@ -1,7 +1,7 @@
 """UnitSpec: what one ApplyControlNet node was told, before the size of the latents is known."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -66,7 +66,13 @@ class UnitSpec:
     @property
     def off(self) -> bool:
         """Whether it does nothing at any step."""
-        return self.strength == 0
+        return self.strength == 0 or self.start_percent > self.end_percent
+
+    @property
+    def needs_branches(self) -> bool:
+        """Whether cond and uncond rows get different gains."""
+        routing = self.routing
+        return routing.target is not None or routing.cond != routing.uncond
 
     def unit(self, net: Net, height: int, width: int, frames: Sequence[int]) -> ControlUnit:
         """Returns the unit for latents of `height` x `width`; `frames` says which picture each of them is.
@@ -110,7 +116,12 @@ def checked(spec: UnitSpec) -> UnitSpec:
         raise ValueError(
             "`image` holds NaN or infinite values; the node that made the picture is at fault."
         )
-    spec.unit(_HintOnly(spec.source), 8, 8, [0])
+    window = sorted(
+        (spec.start_percent, spec.end_percent)
+    )  # a start after the end is no control, as in ComfyUI
+    replace(spec, start_percent=window[0], end_percent=window[1]).unit(
+        _HintOnly(spec.source), 8, 8, [0]
+    )
     return spec
 
 

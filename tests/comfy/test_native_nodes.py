@@ -95,6 +95,23 @@ def test_a_net_without_attention_counts(comfy: Host) -> None:
     assert effect_share(plain, expected, found) <= TOLERANCE
 
 
+def test_a_compiled_net_counts(comfy: Host) -> None:
+    """Ours runs the blocks of the module that was compiled; nothing here is compiled, as ours never calls it."""
+
+    def loaded(compiled: bool, apply: Callable) -> Nodes:
+        def nodes(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
+            net = graph.add("ControlNetLoader", control_net_name="sd15.safetensors")
+            net = graph.add("ProbeCompiledNet", control_net=net) if compiled else net
+            return apply(graph, net, model, conds)
+
+        return nodes
+
+    shape = family(SD15)
+    plain, expected = (run(comfy, shape, nodes) for nodes in (nothing, loaded(False, native)))
+    found = run(comfy, shape, loaded(True, ours))
+    assert effect_share(plain, expected, found) <= TOLERANCE
+
+
 def test_every_node_that_puts_control_on_the_conds_adds_up_with_ours(comfy: Host) -> None:
     kinds = control_net_appliers(comfy.info)
     assert "ControlNetApply" in kinds

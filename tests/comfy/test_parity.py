@@ -60,8 +60,13 @@ def test_cond_only_equals_native_on_the_positive_with_half_the_unet_calls(comfy:
 
 @pytest.mark.parametrize(
     "control",
-    [Control(strength=0.0), Control(file="fresh.safetensors")],
-    ids=["strength 0", "fresh"],
+    [
+        Control(strength=0.0),
+        Control(file="fresh.safetensors"),
+        Control(window=(0.8, 0.2)),
+        Control("native", window=(0.8, 0.2)),
+    ],
+    ids=["strength 0", "fresh", "a start after the end", "as native"],
 )
 def test_a_control_of_nothing_changes_no_bit(comfy: Host, control: Control) -> None:
     flow = Flow(family(SD15))
@@ -75,6 +80,15 @@ def test_a_control_net_of_comfyuis_loader_gives_the_same(comfy: Host) -> None:
     native = flow.run(comfy, "native", Control("native", window=(0.2, 0.7)))
     ours = flow.run(comfy, "ours", Control("ours_from_native_loader", window=(0.2, 0.7)))
     assert effect_share(plain, native, ours) <= 1e-5
+
+
+@pytest.mark.parametrize("loader", ["ours", "ours_from_native_loader"])
+def test_a_shuffle_control_net_is_pooled_as_comfyui_pools_it(comfy: Host, loader: str) -> None:
+    flow, file = Flow(family(SD15)), "sd15_shuffle.safetensors"
+    plain = flow.run(comfy, "plain")
+    native = flow.run(comfy, "native", Control("native", file=file))
+    ours = flow.run(comfy, "ours", Control(loader, file=file))
+    assert effect_share(plain, native, ours) <= TOLERANCE
 
 
 @pytest.mark.parametrize("side", [40, 96, 200])

@@ -138,19 +138,24 @@ def test_target_gain_without_guidance_scales_the_cond_row(comfy: Host, flow: Flo
     assert agree(comfy, flow, {"mode": "target_gain", "target_gain": 1.5}, weighted) <= 1e-5
 
 
-def test_shrunken_features_get_resized_residuals(comfy: Host) -> None:
+SHRINKERS = {
+    "PatchModelAddDownscale": {
+        "block_number": 3,
+        "downscale_factor": 2.0,
+        "start_percent": 0.0,
+        "end_percent": 1.0,
+        "downscale_after_skip": True,
+        "downscale_method": "bicubic",
+        "upscale_method": "bicubic",
+    },
+    "ProbeShrink": {},
+}
+
+
+@pytest.mark.parametrize("kind", SHRINKERS)
+def test_features_that_any_node_shrinks_get_resized_residuals(comfy: Host, kind: str) -> None:
     def shrink(graph: Graph, model: list) -> list:
-        return graph.add(
-            "PatchModelAddDownscale",
-            model=model,
-            block_number=3,
-            downscale_factor=2.0,
-            start_percent=0.0,
-            end_percent=1.0,
-            downscale_after_skip=True,
-            downscale_method="bicubic",
-            upscale_method="bicubic",
-        )
+        return graph.add(kind, model=model, **SHRINKERS[kind])
 
     for place in ("before", "after"):
         flow = Flow(family(SD15), **{place: shrink})

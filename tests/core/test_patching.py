@@ -87,6 +87,8 @@ class Recorder:
         self.config = cn.UNetConfig(context_dim=16)
         self.hint_channels = 3
         self.dtype = torch.float32
+        self.pooled = False
+        self.weights_version = 0
 
     def hint_features(self, hint: torch.Tensor) -> torch.Tensor:
         return hint

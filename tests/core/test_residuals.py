@@ -47,3 +47,9 @@ def test_injection_takes_the_features_dtype() -> None:
 def test_injection_of_another_shape_names_both_sides(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"skip 3 is .*float32 on cpu.* but .*1x2x4x4"):
         injected(torch.ones(1, 2, 4, 4), torch.ones(shape), "skip 3")
+
+
+def test_features_of_another_size_alone_do_not_blame_the_family() -> None:
+    with pytest.raises(ValueError, match="Only the sizes differ") as caught:
+        injected(torch.ones(1, 2, 4, 4), torch.ones(1, 2, 8, 8), "skip 3")
+    assert "family" not in str(caught.value)

@@ -22,6 +22,15 @@ def watch(part: Part) -> Any:
     return part("cnet_core.xray").Watch()
 
 
+LATENTS = torch.zeros(2, 4, 8, 8)
+
+
+def injection(part: Part, side: int = 4, on_resize: Callable = lambda: None) -> Any:
+    """The injection of these residuals into passes on LATENTS."""
+    kind = part("nodes.bridge.inject").Injection
+    return kind(LATENTS, residuals(part, side), on_resize, watch(part))
+
+
 def call(options: dict, index: int) -> tuple[float, float]:
     """Returns what the patches of output block `index` add to (h, skip)."""
     h, skip = torch.zeros(SHAPE), torch.zeros(SHAPE)
@@ -33,17 +42,13 @@ def call(options: dict, index: int) -> tuple[float, float]:
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
 def test_skips_are_taken_deepest_first_and_the_middle_once(part: Part, mode: type) -> None:
     with mode():
-        options = part("nodes.bridge.inject").with_residuals(
-            {}, residuals(part), lambda: None, watch(part)
-        )
+        options = injection(part).patched({})
         assert [call(options, index) for index in range(3)] == [(10, 3), (0, 2), (0, 1)]
 
 
 @pytest.mark.parametrize("gradients", [True, False])
 def test_without_gradients_the_skip_is_added_to_in_place(part: Part, gradients: bool) -> None:
-    options = part("nodes.bridge.inject").with_residuals(
-        {}, residuals(part), lambda: None, watch(part)
-    )
+    options = injection(part).patched({})
     (patch,) = options["patches"]["output_block_patch"]
     skip = torch.zeros(SHAPE)
     with torch.set_grad_enabled(gradients):
@@ -57,43 +62,70 @@ def test_other_patches_stay_and_run_behind(part: Part) -> None:
         return h, 2 * skip
 
     given = {"patches": {"output_block_patch": [double]}, "sigmas": 1}
-    options = part("nodes.bridge.inject").with_residuals(
-        given, residuals(part), lambda: None, watch(part)
-    )
+    options = injection(part).patched(given)
     assert call(options, 2) == (0, 2)
     assert given["patches"]["output_block_patch"] == [double]
 
 
-def test_another_size_raises(part: Part) -> None:
-    options = part("nodes.bridge.inject").with_residuals(
-        {}, residuals(part, 2), lambda: None, watch(part)
-    )
-    with pytest.raises(ValueError, match="skip connection 1"):
-        call(options, 1)
-
-
-def test_residuals_are_resized_for_nodes_that_shrink_on_purpose(part: Part) -> None:
-    class PatchModelAddDownscale:
-        @staticmethod
-        def execute() -> Any:
-            return lambda h, options: h
-
-    PatchModelAddDownscale.execute.__qualname__ = "PatchModelAddDownscale.execute"
-    patch = PatchModelAddDownscale.execute()
-    patch.__qualname__ = "PatchModelAddDownscale.execute.<locals>.input_block_patch"
+def test_residuals_are_resized_where_a_node_shrinks_the_features(part: Part) -> None:
     noted: list[bool] = []
-    given = {"patches": {"input_block_patch_after_skip": [patch]}}
-    inject = part("nodes.bridge.inject")
-    options = inject.with_residuals(
-        given, residuals(part, 8), lambda: noted.append(True), watch(part)
-    )
+    options = injection(part, 8, lambda: noted.append(True)).patched({})
     assert call(options, 1) == (0, 2)
     assert noted
 
 
+def test_other_channels_raise(part: Part) -> None:
+    options = injection(part).patched({})
+    patch = options["patches"]["output_block_patch"][0]
+    with pytest.raises(ValueError, match="skip connection 1"):
+        patch(torch.zeros(SHAPE), torch.zeros(2, 5, 4, 4), {"block": ("output", 1)})
+
+
+def passes(part: Part, given: Any, *latents: torch.Tensor) -> list[bool]:
+    """Returns which passes of the UNet on these latents get the injection."""
+    inject = part("nodes.bridge.inject")
+    found: list[bool] = []
+
+    def unet(x: Any, timesteps: Any, context: Any, y: Any, control: Any, options: dict) -> None:
+        found.append("output_block_patch" in options.get("patches", {}))
+
+    for x in latents:
+        inject.inject(unet, x, transformer_options={inject.INJECTION: given})
+    return found
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["reference last", "reference first"])
+def test_a_pass_on_other_latents_gets_no_control(part: Part, order: list[int]) -> None:
+    both = [LATENTS, torch.ones_like(LATENTS)]
+    given = injection(part)
+    assert passes(part, given, *(both[k] for k in order)) == [k == 0 for k in order]
+    given.check_used()
+
+
+@pytest.mark.parametrize(
+    "same",
+    [LATENTS, LATENTS.clone(), torch.cat([LATENTS, torch.ones(2, 5, 8, 8)], dim=1)],
+    ids=["the tensor", "a copy", "channels behind"],
+)
+def test_a_pass_on_the_same_latents_gets_it(part: Part, same: torch.Tensor) -> None:
+    assert passes(part, injection(part), same) == [True]
+
+
+def test_a_unet_that_never_runs_on_our_latents_is_an_error(part: Part) -> None:
+    given = injection(part)
+    passes(part, given, LATENTS + 1, LATENTS[:1])
+    with pytest.raises(RuntimeError, match="changed the latents"):
+        given.check_used()
+
+
+def test_a_unet_that_a_cache_spares_is_none(part: Part) -> None:
+    injection(part).check_used()
+
+
 def test_the_xray_sees_features_before_the_injection(part: Part) -> None:
     seen = watch(part)
-    options = part("nodes.bridge.inject").with_residuals({}, residuals(part), lambda: None, seen)
+    made = part("nodes.bridge.inject").Injection(LATENTS, residuals(part), lambda: None, seen)
+    options = made.patched({})
     patch = options["patches"]["output_block_patch"][0]
     for index in range(3):
         patch(torch.full(SHAPE, 7.0), torch.full(SHAPE, 5.0), {"block": ("output", index)})

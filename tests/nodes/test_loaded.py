@@ -5,6 +5,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from fakes import call_inputs, random_hint, small_net
 from torch import nn
 
 Part = Callable[[str], ModuleType]
@@ -14,6 +15,19 @@ class Layer(nn.Linear):
     """Has the switch that ComfyUI's layers have."""
 
     comfy_cast_weights = False
+
+
+def test_a_pooled_net_gives_one_value_a_channel(part: Part) -> None:
+    """Through the parts that a run uses: source, stack, residuals."""
+    net = small_net()
+    net.pooled = True
+    loaded = part("nodes.bridge.loaded").LoadedNet(net, None, torch.float32)
+    core = part("cnet_core")
+    x, timesteps, context = call_inputs()
+    call = core.UNetCall(x, timesteps, context, None, part("cnet_core.rows").rows_of(("cond",), 2))
+    found = core.ControlStack([core.ControlUnit(loaded, random_hint())]).residuals(call)
+    spread = found.skips[0].flatten(2).std(2)
+    assert float(spread.max()) < 1e-6
 
 
 @pytest.mark.parametrize(("device", "casts"), [("cpu", False), ("meta", True)])

@@ -56,9 +56,9 @@ def test_a_list_that_shares_a_uuid_with_both_sides_goes_to_the_nearer(part: Part
     assert part("nodes.bridge.roles").branches_of(copies, guider) == ("uncond", "cond")
 
 
-def test_without_a_guider_the_first_is_cond(part: Part) -> None:
+def test_without_a_guider_nothing_is_guessed(part: Part) -> None:
     branches = part("nodes.bridge.roles").branches_of([POSITIVE, NEGATIVE], None)
-    assert branches == ("cond", "uncond")
+    assert branches == ("cond", "cond")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,11 @@ def test_what_cannot_work_is_refused(part: Part, changes: dict, words: str) -> N
         part("nodes.bridge.spec").checked(spec(part, **changes))
 
 
+def test_a_start_after_the_end_is_no_control(part: Part) -> None:
+    given = spec(part, start_percent=0.8, end_percent=0.2)
+    assert part("nodes.bridge.spec").checked(given).off
+
+
 def test_inpaint_hints_pass(part: Part) -> None:
     image = torch.full((1, 64, 64, 3), -1.0)
     assert part("nodes.bridge.spec").checked(spec(part, image=image)).image.min() == -1

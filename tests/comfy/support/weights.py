@@ -41,6 +41,7 @@ HINT_GAIN = 2.5
 #: File -> (config, seed of the weights).
 FILES = {
     "sd15.safetensors": (SD15, 1),
+    "sd15_shuffle.safetensors": (SD15, 13),  # by its name ComfyUI pools it
     "sd15_other.safetensors": (SD15, 2),
     "sdxl.safetensors": (SDXL, 3),
     "widening.safetensors": (WIDENING, 5),

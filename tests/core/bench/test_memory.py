@@ -28,7 +28,6 @@ def test_sizes_are_those_of_sd15() -> None:
     assert size.residuals == 2 * 4 * by_level
     assert size.features == 4 * 320 * 64**2
     assert size.weights // 4 == 361_279_120
-    assert size.text == 2 * 4 * 2 * 77 * (2 * 320 + 2 * 640 + 3 * 1280)
 
 
 @pytest.mark.parametrize(
@@ -45,4 +44,4 @@ def test_one_unit_takes_little_more_than_its_features_and_residuals(
     settings = SETTINGS[shape]
     size = sizes(settings)
     extra = peak(settings, 1, ROUTINGS[routing]) - peak(settings, 0, ROUTINGS[routing])
-    assert 0 < extra - size.weights <= 1.2 * (size.features + size.residuals)
+    assert 0 < extra - size.weights <= size.features + size.residuals

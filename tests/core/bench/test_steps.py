@@ -31,7 +31,7 @@ def over(counted: dict[str, int], name: str) -> int:
 
 
 def test_control_costs_what_the_rows_with_control_cost_in_the_unet_s_own_encoder(counted) -> None:
-    """The zero convs come on top; the text's keys and values, which are kept, make up for part of them."""
+    """The zero convs come on top."""
     assert over(counted, "both") / counted[LIMITS["both"]] < 1.03
     assert over(counted, "cond only") / counted[LIMITS["cond"]] < 1.03
 

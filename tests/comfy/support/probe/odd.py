@@ -10,6 +10,7 @@ import comfy.model_patcher
 import comfy.ops
 import comfy.supported_models
 import torch
+import torch.nn.functional as F
 from comfy.ldm.flux.model import FluxParams
 from comfy.patcher_extension import WrappersMP
 
@@ -106,6 +107,15 @@ class ProbeWithoutAttention:
         return (classes[kind](net, load_device=device),)
 
 
+@node(("CONTROL_NET",), control_net="CONTROL_NET")
+class ProbeCompiledNet:
+    """Puts a compiled module in the place of a CONTROL_NET's, as TorchCompileControlNet (KJNodes) does."""
+
+    def run(self, control_net):
+        control_net.control_model = torch.compile(control_net.control_model)
+        return (control_net,)
+
+
 @node(("MODEL",), model="MODEL")
 class ProbeOddRows:
     """Calls the model with a number of rows that its conds do not divide."""
@@ -129,17 +139,23 @@ class ProbeNoWrappers:
     def run(self, model):
         model = model.clone()
         model.wrappers.pop(WrappersMP.OUTER_SAMPLE, None)
+        options = model.model_options["transformer_options"]
+        options.get("wrappers", {}).pop(WrappersMP.OUTER_SAMPLE, None)
         return (model,)
 
 
 @node(("MODEL",), model="MODEL")
 class ProbeShrink:
-    """Shrinks the features without being a known node."""
+    """Shrinks the features, as deep-shrink nodes do."""
 
     def run(self, model):
         def shrink(h, options):
             return h[..., ::2, ::2] if options["block"][1] == 3 else h
 
+        def grow(h, skip, options):
+            return F.interpolate(h, skip.shape[-2:]), skip
+
         model = model.clone()
         model.set_model_input_block_patch_after_skip(shrink)
+        model.set_model_output_block_patch(grow)
         return (model,)

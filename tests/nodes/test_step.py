@@ -1,0 +1,205 @@
+"""One call of ComfyUI's UNet: which rows, pictures and steps get control."""
+
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import fakes
+import numpy as np
+import pytest
+import torch
+from specs import spec
+
+Part = Callable[[str], ModuleType]
+POSITIVE, NEGATIVE = [{"uuid": "p"}], [{"uuid": "n"}]
+GUIDER = SimpleNamespace(conds={"positive": POSITIVE, "negative": NEGATIVE}, cfg=4.0)
+MODEL = SimpleNamespace(
+    model_sampling=SimpleNamespace(percent_to_sigma=lambda percent: 10 * (1 - percent)),
+    current_patcher=SimpleNamespace(get_additional_models_with_key=lambda key: []),
+)
+
+
+def residuals(part: Part, unit: Any, chunks: tuple[int, ...] = (1, 0), **options: Any) -> Any:
+    """Returns what units add to a call with these chunks of two pictures each, at half of the run."""
+    units = unit if isinstance(unit, list) else [unit]
+    step = step_of(part, part("nodes.bridge.run").Run(units, GUIDER))
+    x, timesteps, context = fakes.call_inputs(rows=2 * len(chunks))
+    given = {"cond_or_uncond": list(chunks), "sigmas": torch.tensor([5.0]), **options}
+    return step.residuals(x, timesteps, context, None, given)
+
+
+def step_of(part: Part, run: Any, conds: Any = (POSITIVE, NEGATIVE), pictures: int = 2) -> Any:
+    """Returns the facts of a call of `calc_cond_batch` with these lists of conds."""
+    batch = part("nodes.bridge.layout").CondBatch.of(conds, torch.zeros(pictures, 4, 8, 8))
+    return part("nodes.bridge.step").Step.of(run, MODEL, batch)
+
+
+def kept_stacks(run: Any) -> set[int]:
+    """Which stacks a run holds."""
+    kind = "ControlStack"
+    held = [
+        value
+        for values in vars(run).values()
+        if isinstance(values, dict)
+        for value in values.values()
+    ]
+    return {id(value) for value in held if type(value).__name__ == kind}
+
+
+def rows_with_control(found: Any) -> list[bool]:
+    """Which rows got anything."""
+    return [bool(row.any()) for row in found.middle]
+
+
+@pytest.mark.parametrize(
+    ("mode", "chunks", "expected"),
+    [
+        ("both", (1, 0), [True] * 4),
+        ("cond_only", (1, 0), [False, False, True, True]),
+        ("cond_only", (0, 1), [True, True, False, False]),
+        ("uncond_only", (1, 0), [True, True, False, False]),
+        ("cond_only", (0, 0, 1), [True, True, True, True, False, False]),
+    ],
+    ids=["both", "cond only", "other order", "uncond only", "two conds"],
+)
+def test_rows_go_by_the_chunks_roles(
+    part: Part, mode: str, chunks: tuple[int, ...], expected: list[bool]
+) -> None:
+    routing = getattr(part("cnet_core").HintRouting, mode)()
+    assert rows_with_control(residuals(part, spec(part, routing=routing), chunks)) == expected
+
+
+def test_a_call_without_wanted_rows_runs_no_net(part: Part) -> None:
+    routing = part("cnet_core").HintRouting.cond_only()
+    assert residuals(part, spec(part, routing=routing), chunks=(1,)) is None
+
+
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("why", ["other rows", "time curve", "window"])
+def test_a_unit_that_adds_nothing_takes_nothing_from_the_others(
+    part: Part, why: str, last: bool
+) -> None:
+    core = part("cnet_core")
+    idle = {
+        "other rows": {"routing": core.HintRouting.cond_only()},
+        "time curve": {"scales": core.BlockScales.uniform().over_time([(0.0, 1.0), (0.4, 0.0)])},
+        "window": {"start_percent": 0.6},
+    }[why]
+    units = [spec(part), spec(part, **idle)]
+    found = residuals(part, units if last else units[::-1], chunks=(1,))
+    torch.testing.assert_close(found.middle, residuals(part, spec(part), chunks=(1,)).middle)
+
+
+@pytest.mark.parametrize(
+    ("window", "active"), [((0.0, 1.0), True), ((0.5, 0.5), True), ((0.6, 1.0), False)], ids=str
+)
+def test_the_window_is_the_model_samplings(
+    part: Part, window: tuple[float, float], active: bool
+) -> None:
+    unit = spec(part, start_percent=window[0], end_percent=window[1])
+    assert (residuals(part, unit) is not None) == active
+
+
+def test_target_gain_counts_the_negative_of_another_call(part: Part) -> None:
+    gain = part("cnet_core").HintRouting.target_gain
+    together = residuals(part, spec(part, routing=gain(2.0)))
+    alone = residuals(part, spec(part, routing=gain(2.0)), chunks=(0,))
+    assert alone.middle.std() == pytest.approx(together.middle[2:].std(), rel=0.5)
+    full = residuals(part, spec(part), chunks=(0,))
+    torch.testing.assert_close(alone.middle, full.middle)
+
+
+def test_a_context_window_takes_its_own_frames(part: Part) -> None:
+    images = torch.rand(6, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    window = SimpleNamespace(index_list=[3, 4], dim=0)
+    seen = residuals(part, spec(part, image=images), context_window=window)
+    alone = residuals(part, spec(part, image=images[3:5]))
+    torch.testing.assert_close(seen.middle, alone.middle)
+
+
+def test_a_picture_in_front_of_a_context_window_takes_its_own_frame(part: Part) -> None:
+    images = torch.rand(6, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    window = SimpleNamespace(index_list=[5], dim=0, causal_anchor_index=2)
+    seen = residuals(part, spec(part, image=images), context_window=window)
+    alone = residuals(part, spec(part, image=images[[2, 5]]))
+    torch.testing.assert_close(seen.middle, alone.middle)
+
+
+def test_windows_that_move_at_each_step_keep_the_stacks_of_two_steps(part: Part) -> None:
+    images = torch.rand(12, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    unit = spec(part, image=images)
+    run = part("nodes.bridge.run").Run([unit], GUIDER)
+    step = step_of(part, run)
+    x, timesteps, context = fakes.call_inputs(rows=4)
+    for first, sigma in enumerate([5.0, 4.0, 3.0, 2.0]):
+        run.at(sigma)
+        for frame in (first, first + 4, first + 8):
+            window = SimpleNamespace(index_list=[frame, (frame + 1) % 12], dim=0)
+            options = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([sigma])}
+            given = {**options, "context_window": window}
+            found = step.residuals(x, timesteps, context, None, given)
+            alone = residuals(part, unit, context_window=window)
+            assert torch.equal(found.middle, alone.middle)
+            assert len(kept_stacks(run)) <= 6
+    assert len(kept_stacks(run)) == 6
+
+
+def test_a_context_window_of_another_size_than_the_call_is_refused(part: Part) -> None:
+    window = SimpleNamespace(index_list=[1, 2, 3], dim=0)
+    with pytest.raises(ValueError, match="2 pictures a conditioning where 3"):
+        residuals(part, spec(part), context_window=window)
+
+
+def test_rows_that_chunks_do_not_divide_are_refused(part: Part) -> None:
+    run = part("nodes.bridge.run").Run([spec(part)], GUIDER)
+    step = step_of(part, run)
+    x, timesteps, context = fakes.call_inputs(rows=3)
+    given = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
+    with pytest.raises(ValueError, match="3 rows for 2 conditionings"):
+        step.residuals(x, timesteps, context, None, given)
+
+
+def test_two_calls_at_once_are_both_recorded(part: Part) -> None:
+    run = part("nodes.bridge.run").Run([spec(part)], GUIDER)
+    step = step_of(part, run)
+    watches = [part("cnet_core.xray").Watch() for _ in range(2)]
+    x, timesteps, context = fakes.call_inputs(rows=2)
+    feature = torch.ones(2, 4, 8, 8)
+    for watch, chunk in zip(watches, (1, 0), strict=True):
+        given = {"cond_or_uncond": [chunk], "sigmas": torch.tensor([5.0])}
+        step.residuals(x, timesteps, context, None, given, watch)
+        watches[0].seen(chunk, feature, feature)
+    for watch in watches:
+        run.over(watch)
+    first, second = run.recorder.record(lambda sigma: sigma / 10).calls
+    assert (~np.isnan(first.features)).sum(1).tolist()[:2] == [2, 2]
+    assert np.isnan(second.features).all()
+
+
+@pytest.mark.parametrize("left_out", [0, 1], ids=["no positive", "no negative"])
+def test_a_call_that_leaves_one_side_out_is_unguided(part: Part, left_out: int) -> None:
+    """Guiders may drop the negative at some steps; their scale says nothing there."""
+    conds = [None if k == left_out else side for k, side in enumerate((POSITIVE, NEGATIVE))]
+    step = step_of(part, part("nodes.bridge.run").Run([], GUIDER), conds)
+    assert (step.guided, step.cfg_scale) == (False, 1.0)
+
+
+@pytest.mark.parametrize("conds", [(POSITIVE,), (NEGATIVE,)], ids=["as PAG", "as SAG"])
+def test_a_call_of_one_list_keeps_the_guiders_scale(part: Part, conds: Any) -> None:
+    step = step_of(part, part("nodes.bridge.run").Run([], GUIDER), conds)
+    assert (step.guided, step.cfg_scale) == (True, 4.0)
+
+
+def test_a_tile_is_refused_before_any_net_runs(part: Part) -> None:
+    step = step_of(part, part("nodes.bridge.run").Run([spec(part)], GUIDER))
+    x, timesteps, context = fakes.call_inputs(rows=4, height=4, width=4)
+    given = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
+    with pytest.raises(ValueError, match="which part of the hint"):
+        step.residuals(x, timesteps, context, None, given)
+
+
+def test_a_window_of_animatediff_takes_its_own_frames(part: Part) -> None:
+    images = torch.rand(6, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    seen = residuals(part, spec(part, image=images), ad_params={"sub_idxs": [3, 4]})
+    alone = residuals(part, spec(part, image=images[3:5]))
+    torch.testing.assert_close(seen.middle, alone.middle)
