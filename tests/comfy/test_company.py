@@ -100,12 +100,13 @@ def test_control_is_resized_to_features_that_a_block_shrinks(comfy: Host, mode: 
     assert "resized to fit" in comfy.log
 
 
-@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
 @MODES
 def test_a_second_pass_on_other_latents_gets_no_control(
-    comfy: Host, first: bool, mode: str
+    comfy: Host, first: bool, mode: str, place: str
 ) -> None:
-    flow = Flow(family(SD15), after=node("ProbeSecondPass", first=first))
+    flow = Flow(family(SD15), **{place: node("ProbeSecondPass", first=first)})
     assert share_beside(comfy, flow, mode) <= TOLERANCE
 
 

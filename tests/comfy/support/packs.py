@@ -99,10 +99,9 @@ def _of_case(comfy: Host, case: Case) -> Iterator[Outcome]:
         try:
             found = case.flow.run(comfy, "ours", _fitted(ours, case.flow.sampling))
         except Failed as error:
-            message = str(error)
-            stopped = case.right == "refused" and case.word in message
+            stopped = case.right == "refused" and case.word in str(error)
             verdict = "refused" if stopped else "wrong"
-            yield replace(blank, found=message.strip(), verdict=verdict)
+            yield replace(blank, found=first_line(error), verdict=verdict)
             continue
         most, mean = _shares(plain, expected, found)
         fits = case.right == "equal" and mean <= case.tolerance
