@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...cnet_core import BlockScales, HintRouting
 from .families import check_pair
+from .host_types import Model
 from .native import source_of
 from .patch import KEY, ModelControl
 from .spec import UnitSpec, checked
@@ -15,7 +16,7 @@ logger = logging.getLogger("cnet")
 
 
 def apply(
-    model: Any,
+    model: Model,
     control_net: Any,
     image: Tensor,
     strength: float,
@@ -24,8 +25,8 @@ def apply(
     routing: HintRouting | None = None,
     scales: BlockScales | None = None,
     **settings: Any,
-) -> Any:
-    """Returns a clone of `model` (ComfyUI's ModelPatcher) that follows `image`.
+) -> Model:
+    """Returns a clone of `model` that follows `image`.
 
     Raises:
         TypeError: `control_net` is neither ours nor one of ComfyUI's cldm ControlNets, or `model` has no UNet.

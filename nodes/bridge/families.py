@@ -1,7 +1,6 @@
 """Families of models, as the width of their text embeddings tells them."""
 
-from typing import Any
-
+from .host_types import Model
 from .spec import Source
 
 #: Width of the text embeddings -> family.
@@ -15,7 +14,7 @@ FAMILIES = {
 BLOCK_LISTS = ("input_blocks", "middle_block", "output_blocks")
 
 
-def check_pair(model: Any, source: Source) -> None:
+def check_pair(model: Model, source: Source) -> None:
     """Raises unless the MODEL has a UNet, and one of the ControlNet's family.
 
     Raises:
@@ -24,7 +23,7 @@ def check_pair(model: Any, source: Source) -> None:
     """
     check_unet(model)
     unet = model.model.diffusion_model
-    config = getattr(source, "config", None)
+    config = source.config
     if config is None:  # made from the UNet itself when the run starts
         return
     ours = (config.context_dim, config.num_blocks)
@@ -36,7 +35,7 @@ def check_pair(model: Any, source: Source) -> None:
         )
 
 
-def check_unet(model: Any) -> None:
+def check_unet(model: Model) -> None:
     """Raises TypeError unless the MODEL has a UNet."""
     unet = model.model.diffusion_model
     if not all(hasattr(unet, name) for name in BLOCK_LISTS):
@@ -55,6 +54,6 @@ def _described(context_dim: int | None, blocks: int) -> str:
     return f"{family(context_dim)} (text embeddings {context_dim} wide, {blocks} blocks)"
 
 
-def _context_dim(model: Any) -> int | None:
+def _context_dim(model: Model) -> int | None:
     dim = model.model.model_config.unet_config.get("context_dim")
     return dim[0] if isinstance(dim, list) else dim

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import comfy.model_management
 import folder_paths
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ... import cnet_core as cn
+from .host_types import Model
 from .loaded import LoadedNet, cast_weights
 from .ops import OPS
 from .patcher import patcher_of
@@ -34,7 +34,7 @@ def file_state(name: str) -> str:
     return hashlib.sha256(f"{path} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
 
 
-def load_file(name: str, base_model: Any = None) -> LoadedNet:
+def load_file(name: str, base_model: Model | None = None) -> LoadedNet:
     """Returns the ControlNet of a file; `base_model` (MODEL) only for files that hold differences to one."""
     base = None if base_model is None else unet_weights(base_model)
     pooled = True if Path(name).stem.endswith(POOLED_NAMES) else None
@@ -77,7 +77,7 @@ def describe_file(name: str) -> str:
     return in_words_of_nodes(str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name))))
 
 
-def unet_weights(model: Any) -> dict[str, Tensor]:
+def unet_weights(model: Model) -> dict[str, Tensor]:
     """Returns the weights of a MODEL's UNet by ldm keys, without what other nodes patched in."""
     weights = model.model_state_dict(filter_prefix=UNET_PREFIX)
     # Clones share one module, and while one of them is loaded its patches are written into it.

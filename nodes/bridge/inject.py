@@ -17,7 +17,9 @@ from torch import Tensor
 from ...cnet_core import Residuals
 from ...cnet_core.residuals import added, fitted
 from ...cnet_core.xray import Watch
+from .host_types import Executor, Options, UNetModel
 from .shared import SharedByCopies
+from .untraced import untraced
 
 PATCH = "output_block_patch"
 #: Where a call's transformer options carry its Injection.
@@ -25,13 +27,13 @@ INJECTION = "cnet_injection"
 
 
 def inject(
-    executor: Any,
+    executor: Executor[UNetModel],
     x: Tensor,
     timesteps: Any = None,
     context: Any = None,
     y: Any = None,
     control: Any = None,
-    transformer_options: dict[str, Any] | None = None,
+    transformer_options: Options | None = None,
     **kwargs: Any,
 ) -> Any:
     """Adds the patch to the UNet's options, if it runs on the latents that the residuals were computed for.
@@ -55,18 +57,18 @@ class Injection(SharedByCopies):
         self._patch = _Patch(residuals, on_resize, watch)
         self._belonged: list[bool] = []  # by pass of the UNet
 
-    @torch.compiler.disable
+    @untraced
     def belongs_to(self, x: Tensor) -> bool:
         """Whether a pass of the UNet is on our latents; further channels may have been put behind them."""
         channels = self._x.shape[1]
         found = x is self._x or (
             x.shape[:1] + x.shape[2:] == self._x.shape[:1] + self._x.shape[2:]
-            and torch.equal(x[:, :channels], self._x)
+            and torch.equal(x[:, :channels].to(self._x), self._x)
         )
         self._belonged.append(found)
         return found
 
-    def patched(self, options: Mapping[str, Any]) -> dict[str, Any]:
+    def patched(self, options: Mapping[str, Any]) -> Options:
         """Returns a call's transformer options with the injection first; `options` stays as it is."""
         patches = options.get("patches", {})
         return {**options, "patches": {**patches, PATCH: [self._patch, *patches.get(PATCH, [])]}}

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from .frames import frames_of
-from .roles import Cond, Conds
+from .host_types import Cond, Conds
 
 #: Height and width of latents.
 Size = tuple[int, int]

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...cnet_core import ControlNet, Residuals, UNetConfig
+from ...cnet_core.net import BlockLayout
+from .host_types import BaseModel, Patcher
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class LoadedNet:
     """A Net and the Source of itself (CNET_CONTROL_NET). It computes in `dtype`, whatever its weights are kept in."""
 
     net: ControlNet
-    patcher: Any  # ComfyUI's ModelPatcher
+    patcher: Patcher
     dtype: torch.dtype
     exact: ControlNet | None = None  # in float32, where training made it and `net` is rounded
 
@@ -51,11 +52,11 @@ class LoadedNet:
         return str(id(self.net))
 
     @property
-    def patchers(self) -> list[object]:
+    def patchers(self) -> list[Patcher]:
         """What ComfyUI loads with the model."""
         return [self.patcher]
 
-    def open(self, base_model: Any, loaded: Sequence[Any]) -> "LoadedNet":
+    def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> "LoadedNet":
         """Returns itself with the weights that are loaded on the device of the call.
 
         Where a node chose another device for the model alone, layers bring their weights there at every call.
@@ -95,9 +96,9 @@ def cast_weights(net: nn.Module) -> None:
     """
     for layer in net.modules():
         if hasattr(layer, "comfy_cast_weights"):
-            layer.comfy_cast_weights = True
+            setattr(layer, "comfy_cast_weights", True)  # noqa: B010  (a switch, no weight: torch types it as one)
 
 
-def residual_bytes(config: Any, rows: int, height: int, width: int, element: int) -> int:
+def residual_bytes(config: BlockLayout, rows: int, height: int, width: int, element: int) -> int:
     """Returns the bytes of all residuals of a batch; `element` is the size of one number."""
     return rows * element * sum(prod(shape) for shape in config.block_shapes(height, width))

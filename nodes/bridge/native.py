@@ -16,7 +16,9 @@ from ...cnet_core import Residuals
 from ...cnet_core.blocks import timestep_embedding
 from ...cnet_core.checkpoints.shapes import text_width_without_attention
 from ...cnet_core.controlnet import check_scale_count
+from ...cnet_core.net import BlockLayout
 from ...cnet_core.union import TYPES, type_indices
+from .host_types import BaseModel, Patcher
 from .loaded import residual_bytes
 from .patcher import repeatable
 from .spec import Source
@@ -113,7 +115,7 @@ class NativeNet:
         self._model = model
         self.pooled: bool = control.global_average_pooling
         self._types: list[int] = control.extra_args.get("control_type", [])
-        self.config = NativeConfig.of(self._model)
+        self.config: BlockLayout = NativeConfig.of(self._model)
         self.hint_channels = self._model.input_hint_block[0].in_channels
         self.dtype: torch.dtype = control.manual_cast_dtype or self._model.dtype
 
@@ -130,7 +132,9 @@ class NativeNet:
         return getattr(self._model, "control_add_embedding", None) is not None
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
-        """Raises ValueError for a type that the net does not know."""
+        """Raises ValueError for a type that the net does not know, and for several hints."""
+        if hints != 1:
+            raise ValueError(f"There are {hints} hints; a ControlNet of ComfyUI's takes one.")
         if control_types is not None and not self._union:
             raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
         type_indices(control_types, getattr(self._model, "num_control_type", 0))
@@ -138,7 +142,10 @@ class NativeNet:
     def hint_features(
         self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
     ) -> Tensor:
-        """Returns what the trunk gets of the hint; a type given here goes before SetUnionControlNetType's."""
+        """Returns what the trunk gets of one hint; a type given here goes before SetUnionControlNetType's."""
+        if isinstance(hint, tuple):
+            self.check_types(len(hint), control_types)
+            hint = hint[0]
         types = self._type_indices(control_types)
         if self._union and types:
             return self._model.union_controlnet_merge(hint[None], types, None, None)
@@ -207,10 +214,10 @@ class NativeSource:
         self.config = self._net.config
         self.hint_channels = self._net.hint_channels
         self.key = f"{id(model)} {control.extra_args}"
-        self.patchers: list[object] = [repeatable(control.control_model_wrapped.clone())]
+        self.patchers: Sequence[Patcher] = [repeatable(control.control_model_wrapped.clone())]
         self.check_types = self._net.check_types
 
-    def open(self, base_model: object, loaded: Sequence[Any]) -> NativeNet:
+    def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> NativeNet:
         """Returns the net; ComfyUI has loaded its weights."""
         return NativeNet(self._control, loaded[0].model)
 
@@ -222,7 +229,8 @@ class NativeSource:
 class ControlLoraSource:
     """A Control-LoRA of ComfyUI's: its net is made from the UNet's own weights when the run starts."""
 
-    patchers: tuple[object, ...] = ()
+    patchers: Sequence[Patcher] = ()
+    config: BlockLayout | None = None  # until the run starts
 
     def __init__(self, control: Any) -> None:
         self._control = control
@@ -234,7 +242,7 @@ class ControlLoraSource:
         if control_types is not None:
             raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
 
-    def open(self, base_model: Any, loaded: Sequence[Any]) -> NativeNet:
+    def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> NativeNet:
         """Returns the net for this UNet."""
         opened = self._control.copy()
         opened.pre_run(base_model, base_model.model_sampling.percent_to_sigma)

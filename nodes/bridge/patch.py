@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from comfy.patcher_extension import CallbacksMP, WrappersMP
+from torch import Tensor
 
 from ...cnet_core.xray import Watch
 from .history import History
+from .host_types import BaseModel, Conds, Executor, Guider, Model, Options, UNetModel
 from .inject import INJECTION, Injection, inject
 from .layout import CondBatch
 from .replay import Replay
@@ -32,7 +34,7 @@ class ModelControl(SharedByCopies):
         self.history = History()
         self._open: list[Run] = []
 
-    def attach(self, model: Any) -> None:
+    def attach(self, model: Model) -> None:
         """Puts the wrappers on a ModelPatcher, in place of those of earlier units.
 
         They live in the model options, first in their lists: ComfyUI reads them there, so they run outermost, and
@@ -59,7 +61,7 @@ class ModelControl(SharedByCopies):
 
     def _outer_sample(
         self,
-        executor: Any,
+        executor: Executor[Guider],
         noise: Any,
         latent_image: Any,
         sampler: Any,
@@ -94,10 +96,10 @@ class ModelControl(SharedByCopies):
 
     def _predict_noise(
         self,
-        executor: Any,
-        x: Any,
+        executor: Executor[Guider],
+        x: Tensor,
         timestep: Any,
-        model_options: dict[str, Any],
+        model_options: Options,
         seed: int | None = None,
         *args: Any,
         **kwargs: Any,
@@ -124,14 +126,21 @@ class ModelControl(SharedByCopies):
         """
         if getattr(patcher, "is_multigpu_base_clone", False):
             return
-        if not any(run.guider.model_patcher is patcher for run in self._open):
+        if not any(
+            run.guider is not None and run.guider.model_patcher is patcher for run in self._open
+        ):
             raise RuntimeError(
                 "This sampler or guider runs a patched model without ComfyUI's sampling wrappers, so ApplyControlNet "
                 "would have no effect. Apply it only to the guider's main model, or use another guider."
             )
 
     def _prepare_sampling(
-        self, executor: Any, model: Any, noise_shape: Sequence[int], *args: Any, **kwargs: Any
+        self,
+        executor: Executor[None],
+        model: Model,
+        noise_shape: Sequence[int],
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         """Asks for the memory of our features too, as if the latents were that much wider."""
         rows = 2 * noise_shape[0]
@@ -146,12 +155,12 @@ class ModelControl(SharedByCopies):
 
     def _calc_cond_batch(
         self,
-        executor: Any,
-        model: Any,
-        conds: Sequence[Any],
-        x: Any,
-        timestep: Any,
-        model_options: dict[str, Any],
+        executor: Executor[None],
+        model: BaseModel,
+        conds: Sequence[Conds | None],
+        x: Tensor,
+        timestep: Tensor,
+        model_options: Options,
         *args: Any,
         **kwargs: Any,
     ) -> Any:
@@ -163,8 +172,7 @@ class ModelControl(SharedByCopies):
         run.at(float(timestep.flatten()[0]))
         batch = CondBatch.of(conds, x)
         step = Step.of(run, model, batch, model_options.get("multigpu_clones", {}))
-        wrapped = with_wrappers(options, {WrappersMP.DIFFUSION_MODEL: inject}, first=False)
-        inner = {**model_options, "transformer_options": {**wrapped, STEP: step}}
+        inner = {**model_options, "transformer_options": {**self._around_unet(options), STEP: step}}
         try:
             found = executor(model, conds, x, timestep, inner, *args, **kwargs)
             if not run.reached and batch.has_work(timestep.flatten()[0]):
@@ -178,6 +186,12 @@ class ModelControl(SharedByCopies):
                 other.asked, other.reached = True, other.reached or run.reached
             if given is None:
                 run.close()
+
+    def _around_unet(self, options: Options) -> Options:
+        """Returns options with our wrappers of the UNet outermost and innermost, however they were merged."""
+        kind = WrappersMP.DIFFUSION_MODEL
+        options = with_wrappers(options, {kind: self._diffusion_model}, first=True)
+        return with_wrappers(options, {kind: inject}, first=False)
 
     def _run_without_guider(self) -> Run:
         """Returns a run for one call whose options do not know the sampling.
@@ -195,13 +209,13 @@ class ModelControl(SharedByCopies):
 
     def _diffusion_model(
         self,
-        executor: Any,
-        x: Any,
+        executor: Executor[UNetModel],
+        x: Tensor,
         timesteps: Any = None,
         context: Any = None,
-        y: Any = None,
+        y: Tensor | None = None,
         control: Any = None,
-        transformer_options: dict[str, Any] | None = None,
+        transformer_options: Options | None = None,
         **kwargs: Any,
     ) -> Any:
         """Computes the residuals of one UNet call and has them injected."""
@@ -231,7 +245,7 @@ class ModelControl(SharedByCopies):
 
 def with_wrappers(
     options: Mapping[str, Any], ours: Mapping[str, Callable[..., Any]], first: bool
-) -> dict[str, Any]:
+) -> Options:
     """Returns transformer options with our wrapper of each kind, outermost or innermost; `options` stay as they are."""
     wrappers = dict(options.get("wrappers", {}))
     for kind, wrapper in ours.items():
@@ -241,7 +255,7 @@ def with_wrappers(
     return {**options, "wrappers": wrappers}
 
 
-def _check_count(unet: Any, skips: int) -> None:
+def _check_count(unet: UNetModel, skips: int) -> None:
     have = len(unet.output_blocks)
     if skips != have:
         raise ValueError(

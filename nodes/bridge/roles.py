@@ -4,13 +4,9 @@ Their order is the caller's own (DualCFG puts negative first, SAG sends uncond a
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ...cnet_core.routing import Branch
-
-#: One entry of ComfyUI's processed conditioning, and a list of them.
-Cond = Mapping[str, Any]
-Conds = Sequence[Cond]
+from .host_types import Conds
 
 #: Names under which guiders keep what guidance goes *to*; all others are what it goes away from.
 COND_NAMES = ("positive", "middle")

@@ -3,16 +3,16 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...cnet_core import ControlStack, Residuals
 from ...cnet_core.net import Net
 from ...cnet_core.xray import Recorder, Watch
+from .host_types import BaseModel, Guider, Patcher
 from .shared import SharedByCopies
 from .spec import Source, UnitSpec
+from .untraced import untraced
 from .window import PercentToSigma
 
 logger = logging.getLogger("cnet")
@@ -38,7 +38,7 @@ class Run(SharedByCopies):
     On several GPUs, each has its own nets and stacks, and a thread of its own that uses them.
     """
 
-    def __init__(self, specs: Sequence[UnitSpec], guider: object | None) -> None:
+    def __init__(self, specs: Sequence[UnitSpec], guider: Guider | None) -> None:
         self.specs = tuple(specs)
         self.guider = guider
         self._nets: dict[tuple[str, int], Net] = {}
@@ -58,7 +58,7 @@ class Run(SharedByCopies):
         # Blocks that a Replay leaves out; with a set, also an empty one, nothing is recorded.
         self.left_out: frozenset[int] | None = None
 
-    def net(self, index: int, model: Any) -> Net:
+    def net(self, index: int, model: BaseModel) -> Net:
         """Returns the net of a unit for a device's BaseModel, opened at its first use."""
         source = self.specs[index].source
         key = (source.key, id(model))
@@ -66,7 +66,7 @@ class Run(SharedByCopies):
             self._nets[key] = source.open(model, self._loaded(source, model))
         return self._nets[key]
 
-    def _loaded(self, source: Source, model: Any) -> Sequence[Any]:
+    def _loaded(self, source: Source, model: BaseModel) -> Sequence[Patcher]:
         """Returns the patchers that were loaded with a model; a guider's second model uses those of its main one."""
         for holder in (model, getattr(self.guider, "inner_model", model)):
             loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
@@ -111,7 +111,7 @@ class Run(SharedByCopies):
         self.injections += residuals is not None
         return residuals
 
-    @torch.compiler.disable
+    @untraced
     def over(self, watch: Watch) -> None:
         """Keeps what is known of a call that is over; while it runs, another may run on another device."""
         if self.left_out is None:

@@ -1,13 +1,13 @@
 """Writes ControlNets to ComfyUI's output folder, from where LoadControlNet finds them."""
 
 from pathlib import Path
-from typing import Any
 
 import folder_paths
 
 from ...cnet_core import save_controlnet
 from ...cnet_core.checkpoints.save import Layout
 from .files import FOLDER, in_words_of_nodes, unet_weights
+from .host_types import Model
 from .loaded import LoadedNet
 
 #: How names end; diffusers loads folders alone, with a config.json.
@@ -21,7 +21,7 @@ def register_output() -> None:
     )
 
 
-def save(control_net: LoadedNet, prefix: str, layout: Layout, base_model: Any = None) -> Path:
+def save(control_net: object, prefix: str, layout: Layout, base_model: Model | None = None) -> Path:
     """Writes a net under a new name that begins with `prefix`; returns its file, for "diffusers" its folder.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -10,7 +10,8 @@ from torch import Tensor
 from ...cnet_core import BlockScales, ControlUnit, HintRouting, fit_hint
 from ...cnet_core.controlnet import HINT_DOWNSCALE
 from ...cnet_core.hints import Fit
-from ...cnet_core.net import Net
+from ...cnet_core.net import BlockLayout, Net
+from .host_types import BaseModel, Patcher
 
 #: The control type that leaves it open.
 AUTO = "auto"
@@ -19,7 +20,13 @@ AUTO = "auto"
 class Source(Protocol):
     """Where a run gets its Net from: a file of ours, or an object of ComfyUI's own loaders."""
 
-    hint_channels: int
+    @property
+    def hint_channels(self) -> int: ...
+
+    @property
+    def config(self) -> BlockLayout | None:
+        """The shape of the net; None where it is made from the UNet itself when the run starts."""
+        ...
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
         """Raises ValueError for a control type that the net does not know."""
@@ -31,12 +38,12 @@ class Source(Protocol):
         ...
 
     @property
-    def patchers(self) -> Sequence[object]:
+    def patchers(self) -> Sequence[Patcher]:
         """ComfyUI's ModelPatchers of the weights."""
         ...
 
-    def open(self, base_model: object, loaded: Sequence[Any]) -> Net:
-        """Returns the net for a run on `base_model` (ComfyUI's BaseModel); its `close`, if any, ends the run.
+    def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> Net:
+        """Returns the net for a run on `base_model`; its `close` ends the run.
 
         `loaded` are the patchers, or on a further GPU the copies of them that ComfyUI made for it.
         """
@@ -116,12 +123,10 @@ def checked(spec: UnitSpec) -> UnitSpec:
         raise ValueError(
             "`image` holds NaN or infinite values; the node that made the picture is at fault."
         )
-    window = sorted(
-        (spec.start_percent, spec.end_percent)
-    )  # a start after the end is no control, as in ComfyUI
-    replace(spec, start_percent=window[0], end_percent=window[1]).unit(
-        _HintOnly(spec.source), 8, 8, [0]
-    )
+    # A start after the end is no control, as in ComfyUI; a unit would refuse it.
+    start, end = sorted((spec.start_percent, spec.end_percent))
+    unasked = cast(Net, _HintOnly(spec.source))  # a unit asks for no more when it is made
+    replace(spec, start_percent=start, end_percent=end).unit(unasked, 8, 8, [0])
     return spec
 
 

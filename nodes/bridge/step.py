@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...cnet_core import Residuals, UNetCall
 from ...cnet_core.routing import Branch
 from ...cnet_core.rows import rows_of
 from ...cnet_core.xray import Watch
+from .host_types import BaseModel, Model
 from .layout import CondBatch
 from .roles import branches_of, cfg_scale_of, is_guided
 from .run import Run
 from .shared import SharedByCopies
 from .spec import UnitSpec
+from .untraced import untraced
 from .window import percent_in_window
 
 
@@ -25,8 +26,8 @@ class Step(SharedByCopies):
     """The facts of one call of `calc_cond_batch`, for the UNet calls inside it."""
 
     run: Run
-    model: Any  # ComfyUI's BaseModel, its model sampling in force
-    copies: Mapping[Any, Any]  # device -> ModelPatcher, where a run is split over several GPUs
+    model: BaseModel  # its model sampling in force
+    copies: Mapping[object, Model]  # device -> MODEL, where a run is split over several GPUs
     branches: tuple[Branch, ...]  # of each list of conds
     batch: CondBatch
     cfg_scale: float | None
@@ -36,9 +37,9 @@ class Step(SharedByCopies):
     def of(
         cls,
         run: Run,
-        model: object,
+        model: BaseModel,
         batch: CondBatch,
-        copies: Mapping[Any, Any] = MappingProxyType({}),
+        copies: Mapping[object, Model] = MappingProxyType({}),
     ) -> "Step":
         """Returns the facts of a call with these lists of conds."""
         branches = branches_of(batch.conds, run.guider)
@@ -47,7 +48,7 @@ class Step(SharedByCopies):
         guided = is_guided(run.guider, branches)
         return cls(run, model, copies, branches, batch, cfg_scale_of(run.guider), guided)
 
-    @torch.compiler.disable
+    @untraced
     def residuals(
         self,
         x: Tensor,
@@ -93,7 +94,7 @@ class Step(SharedByCopies):
                 total = part if total is None else total + part
         return self.run.noted(watch, total)
 
-    def _called(self, options: Mapping[str, Any]) -> Any:
+    def _called(self, options: Mapping[str, Any]) -> BaseModel:
         """Returns the BaseModel whose UNet is called: on several GPUs each has a copy."""
         device = options.get("multigpu_thread_device")
         return self.model if device is None else self.copies[device].model

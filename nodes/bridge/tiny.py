@@ -64,15 +64,15 @@ def _model(unet: UNet, disable_dynamic: bool = False) -> Any:
 
 def unet_arguments(config: UNetConfig) -> dict[str, Any]:
     """Returns the arguments of ComfyUI's UNetModel for a config."""
-    depths = [d for d in config.transformer_depth for _ in range(config.num_res_blocks)]
-    decoder = [d for d in config.transformer_depth for _ in range(config.num_res_blocks + 1)]
+    depths = [depth for level in config.depths for depth in level]
+    decoder = [depth for level in config.depths for depth in (*level, level[-1])]
     return {
         "image_size": 32,  # unused, but a required argument
         "in_channels": config.in_channels,
         "out_channels": config.out_channels,
         "model_channels": config.model_channels,
         "channel_mult": list(config.channel_mult),
-        "num_res_blocks": [config.num_res_blocks] * len(config.channel_mult),
+        "num_res_blocks": [len(level) for level in config.depths],
         "num_heads": -1 if config.num_heads is None else config.num_heads,
         "num_head_channels": -1 if config.head_dim is None else config.head_dim,
         "transformer_depth": depths,

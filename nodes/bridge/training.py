@@ -24,8 +24,10 @@ from ...cnet_core.training import Objective, Reading, Trainer, TrainingSettings
 from ...cnet_core.training.base import Text
 from ...cnet_core.training.folder import plots
 from ...cnet_core.training.loop import Intervals, Outcome, fit
+from ...cnet_core.training.objective import Prediction
 from ...cnet_core.training.preview import Preview, sheet
 from ...cnet_core.training.processes import SingleProcess
+from ...cnet_core.training.settings import Precision
 from ...cnet_core.training.source import TensorSamples, tensor_source
 from ...cnet_core.training.trainer import State
 from .families import check_unet
@@ -63,10 +65,11 @@ def train(
     """
     check_unet(model)
     prompts = _prompts(captions, images, hints)
-    fitted = _in_cells(fit_hint(hints[..., :3].movedim(-1, 1), *images.shape[1:3]))
+    height, width = images.shape[1:3]
+    fitted = _in_cells(fit_hint(hints[..., :3].movedim(-1, 1), height, width))
     pixels = _in_cells(images[..., :3].movedim(-1, 1)).movedim(1, -1)
     latents = model.model.process_latent_in(vae.encode(pixels))
-    base = _base(model, vae, clip, dict.fromkeys(["", *prompts]), latents.shape[-2:])
+    base = _base(model, vae, clip, list(dict.fromkeys(["", *prompts])), latents.shape[-2:])
     # Training needs all that there is; what ComfyUI has loaded it would not unload for us unasked.
     comfy.model_management.unload_all_models()
     with torch.inference_mode(False), torch.enable_grad():
@@ -186,7 +189,7 @@ def _text(model: Any, clip: Any, prompt: str, size: Sequence[int]) -> Text:
 
 def _objective(model: Any) -> Objective:
     kind = comfy.model_base.ModelType
-    names = {kind.EPS: "epsilon", kind.V_PREDICTION: "v_prediction"}
+    names: dict[Any, Prediction] = {kind.EPS: "epsilon", kind.V_PREDICTION: "v_prediction"}
     if model.model.model_type not in names:
         raise ValueError(
             f"The MODEL is of the type {model.model.model_type.name}; ControlNets are trained on models that predict "
@@ -218,7 +221,7 @@ def _prompts(captions: str, images: Tensor, hints: Tensor) -> list[str]:
     return lines * len(images) if len(lines) == 1 else lines
 
 
-def _precision(device: torch.device) -> str:
+def _precision(device: torch.device) -> Precision:
     if device.type == "cpu":
         return "fp32"
     return "bf16" if comfy.model_management.should_use_bf16(device) else "fp16"

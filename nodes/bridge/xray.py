@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from ...cnet_core.xray import describe, draw
+from .host_types import Model
 from .patch import KEY
 
 
-def xray(model: Any, samples: Any, leave_one_out: bool = False) -> tuple[Tensor, str]:
+def xray(model: Model, samples: Any, leave_one_out: bool = False) -> tuple[Tensor, str]:
     """Returns a picture (1, H, W, 3) and a report of what was injected.
 
     Raises:

@@ -104,8 +104,13 @@ def test_a_pass_on_other_latents_gets_no_control(part: Part, order: list[int]) -
 
 @pytest.mark.parametrize(
     "same",
-    [LATENTS, LATENTS.clone(), torch.cat([LATENTS, torch.ones(2, 5, 8, 8)], dim=1)],
-    ids=["the tensor", "a copy", "channels behind"],
+    [
+        LATENTS,
+        LATENTS.clone(),
+        LATENTS.double(),
+        torch.cat([LATENTS, torch.ones(2, 5, 8, 8)], dim=1),
+    ],
+    ids=["the tensor", "a copy", "another dtype", "channels behind"],
 )
 def test_a_pass_on_the_same_latents_gets_it(part: Part, same: torch.Tensor) -> None:
     assert passes(part, injection(part), same) == [True]

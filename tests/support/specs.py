@@ -18,6 +18,7 @@ class NetSource:
         self.hint_channels = 3
         self.check_types = self.net.check_types
         self.key = "small"
+        self.config = self.net.config
 
     def open(self, base_model: object, loaded: object) -> Any:
         """Returns the net."""

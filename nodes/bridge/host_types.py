@@ -1,0 +1,125 @@
+"""Protocols of ComfyUI's objects: no more of each than we use."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+#: What a wrapped function belongs to.
+Owner = TypeVar("Owner", covariant=True)
+
+#: ComfyUI's model options and transformer options, which every pack writes to.
+Options = dict[str, Any]
+
+#: One entry of processed conditioning, and a list of them.
+Cond = Mapping[str, Any]
+Conds = Sequence[Cond]
+
+
+class Executor(Protocol[Owner]):
+    """What a wrapper gets to go on with: the next wrapper, or the function itself."""
+
+    @property
+    def class_obj(self) -> Owner: ...
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+class Patcher(Protocol):
+    """ModelPatcher of any module."""
+
+    @property
+    def model(self) -> Any: ...
+
+    @property
+    def load_device(self) -> torch.device: ...
+
+
+class ModelSampling(Protocol):
+    """How a model counts noise."""
+
+    def percent_to_sigma(self, percent: float) -> float: ...
+
+
+class CurrentPatcher(Protocol):
+    """The ModelPatcher that a BaseModel is sampled with."""
+
+    def get_additional_models_with_key(self, key: str) -> Sequence[Patcher]: ...
+
+
+class BaseModel(Protocol):
+    """The module of a MODEL."""
+
+    @property
+    def model_sampling(self) -> ModelSampling: ...
+
+    @property
+    def diffusion_model(self) -> Any: ...
+
+    @property
+    def model_config(self) -> Any: ...
+
+    @property
+    def current_patcher(self) -> CurrentPatcher: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def get_dtype(self) -> torch.dtype: ...
+
+    def memory_required(self, input_shape: Sequence[int]) -> float: ...
+
+
+class Kept(Protocol):
+    """A weight as it was before a patch was written into it."""
+
+    @property
+    def weight(self) -> Tensor: ...
+
+
+class Model(Protocol):
+    """ModelPatcher of a BaseModel: what is on a MODEL socket."""
+
+    model_options: Options
+
+    @property
+    def model(self) -> BaseModel: ...
+
+    @property
+    def backup(self) -> Mapping[str, Kept]: ...
+
+    def clone(self) -> "Model": ...
+
+    def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, Tensor]: ...
+
+    def get_attachment(self, key: str) -> Any: ...
+
+    def set_attachments(self, key: str, attachment: object) -> None: ...
+
+    def set_additional_models(self, key: str, models: list[Patcher]) -> None: ...
+
+    def add_callback_with_key(
+        self, call_type: str, key: str, callback: Callable[..., Any]
+    ) -> None: ...
+
+    def remove_callbacks_with_key(self, call_type: str, key: str) -> None: ...
+
+
+class Guider(Protocol):
+    """What guides a sampling. Scales and further models differ by kind and are asked for."""
+
+    model_options: Options
+
+    @property
+    def model_patcher(self) -> Model: ...
+
+    @property
+    def conds(self) -> Mapping[str, Conds]: ...
+
+
+class UNetModel(Protocol):
+    """ComfyUI's UNet."""
+
+    @property
+    def output_blocks(self) -> Sequence[object]: ...
