@@ -19,13 +19,13 @@ from pack_graphs import (
     tiles_upscaled,
     windows,
 )
-from packs import Case, Nodes
+from packs import EITHER, Case, Nodes
 
 EVOLVED = "ComfyUI-AnimateDiff-Evolved"
 TILED = "ComfyUI-TiledDiffusion"
 METHODS = ("MultiDiffusion", "Mixture of Diffusers", "SpotDiffusion")
 #: Control is resized there, and no two ways to resize are equal.
-RESIZED = 0.5
+RESIZED = 0.05
 SHRINK = {
     "commasep_block_numbers": "3",
     "downscale_factor": 2.0,
@@ -90,6 +90,7 @@ WAYS = (
         "ComfyUI-Advanced-ControlNet",
         "reference-only",
         Flow(FAMILY, sampler=reference),
+        controls={"both": EITHER["both"]},  # with control on one prompt the pack itself fails
     ),
     Case(
         "ComfyUI-KJNodes",
@@ -104,26 +105,12 @@ WAYS = (
     ),
 )
 
-#: Tiles that are sampled one by one: nothing inside a sampling tells.
-TILES_ONE_BY_ONE = (
-    Case(
-        "ComfyUI_UltimateSDUpscale",
-        "UltimateSDUpscaleNoUpscale",
-        Flow(FAMILY, Sampling(steps=2, side=256), sampler=tiles_upscaled),
-        "known",
-    ),
-    Case(
-        "ComfyUI_TiledKSampler",
-        "BNK_TiledKSampler",
-        Flow(
-            FAMILY,
-            Sampling(steps=2, side=512),
-            sampler=sampler_of(
-                "BNK_TiledKSampler", tile_width=256, tile_height=256, tiling_strategy="simple"
-            ),
-        ),
-        "known",
-    ),
+#: Its tiles are samplings of their own, which nothing inside one can tell.
+TILES_ONE_BY_ONE = Case(
+    "ComfyUI_UltimateSDUpscale",
+    "UltimateSDUpscaleNoUpscale",
+    Flow(FAMILY, Sampling(steps=2, side=256), sampler=tiles_upscaled),
+    "known",
 )
 
 SAMPLERS = {
@@ -194,7 +181,7 @@ NODES = {
 #: Everything, in the order of the table. Windows change nothing: native control without them is what is right.
 CASES: tuple[Case | Nodes, ...] = (
     *(replace(c, expected=Flow(FAMILY, WINDOWS)) if c.pack == EVOLVED else c for c in WAYS),
-    *TILES_ONE_BY_ONE,
+    TILES_ONE_BY_ONE,
     *(
         Case(pack, name, Flow(FAMILY, sampler=sampler))
         for (pack, name), sampler in SAMPLERS.items()
