@@ -138,9 +138,7 @@ NODES = {
     "pre_cfg_comfy_nodes_for_ComfyUI": {
         "Pre CFG PAG": {},
         "Pre CFG zero attention": {},
-        "Pre CFG perp-neg": {},
         "Pre CFG automatic scale": {},
-        "Pre CFG uncond zero": {},
     },
     "Comfy-WaveSpeed": {"ApplyFBCacheOnModel": {"residual_diff_threshold": 0.3}},
     "comfyui_jankhidiffusion": {"ApplyMSWMSAAttentionSimple": {}},
