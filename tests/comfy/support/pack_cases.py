@@ -128,7 +128,7 @@ SAMPLERS = {
     ),
     ("ComfyUI-Detail-Daemon", "DetailDaemonSamplerNode"): detail_daemon,
     ("ComfyUI-Adaptive-Guidance", "AdaptiveGuidance"): guider_of(
-        "AdaptiveGuidance", threshold=0.5, uncond_zero_scale=0.0, cfg_start_pct=0.0
+        "AdaptiveGuidance", threshold=0.9, uncond_zero_scale=0.0, cfg_start_pct=0.0
     ),
     ("ComfyUI-ComfyCouple", "Comfy Couple"): couple,
 }
@@ -167,7 +167,10 @@ NODES = {
         "ModelSamplerTonemapNoiseTest": {},
         "RescaleClassifierFreeGuidanceTest": {},
     },
-    "ComfyUI-vectorscope-cc": {"DiffusionCG": {}, "VectorscopeCC": {}},
+    "ComfyUI-vectorscope-cc": {
+        "DiffusionCG": {"recenter_strength": 0.8},
+        "VectorscopeCC": {"brightness": 2.0, "contrast": 1.0},
+    },
     "ComfyUI-Extra-Samplers": {
         "GeometricCFGGuider": {},
         "ScaledCFGGuider": {},

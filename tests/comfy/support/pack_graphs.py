@@ -171,15 +171,19 @@ def tiles_upscaled(
 
 
 def couple(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
-    """Two prompts side by side, in attention; the pack's node puts both behind each other."""
+    """Two prompts side by side, in attention."""
     other = graph.add("ProbeConditioning", width=FAMILY.width, seed=14, vector=0)
+    mixed = graph.add(
+        "ConditioningAverage",
+        conditioning_to=positive,
+        conditioning_from=other,
+        conditioning_to_strength=0.3,
+    )
     coupled = graph.add(
         "Comfy Couple",
         model=model,
         positive_1=positive,
-        positive_2=graph.add(
-            "ConditioningConcat", conditioning_to=positive, conditioning_from=other
-        ),
+        positive_2=mixed,
         negative=negative,
         orientation="horizontal",
         center=0.5,
