@@ -9,8 +9,9 @@ from ...cnet_core import BlockScales, HintRouting
 from .families import check_pair
 from .host_types import Model
 from .native import source_of
-from .patch import KEY, ModelControl
+from .patch import ModelControl
 from .spec import UnitSpec, checked
+from .wrappers import KEY
 
 logger = logging.getLogger("cnet")
 

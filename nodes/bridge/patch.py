@@ -1,7 +1,7 @@
 """ModelControl: control on a clone of a MODEL, through ComfyUI's keyed wrappers."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from comfy.patcher_extension import CallbacksMP, WrappersMP
@@ -17,8 +17,8 @@ from .run import Run, Start, models_key
 from .shared import SharedByCopies
 from .spec import UnitSpec
 from .step import Step
+from .wrappers import KEY, with_wrappers
 
-KEY = "cnet"
 RUN = "cnet_run"
 STEP = "cnet_step"
 
@@ -241,18 +241,6 @@ class ModelControl(SharedByCopies):
             injection.check_used()
         step.run.over(watch)
         return found
-
-
-def with_wrappers(
-    options: Mapping[str, Any], ours: Mapping[str, Callable[..., Any]], first: bool
-) -> Options:
-    """Returns transformer options with our wrapper of each kind, outermost or innermost; `options` stay as they are."""
-    wrappers = dict(options.get("wrappers", {}))
-    for kind, wrapper in ours.items():
-        key = f"{KEY} {'first' if first else 'last'}"
-        others = {k: kept for k, kept in wrappers.get(kind, {}).items() if k != key}
-        wrappers[kind] = {key: [wrapper], **others} if first else {**others, key: [wrapper]}
-    return {**options, "wrappers": wrappers}
 
 
 def _check_count(unet: UNetModel, skips: int) -> None:

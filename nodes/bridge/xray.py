@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...cnet_core.xray import describe, draw
 from .host_types import Model
-from .patch import KEY
+from .wrappers import KEY
 
 
 def xray(model: Model, samples: Any, leave_one_out: bool = False) -> tuple[Tensor, str]:
