@@ -99,6 +99,13 @@ WAYS = (
         controls=DOUBLED,
     ),
     Case(
+        "ComfyUI_TGate",
+        "TGateApplySimple",
+        beside(node("TGateApplySimple", start_at=0.5)),
+        # After its gate it runs the cond's row alone, which native control for both rows does not fit.
+        controls={"cond only": EITHER["cond only"]},
+    ),
+    Case(
         "ComfyUI-BrushNet",
         "RAUNet, outside its steps",
         beside(node("RAUNet", du_start=9000, du_end=9999, xa_start=9000, xa_end=9999)),
@@ -160,8 +167,6 @@ NODES = {
     "Skimmed_CFG": {"Skimmed CFG": {}, "Skimmed CFG - replace": {}, "Skimmed CFG - Clean Skim": {}},
     "sd-dynamic-thresholding": {"DynamicThresholdingFull": {}},
     "ComfyUI-Inspire-Pack": {"RegionalCFG //Inspire": {}},
-    "FreeU_Advanced": {"WAS_FreeU": {}, "WAS_FreeU_V2": {}},
-    "ComfyUI_TGate": {"TGateApplySimple": {"start_at": 0.5}},
     "ComfyUI-SEGAttention": {"SEGAttention": {}},
     "ComfyUI_experiments": {
         "ModelSamplerTonemapNoiseTest": {},
