@@ -99,6 +99,21 @@ WAYS = (
         controls=DOUBLED,
     ),
     Case(
+        "Comfy-WaveSpeed",
+        "ApplyFBCacheOnModel",
+        beside(
+            node(
+                "ApplyFBCacheOnModel",
+                object_to_patch="diffusion_model",
+                residual_diff_threshold=1.0,
+                start=0.0,
+                end=1.0,
+                max_consecutive_cache_hits=1,
+            ),
+            Sampling(steps=6),
+        ),
+    ),
+    Case(
         "ComfyUI_TGate",
         "TGateApplySimple",
         beside(node("TGateApplySimple", start_at=0.5)),
@@ -147,7 +162,6 @@ NODES = {
         "Pre CFG zero attention": {},
         "Pre CFG automatic scale": {},
     },
-    "Comfy-WaveSpeed": {"ApplyFBCacheOnModel": {"residual_diff_threshold": 0.3}},
     "comfyui_jankhidiffusion": {"ApplyMSWMSAAttentionSimple": {}},
     "sd-perturbed-attention": {
         "PerturbedAttention": {},
