@@ -167,7 +167,6 @@ NODES = {
         "PerturbedAttention": {},
         "SmoothedEnergyGuidanceAdvanced": {},
         "SlidingWindowGuidanceAdvanced": {},
-        "TokenPerturbationGuidance": {},
         "PLADIS": {},
         "FrequencyDecoupledGuidance": {},
         "NormalizedAttentionGuidance": {},
