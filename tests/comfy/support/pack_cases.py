@@ -185,10 +185,6 @@ NODES = {
         "ModelSamplerTonemapNoiseTest": {},
         "RescaleClassifierFreeGuidanceTest": {},
     },
-    "ComfyUI-vectorscope-cc": {
-        "DiffusionCG": {"recenter_strength": 0.8},
-        "VectorscopeCC": {"brightness": 2.0, "contrast": 1.0},
-    },
     "ComfyUI-Extra-Samplers": {
         "GeometricCFGGuider": {},
         "ScaledCFGGuider": {},
