@@ -154,13 +154,23 @@ function chain(node, event, act) {
  * @param {number} height in pixels
  */
 export function addView(app, node, name, element, height) {
-  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => height, margin: 4 };
+  const options = { serialize: false, hideOnZoom: false, hideInPanel: true, getMinHeight: () => height, margin: 4 };
   const widget = node.addDOMWidget(name, name, element, options);
   widget.serialize = false;
+  followNodeWidth(widget);
   const [width, least] = node.computeSize();
   node.setSize([Math.max(node.size[0], width, 320), Math.max(node.size[1], least)]);
   passEvents(element, app);
   replaceLeftOver(node, element);
+}
+
+/**
+ * Lets a view always be as wide as its node. Front ends that do not know `hideInPanel` write the width of their properties
+ * panel into the views of a selected node, and never take it back.
+ * @param {Widget} widget
+ */
+function followNodeWidth(widget) {
+  Object.defineProperty(widget, "width", { get: () => undefined, set: () => {}, configurable: true });
 }
 
 /**
