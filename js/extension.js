@@ -8,7 +8,8 @@ import { make } from "./make.js";
 import { Diagram, samplerCfg, unusedInputs } from "./routing.js";
 import { CUSTOM, formatScales, parseScales } from "./scales.js";
 import { shownScales } from "./schedule.js";
-import { lostTexts, nameParts, translate } from "./translations.js";
+import { colourSockets } from "./sockets.js";
+import { addAliases, lostTexts, nameParts, translate } from "./translations.js";
 import { addView, grey, keepEvents, onCallback, read, watch, write } from "./widgets.js";
 import { wordsOf } from "./words.js";
 
@@ -31,10 +32,15 @@ export function extensionOf(app) {
     name: "cnet.views",
     /** @param {Record<string, any>} definitions of all nodes, about to be registered */
     async addCustomNodeDefs(definitions) {
-      if (localeOf(app).startsWith("en")) return;
-      const served = await app.api?.fetchApi("/i18n").then((answer) => answer.json());
-      texts = lostTexts(definitions, served ?? {}, localeOf(app).split("-")[0]);
+      const language = localeOf(app).split("-")[0];
+      const served = (await app.api?.fetchApi("/i18n").then((answer) => answer.json())) ?? {};
+      addAliases(definitions, served, language);
+      if (language === "en") return;
+      texts = lostTexts(definitions, served, language);
       translate(definitions, texts);
+    },
+    setup() {
+      colourSockets(app);
     },
     /** @param {GraphNode} node */
     nodeCreated(node) {

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from . import bridge
+from .newer import found_by
 from .sockets import CATEGORY
 
 
@@ -13,8 +14,9 @@ class ControlXRay(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="ControlXRay",
-            display_name="Control X-Ray",
+            display_name="See What ControlNet Does (Control X-Ray)",
             category=CATEGORY,
+            **found_by("ControlXRay"),
             description="Shows what the ControlNets injected in the run just made: how strong by block and step, for "
             "cond and uncond, and which steps were skipped or reused. Connect Preview Image and Preview Any.",
             inputs=[
@@ -32,8 +34,13 @@ class ControlXRay(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="image"),
-                io.String.Output(display_name="report"),
+                io.Image.Output(
+                    display_name="image", tooltip="The picture. The node shows it too."
+                ),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What the picture shows, in words, for Preview Any.",
+                ),
             ],
         )
 
