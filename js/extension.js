@@ -10,7 +10,7 @@ import { CUSTOM, formatScales, parseScales } from "./scales.js";
 import { shownScales } from "./schedule.js";
 import { colourSockets } from "./sockets.js";
 import { addAliases, lostTexts, nameParts, translate } from "./translations.js";
-import { addView, grey, keepEvents, onCallback, read, watch, write } from "./widgets.js";
+import { addView, grey, keepEvents, limitHeight, onCallback, read, watch, write } from "./widgets.js";
 import { wordsOf } from "./words.js";
 
 /** @typedef {import("./widgets.js").GraphNode} GraphNode @typedef {import("./widgets.js").App} App */
@@ -65,7 +65,8 @@ function addEditor(node, app, say) {
     views.flatMap((view) => view.view.elements),
   );
   keepEvents(element);
-  addView(app, node, "cnet_editor", element, 300);
+  addView(app, node, "cnet_editor", element, 312);
+  limitHeight(node, "custom_scales", 60);
   keepProfile(node);
   watch(node, host.settings, () => {
     views.forEach((view) => view.refresh());

@@ -14,7 +14,7 @@ const PASSED = {
 };
 
 /**
- * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string}} Widget
+ * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string, options?: Record<string, any>}} Widget
  * @typedef {{name: string, widget?: {name: string}, localized_name?: string}} Input
  * @typedef {object} GraphNode
  * @property {string | number} id
@@ -162,6 +162,17 @@ export function addView(app, node, name, element, height) {
   node.setSize([Math.max(node.size[0], width, 320), Math.max(node.size[1], least)]);
   passEvents(element, app);
   replaceLeftOver(node, element);
+}
+
+/**
+ * Keeps a text field from growing with its node, so that what is below it gets the room.
+ * @param {GraphNode} node
+ * @param {string} name
+ * @param {number} height in pixels
+ */
+export function limitHeight(node, name, height) {
+  const options = node.widgets?.find((widget) => widget.name === name)?.options;
+  if (options) options.getMaxHeight = () => height;
 }
 
 /**
