@@ -113,7 +113,7 @@ class BlockScaleSchedule(io.ComfyNode):
                     "custom_scales",
                     default="",
                     multiline=True,
-                    tooltip="custom: numbers separated by commas, from the finest block to the deepest, the middle "
+                    tooltip="custom: numbers with commas or spaces between them, from the finest block to the deepest, the middle "
                     "last: 13 numbers for SD1.x and SD2.x, 10 for SDXL.",
                 ),
                 io.String.Input(

@@ -43,7 +43,9 @@ class TrainControlNet(io.ComfyNode):
     @classmethod
     def execute(cls, model, vae, clip, images, hints, captions, steps, **numbers) -> io.NodeOutput:
         made = bridge.train(model, vae, clip, images, hints, captions, steps, numbers)
-        return io.NodeOutput(*made, ui=ui.PreviewText(made[-1]))
+        _, plots, report = made
+        shown = (ui.PreviewImage(plots, cls=cls), ui.PreviewText(report))
+        return io.NodeOutput(*made, ui={k: v for part in shown for k, v in part.as_dict().items()})
 
 
 class SaveControlNet(io.ComfyNode):

@@ -1,6 +1,6 @@
 """ControlXRay: what control did in a run."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from . import bridge
 from .newer import found_by
@@ -18,7 +18,7 @@ class ControlXRay(io.ComfyNode):
             category=CATEGORY,
             **found_by("ControlXRay"),
             description="Shows what the ControlNets injected in the run just made: how strong by block and step, for "
-            "cond and uncond, and which steps were skipped or reused. Connect Preview Image and Preview Any.",
+            "cond and uncond, and which steps were skipped or reused.",
             inputs=[
                 io.Model.Input("model", tooltip="The very model that goes into the sampler."),
                 io.Latent.Input(
@@ -33,6 +33,7 @@ class ControlXRay(io.ComfyNode):
                     "without one block after the other, which takes as long as some 15 steps.",
                 ),
             ],
+            is_output_node=True,
             outputs=[
                 io.Image.Output(
                     display_name="image", tooltip="The picture. The node shows it too."
@@ -46,7 +47,8 @@ class ControlXRay(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, samples, leave_one_out=False) -> io.NodeOutput:
-        return io.NodeOutput(*bridge.xray(model, samples, leave_one_out))
+        picture, report = bridge.xray(model, samples, leave_one_out)
+        return io.NodeOutput(picture, report, ui=ui.PreviewImage(picture, cls=cls))
 
 
 NODES = [ControlXRay]

@@ -8,7 +8,7 @@ from ui_format import to_api
 #: Nodes that name files which are not there; newer front ends mark them.
 NAMING_FILES = {"stable_diffusion_15": {"CheckpointLoaderSimple", "LoadControlNet", "LoadImage"}}
 WRONG = "app.graph._nodes.filter((n) => n.has_errors).map((n) => n.comfyClass)"
-XRAY = 1212  # pixels wide
+XRAY = 1128  # pixels wide
 NAMES = sorted(path.stem for path in (REPOSITORY / "example_workflows").glob("*.json"))
 OPEN = """async (name) => {
     const answer = await fetch(`/api/workflow_templates/cnet/${name}.json`);
