@@ -113,8 +113,8 @@ class BlockScaleSchedule(io.ComfyNode):
                     "custom_scales",
                     default="",
                     multiline=True,
-                    tooltip="custom: numbers with commas or spaces between them, from the finest block to the deepest, the middle "
-                    "last: 13 numbers for SD1.x and SD2.x, 10 for SDXL.",
+                    tooltip="custom: numbers with commas or spaces between them, from the finest block to the deepest, "
+                    "the middle last: 13 numbers for SD1.x and SD2.x, 10 for SDXL.",
                 ),
                 io.String.Input(
                     "time_curve",

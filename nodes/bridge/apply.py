@@ -5,7 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from ...cnet_core import BlockScales, HintRouting
-from .families import check_pair
+from .families import block_count, check_pair
+from .files import in_words_of_nodes
 from .native import source_of
 from .patch import KEY, ModelControl
 from .spec import UnitSpec, checked
@@ -26,7 +27,8 @@ def apply(
 
     Raises:
         TypeError: `control_net` is neither ours nor one of ComfyUI's cldm ControlNets, or `model` has no UNet.
-        ValueError: the two are of different families, or a setting makes no sense.
+        ValueError: the two are of different families, or a setting makes no sense, such as another number of
+            scales than there are blocks.
     """
     source = source_of(control_net)
     check_pair(model, source)
@@ -40,7 +42,12 @@ def apply(
         BlockScales.uniform() if scales is None else scales,
         **settings,
     )
+    try:
+        checked(spec)
+        spec.scales.values((1.0,) * block_count(model))
+    except ValueError as error:
+        raise ValueError(in_words_of_nodes(str(error))) from error
     earlier = model.get_attachment(KEY)
     clone = model.clone()
-    ModelControl([*(earlier.specs if earlier else ()), checked(spec)]).attach(clone)
+    ModelControl([*(earlier.specs if earlier else ()), spec]).attach(clone)
     return clone
