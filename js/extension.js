@@ -10,7 +10,7 @@ import { CUSTOM, formatScales, parseScales } from "./scales.js";
 import { shownScales } from "./schedule.js";
 import { colourSockets } from "./sockets.js";
 import { addAliases, lostTexts, nameParts, translate } from "./translations.js";
-import { addView, grey, keepEvents, limitHeight, onCallback, read, watch, write } from "./widgets.js";
+import { addView, grey, growForPicture, keepEvents, limitHeight, onCallback, read, watch, write } from "./widgets.js";
 import { wordsOf } from "./words.js";
 
 /** @typedef {import("./widgets.js").GraphNode} GraphNode @typedef {import("./widgets.js").App} App */
@@ -19,7 +19,12 @@ const ROUTING = ["mode", "cond_weight", "uncond_weight", "target_gain"];
 const DEFAULT_CFG = 7.5;
 
 /** @type {Record<string, (node: GraphNode, app: App, say: import("./words.js").Say) => void>} */
-const VIEWS = { BlockScaleSchedule: addEditor, CFGHintRouting: addDiagram };
+const VIEWS = {
+  BlockScaleSchedule: addEditor,
+  CFGHintRouting: addDiagram,
+  ControlXRay: (node) => growForPicture(node, [420, 560]),
+  TrainControlNet: (node) => growForPicture(node, [420, 860]),
+};
 
 /**
  * Returns the extension for ComfyUI.

@@ -29,6 +29,7 @@ const PASSED = {
  * @property {object | null} [graph] the graph that it is in
  * @property {(...values: any[]) => void} [onAdded]
  * @property {(...values: any[]) => void} [onRemoved]
+ * @property {(...values: any[]) => void} [onExecuted]
  * @property {() => [number, number]} computeSize
  * @property {[number, number]} size
  * @property {(size: [number, number]) => void} setSize
@@ -132,9 +133,9 @@ export function watch(node, state, changed) {
 }
 
 /**
- * Calls `act` when a node is added to a graph or removed from it, before what is done then already.
+ * Calls `act` when something happens to a node, before what is done then already.
  * @param {GraphNode} node
- * @param {"onAdded" | "onRemoved"} event
+ * @param {"onAdded" | "onRemoved" | "onExecuted"} event
  * @param {() => void} act
  */
 function chain(node, event, act) {
@@ -173,6 +174,20 @@ export function addView(app, node, name, element, height) {
 export function limitHeight(node, name, height) {
   const options = node.widgets?.find((widget) => widget.name === name)?.options;
   if (options) options.getMaxHeight = () => height;
+}
+
+/**
+ * Makes a node large enough for the picture of its first run. Front ends give a picture 220 pixels, too few to read it; a
+ * size that a person chooses later stays.
+ * @param {GraphNode} node
+ * @param {[number, number]} least
+ */
+export function growForPicture(node, least) {
+  chain(node, "onExecuted", () => {
+    if (node.properties.cnet_grown) return;
+    node.properties.cnet_grown = true;
+    node.setSize([Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])]);
+  });
 }
 
 /**

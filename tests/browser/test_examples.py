@@ -47,3 +47,16 @@ def test_an_example_runs_and_shows_its_pictures(front: Front, name: str, widths:
     front.run()
     seen = f"(widths) => widths.every((width) => ({PICTURES})().includes(width))"
     front.page.wait_for_function(seen, arg=widths, timeout=20_000)
+
+
+def test_the_xray_is_shown_on_its_own_node_large_enough_to_read(front: Front) -> None:
+    front.page.evaluate(OPEN, "control_xray")
+    front.page.wait_for_timeout(500)
+    front.run()
+    own = PICTURES.replace("SaveImage", "ControlXRay")
+    front.page.wait_for_function(f"(width) => ({own})().includes(width)", arg=XRAY, timeout=20_000)
+    width, height = front.page.evaluate(
+        "() => [...app.graph._nodes.find((n) => n.comfyClass === 'ControlXRay').size]"
+    )
+    assert width >= 420
+    assert height >= 560

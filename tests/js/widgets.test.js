@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { addView, watch } from "../../js/widgets.js";
+import { addView, growForPicture, watch } from "../../js/widgets.js";
 
 /** Returns a watched node, with a function that says how often it is looked at in a second. */
 function watched(t, node = {}) {
@@ -62,4 +62,14 @@ test("a properties panel cannot make a view as narrow as itself, and shows no ro
   widget.width = 213;
   assert.equal(widget.width, undefined);
   assert.equal(options.hideInPanel, true);
+});
+
+test("a node grows for the picture of its first run alone, and never shrinks", () => {
+  const node = { size: [500, 100], properties: {}, setSize: (size) => (node.size = size) };
+  growForPicture(node, [420, 560]);
+  node.onExecuted({});
+  assert.deepEqual(node.size, [500, 560]);
+  node.size = [300, 200];
+  node.onExecuted({});
+  assert.deepEqual(node.size, [300, 200]);
 });
