@@ -31,7 +31,7 @@ class TrainControlNet(io.ComfyNode):
                 ),
                 io.Image.Output(
                     display_name="plot",
-                    tooltip="How the loss went and how well the hint is followed. The node shows it too.",
+                    tooltip="How the loss went and how well the hint is followed. The node shows it too at the end.",
                 ),
                 io.String.Output(
                     display_name="report",
@@ -43,9 +43,7 @@ class TrainControlNet(io.ComfyNode):
     @classmethod
     def execute(cls, model, vae, clip, images, hints, captions, steps, **numbers) -> io.NodeOutput:
         made = bridge.train(model, vae, clip, images, hints, captions, steps, numbers)
-        _, plots, report = made
-        shown = (ui.PreviewImage(plots, cls=cls), ui.PreviewText(report))
-        return io.NodeOutput(*made, ui={k: v for part in shown for k, v in part.as_dict().items()})
+        return io.NodeOutput(*made, ui=ui.PreviewText(made[-1]))
 
 
 class SaveControlNet(io.ComfyNode):

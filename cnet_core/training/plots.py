@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, HEIGHT = 720, 440
-LEFT, RIGHT, TOP, BOTTOM = 104, 30, 100, 84  # margins
+LEFT, RIGHT, TOP, BOTTOM = 124, 30, 100, 84  # margins
 TITLE, LABEL, TICK = 32, 26, 24  # pixels, high
 PAPER, INK, FAINT, GRID = (24, 24, 27), (236, 236, 240), (165, 165, 173), (62, 62, 67)
 #: Told apart by colour-blind people too (Okabe and Ito's, on a dark ground).
