@@ -24,7 +24,7 @@ export class Bars {
     this.axis = axisOf([]);
     /** @type {import("./geometry.js").Place | null} */
     this.last = null; // the pointer's last place while it drags
-    this.box = { left: 0, top: 0, width: 1, height: 1 }; // of the area, as it was when the drag began
+    this.box = { left: 0, top: 0, width: 1, height: 1 }; // of the bars, as it was when the drag began
     this.#listen();
   }
 
@@ -75,7 +75,7 @@ export class Bars {
     if (event.button !== 0 || this.#locked(this.host.settings())) return;
     this.view.area.setPointerCapture(event.pointerId);
     this.host.begin();
-    this.box = this.view.area.getBoundingClientRect();
+    this.box = this.view.columns.getBoundingClientRect();
     this.#drag(event);
     this.#focus(barAt(/** @type {any} */ (this.last).x, this.view.columns.children.length));
   }
@@ -119,7 +119,7 @@ export class Bars {
 
   /** @param {MouseEvent} event */
   #barOf(event) {
-    const place = placeIn(event, this.view.area.getBoundingClientRect());
+    const place = placeIn(event, this.view.columns.getBoundingClientRect());
     return barAt(place.x, this.view.columns.children.length);
   }
 
