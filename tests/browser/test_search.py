@@ -39,8 +39,11 @@ FOUND = """() => [...document.querySelectorAll('[role=option]')]
 def search(front: Front, phrase: str) -> None:
     """Types a phrase into the search box of an empty graph."""
     front.load(EMPTY)
-    front.page.mouse.dblclick(640, 430)
-    front.page.wait_for_timeout(700)
+    for _ in range(TRIES):
+        front.page.mouse.dblclick(640, 430)
+        front.page.wait_for_timeout(700)
+        if front.page.evaluate("document.activeElement.tagName") == "INPUT":
+            break  # a page that has just been opened may not hear the first clicks
     front.page.keyboard.type(phrase)
 
 
