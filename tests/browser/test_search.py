@@ -1,18 +1,8 @@
 """People find our nodes by the words that they know from other tools."""
 
 import pytest
-from front import Front
+from front import EMPTY, Front
 
-EMPTY = {
-    "last_node_id": 0,
-    "last_link_id": 0,
-    "nodes": [],
-    "links": [],
-    "groups": [],
-    "config": {},
-    "extra": {},
-    "version": 0.4,
-}
 FIRST = 3
 TRIES = 24  # four a second
 #: What 1.32 can find too: it searches names alone, and of those the first 30 letters or so.
