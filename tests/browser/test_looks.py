@@ -16,6 +16,19 @@ COLOURS = """() => {
         colour('.cnet-value', 'backgroundColor')];
 }"""
 
+#: A type's colour in sockets and links of the canvas, and in Vue nodes.
+SOCKET_COLOURS = """(kind) => [
+    app.canvas.default_connection_color_byType[kind], app.canvas.constructor.link_type_colors[kind],
+    getComputedStyle(document.documentElement).getPropertyValue(`--color-datatype-${kind}`).trim()]"""
+#: Small text on the ground of the bars, and its colour as a canvas paints it.
+SMALL = (".cnet-axis", ".cnet-groups")
+PAINTED = """(selector) => {
+    const pen = document.createElement('canvas').getContext('2d');
+    pen.fillStyle = getComputedStyle(document.querySelector(selector)).color;
+    pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}"""
+
 
 @pytest.fixture
 def shown(front: Front) -> Front:
@@ -49,6 +62,20 @@ def test_text_and_bars_stand_out(shown: Front, palette: str) -> None:
     text, bars, ground = shown.page.evaluate(COLOURS)
     assert contrast(text, ground) > 4.5
     assert contrast(bars, ground) > 1.8
+    for selector in SMALL:
+        assert contrast(shown.page.evaluate(PAINTED, selector), ground) > 4.5, selector
+
+
+@pytest.mark.parametrize("palette", ["light", "dark"])
+def test_our_sockets_and_links_have_colours_in_every_palette(front: Front, palette: str) -> None:
+    front.page.evaluate(
+        "(id) => app.extensionManager.setting.set('Comfy.ColorPalette', id)", palette
+    )
+    front.page.wait_for_timeout(500)
+    for kind in ("CNET_CONTROL_NET", "CNET_ROUTING", "CNET_SCALES"):
+        drawn = front.page.evaluate(SOCKET_COLOURS, kind)
+        assert len(set(drawn)) == 1, drawn
+        assert drawn[0].startswith("#"), drawn
 
 
 @pytest.mark.parametrize("scale", [0.6, 1.6])

@@ -24,6 +24,17 @@ SETTINGS = {
     "Comfy.Graph.CanvasMenu": False,
     "Comfy.VueNodes.AutoScaleLayout": False,
 }
+#: A graph without nodes.
+EMPTY = {
+    "last_node_id": 0,
+    "last_link_id": 0,
+    "nodes": [],
+    "links": [],
+    "groups": [],
+    "config": {},
+    "extra": {},
+    "version": 0.4,
+}
 #: The place of nodes and groups on the screen: of one kind, or all.
 BOUNDS = """(kind) => {
     const nodes = app.graph._nodes.filter((n) => !kind || n.comfyClass === kind);
@@ -130,7 +141,7 @@ class Front:
 
     def sweep(self, start: tuple[float, float], end: tuple[float, float], steps: int = 8) -> None:
         """Drags over the bars between two places, given as shares of their area."""
-        area = self.page.locator(".cnet-bars").bounding_box()
+        area = self.page.locator(".cnet-columns").bounding_box()
         places = [
             (area["x"] + x * area["width"], area["y"] + y * area["height"]) for x, y in (start, end)
         ]
