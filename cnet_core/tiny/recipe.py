@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.files import read_tensors, write_tensors
+from ..checkpoints.container.files import read_tensors, write_tensors
 from .autoencoder import Autoencoder
 from .data import Scene, distance_field, outline, picture, random_scene
 from .diffusion import TIMESTEPS, add_noise

@@ -1,7 +1,8 @@
 """ControlNet files in ComfyUI's folders, loaded with its layers and memory management."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import comfy.model_management
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ... import cnet_core as cn
+from ...cnet_core.checkpoints import BaseError
 from .host_types import Model
 from .loaded import LoadedNet, cast_weights
 from .ops import OPS
@@ -20,6 +22,8 @@ COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
 #: Ends of file names by which ComfyUI tells ControlNets whose residuals are averaged over the picture.
 POOLED_NAMES = ("_shuffle", "_shuffle_fp16")
 UNET_PREFIX = "diffusion_model."
+#: The nodes' input for the model that differences are to.
+BASE_INPUT = "base_model"
 
 
 def file_names() -> list[str]:
@@ -45,11 +49,8 @@ def load_path(
     path: str | Path, base: Mapping[str, Tensor] | None = None, pooled: bool | None = None
 ) -> LoadedNet:
     """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's."""
-    try:
-        net = cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS)
-    except ValueError as error:
-        raise ValueError(in_words_of_nodes(str(error))) from error
-    return loaded(net)
+    with words_of_nodes():
+        return loaded(cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS))
 
 
 def loaded(net: cn.ControlNet) -> LoadedNet:
@@ -74,7 +75,8 @@ def loaded(net: cn.ControlNet) -> LoadedNet:
 
 def describe_file(name: str) -> str:
     """Returns what a file is, in a few lines."""
-    return in_words_of_nodes(str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name))))
+    path = folder_paths.get_full_path_or_raise(FOLDER, name)
+    return str(cn.identify(path, base_name=BASE_INPUT))
 
 
 def unet_weights(model: Model) -> dict[str, Tensor]:
@@ -85,6 +87,10 @@ def unet_weights(model: Model) -> dict[str, Tensor]:
     return {key.removeprefix(UNET_PREFIX): value.cpu() for key, value in weights.items()}
 
 
-def in_words_of_nodes(text: str) -> str:
-    """Returns a text of the library with the node's name for the model that differences are to."""
-    return text.replace("`base`", "`base_model`")
+@contextmanager
+def words_of_nodes() -> Generator[None]:
+    """Has errors about a base model name the nodes' input for it."""
+    try:
+        yield
+    except BaseError as error:
+        raise ValueError(error.sentence(BASE_INPUT)) from error

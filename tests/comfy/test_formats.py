@@ -10,9 +10,9 @@ from tiny_graph import PROMPT, SIDE, tiny_nodes
 from weights import SD15, family
 
 import cnet_core as cn
-from cnet_core.checkpoints.files import write_tensors
-from cnet_core.checkpoints.lora import extract_low_rank
-from cnet_core.checkpoints.save import metadata_of
+from cnet_core.checkpoints.container.files import write_tensors
+from cnet_core.checkpoints.formats.control_lora import extract_low_rank
+from cnet_core.checkpoints.metadata import metadata_of
 from cnet_core.tiny.model import WEIGHTS, TinyStableDiffusion
 
 pytestmark = pytest.mark.skipif(
