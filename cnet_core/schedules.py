@@ -153,11 +153,6 @@ def parse_curve(text: str) -> tuple[tuple[float, float], ...]:
     return points
 
 
-def format_scales(numbers: Sequence[float]) -> str:
-    """Returns the text of scales, at most four decimals each and no -0: the form that saved graphs hold."""
-    return ", ".join(f"{round(n, 4) + 0.0:g}" for n in numbers)
-
-
 def _point(text: str) -> tuple[float, float]:
     percent, factor = text.split(":")
     return float(percent), float(factor)
