@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.files import read_tensors, write_tensors
+from ..checkpoints.container.files import read_tensors, write_tensors
 from .autoencoder import Autoencoder
 from .data import distance_field, picture, random_scene, training_hints, training_prompts
 from .diffusion import TIMESTEPS, add_noise
