@@ -1,13 +1,21 @@
 """ControlNet for any Stable Diffusion UNet: load, route, schedule, inject."""
 
 from . import xray
-from .block_control import BlockControl, control_blocks
 from .checkpoints import Fingerprint, identify, load_controlnet, save_controlnet
-from .config import SD15, SD21, SDXL, UNetConfig
-from .control import ControlStack, ControlUnit, UNetCall
-from .control_block import ControlBlock
-from .controlnet import ControlNet
-from .hints import fit_hint, hint_from_image
+from .control.hints import fit_hint, hint_from_image
+from .control.routing import HintRouting
+from .control.rows import Row
+from .control.scales import BlockScales
+from .control.windows import Window
+from .conventions.profiles import PROFILE_NAMES, Profile, profile
+from .engine.stack import ControlStack, ControlUnit, UNetCall
+from .generic.block_control import BlockControl, control_blocks
+from .generic.control_block import ControlBlock
+from .nets.config import SD15, SD21, SDXL, UNetConfig
+from .nets.controlnet import ControlNet
+from .nets.residuals import Residuals
+from .nets.unet import UNet
+from .nets.union import UnionControlNet
 from .patching import (
     Attachment,
     UNetAdapter,
@@ -16,14 +24,6 @@ from .patching import (
     patch_unet,
     register_adapter,
 )
-from .profiles import PROFILE_NAMES, Profile, profile
-from .residuals import Residuals
-from .routing import HintRouting
-from .rows import Row
-from .schedules import BlockScales
-from .unet import UNet
-from .union import UnionControlNet
-from .windows import Window
 
 __version__ = "0.1.0"
 

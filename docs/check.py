@@ -4,7 +4,7 @@
 
 `--lines` prints each place as file:line; `--run` runs every command but the tests, which the README's command runs
 all, and those that take minutes in a short form.
-tests/docs/test_paper.py does both, and compares what docs/claims.py measures with the table.
+tests/docs/test_paper.py does both, and compares what docs/lab/claims.py measures with the table.
 """
 
 import argparse
@@ -29,11 +29,11 @@ TESTS = "pytest"
 SHORT = {
     "cnet demo": "--steps 1 --out OUT",
     "cnet bench": "--short --width 0.1 --side 64",
-    "python -m cnet_core.tiny.evaluate": "--count 1",
-    "python docs/figures.py": "--quick --out OUT",
+    "python docs/lab/evaluate.py": "--count 1",
+    "python docs/lab/figures.py": "--quick --out OUT",
     "python docs/examples/voxels.py": "--quick --out OUT",
-    "python docs/studies/convergence.py": "--steps 0 --out OUT",
-    "python docs/claims.py": "",
+    "python docs/lab/studies/convergence.py": "--steps 0 --out OUT",
+    "python docs/lab/claims.py": "",
 }
 
 
@@ -83,7 +83,10 @@ def problem_of(command: str) -> str | None:
     if words[:2] == ["python", "-m"]:
         module = ROOT / (words[2].replace(".", "/") + ".py")
         return None if module.is_file() else f"no module {words[2]}"
-    if words[:2] == ["python", "docs/claims.py"] or words[:2] == ["python", "docs/figures.py"]:
+    if words[:2] == ["python", "docs/lab/claims.py"] or words[:2] == [
+        "python",
+        "docs/lab/figures.py",
+    ]:
         source = files[0].read_text()
         unknown = [word for word in words[2:] if f"def {word}(" not in source]
         return f"{words[1]} has no {unknown[0]}" if unknown else None
@@ -143,7 +146,7 @@ def run_all(text: str) -> list[str]:
         begin = time.monotonic()
         name, _, claim = run(command).strip().partition(": ")
         print(f"{time.monotonic() - begin:5.0f} s  {command}", flush=True)
-        is_claim = command.startswith("python docs/claims.py")
+        is_claim = command.startswith("python docs/lab/claims.py")
         if is_claim and not any(agrees(claim, one) for one in measured):
             found.append(f"{name} is {claim!r} today, and {measured} in the table")
     return found

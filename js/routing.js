@@ -18,7 +18,7 @@ import { formatNumber } from "./scales.js";
 /** From this CFG scale on `target_gain` leaves the cond gain at 1; below, its uncond gain would grow without bound. */
 const FULL_COND_FROM = 1.5;
 
-/** @type {Record<string, (routing: Routing) => [number, number]>} cond and uncond gain, as cnet_core/routing.py */
+/** @type {Record<string, (routing: Routing) => [number, number]>} cond and uncond gain, as cnet_core/control/routing.py */
 const GAINS = {
   both: () => [1, 1],
   cond_only: () => [1, 0],
@@ -43,7 +43,7 @@ export function gainsOf(routing) {
 }
 
 /**
- * Returns cond and uncond gain with cond * cfg + uncond * (1 - cfg) = total, as _gains_for_total in cnet_core/routing.py.
+ * Returns cond and uncond gain with cond * cfg + uncond * (1 - cfg) = total, as _gains_for_total in cnet_core/control/routing.py.
  * @param {number} total
  * @param {number} cfg
  * @returns {[number, number]}

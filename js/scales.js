@@ -1,10 +1,10 @@
 // @ts-check
-/** The numbers: profiles, and the text forms that widgets hold. The twin of cnet_core/schedules.py. */
+/** The numbers: profiles, and the text forms that widgets hold. The twin of cnet_core/control/scales.py. */
 
 export const SOFT_BASE = 0.825;
 export const CUSTOM = "custom";
 const WEBUI_BLOCKS = 13;
-/** What texts of numbers are made of, as in cnet_core/schedules.py. */
+/** What texts of numbers are made of, as in cnet_core/control/scales.py. */
 const NUMBER = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$/i;
 const SEPARATORS = /[,; \t\r\n]+/;
 const COLON = /[ \t\r\n]*:[ \t\r\n]*/g;

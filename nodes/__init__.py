@@ -3,7 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from . import apply, embedded, loading, settings, training, xray
-from .bridge import register_output, warn_of_taken_ids
+from .comfyui import register_output, warn_of_taken_ids
 
 NODES: list[type[io.ComfyNode]] = [
     *apply.NODES,

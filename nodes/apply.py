@@ -2,9 +2,9 @@
 
 from comfy_api.latest import io
 
-from ..cnet_core.hints import FITS
-from ..cnet_core.union import TYPES
-from . import bridge
+from ..cnet_core.control.hints import FITS
+from ..cnet_core.nets.union import TYPES
+from . import comfyui as bridge
 from .newer import ADVANCED, found_by
 from .sockets import CATEGORY, ControlNetSocket, Routing, Scales
 

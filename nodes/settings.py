@@ -5,7 +5,7 @@ from collections.abc import Callable
 from comfy_api.latest import io
 
 from ..cnet_core import BlockScales, HintRouting
-from ..cnet_core.schedules import SOFT_BASE, parse_curve, parse_scales
+from ..cnet_core.control.scales import SOFT_BASE, parse_curve, parse_scales
 from .newer import found_by
 from .sockets import CATEGORY, Routing, Scales
 

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from . import bridge
+from . import comfyui as bridge
 
 ControlNetSocket = io.Custom("CNET_CONTROL_NET")
 Routing = io.Custom("CNET_ROUTING")

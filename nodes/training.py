@@ -5,8 +5,8 @@ from typing import get_args
 from comfy_api.latest import io, ui
 
 from ..cnet_core.checkpoints.save import LAYOUTS
-from ..cnet_core.controlnet import HintInit
-from . import bridge
+from ..cnet_core.nets.controlnet import HintInit
+from . import comfyui as bridge
 from .newer import ADVANCED, found_by
 from .sockets import CATEGORY, ControlNetSocket
 

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from . import bridge
+from . import comfyui as bridge
 from .newer import found_by
 from .sockets import CATEGORY
 

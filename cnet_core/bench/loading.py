@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints import identify, load_controlnet, save_controlnet
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
 from . import process_memory
 from .settings import Settings
 from .tables import Table

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ..control import ControlUnit
-from ..controlnet import ControlNet
+from ..control.routing import HintRouting
+from ..engine.stack import ControlUnit
+from ..nets.controlnet import ControlNet
+from ..nets.unet import UNet
 from ..patching import patch_unet
-from ..routing import HintRouting
-from ..unet import UNet
 from .live_bytes import LiveBytes
 from .settings import Settings
 from .tables import Table

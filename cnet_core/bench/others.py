@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..config import UNetConfig
+from ..nets.config import UNetConfig
 from .settings import Settings
 from .timing import Work
 

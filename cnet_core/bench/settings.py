@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..casting import CASTING_OPS
-from ..config import SD15, SDXL, UNetConfig
-from ..controlnet import HINT_DOWNSCALE, ControlNet
-from ..unet import UNet
+from ..nets.casting import CASTING_OPS
+from ..nets.config import SD15, SDXL, UNetConfig
+from ..nets.controlnet import HINT_DOWNSCALE, ControlNet
+from ..nets.unet import UNet
 
 FAMILIES = {"sd15": SD15, "sdxl": SDXL}
 #: Tokens of a prompt.

@@ -12,12 +12,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..control import ControlUnit
-from ..encoder import Encoder
+from ..control.routing import Branch, HintRouting
+from ..control.scales import BlockScales
+from ..engine.stack import ControlUnit
+from ..nets.encoder import Encoder
+from ..nets.unet import UNet
 from ..patching import patch_unet
-from ..routing import Branch, HintRouting
-from ..schedules import BlockScales
-from ..unet import UNet
 from . import others
 from .operations import Operations, operations
 from .settings import Settings

@@ -20,10 +20,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config import UNetConfig
-from ..controlnet import HINT_DOWNSCALE, ControlNet
+from ..nets.config import UNetConfig
+from ..nets.controlnet import HINT_DOWNSCALE, ControlNet
+from ..nets.unet import UNet
 from ..training.locked import Encoded, controlled, decode
-from ..unet import UNet
 from . import others
 from .live_bytes import LiveBytes
 from .settings import TOKENS, Settings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ..encoder import SHARED
+from ..nets.encoder import SHARED
 from .base_errors import NoUNet, OtherFamily
 from .diffusers_config import UnsupportedConfig, check_config
 from .diffusers_names import to_ldm

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from ..config import UNetConfig
-from ..controlnet import ControlNet
-from ..union import UnionControlNet
+from ..nets.config import UNetConfig
+from ..nets.controlnet import ControlNet
+from ..nets.union import UnionControlNet
 from .container.header import MAX_HEADER, UnreadableFile
 from .container.places import is_standard
 from .shapes import Shapes

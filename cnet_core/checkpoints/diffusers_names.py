@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count
 
-from ..config import UNetConfig
-from ..controlnet import HINT_CONVS
+from ..nets.config import UNetConfig
+from ..nets.controlnet import HINT_CONVS
 
 #: Layers whose place does not depend on the config: diffusers' name -> ldm's.
 FIXED = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ..config import SD15, SD21, SDXL, UNetConfig
+from ..nets.config import SD15, SD21, SDXL, UNetConfig
 
 #: Width of y in SDXL's refiner.
 REFINER_Y = 2560

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from ..config import UNetConfig
-from ..encoder import SHARED
+from ..nets.config import UNetConfig
+from ..nets.encoder import SHARED
 from .container.header import UnreadableFile
 from .diffusers_config import UnsupportedConfig, is_bgr
 from .families import family_of

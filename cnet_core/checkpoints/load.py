@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..blocks import TORCH_OPS, Ops
-from ..controlnet import ControlNet
+from ..nets.blocks import TORCH_OPS, Ops
+from ..nets.controlnet import ControlNet
 from .base import Base, encoder_weights
 from .base_errors import MissingBase
 from .diffusers_config import UnsupportedConfig, is_bgr

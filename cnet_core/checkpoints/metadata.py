@@ -2,7 +2,7 @@
 
 import json
 
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
 
 #: Metadata key under which our files hold the UNetConfig.
 CONFIG_KEY = "cnet_config"

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
 from .base import Base, encoder_weights
 from .container.files import Progress, write_atomically, write_tensors
 from .formats import FORMATS, Format

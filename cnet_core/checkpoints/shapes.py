@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from ..config import UNetConfig
+from ..nets.config import UNetConfig
 
 Shapes = Mapping[str, tuple[int, ...]]
 

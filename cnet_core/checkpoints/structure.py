@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import torch
 
-from ..blocks import TORCH_OPS, Ops
-from ..casting import CASTING_OPS
-from ..config import UNetConfig
-from ..controlnet import ControlNet
-from ..union import TYPES, UnionControlNet
+from ..nets.blocks import TORCH_OPS, Ops
+from ..nets.casting import CASTING_OPS
+from ..nets.config import UNetConfig
+from ..nets.controlnet import ControlNet
+from ..nets.union import TYPES, UnionControlNet
 from .diffusers_config import check_config, is_pooled, with_config_heads
 from .metadata import CONFIG_KEY, POOLED_KEY
 from .shapes import Shapes, unet_config_of

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..config import UNetConfig
-from ..unet import UNet
+from ..nets.config import UNetConfig
+from ..nets.unet import UNet
 from .diffusers_config import UnsupportedConfig, check_config, with_config_heads
 from .diffusers_names import RES_BLOCK, to_ldm
 from .keys import check_keys, unet_prefix

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from torch import Tensor, nn
 
-from ..offloaded import state_of
+from ..nets.offloaded import state_of
 
 #: Parts of a key that name no layer of a net: torch.compile's, DDP's, FSDP's, activation checkpointing's.
 TRANSPARENT = frozenset(

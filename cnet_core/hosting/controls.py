@@ -3,12 +3,12 @@
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from ..call import UNetCall
-from ..control import ControlStack
-from ..residuals import RowResiduals
-from ..unit import time_factors
-from ..unit_run import UnitRun
-from ..uses import Counts, Use
+from ..control.call import UNetCall
+from ..control.unit import time_factors
+from ..engine.stack import ControlStack
+from ..engine.unit_run import UnitRun
+from ..engine.usage import Counts, Use
+from ..nets.residuals import RowResiduals
 from .open_nets import OpenNets
 from .unit_spec import UnitSpec
 

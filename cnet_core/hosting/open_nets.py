@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..net import Net
+from ..control.net import Net
 from .source import Source
 
 

@@ -1,8 +1,8 @@
 """RunRecord: what a run injected, for the X-ray and for leaving blocks out."""
 
-from ..residuals import RowResiduals
-from ..untraced import untraced
+from ..nets.residuals import RowResiduals
 from ..xray import Recorder, Watch
+from .untraced import untraced
 
 
 class RunRecord:

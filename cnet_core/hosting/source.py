@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ..net import BlockLayout, Net
+from ..control.net import BlockLayout, Net
 
 
 class Source(Protocol):

@@ -7,13 +7,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ..controlnet import HINT_DOWNSCALE
-from ..hints import Fit, fit_hint
-from ..net import Net
-from ..routing import HintRouting
-from ..schedules import BlockScales
-from ..unit import ControlUnit
-from ..windows import Window
+from ..control.hints import Fit, fit_hint
+from ..control.net import Net
+from ..control.routing import HintRouting
+from ..control.scales import BlockScales
+from ..control.unit import ControlUnit
+from ..control.windows import Window
+from ..nets.controlnet import HINT_DOWNSCALE
 from .source import Source
 
 #: The control type that leaves it open.

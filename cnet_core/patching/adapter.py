@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..residuals import Residuals
+from ..nets.residuals import Residuals
 
 
 class OnCall(Protocol):

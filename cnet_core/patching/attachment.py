@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..clock import LAST_TIMESTEP, Step, TimestepClock
-from ..control import ControlStack, ControlUnit, Counts, UNetCall
-from ..offloaded import check_runs, is_offloaded
-from ..residuals import Residuals
-from ..rows import Layout, rows_of
+from ..control.clock import LAST_TIMESTEP, Step, TimestepClock
+from ..control.rows import Layout, rows_of
+from ..engine.stack import ControlStack, ControlUnit, Counts, UNetCall
+from ..nets.offloaded import check_runs, is_offloaded
+from ..nets.residuals import Residuals
 from ..xray.record import Record, Recorder, Watch
 from .adapter import adapter_for
 
@@ -27,7 +27,7 @@ class Attachment:
 
     Attributes:
         units: what it adds.
-        rows: the branches a batch holds, in order, or one Row for each row: see `cnet_core.rows.rows_of`.
+        rows: the branches a batch holds, in order, or one Row for each row: see `cnet_core.control.rows.rows_of`.
         cfg_scale: the CFG scale of the run; only `HintRouting.target_gain` needs it.
         step: (index, number of steps) of the sampling step under way; only windows that count steps need it.
         before_call: called with this object at every call of the UNet, before anything else; a host's place to set

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..residuals import Residuals, fitted
+from ..nets.residuals import Residuals, fitted
 from .adapter import OnCall
 from .arguments import argument_names, named_arguments, required, with_changes
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..residuals import added, fitted, injected
+from ..nets.residuals import added, fitted, injected
 from .adapter import OnCall
 from .arguments import argument_names, named_arguments, required
 

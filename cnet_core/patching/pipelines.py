@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ..control import ControlUnit
-from ..routing import Branch
+from ..control.routing import Branch
+from ..engine.stack import ControlUnit
 from ..xray.record import Record
 from .attachment import Attachment, patch_unet
 

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from ..control import ControlUnit, Counts
-from ..routing import HintRouting
-from ..schedules import BlockScales
+from ..control.routing import HintRouting
+from ..control.scales import BlockScales
+from ..diffusion.samplers import last
+from ..engine.stack import ControlUnit, Counts
 from .data import Scene, distance_field, outline
 from .measure import filled_outline, iou, saturation, shape_mask
 from .model import SIDE, TinyStableDiffusion
-from .sampler import last
 
 DEFAULT_PROMPT = "a coral shape on a navy background"
 #: Columns of the contact sheet: name -> (routing, scales); None runs without control.

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from ..hints import check_gray, fit_hint, tensor_of
+from ..control.hints import check_gray, fit_hint, tensor_of
 from .edges import find_edges
 
 #: Smaller pictures hold no shape; larger ones would only fill the memory.

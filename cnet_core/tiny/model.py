@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from ..checkpoints import load_controlnet
 from ..checkpoints.container.files import read_tensors
 from ..checkpoints.keys import check_keys
-from ..config import UNetConfig
-from ..control import ControlUnit, Counts
-from ..controlnet import ControlNet
+from ..diffusion.noise_schedule import TIMESTEPS
+from ..diffusion.samplers import SAMPLERS, Predict
+from ..engine.stack import ControlUnit, Counts
+from ..nets.config import UNetConfig
+from ..nets.controlnet import ControlNet
+from ..nets.unet import UNet
 from ..patching import patch_unet
-from ..unet import UNet
 from .autoencoder import DOWNSCALE, LATENT_CHANNELS, Autoencoder
-from .diffusion import TIMESTEPS
-from .sampler import SAMPLERS, Predict
 from .text import TextEmbedding
 
 #: Stable Diffusion 1.x in all but width: 12 + middle + 12 blocks, norms of 32 groups.

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
+from ..nets.unet import UNet
 from ..training.base import Batch, Text
 from ..training.objective import Objective
 from ..training.order import Visit, generator_of
 from ..training.preview import Preview, sheet
 from ..training.source import Source
-from ..unet import UNet
 from .autoencoder import Autoencoder
 from .data import distance_field, outline, picture, random_scene, training_hints, training_prompts
 from .measure import iou, shape_mask

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..unet import UNet
+from ..nets.unet import UNet
 from .objective import Objective
 from .order import Visit
 

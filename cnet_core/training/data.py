@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..hints import check_gray
+from ..control.hints import check_gray
 from .listing import Item, is_file, read_listing
 
 #: Proportions of picture and hint may differ by this share: rounding, not another picture.

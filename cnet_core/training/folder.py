@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..checkpoints import save_controlnet
 from ..checkpoints.container.files import read_tensors, write_atomically, write_tensors
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
 from .contents import Contents
 from .meter import Reading, convergence_step
 from .plots import line_plot

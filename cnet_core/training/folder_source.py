@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
 from .contents import Contents, contents_of
 from .data import Progress, usable
 from .order import SampleOrder

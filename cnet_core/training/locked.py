@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..residuals import Residuals, injected
-from ..unet import UNet
+from ..nets.residuals import Residuals, injected
+from ..nets.unet import UNet
 
 
 @dataclass(frozen=True)

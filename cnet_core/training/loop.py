@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
 from .meter import ConvergenceMeter, Reading, convergence_step
 from .trainer import State, Trainer
 

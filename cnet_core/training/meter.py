@@ -12,8 +12,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..controlnet import ControlNet
-from ..residuals import Residuals
+from ..nets.controlnet import ControlNet
+from ..nets.residuals import Residuals
 from .base import Base
 from .locked import controlled, decode, encode
 from .step import NoisyBatch

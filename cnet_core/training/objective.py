@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from ..tiny.diffusion import alphas_cumprod
+from ..diffusion.noise_schedule import alphas_cumprod
 
 Prediction = Literal["epsilon", "v_prediction"]
 

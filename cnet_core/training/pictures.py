@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..checkpoints.container.files import read_tensors, write_tensors
-from ..hints import GRAY_PEAKS, check_gray, tensor_of
+from ..control.hints import GRAY_PEAKS, check_gray, tensor_of
 from .base import Batch
 from .data import Progress, Usable
 from .listing import Item

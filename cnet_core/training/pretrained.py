@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..blocks import timestep_embedding
 from ..checkpoints.container.places import model_folder, variant_of, weights_in
 from ..checkpoints.unet import load_unet
-from ..unet import UNet
+from ..nets.blocks import timestep_embedding
+from ..nets.unet import UNet
 from .base import Text
 from .data import Progress
 from .objective import Objective, prediction_named

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..controlnet import ControlNet
-from ..tiny.sampler import ddim, last
+from ..diffusion.samplers import ddim, last
+from ..nets.controlnet import ControlNet
 from .base import Base, Text
 from .locked import controlled, decode, encode
 from .order import generator_of

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
 from .step import ControlModel
 
 T = TypeVar("T")

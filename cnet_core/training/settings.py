@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from ..controlnet import HintInit
+from ..nets.controlnet import HintInit
 
 Precision = Literal["fp32", "bf16", "fp16"]
 

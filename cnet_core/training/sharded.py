@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
 from .processes import AcceleratedProcesses
 from .step import ControlModel
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
 from .base import Base, Batch, Samples
 from .meter import ConvergenceMeter
 from .order import SampleOrder, Visit

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..residuals import Residuals
+from ..nets.residuals import Residuals
 from .base import Base, Samples, Text
 from .locked import controlled, decode, encode
 from .order import Visit

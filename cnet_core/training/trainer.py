@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.keys import check_keys
-from ..controlnet import ControlNet
+from ..nets.controlnet import ControlNet
 from .base import Base, Samples
 from .locked import lock
 from .order import SampleOrder

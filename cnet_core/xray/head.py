@@ -2,18 +2,7 @@
 
 from PIL import Image, ImageDraw
 
-from .style import (
-    FAINT,
-    INK,
-    LABEL,
-    MARGIN,
-    NOTHING,
-    PAPER,
-    SMALL,
-    VERDICT,
-    font,
-    heat_colour,
-)
+from .style import FAINT, INK, LABEL, MARGIN, NOTHING, PAPER, SMALL, VERDICT, font, heat_colour
 from .text import number
 
 LEGEND = (

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ..uses import RowState
+from ..engine.usage import RowState
 from .head import draw_head
 from .influence import Influence
 from .record import Numbers, Record

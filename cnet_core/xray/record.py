@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..control import ControlStack
-from ..residuals import RowResiduals
-from ..routing import Branch
-from ..rows import Row
-from ..uses import RowState
+from ..control.routing import Branch
+from ..control.rows import Row
+from ..engine.stack import ControlStack
+from ..engine.usage import RowState
+from ..nets.residuals import RowResiduals
 
 #: Calls of the UNet that are kept; of longer runs, the last ones.
 LIMIT = 1024

@@ -5,8 +5,8 @@ from itertools import groupby
 
 import numpy as np
 
-from ..routing import Branch
-from ..uses import RowState
+from ..control.routing import Branch
+from ..engine.usage import RowState
 from .influence import Influence
 from .record import Record
 from .verdict import verdict

@@ -23,9 +23,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 import cnet_core as cn
-from cnet_core.control_block import ZeroConv
-from cnet_core.tiny.diffusion import TIMESTEPS, add_noise, alphas_cumprod
-from cnet_core.tiny.sampler import ddim, last
+from cnet_core.diffusion.noise_schedule import TIMESTEPS, add_noise, alphas_cumprod
+from cnet_core.diffusion.samplers import ddim, last
+from cnet_core.generic.control_block import ZeroConv
 
 SIDE, WIDTH, BATCH, RATE = 16, 24, 24, 3e-3
 OUTSIDE, INSIDE = -0.3, 3.7  # of zero mean and unit variance, about

@@ -10,8 +10,8 @@ from host import Failed, Host
 from tiny_graph import PROMPT, SIDE, picture_graph, tiny_nodes
 
 import cnet_core as cn
+from cnet_core.diffusion.samplers import last
 from cnet_core.tiny.model import WEIGHTS, TinyStableDiffusion
-from cnet_core.tiny.sampler import last
 
 pytestmark = pytest.mark.skipif(
     not (WEIGHTS / "unet.safetensors").is_file(), reason="the embedded weights are not there"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cnet_core.blocks import FeedForward
+from cnet_core.nets.blocks import FeedForward
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_a_feed_forward_takes_many_tokens_in_parts(
     layer.net[0].register_forward_hook(
         lambda module, args, output: parts.append(output.shape[:-1].numel())
     )
-    monkeypatch.setattr("cnet_core.blocks.MOST_WIDENED", most)
+    monkeypatch.setattr("cnet_core.nets.blocks.MOST_WIDENED", most)
     with torch.no_grad():
         torch.testing.assert_close(layer(x), want)
     assert parts == expected

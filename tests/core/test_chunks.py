@@ -5,7 +5,7 @@ import torch
 from fakes import call_inputs, random_hint, small_net
 
 import cnet_core as cn
-from cnet_core.rows import rows_of
+from cnet_core.control.rows import rows_of
 
 
 class NarrowNet(cn.ControlNet):

@@ -8,7 +8,7 @@ from fakes import call_inputs, random_hint, small_unet
 from torch import Tensor, nn
 
 import cnet_core as cn
-from cnet_core.control_block import ZeroConv
+from cnet_core.generic.control_block import ZeroConv
 
 
 class SelfAttention(nn.MultiheadAttention):

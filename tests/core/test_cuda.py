@@ -8,7 +8,7 @@ from fakes import call_inputs, random_hint, randomised, small_net, small_unet
 from torch import Tensor
 
 import cnet_core as cn
-from cnet_core.rows import rows_of
+from cnet_core.control.rows import rows_of
 
 pytestmark = pytest.mark.cuda
 

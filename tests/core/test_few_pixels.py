@@ -5,12 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnet_core import few_pixels
-from cnet_core.few_pixels import (
-    LEAST_WEIGHTS,
-    FewPixels,
-    multiply_patches,
-)
+from cnet_core.nets import few_pixels
+from cnet_core.nets.few_pixels import LEAST_WEIGHTS, FewPixels, multiply_patches
 
 WIDE = int((LEAST_WEIGHTS / 9) ** 0.5) + 1
 

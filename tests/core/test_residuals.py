@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cnet_core.residuals import Residuals, RowResiduals, injected
+from cnet_core.nets.residuals import Residuals, RowResiduals, injected
 
 
 def ones(rows: int = 1, blocks: int = 3, width: int = 2) -> Residuals:

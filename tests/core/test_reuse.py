@@ -6,7 +6,7 @@ from fakes import call_inputs, random_hint, small_net
 from torch import Tensor
 
 import cnet_core as cn
-from cnet_core.rows import rows_of
+from cnet_core.control.rows import rows_of
 
 NET = small_net()
 UC = ("uncond", "cond")

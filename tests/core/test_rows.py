@@ -5,7 +5,7 @@ import torch
 from fake_hosts import FakeDiffusersUNet, KnownNet, known_call, known_unit
 
 import cnet_core as cn
-from cnet_core.rows import rows_of
+from cnet_core.control.rows import rows_of
 
 
 def spelled(rows: tuple[cn.Row, ...]) -> str:

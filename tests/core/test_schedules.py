@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import cnet_core as cn
-from cnet_core.schedules import parse_curve, parse_scales
+from cnet_core.control.scales import parse_curve, parse_scales
 
 SD15_SIDES = cn.SD15.block_sizes(64, 64)
 SDXL_SIDES = cn.SDXL.block_sizes(128, 128)

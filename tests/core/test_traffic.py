@@ -9,8 +9,8 @@ from fakes import call_inputs, random_hint, small_net
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import cnet_core as cn
-from cnet_core.clock import SigmaClock
-from cnet_core.rows import rows_of
+from cnet_core.control.clock import SigmaClock
+from cnet_core.control.rows import rows_of
 
 #: A number is waited for; a new tensor of numbers is sent.
 WAITS, SENDS = "aten._local_scalar_dense.default", "aten.lift_fresh.default"

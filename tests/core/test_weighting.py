@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cnet_core.weighting import POOL_FIRST, check_order, resized_mask, weigh
+from cnet_core.control.weighting import POOL_FIRST, check_order, resized_mask, weigh
 
 #: A residual whose mean is 3, and a mask of its left half.
 BLOCK = torch.tensor([[[[1.0, 5.0], [1.0, 5.0]]]])

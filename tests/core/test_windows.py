@@ -5,7 +5,7 @@ import torch
 from fake_hosts import FakeDiffusersUNet, known_call, known_unit
 
 import cnet_core as cn
-from cnet_core.clock import SigmaClock, TimestepClock, percent_of
+from cnet_core.control.clock import SigmaClock, TimestepClock, percent_of
 
 ALL = list(range(10))
 

@@ -66,7 +66,7 @@ def test_the_commands_have_arguments_that_cnet_knows(sizes: Sizes, monkeypatch) 
     parts = [part for stage in stages(sizes) for part in stage if "cnet_core.cli" in part.command]
     assert len(parts) > 5
     for module in ("bench", "train"):
-        monkeypatch.setattr(f"cnet_core.commands.{module}.run", lambda args: 0)
+        monkeypatch.setattr(f"cnet_core.cli.{module}.run", lambda args: 0)
     for part in parts:
         assert cnet(part.command[3:]) == 0
 

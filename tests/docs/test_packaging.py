@@ -45,7 +45,7 @@ def test_the_packed_node_holds_what_users_need_and_nothing_else() -> None:
         "cnet_core/tests/x.py",
         "docs/dev/publish.py",
         "docs/lab/figures.py",
-        "docs/studies/convergence.py",
+        "docs/lab/studies/convergence.py",
         "js/editor.test.js",
         "nodes/test_apply.py",
         "package.json",

@@ -31,7 +31,10 @@ def test_every_row_has_a_place_a_command_and_a_measurement() -> None:
         ("| a | | `cnet demo` | 1 | yes |", "lacks a place"),
         ("| a | `docs/check.py::rows` | | 1 | yes |", "lacks a place, a command"),
         ("| a | `docs/check.py::Row.nothing` | `cnet demo` | 1 | yes |", "is not there"),
-        ("| a | `docs/check.py::rows` | `python docs/claims.py nothing` | 1 | yes |", "no nothing"),
+        (
+            "| a | `docs/check.py::rows` | `python docs/lab/claims.py nothing` | 1 | yes |",
+            "no nothing",
+        ),
         ("| a | `docs/check.py::rows` | `pytest tests/docs/test_paper.py -k nix` | 1 | y |", "nix"),
     ],
 )
@@ -45,7 +48,7 @@ CLAIMS = (*claims.ARITHMETIC, claims.sampling_share, claims.noise)
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)
 def test_the_table_says_what_is_measured_today(claim) -> None:
-    command = f"python docs/claims.py {claim.__name__}"
+    command = f"python docs/lab/claims.py {claim.__name__}"
     said = [row.measured for row in ROWS if command in row.commands]
     measured = claim()
     assert any(check.agrees(measured, text) for text in said), measured
@@ -87,4 +90,4 @@ def test_what_takes_minutes_runs_in_short(command: str) -> None:
 
 def test_a_command_that_fails_is_told() -> None:
     with pytest.raises(subprocess.CalledProcessError):
-        check.run("python docs/claims.py nothing")
+        check.run("python docs/lab/claims.py nothing")

@@ -1,4 +1,4 @@
-/** What the routing's diagram says: of target_gain what cnet_core/routing.py does, both held against tests/target_gains.json. */
+/** What the routing's diagram says: of target_gain what cnet_core/control/routing.py does, both held against tests/target_gains.json. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

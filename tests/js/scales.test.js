@@ -1,4 +1,4 @@
-/** js/scales.js says what cnet_core/schedules.py says: both are held against tests/block_scales.json. */
+/** js/scales.js says what cnet_core/control/scales.py says: both are held against tests/block_scales.json. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

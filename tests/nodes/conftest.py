@@ -9,12 +9,12 @@ from types import ModuleType
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-PACKAGES = ("pack", "pack.nodes", "pack.nodes.bridge")
+PACKAGES = ("pack", "pack.nodes", "pack.nodes.comfyui")
 
 
 @pytest.fixture(scope="session")
 def part() -> Iterator[Callable[[str], ModuleType]]:
-    """Imports a module of the pack that needs no ComfyUI, for example `nodes.bridge.roles`."""
+    """Imports a module of the pack that needs no ComfyUI, for example `nodes.comfyui.roles`."""
     for name in PACKAGES:
         package = ModuleType(name)
         package.__path__ = [str(REPOSITORY.joinpath(*name.split(".")[1:]))]

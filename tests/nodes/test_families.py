@@ -30,13 +30,13 @@ def test_a_pair_of_two_families_is_refused(
 ) -> None:
     source = SimpleNamespace(config=getattr(part("cnet_core"), preset))
     with pytest.raises(ValueError, match="made for") as caught:
-        part("nodes.bridge.families").check_pair(model(width, outputs), source)
+        part("nodes.comfyui.families").check_pair(model(width, outputs), source)
     assert all(word in str(caught.value) for word in words)
 
 
 def test_a_pair_of_one_family_passes(part: Part) -> None:
     source = SimpleNamespace(config=part("cnet_core").SD15)
-    part("nodes.bridge.families").check_pair(model(768, 12), source)
+    part("nodes.comfyui.families").check_pair(model(768, 12), source)
 
 
 def test_ids_that_another_pack_holds_are_said_once(
@@ -44,7 +44,7 @@ def test_ids_that_another_pack_holds_are_said_once(
 ) -> None:
     host = SimpleNamespace(NODE_CLASS_MAPPINGS={"ApplyControlNet": object})
     monkeypatch.setitem(sys.modules, "nodes", host)
-    part("nodes.bridge.registry").warn_of_taken_ids(["ApplyControlNet", "LoadControlNet"])
+    part("nodes.comfyui.registry").warn_of_taken_ids(["ApplyControlNet", "LoadControlNet"])
     assert len(caplog.records) == 1
     assert "ApplyControlNet" in caplog.text
     assert "LoadControlNet" not in caplog.text

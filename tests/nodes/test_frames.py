@@ -34,4 +34,4 @@ CORE = SimpleNamespace(index_list=[3, 4], dim=0)
     ],
 )
 def test_frames_are_those_that_the_window_lists(part: Part, options: dict, expected: tuple) -> None:
-    assert part("nodes.bridge.frames").frames_of(options, 2) == expected
+    assert part("nodes.comfyui.frames").frames_of(options, 2) == expected

@@ -26,7 +26,7 @@ def recorder(part: Part, sigma: float) -> Any:
 
 def filled(part: Part, seeds: range) -> Any:
     """A history of runs whose noise level is 10 - their seed."""
-    history = part("nodes.bridge.history").History()
+    history = part("nodes.comfyui.history").History()
     for seed in seeds:
         history.add(
             recorder(part, 10 - seed), lambda percent: 10 * (1 - percent), latents(seed), None
@@ -60,7 +60,7 @@ def test_other_latents_are_refused(part: Part, other: Tensor) -> None:
 
 
 def test_old_runs_are_forgotten(part: Part) -> None:
-    kept = part("nodes.bridge.history").KEPT
+    kept = part("nodes.comfyui.history").KEPT
     history = filled(part, range(kept + 2))
     with pytest.raises(ValueError, match=f"last {kept} samplings"):
         history.of(latents(1))

@@ -19,7 +19,7 @@ def residuals(part: Part, side: int = 4) -> Any:
 def of_rows(part: Part, rows: tuple[int, ...], side: int = 4, batch: int = 2) -> Any:
     """The same for some rows of a batch."""
     full = [torch.full((len(rows), 3, side, side), value) for value in (1.0, 2.0, 3.0, 10.0)]
-    core = part("cnet_core.residuals")
+    core = part("cnet_core.nets.residuals")
     return core.RowResiduals(core.Residuals.of(full), rows, batch)
 
 
@@ -33,7 +33,7 @@ LATENTS = torch.zeros(2, 4, 8, 8)
 
 def injection(part: Part, side: int = 4, on_resize: Callable = lambda: None) -> Any:
     """The injection of these residuals into passes on LATENTS."""
-    kind = part("nodes.bridge.inject").Injection
+    kind = part("nodes.comfyui.inject").Injection
     return kind(LATENTS, residuals(part, side), on_resize, watch(part))
 
 
@@ -89,7 +89,7 @@ def test_other_channels_raise(part: Part) -> None:
 
 def passes(part: Part, given: Any, *latents: torch.Tensor) -> list[bool]:
     """Returns which passes of the UNet on these latents get the injection."""
-    inject = part("nodes.bridge.inject")
+    inject = part("nodes.comfyui.inject")
     found: list[bool] = []
 
     def unet(x: Any, timesteps: Any, context: Any, y: Any, control: Any, options: dict) -> None:
@@ -135,7 +135,7 @@ def test_a_unet_that_a_cache_spares_is_none(part: Part) -> None:
 
 def test_the_xray_sees_features_before_the_injection(part: Part) -> None:
     seen = watch(part)
-    made = part("nodes.bridge.inject").Injection(LATENTS, residuals(part), lambda: None, seen)
+    made = part("nodes.comfyui.inject").Injection(LATENTS, residuals(part), lambda: None, seen)
     options = made.patched({})
     patch = options["patches"]["output_block_patch"][0]
     for index in range(3):
@@ -153,7 +153,7 @@ def test_the_xray_sees_features_before_the_injection(part: Part) -> None:
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("rows", [(1,), (0, 1), (2, 3), (0, 2)], ids=str)
 def test_only_the_rows_that_get_control_are_added_to(part: Part, rows: Any, mode: type) -> None:
-    kind, seen = part("nodes.bridge.inject").Injection, watch(part)
+    kind, seen = part("nodes.comfyui.inject").Injection, watch(part)
     with mode():
         x = torch.zeros(4, 4, 8, 8)
         made = kind(x, of_rows(part, rows, batch=4), lambda: None, seen)

@@ -23,7 +23,7 @@ def frames(
     part: Part, shape: tuple[int, ...], pictures: int = 2, **options: Any
 ) -> tuple[int, ...]:
     """Returns the frames of a UNet call of this shape (rows, height, width)."""
-    batch = part("nodes.bridge.layout").CondBatch.of(CONDS, torch.zeros(pictures, 4, SIDE, SIDE))
+    batch = part("nodes.comfyui.layout").CondBatch.of(CONDS, torch.zeros(pictures, 4, SIDE, SIDE))
     rows, height, width = shape
     given = {"cond_or_uncond": [1, 0], "uuids": ["w", "w"], **options}
     return batch.frames(torch.zeros(rows, 9, height, width), given)
@@ -100,6 +100,6 @@ def test_any_other_layout_is_refused(part: Part, shape: tuple, options: dict, wo
 def test_conds_out_of_their_time_ask_for_no_unet_call(
     part: Part, cond: dict, sigma: float, expected: bool
 ) -> None:
-    kind = part("nodes.bridge.layout").CondBatch
+    kind = part("nodes.comfyui.layout").CondBatch
     batch = kind.of([[cond], None], torch.zeros(1, 4, 8, 8))
     assert batch.has_work(torch.tensor(sigma)) == expected

@@ -21,10 +21,12 @@ def test_a_pooled_net_gives_one_value_a_channel(part: Part) -> None:
     """Through the parts that a run uses: source, stack, residuals."""
     net = small_net()
     net.pooled = True
-    loaded = part("nodes.bridge.loaded").LoadedNet(net, None, torch.float32)
+    loaded = part("nodes.comfyui.loaded").LoadedNet(net, None, torch.float32)
     core = part("cnet_core")
     x, timesteps, context = call_inputs()
-    call = core.UNetCall(x, timesteps, context, None, part("cnet_core.rows").rows_of(("cond",), 2))
+    call = core.UNetCall(
+        x, timesteps, context, None, part("cnet_core.control.rows").rows_of(("cond",), 2)
+    )
     found = core.ControlStack([core.ControlUnit(loaded, random_hint())]).residuals(call)
     spread = found.skips[0].flatten(2).std(2)
     assert float(spread.max()) < 1e-6
@@ -37,7 +39,7 @@ def test_layers_bring_their_weights_to_a_model_on_another_device(
     net = nn.Sequential(Layer(2, 2), nn.SiLU())
     patcher = SimpleNamespace(model=net, load_device=torch.device("cpu"))
     opened = (
-        part("nodes.bridge.loaded")
+        part("nodes.comfyui.loaded")
         .LoadedNet(net, patcher, torch.float32)
         .open(SimpleNamespace(device=torch.device(device)), [patcher])
     )

@@ -39,13 +39,13 @@ GUIDER = SimpleNamespace(
     ids=["cfg", "dual cfg", "perp-neg", "sag", "cfg 1", "copies", "own cond", "no cond"],
 )
 def test_branches_do_not_depend_on_the_position(part: Part, conds: list, expected: tuple) -> None:
-    assert part("nodes.bridge.roles").branches_of(conds, GUIDER) == expected
+    assert part("nodes.comfyui.roles").branches_of(conds, GUIDER) == expected
 
 
 def test_equal_lists_are_told_apart_by_identity(part: Part) -> None:
     one, other = [cond("same")], [cond("same")]
     guider = SimpleNamespace(conds={"negative": other, "positive": one})
-    assert part("nodes.bridge.roles").branches_of([one, other], guider) == ("cond", "uncond")
+    assert part("nodes.comfyui.roles").branches_of([one, other], guider) == ("cond", "uncond")
 
 
 def test_a_list_that_shares_a_uuid_with_both_sides_goes_to_the_nearer(part: Part) -> None:
@@ -53,11 +53,11 @@ def test_a_list_that_shares_a_uuid_with_both_sides_goes_to_the_nearer(part: Part
         conds={"positive": [cond("p"), cond("area")], "negative": [cond("n"), cond("area")]}
     )
     copies = [[cond("n"), cond("area")], [cond("p"), cond("area")]]
-    assert part("nodes.bridge.roles").branches_of(copies, guider) == ("uncond", "cond")
+    assert part("nodes.comfyui.roles").branches_of(copies, guider) == ("uncond", "cond")
 
 
 def test_without_a_guider_nothing_is_guessed(part: Part) -> None:
-    branches = part("nodes.bridge.roles").branches_of([POSITIVE, NEGATIVE], None)
+    branches = part("nodes.comfyui.roles").branches_of([POSITIVE, NEGATIVE], None)
     assert branches == ("cond", "cond")
 
 
@@ -74,10 +74,10 @@ def test_without_a_guider_nothing_is_guessed(part: Part) -> None:
 def test_the_cfg_scale_is_the_one_against_the_negative(
     part: Part, guider: object, scale: float | None
 ) -> None:
-    assert part("nodes.bridge.roles").cfg_scale_of(guider) == scale
+    assert part("nodes.comfyui.roles").cfg_scale_of(guider) == scale
 
 
 def test_a_run_is_guided_also_when_a_call_brings_cond_alone(part: Part) -> None:
-    roles = part("nodes.bridge.roles")
+    roles = part("nodes.comfyui.roles")
     assert roles.is_guided(GUIDER, ("cond",))
     assert not roles.is_guided(SimpleNamespace(conds={"positive": POSITIVE}), ("cond",))

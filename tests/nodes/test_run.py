@@ -17,7 +17,7 @@ def test_a_run_closes_its_nets_once_each(part: Part) -> None:
     closed: list[int] = []
     unit = spec(part)
     unit.source.net.close = lambda: closed.append(1)
-    run = part("nodes.bridge.run").Run([unit, unit], GUIDER)
+    run = part("nodes.comfyui.run").Run([unit, unit], GUIDER)
     run.nets.open(unit.source, MODEL), run.nets.open(unit.source, MODEL)
     run.close()
     assert closed == [1]
@@ -25,5 +25,5 @@ def test_a_run_closes_its_nets_once_each(part: Part) -> None:
 
 def test_a_deep_copy_of_a_runs_options_holds_the_run_itself(part: Part) -> None:
     """Other packs deep-copy the options in the midst of a run; its nets and caches must not follow."""
-    run = part("nodes.bridge.run").Run([spec(part)], GUIDER)
+    run = part("nodes.comfyui.run").Run([spec(part)], GUIDER)
     assert deepcopy({"transformer_options": {"run": run}})["transformer_options"]["run"] is run

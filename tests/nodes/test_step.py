@@ -29,7 +29,7 @@ def residuals(
 ) -> Any:
     """Returns what units add to a call with these chunks of two pictures each, at half of the run."""
     units = unit if isinstance(unit, list) else [unit]
-    step = step_of(part, part("nodes.bridge.run").Run(units, GUIDER))
+    step = step_of(part, part("nodes.comfyui.run").Run(units, GUIDER))
     x, timesteps, context = fakes.call_inputs(rows=2 * len(chunks))
     given = {"cond_or_uncond": list(chunks), "sigmas": torch.tensor([5.0]), **options}
     return compute(part, step, (x, timesteps, context), given, arrived)
@@ -44,8 +44,8 @@ def compute(part: Part, step: Any, inputs: Any, options: Any, arrived: tuple[Any
 
 def step_of(part: Part, run: Any, conds: Any = (POSITIVE, NEGATIVE), pictures: int = 2) -> Any:
     """Returns the facts of a call of `calc_cond_batch` with these lists of conds."""
-    batch = part("nodes.bridge.layout").CondBatch.of(conds, torch.zeros(pictures, 4, 8, 8))
-    return part("nodes.bridge.step").Step.of(run, MODEL, batch)
+    batch = part("nodes.comfyui.layout").CondBatch.of(conds, torch.zeros(pictures, 4, 8, 8))
+    return part("nodes.comfyui.step").Step.of(run, MODEL, batch)
 
 
 def rows_with_control(found: Any) -> list[bool]:
@@ -130,7 +130,7 @@ def test_a_picture_in_front_of_a_context_window_takes_its_own_frame(part: Part) 
 def test_windows_that_move_at_each_step_keep_the_controls_of_two_steps(part: Part) -> None:
     images = torch.rand(12, 64, 64, 3, generator=torch.Generator().manual_seed(1))
     unit = spec(part, image=images)
-    run = part("nodes.bridge.run").Run([unit], GUIDER)
+    run = part("nodes.comfyui.run").Run([unit], GUIDER)
     step = step_of(part, run)
     x, timesteps, context = fakes.call_inputs(rows=4)
     for first, sigma in enumerate([5.0, 4.0, 3.0, 2.0]):
@@ -154,7 +154,7 @@ def test_a_context_window_of_another_size_than_the_call_is_refused(part: Part) -
 
 
 def test_rows_that_chunks_do_not_divide_are_refused(part: Part) -> None:
-    run = part("nodes.bridge.run").Run([spec(part)], GUIDER)
+    run = part("nodes.comfyui.run").Run([spec(part)], GUIDER)
     step = step_of(part, run)
     x, timesteps, context = fakes.call_inputs(rows=3)
     given = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
@@ -163,7 +163,7 @@ def test_rows_that_chunks_do_not_divide_are_refused(part: Part) -> None:
 
 
 def test_two_calls_at_once_are_both_recorded(part: Part) -> None:
-    run = part("nodes.bridge.run").Run([spec(part)], GUIDER)
+    run = part("nodes.comfyui.run").Run([spec(part)], GUIDER)
     step = step_of(part, run)
     watches = [part("cnet_core.xray").Watch() for _ in range(2)]
     x, timesteps, context = fakes.call_inputs(rows=2)
@@ -183,18 +183,18 @@ def test_two_calls_at_once_are_both_recorded(part: Part) -> None:
 def test_a_call_that_leaves_one_side_out_is_unguided(part: Part, left_out: int) -> None:
     """Guiders may drop the negative at some steps; their scale says nothing there."""
     conds = [None if k == left_out else side for k, side in enumerate((POSITIVE, NEGATIVE))]
-    step = step_of(part, part("nodes.bridge.run").Run([], GUIDER), conds)
+    step = step_of(part, part("nodes.comfyui.run").Run([], GUIDER), conds)
     assert (step.guided, step.cfg_scale) == (False, 1.0)
 
 
 @pytest.mark.parametrize("conds", [(POSITIVE,), (NEGATIVE,)], ids=["as PAG", "as SAG"])
 def test_a_call_of_one_list_keeps_the_guiders_scale(part: Part, conds: Any) -> None:
-    step = step_of(part, part("nodes.bridge.run").Run([], GUIDER), conds)
+    step = step_of(part, part("nodes.comfyui.run").Run([], GUIDER), conds)
     assert (step.guided, step.cfg_scale) == (True, 4.0)
 
 
 def test_a_tile_is_refused_before_any_net_runs(part: Part) -> None:
-    step = step_of(part, part("nodes.bridge.run").Run([spec(part)], GUIDER))
+    step = step_of(part, part("nodes.comfyui.run").Run([spec(part)], GUIDER))
     x, timesteps, context = fakes.call_inputs(rows=4, height=4, width=4)
     given = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
     with pytest.raises(ValueError, match="which part of the hint"):
@@ -210,7 +210,7 @@ def test_a_window_of_animatediff_takes_its_own_frames(part: Part) -> None:
 
 def test_windows_that_stay_keep_their_controls(part: Part) -> None:
     unit = spec(part, image=torch.rand(3, 64, 64, 3, generator=torch.Generator().manual_seed(1)))
-    run = part("nodes.bridge.run").Run([unit], GUIDER)
+    run = part("nodes.comfyui.run").Run([unit], GUIDER)
     step, inputs = step_of(part, run), fakes.call_inputs(rows=4)
     for sigma in (5.0, 4.0, 3.0):
         run.controls.begin(sigma)
@@ -231,7 +231,7 @@ def test_a_control_that_arrives_with_the_call_is_one_of_the_models(part: Part, f
     before = [spec(part, **changes) for changes in first]
     seen, counts = [], []
     for on_model, arrived in (([*before, last], ()), (before, (last,))):
-        run = part("nodes.bridge.run").Run(on_model, GUIDER)
+        run = part("nodes.comfyui.run").Run(on_model, GUIDER)
         step, (x, timesteps, context) = step_of(part, run), fakes.call_inputs(rows=4)
         for sigma in (8.0, 5.0, 4.0, 2.0):
             run.controls.begin(sigma)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnet_core.tiny.sampler import ddim, dpmpp_2m, euler, last
+from cnet_core.diffusion.samplers import ddim, dpmpp_2m, euler, last
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tool_cases import STRENGTH, WINDOWS, cases, key, mask, residuals
 
 import cnet_core as cn
-from cnet_core.clock import TimestepClock
+from cnet_core.control.clock import TimestepClock
 
 GOLDEN = Path(__file__).parent / "golden"
 STEPS = json.loads((GOLDEN / "tools.json").read_text())["steps"]

@@ -103,7 +103,7 @@ def _packs(comfyui: Path) -> dict[str, Path]:
 
 
 def _is_ours(folder: Path) -> bool:
-    return (folder / "nodes/bridge").is_dir() and (folder / "cnet_core").is_dir()
+    return (folder / "nodes/comfyui").is_dir() and (folder / "cnet_core").is_dir()
 
 
 def _interleaved(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...config import UNetConfig
+from ...nets.config import UNetConfig
 from ..settings import TOKENS, Settings
 
 #: A link to an output of a node: [node id, index].

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ...controlnet import ControlNet
+from ...nets.controlnet import ControlNet
 from ..base import check_base
 from ..wrappers import plain_weights
 from .format import Format, Weights, has

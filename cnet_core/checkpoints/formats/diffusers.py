@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ...controlnet import ControlNet
+from ...nets.controlnet import ControlNet
 from ..diffusers_config import config_json
 from ..diffusers_names import from_ldm, to_ldm
 from ..wrappers import plain_weights

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...controlnet import ControlNet
+from ...nets.controlnet import ControlNet
 from ..shapes import Shapes
 from ..wrappers import control_names
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ...controlnet import ControlNet
+from ...nets.controlnet import ControlNet
 from ..wrappers import plain_weights
 from .format import Format, Weights, has
 

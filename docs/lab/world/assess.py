@@ -7,23 +7,23 @@ import numpy as np
 import torch
 from base import TextToNoise
 from classifier import Classifier
+from evaluate import NEW_SHAPES, _field_of
 from lab import Run
 from PIL import Image
 from torch import Tensor
 
-from cnet_core.control import ControlUnit
-from cnet_core.controlnet import ControlNet
+from cnet_core.diffusion.samplers import ddim, last
+from cnet_core.engine.stack import ControlUnit
+from cnet_core.nets.controlnet import ControlNet
 from cnet_core.patching import patch_unet
 from cnet_core.tiny.autoencoder import Autoencoder, psnr
 from cnet_core.tiny.data import outline
 from cnet_core.tiny.data import random_scene as random_shapes
 from cnet_core.tiny.demo import ROWS
-from cnet_core.tiny.evaluate import NEW_SHAPES, _field_of
 from cnet_core.tiny.measure import iou, saturation
 from cnet_core.tiny.model import starting_noise
 from cnet_core.tiny.prompts import VOCABULARY, scene_tokens
 from cnet_core.tiny.ruler import ground_colours, thing_colours, thing_mask
-from cnet_core.tiny.sampler import ddim, last
 from cnet_core.tiny.scenes import NAMES, NATURAL, Scene, draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import canny, training_hints
 from cnet_core.tiny.things import KINDS

@@ -6,7 +6,7 @@ from lab import Plan, Run, fit
 from quick import Quick
 from torch import Tensor, nn
 
-from cnet_core.controlnet import ControlNet
+from cnet_core.nets.controlnet import ControlNet
 from cnet_core.tiny.autoencoder import Autoencoder
 
 #: Half of the prompts are empty, as in the paper; a few name another thing than the outline shows.

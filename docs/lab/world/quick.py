@@ -102,7 +102,7 @@ def _measure(name: str, count: int, side: int, run: Run) -> dict[str, float]:
     from base import Stream, TextToNoise
     from control import Controlled
 
-    from cnet_core.controlnet import ControlNet
+    from cnet_core.nets.controlnet import ControlNet
     from cnet_core.tiny.autoencoder import Autoencoder
 
     base = TextToNoise().to(run.device)

@@ -24,7 +24,7 @@ from lab import Plan, Run
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from cnet_core.controlnet import ControlNet
+from cnet_core.nets.controlnet import ControlNet
 from cnet_core.tiny.autoencoder import Autoencoder
 
 STAGES = ("autoencoder", "classifier", "base", "control", "assess")

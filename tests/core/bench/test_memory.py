@@ -4,7 +4,7 @@ import pytest
 
 from cnet_core.bench.memory import peak, sizes
 from cnet_core.bench.settings import Settings
-from cnet_core.routing import HintRouting
+from cnet_core.control.routing import HintRouting
 
 #: A fifth of the published width, where what is kept is in proportion as at full width.
 SETTINGS = {

@@ -15,7 +15,7 @@ from torch import nn
 import cnet_core as cn
 from cnet_core.checkpoints.metadata import CONFIG_KEY
 from cnet_core.checkpoints.unet import load_unet
-from cnet_core.union import UnionControlNet
+from cnet_core.nets.union import UnionControlNet
 
 NAMES = ("_orig_mod.", "module.", "controlnet.", "control_model.", "net.")
 PREFIXES = [

@@ -11,8 +11,7 @@ import torch
 
 import cnet_core as cn
 from cnet_core.checkpoints.container.files import read_tensors
-from cnet_core.cli import main
-from cnet_core.commands import train
+from cnet_core.cli import main, train
 from cnet_core.training.settings import Precision
 
 SETTINGS = ["--tiny", "--size", "32", "--batch-size", "2", "--save-every", "2", "--log-every", "1"]

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 import cnet_core as cn
+from cnet_core.diffusion.samplers import last
 from cnet_core.tiny import TinyStableDiffusion
 from cnet_core.tiny.data import distance_field, outline, random_scene
 from cnet_core.tiny.measure import iou, nearest_colour, saturation, shape_mask
-from cnet_core.tiny.sampler import last
 
 SCENE = random_scene(4, torch.Generator().manual_seed(77))
 FIELD = distance_field(SCENE, 128)

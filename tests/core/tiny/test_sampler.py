@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnet_core.tiny.diffusion import add_noise, alphas_cumprod
-from cnet_core.tiny.sampler import SAMPLERS, karras_sigmas, last
+from cnet_core.diffusion.noise_schedule import add_noise, alphas_cumprod
+from cnet_core.diffusion.samplers import SAMPLERS, karras_sigmas, last
 
 CLEAN = torch.linspace(-1, 1, 16).reshape(1, 1, 4, 4)
 

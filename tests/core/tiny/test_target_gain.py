@@ -1,9 +1,9 @@
 """target_gain on the embedded model: what is asked for is what comes out."""
 
 import pytest
+from target_gain import responses
 
 from cnet_core.tiny.model import TinyStableDiffusion
-from cnet_core.tiny.target_gain import responses
 
 
 def test_with_one_text_and_little_strength_the_response_is_the_gain() -> None:

@@ -7,7 +7,7 @@ from fake_hosts import FakeDiffusersUNet, known_call, known_unit, seeded_fake_un
 from torch import Tensor
 
 import cnet_core as cn
-from cnet_core.residuals import RowResiduals
+from cnet_core.nets.residuals import RowResiduals
 from cnet_core.xray import record as recording
 
 COND, UNCOND = slice(1, 2), slice(0, 1)

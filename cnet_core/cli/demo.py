@@ -1,0 +1,153 @@
+"""`cnet demo`: the embedded model, controlled in every way, in one contact sheet."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ..tiny import demo
+from ..tiny.hint_file import read_hint
+from ..tiny.model import SIDE, TinyStableDiffusion
+from ..tiny.sheet import contact_sheet, to_image
+from ..tiny.text import tokenize
+
+if TYPE_CHECKING:
+    from .subparsers import Subparsers
+
+MAX_STEPS = 1000
+MAX_CFG_SCALE = 100
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Adds the command's arguments."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="control the embedded model with a picture",
+        description="Runs the embedded tiny Stable Diffusion with every routing and schedule, with the prompt and "
+        "without, and writes contact_sheet.png, every picture and report.json.",
+    )
+    parser.add_argument(
+        "--hint", type=Path, metavar="IMG", help="your picture; its edges steer (default: a star)"
+    )
+    parser.add_argument(
+        "--hint-is-edges", action="store_true", help="the picture is white lines on black already"
+    )
+    parser.add_argument(
+        "--prompt", help="words of the embedded model (default: a coral shape on a navy background)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("cnet_demo"), metavar="DIR", help="default: cnet_demo"
+    )
+    parser.add_argument("--steps", type=_steps, default=20, help="sampler steps (default: 20)")
+    parser.add_argument(
+        "--cfg", type=_scale, default=7.5, help="scale of classifier-free guidance (default: 7.5)"
+    )
+    parser.add_argument("--seed", type=_seed, default=0, help="of the starting noise (default: 0)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the demonstration and returns the exit status."""
+    prompt = demo.DEFAULT_PROMPT if args.prompt is None else args.prompt
+    settings = demo.Settings(prompt, args.steps, args.cfg, args.seed)
+    tokenize(prompt)  # an unknown word is told before anything is loaded or written
+    hint = _hint(args)
+    _check_folder(args.out)
+    bar = _Bar(2 * len(demo.ROWS) * settings.steps)
+    results = {
+        r.name: (r, p) for r, p in demo.run(TinyStableDiffusion.load(), hint, settings, bar.step)
+    }
+    bar.close()
+    _publish(args.out, lambda folder: _write(folder, hint, settings, results))
+    print(f"{args.out / 'contact_sheet.png'}: {len(results)} pictures; figures in report.json")
+    return 0
+
+
+def _hint(args: argparse.Namespace) -> Tensor:
+    if args.hint is None and args.hint_is_edges:
+        raise ValueError("`--hint-is-edges` speaks of a picture: name it with `--hint`.")
+    if args.hint is None:
+        return demo.drawn_hint()
+    return read_hint(args.hint, SIDE, is_edges=args.hint_is_edges)
+
+
+def _write(
+    folder: Path,
+    hint: Tensor,
+    settings: demo.Settings,
+    results: dict[str, tuple[demo.Result, Tensor]],
+) -> None:
+    to_image(hint[0]).save(folder / "hint.png")
+    for name, (_, picture) in results.items():
+        to_image(picture).save(folder / f"{name}.png")
+    contact_sheet(hint, results).save(folder / "contact_sheet.png")
+    report = {"settings": asdict(settings), "pictures": [r.figures() for r, _ in results.values()]}
+    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _check_folder(out: Path) -> None:
+    """Creates the folder that is to hold the results, so that an impossible one is told at once."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"`--out` is {out}, which is a file; name a folder.")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _publish(out: Path, write: Callable[[Path], None]) -> None:
+    """Lets `write` fill a folder aside, then moves its files into `out`: all of them, or none on a full disk."""
+    aside = Path(tempfile.mkdtemp(dir=out, prefix=".partial-"))
+    try:
+        write(aside)
+        for file in aside.iterdir():
+            os.replace(file, out / file.name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+class _Bar:
+    """A progress bar on stderr; silent where nobody watches."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done = total, 0
+        self._shown = sys.stderr.isatty()
+
+    def step(self, name: str) -> None:
+        self._done += 1
+        if self._shown:
+            filled = 30 * self._done // self._total
+            print(f"\r[{'#' * filled:.<30}] {name:<26}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._shown:
+            print(file=sys.stderr)
+
+
+def _steps(text: str) -> int:
+    return int(_within(text, int, 1, MAX_STEPS))
+
+
+def _seed(text: str) -> int:
+    return int(_within(text, int, 0, 2**63 - 1))
+
+
+def _scale(text: str) -> float:
+    return _within(text, float, 0, MAX_CFG_SCALE)
+
+
+def _within(text: str, number: Callable[[str], float], low: int, high: int) -> float:
+    """Returns a number of a command line; argparse puts the option's name before what is wrong with it."""
+    kind = "a whole number" if number is int else "a number"
+    try:
+        value = number(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {kind}") from None
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text} is not within {low}..{high}")
+    return value

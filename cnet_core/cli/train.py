@@ -1,0 +1,279 @@
+"""`cnet train`: a ControlNet for a locked base model, from pictures with hints and prompts."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from ..nets.controlnet import ControlNet
+from ..tiny.sheet import to_image
+from ..tiny.training import tiny_source
+from ..training.board import Board
+from ..training.folder import RESULT, Row, RunFolder
+from ..training.folder_source import Origin, pretrained_source
+from ..training.launched import are_several, launched
+from ..training.loop import Intervals, Outcome, Unheard, fit
+from ..training.meter import Reading
+from ..training.processes import Processes, SingleProcess
+from ..training.settings import TrainingSettings
+from ..training.source import Previewer, Source
+from ..training.trainer import State, Trainer
+from .device import device_named
+from .progress import counter
+from .train_config import ContentsCheck, config_of
+
+if TYPE_CHECKING:
+    from .subparsers import Subparsers
+
+#: What is done at intervals.
+INTERVALS = {"log": "write the loss", "read": "read the meter", "save": "save and draw a preview"}
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Adds the command's arguments; all that decide the result are kept in the run's config.json."""
+    about = "train a ControlNet for a base model"
+    parser = subparsers.add_parser(
+        "train",
+        help=about,
+        description="Trains a ControlNet and writes OUT/control_net.safetensors, with metrics, plots, pictures and "
+        "checkpoints beside it. With --tiny it needs nothing else; --resume goes on with the run in OUT.",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
+    parser.add_argument(
+        "--tiny", action="store_true", default=None, help="the embedded base, its own data"
+    )
+    parser.add_argument("--base", help="a diffusers folder, or an SD1.x, SD2.x or SDXL checkpoint")
+    parser.add_argument(
+        "--config", metavar="DIR", help="tokenizer and configs for a checkpoint file"
+    )
+    parser.add_argument(
+        "--data", help="a folder with prompt.json (fill50k) or metadata.jsonl (imagefolder)"
+    )
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        default=None,
+        help="leave out pictures that cannot be used",
+    )
+    parser.add_argument("--size", type=int, help="side in pixels (default: 512; --tiny: 64)")
+    parser.add_argument("--steps", type=int, help="in all (default: 10000; --tiny: 500)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument(
+        "--accept-changed-data",
+        action="store_true",
+        help="with --resume: go on although pictures, hints or prompts changed",
+    )
+    parser.add_argument(
+        "--stop-at-convergence", action="store_true", help="end when it follows its hint"
+    )
+    parser.add_argument("--device", help="default: cuda, else mps, else cpu")
+    for name, what in INTERVALS.items():
+        default = getattr(Intervals, name)
+        help = f"{what} (default: {default} steps)"
+        parser.add_argument(f"--{name}-every", type=int, default=default, metavar="N", help=help)
+    _add_settings(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("settings of the training")
+    for field in fields(TrainingSettings):
+        option = "--" + field.name.replace("_", "-")
+        if isinstance(field.default, bool):
+            group.add_argument(option, action="store_true", default=None)
+        else:
+            group.add_argument(
+                option, type=_reader(field.default), help=f"default: {field.default}"
+            )
+
+
+def _reader(default: object) -> Callable[[str], Any]:
+    """Returns what reads an option's text: as its default's type; None stands for a number."""
+    kinds: dict[str, Callable[[str], Any]] = {"int": int, "str": str}
+    return kinds.get(type(default).__name__, float)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains and returns the exit status; Ctrl-C saves and ends with 0."""
+    folder = RunFolder(args.out)
+    if not args.resume:
+        folder.check_free()  # before hours of encoding
+    config = config_of(args, folder.config() if args.resume else None)
+    settings = TrainingSettings.from_dict(config["settings"])
+    intervals = Intervals(args.log_every, args.read_every, args.save_every)
+    processes = _processes(args.device)
+    before = folder.contents() if args.resume else None
+    check = ContentsCheck(before, args.out, accept=args.accept_changed_data, tell=_complain)
+    source = _source(config, args, processes.device, check)
+    trainer = Trainer(source.base, source.samples, settings, processes=processes)
+    state = folder.state() if args.resume else None
+    if state is not None:
+        trainer.restore(state)
+    first = processes.index == 0
+    if first:
+        _write_start(folder, config, check, trainer.step, resumed=args.resume)
+    told = _Told(folder, source.preview, config["steps"], trainer.step) if first else Unheard()
+    with _interrupts() as stop:
+        outcome = fit(
+            trainer,
+            source.meter(settings),
+            config["steps"],
+            told,
+            intervals=intervals,
+            readings=folder.readings(trainer.step) if args.resume else (),
+            stop=stop,
+            stop_at_convergence=args.stop_at_convergence,
+        )
+    if first:
+        folder.plot()
+        print(_summary(outcome, args.out))
+    return 0
+
+
+def _write_start(
+    folder: RunFolder, config: dict[str, Any], check: ContentsCheck, step: int, *, resumed: bool
+) -> None:
+    """Writes what the run is made of, and whether its data changed at this step."""
+    if resumed:
+        folder.forget_after(step)
+        folder.set_config(config)
+    else:
+        folder.begin(config)
+    if check.now is not None:
+        folder.set_contents(check.now)
+    if check.changed:
+        folder.write({"step": step, "data_changed": check.changed})
+
+
+def _source(
+    config: dict[str, Any], args: argparse.Namespace, device: torch.device, check: ContentsCheck
+) -> Source:
+    if config["steps"] < 1:
+        raise ValueError(f"`--steps` is {config['steps']}; it must be at least 1.")
+    if config["size"] < 8 or config["size"] % 8:
+        raise ValueError(f"`--size` is {config['size']}; it must be a multiple of 8.")
+    if config["tiny"] and (config["base"] or config["data"]):
+        raise ValueError("`--tiny` brings its own base and data; leave out `--base` and `--data`.")
+    if config["tiny"]:
+        return tiny_source(config["size"])
+    if not config["base"] or not config["data"]:
+        raise ValueError(
+            "Name a base model by `--base` and a data folder by `--data`, or use `--tiny`."
+        )
+    origin = Origin(
+        Path(config["base"]),
+        config["config"] and Path(config["config"]),
+        Path(config["data"]),
+        config["size"],
+        bool(config["skip_bad"]),
+        config["settings"]["flip"],
+    )
+    cache = args.out / "cache"
+    return pretrained_source(origin, cache, device, check=check, tell=_complain, progress=counter)
+
+
+def _complain(line: str) -> None:
+    print(f"cnet: {line}", file=sys.stderr)
+
+
+def _processes(device: str | None) -> Processes:
+    if are_several():
+        return launched()
+    return SingleProcess(device_named(device or _best_device()))
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _summary(outcome: Outcome, out: Path) -> str:
+    if not outcome.compared:
+        seen = "whether it follows its hint cannot be measured: no two samples are of one size"
+    elif outcome.converged_at is None:
+        seen = "it does not follow its hint yet"
+    else:
+        seen = f"it follows its hint since step {outcome.converged_at}"
+    how = "" if outcome.reason == "finished" else f", {outcome.reason}; --resume goes on"
+    return f"{out / RESULT}: {outcome.step} steps{how}; {seen}"
+
+
+class _Told:
+    """What happens is written to the folder and told on the terminal."""
+
+    def __init__(self, folder: RunFolder, preview: Previewer, steps: int, step: int) -> None:
+        self._folder, self._preview, self._steps = folder, preview, steps
+        self._board = Board(folder.path / "tensorboard", step)
+        self._first, self._begin = step, time.monotonic()
+        self._line = ""
+
+    def stepped(self, step: int) -> None:
+        speed = (step - self._first) / (time.monotonic() - self._begin)
+        left = (self._steps - step) / speed
+        self._show(
+            f"step {step} / {self._steps}  {speed:.2f} steps/s  {_clock(left)} left  {self._line}"
+        )
+
+    def logged(self, step: int, loss: float, rate: float) -> None:
+        self._line = f"loss {loss:.4f}"
+        self._write({"step": step, "loss": loss, "rate": rate})
+
+    def read(self, reading: Reading, converged_at: int | None) -> None:
+        self._write({"step": reading.step, "reading": reading.to_dict()})
+        follows = "" if converged_at is None else f"  follows its hint since step {converged_at}"
+        self._tell(
+            f"step {reading.step}: held-out loss {reading.loss:.4f}, gap {reading.gap:.2%}{follows}"
+        )
+        self._folder.plot()
+
+    def save(self, state: State, result: ControlNet) -> None:
+        self._folder.save(state, result)
+        picture, figures = self._preview(result)
+        self._folder.picture(to_image(picture), f"previews/step_{state.step:08d}.png")
+        if figures:
+            self._write({"step": state.step, **figures})
+            self._tell("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+
+    def _write(self, row: Row) -> None:
+        self._folder.write(row)
+        self._board.write(row)
+
+    def _tell(self, line: str) -> None:
+        self._show("")
+        print(line, flush=True)
+
+    def _show(self, line: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{line:<100}", end="\r", file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+@contextmanager
+def _interrupts() -> Generator[Callable[[], bool]]:
+    """Gives a function that is true after Ctrl-C; a second Ctrl-C ends at once."""
+    asked: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        print("\ncnet: saving; once more ends at once.", file=sys.stderr)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, cast(Any, handler))

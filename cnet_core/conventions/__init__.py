@@ -1,0 +1,1 @@
+"""Other tools' results under their names."""

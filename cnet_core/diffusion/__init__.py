@@ -1,0 +1,1 @@
+"""Noise schedule and samplers, for training and the embedded model alike."""

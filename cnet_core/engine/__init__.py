@@ -1,0 +1,1 @@
+"""One UNet call in, one Residuals out: the heart of the library."""

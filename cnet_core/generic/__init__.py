@@ -1,0 +1,1 @@
+"""ControlNet's block for any module."""

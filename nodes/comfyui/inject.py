@@ -1,0 +1,123 @@
+"""Injection: residuals into ComfyUI's UNet, through its `output_block_patch`.
+
+ComfyUI adds a `control` of its own to the skips by code that only logs a mismatch. A patch sees the feature map
+itself, so a mismatch can raise; put first, it adds before any other node's patch, as native control does.
+
+Between our outermost wrapper, which computes the residuals of a call, and the UNet other packs may run the UNet on
+other latents too (a reference picture). So `inject`, the innermost wrapper, compares the latents first.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...cnet_core.hosting.untraced import untraced
+from ...cnet_core.nets.residuals import RowResiduals, added, fitted, neighbours
+from ...cnet_core.xray import Watch
+from .host_types import Executor, Options, UNetModel
+from .shared import SharedByCopies
+
+PATCH = "output_block_patch"
+#: Where a call's transformer options carry its Injection.
+INJECTION = "cnet_injection"
+
+
+def inject(
+    executor: Executor[UNetModel],
+    x: Tensor,
+    timesteps: Any = None,
+    context: Any = None,
+    y: Any = None,
+    control: Any = None,
+    transformer_options: Options | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Adds the patch to the UNet's options, if it runs on the latents that the residuals were computed for.
+
+    It is a DIFFUSION_MODEL wrapper of ComfyUI's, and must be the innermost.
+    """
+    options = {} if transformer_options is None else transformer_options
+    injection: Injection | None = options.get(INJECTION)
+    if injection is not None and injection.belongs_to(x):
+        options = injection.patched(options)
+    return executor(x, timesteps, context, y, control, options, **kwargs)
+
+
+class Injection(SharedByCopies):
+    """The residuals of one call of the UNet, and the latents that they belong to."""
+
+    def __init__(
+        self, x: Tensor, residuals: RowResiduals, on_resize: Callable[[], None], watch: Watch
+    ) -> None:
+        self._x = x
+        self._patch = _Patch(residuals, on_resize, watch)
+        self._belonged: list[bool] = []  # by pass of the UNet
+
+    @untraced
+    def belongs_to(self, x: Tensor) -> bool:
+        """Whether a pass of the UNet is on our latents; further channels may have been put behind them."""
+        channels = self._x.shape[1]
+        found = x is self._x or (
+            x.shape[:1] + x.shape[2:] == self._x.shape[:1] + self._x.shape[2:]
+            and torch.equal(x[:, :channels].to(self._x), self._x)
+        )
+        self._belonged.append(found)
+        return found
+
+    def patched(self, options: Mapping[str, Any]) -> Options:
+        """Returns a call's transformer options with the injection first; `options` stays as it is."""
+        patches = options.get("patches", {})
+        return {**options, "patches": {**patches, PATCH: [self._patch, *patches.get(PATCH, [])]}}
+
+    def check_used(self) -> None:
+        """Raises RuntimeError if the UNet ran, but never on our latents. A cache may have spared it altogether."""
+        if self._belonged and not any(self._belonged):
+            raise RuntimeError(
+                "A node changed the latents between ApplyControlNet and the UNet, so the control would not fit them. "
+                "Use it without ApplyControlNet, or put the ControlNet on the conditionings with ComfyUI's own "
+                "Apply ControlNet node."
+            )
+
+
+class _Patch(SharedByCopies):
+    """Adds the middle's residual before the first output block, and each skip's before the block that takes it."""
+
+    def __init__(
+        self, residuals: RowResiduals, on_resize: Callable[[], None], watch: Watch
+    ) -> None:
+        # The rows that get control, where they are neighbours; None: all rows.
+        self._rows = None if residuals.all_rows else neighbours(residuals.rows)
+        self._residuals = residuals.expand() if self._rows is None else residuals.residuals
+        self._on_resize = on_resize
+        self._watch = watch
+
+    def __call__(
+        self, h: Tensor, skip: Tensor, options: Mapping[str, Any]
+    ) -> tuple[Tensor, Tensor]:
+        index = options["block"][1]
+        deepest = len(self._residuals.skips)
+        depth = deepest - 1 - index
+        if index == 0:
+            h = self._add(h, self._residuals.middle, deepest, "the middle")
+        return h, self._add(skip, self._residuals.skips[depth], depth, f"skip connection {depth}")
+
+    def _add(self, feature: Tensor, residual: Tensor | None, block: int, name: str) -> Tensor:
+        if residual is None:
+            return feature
+        if self._rows is not None and torch.is_grad_enabled():
+            feature = feature.clone()  # autograd may need the feature as it is
+        part = feature if self._rows is None else feature[self._rows]
+        if residual.shape[:2] == part.shape[:2] and residual.shape[2:] != part.shape[2:]:
+            self._on_resize()  # a node shrinks the features on purpose
+            residual = F.interpolate(residual, size=part.shape[-2:], mode="area")
+        residual = fitted(residual, part, name)
+        self._watch.seen(block, part, residual)
+        if self._rows is None:
+            return added(
+                part, residual
+            )  # in place where no gradients are recorded, as native control does
+        part += residual
+        return feature

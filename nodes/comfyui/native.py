@@ -1,0 +1,265 @@
+"""ComfyUI's own CONTROL_NET objects (cldm ControlNets and Control-LoRAs) as Nets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.cldm.cldm
+import comfy.controlnet
+import comfy.model_management
+import torch
+from comfy.ldm.modules.attention import CrossAttention
+from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample
+from torch import Tensor
+
+from ...cnet_core import Residuals
+from ...cnet_core.checkpoints.shapes import text_width_without_attention
+from ...cnet_core.control.net import BlockLayout
+from ...cnet_core.hosting import Source
+from ...cnet_core.nets.blocks import timestep_embedding
+from ...cnet_core.nets.controlnet import check_scale_count
+from ...cnet_core.nets.union import TYPES, type_indices
+from .host_types import BaseModel, Patcher
+from .loaded import residual_bytes
+from .patcher import repeatable
+
+SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memory")
+
+
+def source_of(control_net: Any) -> Source:
+    """Returns a Source for what is on the control_net socket.
+
+    Raises:
+        TypeError: it is neither ours nor a cldm ControlNet or Control-LoRA of ComfyUI's own; the message names it.
+    """
+    if all(hasattr(control_net, name) for name in SOURCE_NAMES):
+        return control_net
+    inner = _uncompiled(getattr(control_net, "control_model", None))
+    # Subclasses are other packs': what they add (weights over time, motion) would be lost without a word.
+    if type(control_net) is comfy.controlnet.ControlLora:
+        return ControlLoraSource(control_net)
+    if (type(control_net), type(inner)) == (
+        comfy.controlnet.ControlNet,
+        comfy.cldm.cldm.ControlNet,
+    ):
+        return NativeSource(control_net)
+    kind = type(control_net).__name__ + ("" if inner is None else f" ({type(inner).__name__})")
+    raise TypeError(
+        f"`control_net` is a {kind}. ApplyControlNet takes ControlNets and Control-LoRAs for Stable Diffusion 1.x, 2.x "
+        "and SDXL, from Load ControlNet or from ComfyUI's own loaders; for T2I adapters, other models and other packs' "
+        "kinds of control use the Apply node that goes with them."
+    )
+
+
+def _uncompiled(model: Any) -> Any:
+    """Returns what `torch.compile` was given, as by TorchCompileControlNet: ours runs block by block, uncompiled."""
+    return getattr(model, "_orig_mod", model)
+
+
+@dataclass(frozen=True)
+class NativeConfig:
+    """What a ControlUnit asks of a config, read off a cldm ControlNet's modules."""
+
+    channels: tuple[int, ...]  # of each residual, shallow to deep, middle last
+    levels: tuple[int, ...]  # how often the sides were halved, by residual
+    in_channels: int
+    context_dim: int
+    y_dim: int | None
+
+    @classmethod
+    def of(cls, model: Any) -> "NativeConfig":
+        """Returns the config of comfy.cldm.cldm.ControlNet."""
+        level, levels = 0, []
+        for block in model.input_blocks:
+            level += any(isinstance(module, Downsample) for module in block)
+            levels.append(level)
+        convs = [*(block[0] for block in model.zero_convs), model.middle_block_out[0]]
+        y_dim = None if model.num_classes is None else model.label_emb[0][0].in_features
+        return cls(
+            channels=tuple(conv.out_channels for conv in convs),
+            levels=(*levels, level),
+            in_channels=model.input_blocks[0][0].in_channels,
+            context_dim=_text_width(model, y_dim),
+            y_dim=y_dim,
+        )
+
+    @property
+    def num_blocks(self) -> int:
+        """How many residuals there are."""
+        return len(self.levels)
+
+    def block_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
+        """As UNetConfig.block_shapes."""
+        return tuple(
+            (channels, -(-height // 2**level), -(-width // 2**level))
+            for channels, level in zip(self.channels, self.levels, strict=True)
+        )
+
+    def block_sizes(self, height: int, width: int) -> tuple[float, ...]:
+        """As UNetConfig.block_sizes."""
+        return tuple((h * w) ** 0.5 for _, h, w in self.block_shapes(height, width))
+
+
+def _text_width(model: Any, y_dim: int | None) -> int:
+    """Returns how wide the text embeddings are that go with a net; a net without attention (SDXL small) reads none."""
+    attentions = [module for module in model.modules() if isinstance(module, CrossAttention)]
+    if not attentions:
+        return text_width_without_attention(y_dim)
+    return attentions[1].to_k.in_features  # the first reads the pixels, the second the text
+
+
+class NativeNet:
+    """A cldm ControlNet of ComfyUI's, run block by block so that scales and depth apply."""
+
+    def __init__(self, control: Any, model: Any) -> None:
+        self._model = model
+        self.pooled: bool = control.global_average_pooling
+        self._types: list[int] = control.extra_args.get("control_type", [])
+        self.config: BlockLayout = NativeConfig.of(self._model)
+        self.hint_channels = self._model.input_hint_block[0].in_channels
+        self.dtype: torch.dtype = control.manual_cast_dtype or self._model.dtype
+
+    @property
+    def weights_version(self) -> int:
+        """A constant: nobody changes the weights during a run."""
+        return 0
+
+    def close(self) -> None:
+        """Does nothing: the net holds nothing for a run."""
+
+    @property
+    def _union(self) -> bool:
+        return getattr(self._model, "control_add_embedding", None) is not None
+
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """Raises ValueError for a type that the net does not know, and for several hints."""
+        if hints != 1:
+            raise ValueError(f"There are {hints} hints; a ControlNet of ComfyUI's takes one.")
+        if control_types is not None and not self._union:
+            raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
+        type_indices(control_types, getattr(self._model, "num_control_type", 0))
+
+    def hint_features(
+        self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
+    ) -> Tensor:
+        """Returns what the trunk gets of one hint; a type given here goes before SetUnionControlNetType's."""
+        if isinstance(hint, tuple):
+            self.check_types(len(hint), control_types)
+            hint = hint[0]
+        types = self._type_indices(control_types)
+        if self._union and types:
+            return self._model.union_controlnet_merge(hint[None], types, None, None)
+        return self._model.input_hint_block(hint, None, None)
+
+    def residuals(
+        self,
+        x: Tensor,
+        features: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None = None,
+        scales: Sequence[float] | None = None,
+        *,
+        control_types: Sequence[str] | None = None,
+    ) -> Residuals:
+        """As ControlNet.residuals."""
+        model = self._model
+        scales = [1.0] * self.config.num_blocks if scales is None else scales
+        check_scale_count(scales, self.config.num_blocks)
+        depth = max((i + 1 for i, scale in enumerate(scales) if scale != 0), default=0)
+        found: list[Tensor | None] = [None] * len(scales)
+        emb = self._embedding(timesteps, y, x.dtype, self._type_indices(control_types))
+        h = x
+        for index in range(min(depth, len(model.input_blocks))):
+            h = model.input_blocks[index](h, emb, context)
+            if index == 0:
+                h = h + features
+            if scales[index] != 0:
+                found[index] = _scaled(model.zero_convs[index](h, emb, context), scales[index])
+        if depth == len(scales):
+            h = model.middle_block(h, emb, context)
+            found[-1] = _scaled(model.middle_block_out(h, emb, context), scales[-1])
+        return Residuals.of(found)
+
+    def _type_indices(self, control_types: Sequence[str] | None) -> list[int]:
+        return type_indices(control_types, len(TYPES)) or self._types
+
+    def _embedding(
+        self, timesteps: Tensor, y: Tensor | None, dtype: torch.dtype, types: list[int]
+    ) -> Tensor:
+        model = self._model
+        emb = model.time_embed(timestep_embedding(timesteps, model.model_channels).to(dtype))
+        if self._union:
+            emb = emb + model.control_add_embedding(types, emb.dtype, emb.device)
+        if model.num_classes is None:
+            return emb
+        if y is None:
+            raise ValueError(
+                "The ControlNet is for SDXL, but the MODEL gives no `y`: it is of another family."
+            )
+        return emb + model.label_emb(y)
+
+
+def _scaled(residual: Tensor, scale: float) -> Tensor:
+    return residual if scale == 1 else residual.mul_(scale)  # a zero conv's output, nobody else's
+
+
+class NativeSource:
+    """A ControlNet that ComfyUI's loader made."""
+
+    def __init__(self, control: Any) -> None:
+        self._control = control
+        model = _uncompiled(control.control_model)
+        self._net = NativeNet(control, model)
+        self.config = self._net.config
+        self.hint_channels = self._net.hint_channels
+        self.key = f"{id(model)} {control.extra_args}"
+        self.patchers: Sequence[Patcher] = [repeatable(control.control_model_wrapped.clone())]
+        self.check_types = self._net.check_types
+
+    def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> NativeNet:
+        """Returns the net; ComfyUI has loaded its weights."""
+        return NativeNet(self._control, loaded[0].model)
+
+    def memory(self, rows: int, height: int, width: int, element: int) -> int:
+        """Returns the bytes of the residuals."""
+        return residual_bytes(self.config, rows, height, width, element)
+
+
+class ControlLoraSource:
+    """A Control-LoRA of ComfyUI's: its net is made from the UNet's own weights when the run starts."""
+
+    patchers: Sequence[Patcher] = ()
+    config: BlockLayout | None = None  # until the run starts
+
+    def __init__(self, control: Any) -> None:
+        self._control = control
+        self.key = str(id(control.control_weights))
+        self.hint_channels: int = control.control_weights["input_hint_block.0.weight"].shape[1]
+
+    def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
+        """Raises ValueError for any type: there is no Union Control-LoRA."""
+        if control_types is not None:
+            raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
+
+    def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> NativeNet:
+        """Returns the net for this UNet."""
+        opened = self._control.copy()
+        opened.pre_run(base_model, base_model.model_sampling.percent_to_sigma)
+        return _OpenedLora(opened)
+
+    def memory(self, rows: int, height: int, width: int, element: int) -> int:
+        """Returns the bytes of the weights, as ComfyUI counts them."""
+        return self._control.inference_memory_requirements(comfy.model_management.unet_dtype())
+
+
+class _OpenedLora(NativeNet):
+    """The net of a Control-LoRA, alive for one run."""
+
+    def __init__(self, control: Any) -> None:
+        super().__init__(control, control.control_model)
+        self._control = control
+
+    def close(self) -> None:
+        """Has ComfyUI drop the net."""
+        self._control.cleanup()
