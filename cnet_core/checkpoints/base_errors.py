@@ -1,22 +1,28 @@
-"""Errors about a base model; a host that calls the argument otherwise words them with its own name."""
+"""Errors about a base model; a host whose argument has another name words them with that name."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 
 class BaseError(ValueError):
     """A base model that is missing or does not fit."""
 
+    argument: str = "base"
+
     def sentence(self, argument: str) -> str:
         """Returns the message, with `argument` as the name under which the base model is given."""
         raise NotImplementedError
 
+    def __str__(self) -> str:
+        return self.sentence(self.argument)
 
+
+@dataclass(eq=False)
 class MissingBase(BaseError):
     """A file that holds differences was loaded without its base model."""
 
-    def __init__(self, path: Path, format: str) -> None:
-        self.path, self.format = path, format
-        super().__init__(self.sentence("base"))
+    path: Path
+    format: str
 
     def sentence(self, argument: str) -> str:
         """As BaseError.sentence."""
@@ -26,12 +32,13 @@ class MissingBase(BaseError):
         )
 
 
+@dataclass(eq=False)
 class OtherFamily(BaseError):
     """The base model's layers have other shapes than the file's; `difference` says where."""
 
-    def __init__(self, path: str, difference: str, argument: str = "base") -> None:
-        self.path, self.difference = path, difference
-        super().__init__(self.sentence(argument))
+    path: str
+    difference: str
+    argument: str = "base"
 
     def sentence(self, argument: str) -> str:
         """As BaseError.sentence."""
@@ -41,12 +48,12 @@ class OtherFamily(BaseError):
         )
 
 
+@dataclass(eq=False)
 class NoUNet(BaseError):
     """What was given as base model holds no UNet; `given` says what it is, `advice` what to give."""
 
-    def __init__(self, given: str, advice: str) -> None:
-        self.given, self.advice = given, advice
-        super().__init__(self.sentence("base"))
+    given: str
+    advice: str
 
     def sentence(self, argument: str) -> str:
         """As BaseError.sentence."""

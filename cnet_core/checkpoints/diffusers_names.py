@@ -50,9 +50,13 @@ def layer_names(res_blocks: Sequence[int]) -> dict[str, str]:
     return names
 
 
-def to_ldm(keys: Collection[str]) -> dict[str, str]:
-    """Returns diffusers' key -> ldm's; keys of no known layer keep their name."""
-    names = layer_names(_res_blocks(keys))
+def to_ldm(keys: Collection[str], more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Returns diffusers' key -> ldm's; keys of no known layer keep their name.
+
+    Args:
+        more: diffusers' name -> ldm's of layers that a ControlNet does not have.
+    """
+    names = {**layer_names(_res_blocks(keys)), **(more or {})}
     return {key: _renamed(key, names).replace(".attn.in_proj_", ".attn.in_proj.") for key in keys}
 
 

@@ -52,8 +52,7 @@ def unet_names(keys: Collection[str]) -> dict[str, str]:
     own = {k.removeprefix(prefix): k for k in keys if k.startswith(prefix)}
     if DECODERS[0] in own:
         return {old: key for key, old in own.items()}
-    decoder = _decoder_names(own)
-    return {own[k]: _renamed(k, decoder) or v for k, v in to_ldm(own).items()}
+    return {own[old]: new for old, new in to_ldm(own, _decoder_names(own)).items()}
 
 
 def _config(tensors: Mapping[str, Tensor], source: Source) -> UNetConfig:
@@ -86,12 +85,3 @@ def _decoder_names(keys: Collection[str]) -> dict[str, str]:
 def _count(keys: Collection[str], place: str) -> int:
     start = f"{place}."
     return len({k[len(start) :].partition(".")[0] for k in keys if k.startswith(start)})
-
-
-def _renamed(key: str, names: Mapping[str, str]) -> str | None:
-    head = key
-    while head:
-        if head in names:
-            return names[head] + key[len(head) :]
-        head = head.rpartition(".")[0]
-    return None

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
 from cnet_core.checkpoints.diffusers_names import from_ldm, to_ldm
+from cnet_core.checkpoints.save import LAYOUTS
 from cnet_core.checkpoints.structure import Structure
 
 #: Layers that are made on torch's default device, as a host's are.
@@ -38,6 +39,13 @@ def test_a_saved_net_comes_back_bit_for_bit(tmp_path, layout, dtype) -> None:
     back = cn.load_controlnet(tmp_path / "x.safetensors")
     assert back.config == SMALL
     assert equal_weights(back.state_dict(), net.state_dict())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_is_the_name_of_the_format_that_it_writes(tmp_path, layout) -> None:
+    base = small_unet() if layout == "difference" else None
+    cn.save_controlnet(small_net(), tmp_path / "x.safetensors", layout=layout, base=base)
+    assert cn.identify(tmp_path / "x.safetensors").format == layout
 
 
 def test_files_of_ours_are_read_by_safetensors(tmp_path) -> None:
