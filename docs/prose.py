@@ -25,7 +25,7 @@ PAGES = ("README.md", "docs/*.md", "js/docs/*.md")
 #: Pages that do not meet the limits yet. The check fails when one of them does, so that this list only gets shorter.
 NOT_YET: tuple[str, ...] = (
     "README.md",
-    "docs/architecture.md",
+    "docs/dev/architecture.md",
     "docs/comfyui.md",
     "docs/convergence.md",
     "docs/files.md",
