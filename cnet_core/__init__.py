@@ -25,7 +25,7 @@ from .patching import (
     register_adapter,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "PROFILE_NAMES",
