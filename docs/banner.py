@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import cnet_core as cn
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.demo import DEFAULT_PROMPT, Settings, drawn_hint
+from cnet_core.tiny.demo import DEFAULT_PROMPT, DemoSettings, drawn_hint
 from cnet_core.tiny.sheet import to_image
 
 OUT = Path(__file__).parent / "images"
@@ -30,7 +30,7 @@ SMOOTH = 4  # drawn so many times larger, then reduced
 
 def painted(model: TinyStableDiffusion) -> Image.Image:
     """Returns what the model paints along the demonstration's hint, with its default settings."""
-    settings = Settings()
+    settings = DemoSettings()
     unit = cn.ControlUnit(model.control_net, drawn_hint())
     *_, latents = model.sample(
         [DEFAULT_PROMPT],

@@ -25,7 +25,7 @@ from torch import Tensor
 from ..checkpoints import identify, load_controlnet, save_controlnet
 from ..nets.controlnet import ControlNet
 from . import process_memory
-from .settings import Settings
+from .settings import BenchSettings
 from .tables import Table
 
 #: A file -> all of its weights.
@@ -143,7 +143,7 @@ def _row(turns: list[Load]) -> tuple[float | None, ...]:
     )
 
 
-def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
     """Returns the figures for a file of random weights, as a section of `cnet bench`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{settings.family}_{settings.dtype}.safetensors"
@@ -154,7 +154,7 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     return found
 
 
-def _random_net(settings: Settings) -> ControlNet:
+def _random_net(settings: BenchSettings) -> ControlNet:
     with torch.device("meta"):
         net = ControlNet(settings.config).to(settings.torch_dtype)
     net.to_empty(device="cpu").requires_grad_(False)

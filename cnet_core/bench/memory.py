@@ -16,7 +16,7 @@ from ..nets.controlnet import ControlNet
 from ..nets.unet import UNet
 from ..patching import patch_unet
 from .live_bytes import LiveBytes
-from .settings import Settings
+from .settings import BenchSettings
 from .tables import Table
 
 MIB = 2**20
@@ -52,7 +52,7 @@ class Sizes:
     residuals: int
 
 
-def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of peaks."""
     alone = peak(settings, 0, HintRouting.both())
     size = sizes(settings)
@@ -76,7 +76,7 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
 
 
 @torch.no_grad()
-def peak(settings: Settings, units: int, routing: HintRouting) -> int:
+def peak(settings: BenchSettings, units: int, routing: HintRouting) -> int:
     """Returns the most bytes of tensors that are alive within two steps, weights included."""
     settings = replace(settings, device="cpu")
     empty = FakeTensorMode(allow_non_fake_inputs=True)
@@ -93,7 +93,7 @@ def peak(settings: Settings, units: int, routing: HintRouting) -> int:
     return memory.peak
 
 
-def sizes(settings: Settings) -> Sizes:
+def sizes(settings: BenchSettings) -> Sizes:
     """Returns the arithmetic sizes for a step of both branches."""
     with torch.device("meta"):
         net = ControlNet(settings.config)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..nets.config import UNetConfig
-from .settings import Settings
+from .settings import BenchSettings
 from .timing import Work
 
 PLAIN = "diffusers: UNet alone"
@@ -22,7 +22,7 @@ COUNTERPARTS = {
 NUMBERS, NUMBER_WIDTH = 6, 256
 
 
-def columns(settings: Settings, inputs: Mapping[str, Tensor], hint: Tensor) -> dict[str, Work]:
+def columns(settings: BenchSettings, inputs: Mapping[str, Tensor], hint: Tensor) -> dict[str, Work]:
     """Returns diffusers' steps by name; none where diffusers is not installed."""
     if find_spec("diffusers") is None:
         return {}
@@ -56,7 +56,7 @@ def controlled(unet: Any, net: Any, inputs: Mapping[str, Tensor], hint: Tensor) 
 class _Steps:
     """What the pipelines call at every step, with random weights."""
 
-    def __init__(self, settings: Settings, inputs: Mapping[str, Tensor], hint: Tensor) -> None:
+    def __init__(self, settings: BenchSettings, inputs: Mapping[str, Tensor], hint: Tensor) -> None:
         with settings.made_there():
             self._unet, self._net = models(settings.config)
         for model in (self._unet, self._net):

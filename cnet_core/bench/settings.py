@@ -19,7 +19,7 @@ TOKENS = 77
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchSettings:
     """What is measured."""
 
     family: str = "sd15"

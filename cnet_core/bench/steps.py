@@ -20,7 +20,7 @@ from ..nets.unet import UNet
 from ..patching import patch_unet
 from . import others
 from .operations import Operations, operations
-from .settings import Settings
+from .settings import BenchSettings
 from .tables import Table
 from .timing import Times, Work, flops, interleaved
 
@@ -62,7 +62,7 @@ NOTES = (
 )
 
 
-def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of steps."""
     works = columns(settings)
     for work in works.values():
@@ -72,7 +72,7 @@ def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
     return _table(settings, counted, timed)
 
 
-def columns(settings: Settings) -> dict[str, Work]:
+def columns(settings: BenchSettings) -> dict[str, Work]:
     """Returns each way of doing a step, by name."""
     unet, net = settings.nets()
     inputs = settings.inputs()
@@ -168,7 +168,7 @@ class _Counted:
 
 
 def _table(
-    settings: Settings, counted: Mapping[str, _Counted], timed: Mapping[str, Times]
+    settings: BenchSettings, counted: Mapping[str, _Counted], timed: Mapping[str, Times]
 ) -> Table:
     rows: dict[str, tuple[float | None, ...]] = {}
     for name, times in timed.items():

@@ -26,7 +26,7 @@ from ..nets.unet import UNet
 from ..training.locked import Encoded, controlled, decode
 from . import others
 from .live_bytes import LiveBytes
-from .settings import TOKENS, Settings
+from .settings import TOKENS, BenchSettings
 from .tables import Table
 
 FINE_TUNE, RELEASED, OURS = "fine-tune", "ControlNet as released", "ControlNet"
@@ -170,7 +170,7 @@ def seconds(
     return min(found)
 
 
-def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of training steps, at several widths unless one was asked for."""
     widths = WIDTHS if settings.width == 1.0 else (settings.width,)
     ways = WAYS if find_spec("diffusers") is None else (*WAYS, DIFFUSERS)
@@ -212,7 +212,7 @@ def _row(
     )
 
 
-def _time(way: str, settings: Settings, cost: Cost) -> float | None:
+def _time(way: str, settings: BenchSettings, cost: Cost) -> float | None:
     if MARGIN * cost.peak_bytes > _free_memory(settings.device):
         return None
     return seconds(

@@ -10,16 +10,16 @@ from .base_errors import NoUNet, OtherFamily
 from .diffusers_config import UnsupportedConfig, check_config
 from .diffusers_names import to_ldm
 from .keys import unet_prefix
-from .source import Source, check_floating, open_source
+from .source import WeightsSource, check_floating, open_source
 from .wrappers import plain_weights
 
 #: Keys of a UNet's encoder, in ldm's names and in diffusers'.
 ENCODERS = ("input_blocks.0.0.weight", "down_blocks.0.resnets.0.conv1.weight")
 #: A base model: a UNet, its state dict, or a file or diffusers folder.
-Base = nn.Module | Mapping[str, Tensor] | str | Path
+BaseWeights = nn.Module | Mapping[str, Tensor] | str | Path
 
 
-def encoder_weights(base: Base) -> dict[str, Tensor]:
+def encoder_weights(base: BaseWeights) -> dict[str, Tensor]:
     """Returns the weights of a base model's encoder by ldm keys.
 
     Raises:
@@ -79,7 +79,7 @@ def check_base(
         raise OtherFamily(path, example, name)
 
 
-def _checked(source: Source) -> Source:
+def _checked(source: WeightsSource) -> WeightsSource:
     """Returns a base's source; raises ValueError where its config asks for something that is not computed here."""
     try:
         check_config(source.config)

@@ -16,7 +16,7 @@ from .foreign import Kind, kind_of, lookalike
 from .formats import Format, format_of
 from .health import weight_findings
 from .keys import key_problems
-from .source import Source, dtype_name, open_source, quantised
+from .source import WeightsSource, dtype_name, open_source, quantised
 from .structure import Structure, structure_of
 
 CONTROLNET = "a ControlNet"
@@ -123,7 +123,7 @@ def not_ours_sentence(path: Path, kind: Kind) -> str:
     return f"{path} is {kind.what}, not a ControlNet for a Stable Diffusion UNet; {kind.advice}."
 
 
-def _not_ours(source: Source, kind: Kind) -> Fingerprint:
+def _not_ours(source: WeightsSource, kind: Kind) -> Fingerprint:
     return Fingerprint(
         str(source.path),
         kind.what,
@@ -134,7 +134,7 @@ def _not_ours(source: Source, kind: Kind) -> Fingerprint:
     )
 
 
-def _controlnet(source: Source, format: Format, base_name: str) -> Fingerprint:
+def _controlnet(source: WeightsSource, format: Format, base_name: str) -> Fingerprint:
     shapes = format.shapes(source.header.shapes)
     names = format.rename(source.header.entries.keys())
     common = Fingerprint(
@@ -165,7 +165,7 @@ def _controlnet(source: Source, format: Format, base_name: str) -> Fingerprint:
     return replace(_described(common, structure), problems=problems)
 
 
-def _notes(source: Source, format: Format, base_name: str) -> tuple[str, ...]:
+def _notes(source: WeightsSource, format: Format, base_name: str) -> tuple[str, ...]:
     own = () if format.note is None else (format.note.format(base=base_name),)
     bgr = (BGR_NOTE,) if is_bgr(source.config) else ()
     return (*source.notes, *own, *bgr)
@@ -182,7 +182,7 @@ def _described(found: Fingerprint, structure: Structure) -> Fingerprint:
     )
 
 
-def _dtypes(source: Source, keys: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def _dtypes(source: WeightsSource, keys: Mapping[str, str] | None = None) -> tuple[str, ...]:
     entries = source.header.entries
     counts: dict[torch.dtype, int] = {}
     for key in entries if keys is None else keys:

@@ -1,11 +1,10 @@
 """What a checkpoint is that is no ControlNet of ours: an ordered table of predicates on keys, specific before broad."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from .shapes import Keys
 from .wrappers import control_prefixes
-
-Keys = Collection[str]
 
 
 @dataclass(frozen=True)

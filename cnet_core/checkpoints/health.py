@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .source import Source
+from .source import WeightsSource
 
 #: The 1x1 convs through which all control goes; a trained net has none that is zero everywhere.
 OUTPUTS = ("zero_convs.", "middle_block_out.")
@@ -14,7 +14,7 @@ DENORMAL_SHARE = 0.01
 
 
 def weight_findings(
-    source: Source, names: Mapping[str, str]
+    source: WeightsSource, names: Mapping[str, str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns (problems, notes) of the weights.
 

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from ..nets.blocks import TORCH_OPS, Ops
 from ..nets.controlnet import ControlNet
-from .base import Base, encoder_weights
+from .base import BaseWeights, encoder_weights
 from .base_errors import MissingBase
 from .diffusers_config import UnsupportedConfig, is_bgr
 from .fingerprint import not_ours_sentence
 from .foreign import kind_of, lookalike
 from .formats import Format, format_of
 from .keys import check_keys
-from .source import Source, check_floating, open_source
+from .source import WeightsSource, check_floating, open_source
 from .structure import Structure, structure_of
 
 #: The first layer that the hint goes through.
@@ -25,7 +25,7 @@ HINT = "input_hint_block.0.weight"
 def load_controlnet(
     path: str | Path,
     *,
-    base: Base | None = None,
+    base: BaseWeights | None = None,
     pooled: bool | None = None,
     dtype: torch.dtype | None = None,
     device: str | torch.device = "cpu",
@@ -76,7 +76,7 @@ def _channels_reversed(weight: Tensor) -> Tensor:
     return weight[:, order]
 
 
-def _format(source: Source) -> Format:
+def _format(source: WeightsSource) -> Format:
     keys = source.header.entries.keys()
     format, other = format_of(keys), lookalike(keys)
     if format is None or other is not None:
@@ -84,13 +84,15 @@ def _format(source: Source) -> Format:
     return format
 
 
-def _base(source: Source, format: Format, base: Base | None) -> dict[str, Tensor]:
+def _base(source: WeightsSource, format: Format, base: BaseWeights | None) -> dict[str, Tensor]:
     if base is None:
         raise MissingBase(source.path, format.name)
     return encoder_weights(base)
 
 
-def _structure(source: Source, tensors: Mapping[str, Tensor], pooled: bool | None) -> Structure:
+def _structure(
+    source: WeightsSource, tensors: Mapping[str, Tensor], pooled: bool | None
+) -> Structure:
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     try:
         found = structure_of(shapes, source.header.metadata, source.config)

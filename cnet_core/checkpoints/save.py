@@ -7,14 +7,14 @@ from typing import Literal, get_args
 from torch import nn
 
 from ..nets.controlnet import ControlNet
-from .base import Base, encoder_weights
+from .base import BaseWeights, encoder_weights
 from .container.files import Progress, write_atomically, write_tensors
 from .formats import FORMATS, Format
 from .metadata import metadata_of
 from .wrappers import unwrapped
 
-Layout = Literal["ldm", "diffusers", "difference"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+SaveLayout = Literal["ldm", "diffusers", "difference"]
+LAYOUTS: tuple[SaveLayout, ...] = get_args(SaveLayout)
 #: The layouts that hold differences, for messages.
 NEED_BASE = " or ".join(repr(f.name) for f in FORMATS if f.needs_base and f.name in LAYOUTS)
 #: The weights of a diffusers folder.
@@ -25,8 +25,8 @@ def save_controlnet(
     net: nn.Module,
     path: str | Path,
     *,
-    layout: Layout = "ldm",
-    base: Base | None = None,
+    layout: SaveLayout = "ldm",
+    base: BaseWeights | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Writes a ControlNet atomically as safetensors, its config in the metadata.

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 
 from ..nets.config import UNetConfig
 
+#: Keys of a file of tensors.
+Keys = Collection[str]
 Shapes = Mapping[str, tuple[int, ...]]
 
 #: More than any Stable Diffusion has; a header that claims more is not one.

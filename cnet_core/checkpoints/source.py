@@ -52,7 +52,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """A checkpoint: where it is, what its headers say, and how to get its tensors.
 
     Its keys are those of the file without torch.compile's, DDP's and FSDP's parts.
@@ -93,7 +93,7 @@ class Source:
         return {plain: (homes[key], key) for plain, key in plain_names(homes).items()}
 
 
-def open_source(path: str | Path, part: Part = "controlnet") -> Source:
+def open_source(path: str | Path, part: Part = "controlnet") -> WeightsSource:
     """Returns the checkpoint of a file, or of a folder.
 
     Args:
@@ -113,10 +113,10 @@ def open_source(path: str | Path, part: Part = "controlnet") -> Source:
         raise UnreadableFile("no file", f"{file} is neither a file nor a folder.")
     shards = _shards(file)
     if path.is_dir():
-        return Source(file, shards, config_at(file.parent / "config.json"))
-    found = Source(file, shards)
+        return WeightsSource(file, shards, config_at(file.parent / "config.json"))
+    found = WeightsSource(file, shards)
     config, notes = config_beside(file, found.header.shapes)
-    return Source(file, shards, config, notes)
+    return WeightsSource(file, shards, config, notes)
 
 
 def _shards(file: Path) -> tuple[Shard, ...]:
@@ -181,7 +181,7 @@ def _is_safetensors(path: Path) -> bool:
     return not start.startswith(PICKLES)
 
 
-def quantised(source: Source, keys: Iterable[str]) -> str | None:
+def quantised(source: WeightsSource, keys: Iterable[str]) -> str | None:
     """Returns what is wrong with weights that only another tool reads; None where there are none."""
     for name, parts in QUANTISERS:
         if any(key.endswith(part) for key in source.header.entries for part in parts):
@@ -198,7 +198,7 @@ def quantised(source: Source, keys: Iterable[str]) -> str | None:
     )
 
 
-def check_floating(source: Source, keys: Iterable[str]) -> None:
+def check_floating(source: WeightsSource, keys: Iterable[str]) -> None:
     """Raises ValueError where some of these weights are quantised."""
     problem = quantised(source, keys)
     if problem:

@@ -12,7 +12,7 @@ from .diffusers_config import UnsupportedConfig, check_config, with_config_heads
 from .diffusers_names import RES_BLOCK, to_ldm
 from .keys import check_keys, unet_prefix
 from .shapes import unet_config_of
-from .source import Source, check_floating, open_source
+from .source import WeightsSource, check_floating, open_source
 
 #: Keys of a UNet's decoder, in ldm's names and in diffusers'.
 DECODERS = ("output_blocks.0.0.in_layers.0.weight", "up_blocks.0.resnets.0.conv1.weight")
@@ -55,7 +55,7 @@ def unet_names(keys: Collection[str]) -> dict[str, str]:
     return {own[old]: new for old, new in to_ldm(own, _decoder_names(own)).items()}
 
 
-def _config(tensors: Mapping[str, Tensor], source: Source) -> UNetConfig:
+def _config(tensors: Mapping[str, Tensor], source: WeightsSource) -> UNetConfig:
     try:
         check_config(source.config)
         found = unet_config_of({key: tuple(tensor.shape) for key, tensor in tensors.items()})

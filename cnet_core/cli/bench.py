@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 
-from ..bench.settings import FAMILIES, Settings
+from ..bench.settings import FAMILIES, BenchSettings
 from ..bench.tables import Table, bar_chart
 from .device import device_named
 from .progress import counter
@@ -33,13 +33,13 @@ SECTIONS = {
     "loading": ("loading", "section", "loading a file of random weights, and reading it once"),
 }
 #: A net of a few million weights, for a run of seconds.
-SHORT = Settings(width=0.2, side=64, rounds=2)
+SHORT = BenchSettings(width=0.2, side=64, rounds=2)
 
 
 class Section(Protocol):
     """What SECTIONS name."""
 
-    def __call__(self, settings: Settings, tell: Callable[[int, int], None]) -> Table:
+    def __call__(self, settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
         """Returns what it found; calls `tell` with (done, in all)."""
         ...
 
@@ -57,7 +57,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         parser.add_argument(
             f"--{name}", action="append_const", const=name, dest="sections", help=what
         )
-    full = Settings()
+    full = BenchSettings()
     parser.add_argument("--family", choices=FAMILIES, default=full.family)
     parser.add_argument("--width", type=float, help="share of the released width (default: 1)")
     parser.add_argument("--side", type=int, help="of the pictures, in pixels (default: 512)")
@@ -118,11 +118,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(args: argparse.Namespace) -> Settings:
-    base = SHORT if args.short else Settings()
+def _settings(args: argparse.Namespace) -> BenchSettings:
+    base = SHORT if args.short else BenchSettings()
     cuda = "cuda" if torch.cuda.is_available() else "cpu"
     given = {name: getattr(args, name) for name in ("width", "side", "pictures", "rounds")}
-    return Settings(
+    return BenchSettings(
         family=args.family,
         device=device_named(args.device or cuda),
         dtype=args.dtype,
@@ -140,7 +140,7 @@ def _section(name: str) -> Section:
     return cast(Section, getattr(import_module(f"..bench.{module}", __package__), function))
 
 
-def _machine(settings: Settings) -> dict[str, object]:
+def _machine(settings: BenchSettings) -> dict[str, object]:
     device = torch.device(settings.device)
     return {
         "device": torch.cuda.get_device_name(device)

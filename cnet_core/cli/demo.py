@@ -57,7 +57,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the demonstration and returns the exit status."""
     prompt = demo.DEFAULT_PROMPT if args.prompt is None else args.prompt
-    settings = demo.Settings(prompt, args.steps, args.cfg, args.seed)
+    settings = demo.DemoSettings(prompt, args.steps, args.cfg, args.seed)
     tokenize(prompt)  # an unknown word is told before anything is loaded or written
     hint = _hint(args)
     _check_folder(args.out)
@@ -82,7 +82,7 @@ def _hint(args: argparse.Namespace) -> Tensor:
 def _write(
     folder: Path,
     hint: Tensor,
-    settings: demo.Settings,
+    settings: demo.DemoSettings,
     results: dict[str, tuple[demo.Result, Tensor]],
 ) -> None:
     to_image(hint[0]).save(folder / "hint.png")

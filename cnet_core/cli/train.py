@@ -16,14 +16,14 @@ from ..nets.controlnet import ControlNet
 from ..tiny.sheet import to_image
 from ..tiny.training import tiny_source
 from ..training.board import Board
-from ..training.folder import RESULT, Row, RunFolder
+from ..training.folder import RESULT, MetricsRow, RunFolder
 from ..training.folder_source import Origin, pretrained_source
 from ..training.launched import are_several, launched
 from ..training.loop import Intervals, Outcome, Unheard, fit
 from ..training.meter import Reading
 from ..training.processes import Processes, SingleProcess
 from ..training.settings import TrainingSettings
-from ..training.source import Previewer, Source
+from ..training.source import Previewer, TrainingSource
 from ..training.trainer import State, Trainer
 from .device import device_named
 from .progress import counter
@@ -154,7 +154,7 @@ def _write_start(
 
 def _source(
     config: dict[str, Any], args: argparse.Namespace, device: torch.device, check: ContentsCheck
-) -> Source:
+) -> TrainingSource:
     if config["steps"] < 1:
         raise ValueError(f"`--steps` is {config['steps']}; it must be at least 1.")
     if config["size"] < 8 or config["size"] % 8:
@@ -242,7 +242,7 @@ class _Told:
             self._write({"step": state.step, **figures})
             self._tell("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
 
-    def _write(self, row: Row) -> None:
+    def _write(self, row: MetricsRow) -> None:
         self._folder.write(row)
         self._board.write(row)
 

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 from torch import Tensor
 
 #: (index of the sampling step under way from 0, number of steps of the run).
-Step = tuple[int, int]
+CountedStep = tuple[int, int]
 
 #: The last training timestep of Stable Diffusion: percent 0 of a run.
 LAST_TIMESTEP = 999
@@ -29,7 +29,7 @@ class Clock(Protocol):
         ...
 
     @property
-    def step(self) -> Step | None:
+    def step(self) -> CountedStep | None:
         """The sampling step under way and the number of steps; None where the host does not count them."""
         ...
 
@@ -48,7 +48,7 @@ class TimestepClock:
     """The clock of plain Stable Diffusion: percent is 1 - t/999."""
 
     timesteps: Tensor  # (B,)
-    step: Step | None = None
+    step: CountedStep | None = None
 
     @property
     def rows(self) -> int:
@@ -82,7 +82,7 @@ class SigmaClock:
     sigma: float
     percent_to_sigma: PercentToSigma
     rows: int
-    step: Step | None = None
+    step: CountedStep | None = None
 
     @property
     def percents(self) -> tuple[float, ...]:

@@ -22,10 +22,10 @@ class Row:
 
 
 #: Branches, one for each equal part of a batch; or Rows, one for each row of it.
-Layout = Sequence[Branch] | Sequence[Row]
+RowLayout = Sequence[Branch] | Sequence[Row]
 
 
-def rows_of(layout: Layout, batch: int) -> tuple[Row, ...]:
+def rows_of(layout: RowLayout, batch: int) -> tuple[Row, ...]:
     """Returns the rows of a batch.
 
     A layout of branches cuts the batch into that many equal parts, in order, each with all pictures: ("uncond",

@@ -11,11 +11,11 @@ from torch import Tensor
 from .noise_schedule import alphas_cumprod
 
 #: (noisy latents as the UNet expects them, timesteps (B,)) -> predicted noise.
-Predict = Callable[[Tensor, Tensor], Tensor]
+PredictNoise = Callable[[Tensor, Tensor], Tensor]
 
 
 def ddim(
-    predict: Predict, noise: Tensor, steps: int, alphas: Tensor | None = None
+    predict: PredictNoise, noise: Tensor, steps: int, alphas: Tensor | None = None
 ) -> Iterator[Tensor]:
     """Yields the latents after each of `steps` DDIM steps with eta 0 (Song et al., arXiv 2010.02502, eq. 12).
 
@@ -35,7 +35,7 @@ def ddim(
         yield x
 
 
-def euler(predict: Predict, noise: Tensor, steps: int) -> Iterator[Tensor]:
+def euler(predict: PredictNoise, noise: Tensor, steps: int) -> Iterator[Tensor]:
     """Yields the latents after each of `steps` Euler steps on Karras' sigmas (arXiv 2206.00364, algorithm 2, eq. 5)."""
     noise_of, sigmas = _on_sigmas(predict, steps)
     x = noise * (1 + sigmas[0] ** 2) ** 0.5
@@ -44,7 +44,7 @@ def euler(predict: Predict, noise: Tensor, steps: int) -> Iterator[Tensor]:
         yield x
 
 
-def dpmpp_2m(predict: Predict, noise: Tensor, steps: int) -> Iterator[Tensor]:
+def dpmpp_2m(predict: PredictNoise, noise: Tensor, steps: int) -> Iterator[Tensor]:
     """Yields the latents after each of `steps` steps of DPM-Solver++ (2M) on Karras' sigmas.
 
     arXiv 2211.01095, algorithm 2, with sigma for sigma/alpha, so that alpha is 1 and lambda is -log(sigma). The first
@@ -78,7 +78,7 @@ def last(steps: Iterator[Tensor]) -> Tensor:
 
 
 #: Name -> sampler.
-SAMPLERS: dict[str, Callable[[Predict, Tensor, int], Iterator[Tensor]]] = {
+SAMPLERS: dict[str, Callable[[PredictNoise, Tensor, int], Iterator[Tensor]]] = {
     "ddim": ddim,
     "euler": euler,
     "dpmpp_2m": dpmpp_2m,
@@ -86,7 +86,7 @@ SAMPLERS: dict[str, Callable[[Predict, Tensor, int], Iterator[Tensor]]] = {
 
 
 def _on_sigmas(
-    predict: Predict, steps: int
+    predict: PredictNoise, steps: int
 ) -> tuple[Callable[[Tensor, float], Tensor], list[float]]:
     """Returns the noise in latents whose noise has the standard deviation sigma, and the sigmas of a run, 0 last."""
     alphas = alphas_cumprod().double()

@@ -17,7 +17,7 @@ from ..nets.residuals import Residuals
 
 
 @dataclass(frozen=True)
-class Inputs:
+class NetInputs:
     """What a ControlNet's residuals depend on within a run, n rows each."""
 
     x: Tensor  # (n, C, H, W)
@@ -25,14 +25,14 @@ class Inputs:
     context: Tensor  # (n, tokens, context_dim)
     y: Tensor | None
 
-    def take(self, rows: list[int]) -> "Inputs":
+    def take(self, rows: list[int]) -> "NetInputs":
         """Returns some rows."""
         return self.map(lambda tensor: take(tensor, rows))
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> "Inputs":
+    def map(self, change: Callable[[Tensor], Tensor]) -> "NetInputs":
         """Returns the inputs with every tensor changed."""
         y = None if self.y is None else change(self.y)
-        return Inputs(change(self.x), change(self.timesteps), change(self.context), y)
+        return NetInputs(change(self.x), change(self.timesteps), change(self.context), y)
 
     @property
     def shapes(self) -> tuple[object, ...]:
@@ -53,7 +53,7 @@ class Refreshed:
 
 @dataclass(frozen=True)
 class _Kept:
-    inputs: Inputs
+    inputs: NetInputs
     residuals: Residuals
 
 
@@ -71,7 +71,7 @@ class Reuse:
     def refresh(
         self,
         key: tuple[object, ...],
-        inputs: Inputs,
+        inputs: NetInputs,
         compute: Callable[[list[int]], Residuals],
     ) -> Refreshed:
         """Returns residuals for all rows of `inputs`, computing those of rows that moved too far.
@@ -99,7 +99,7 @@ class Reuse:
         inputs = _update_inputs(kept.inputs, inputs, stale)
         return self._keep(key, inputs, Refreshed(residuals, tuple(stale), moved, changes))
 
-    def _keep(self, key: tuple[object, ...], inputs: Inputs, refreshed: Refreshed) -> Refreshed:
+    def _keep(self, key: tuple[object, ...], inputs: NetInputs, refreshed: Refreshed) -> Refreshed:
         if not any(b is not None and b.requires_grad for b in refreshed.residuals.blocks):
             self._kept[key] = _Kept(
                 inputs.map(torch.clone), refreshed.residuals
@@ -107,7 +107,7 @@ class Reuse:
         return refreshed
 
 
-def distance(then: Inputs, now: Inputs) -> Tensor:
+def distance(then: NetInputs, now: NetInputs) -> Tensor:
     """Returns ||x - x_then|| / ||x_then|| by row; infinite where time went back, or the text or `y` is another."""
     before, after = then.x.flatten(1), now.x.flatten(1)
     share = torch.sqrt(_squares(after - before) / _squares(before))
@@ -146,11 +146,11 @@ def _replace_rows(old: Residuals, new: Residuals, rows: Sequence[int]) -> Residu
     )
 
 
-def _update_inputs(old: Inputs, new: Inputs, rows: list[int]) -> Inputs:
+def _update_inputs(old: NetInputs, new: NetInputs, rows: list[int]) -> NetInputs:
     """Returns the old inputs with the new ones in some rows."""
     fresh = new.take(rows)
     y = None if old.y is None or fresh.y is None else _put_rows(old.y, fresh.y, rows)
-    return Inputs(
+    return NetInputs(
         _put_rows(old.x, fresh.x, rows),
         _put_rows(old.timesteps, fresh.timesteps, rows),
         _put_rows(old.context, fresh.context, rows),

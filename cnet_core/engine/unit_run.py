@@ -10,7 +10,7 @@ from ..control.unit import ControlUnit, check_fits, route, time_factors
 from ..control.weighting import mask_mode, resized_mask, weigh
 from ..nets.residuals import Residuals, RowResiduals
 from .chunks import Chunks
-from .reuse import Inputs, Refreshed, Reuse
+from .reuse import NetInputs, Refreshed, Reuse
 from .usage import Counts, Use
 
 #: Gains and pictures of rows that are kept on the device; with a time curve gains change at every step.
@@ -92,7 +92,7 @@ class UnitRun:
             return compute(everything)
         rows = tuple(call.rows[row] for row in wanted)
         key = (rows, tuple(scales), self._version, *_autograd_mode())
-        inputs = Inputs(self._latents(call), call.timesteps, call.context, call.y).take(wanted)
+        inputs = NetInputs(self._latents(call), call.timesteps, call.context, call.y).take(wanted)
         refreshed = self._reuse.refresh(key, inputs, compute)
         self._record_use(refreshed, wanted, gains)
         return refreshed.residuals

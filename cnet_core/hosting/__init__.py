@@ -3,7 +3,7 @@
 from .controls import Controls
 from .open_nets import OpenNets
 from .run_record import RunRecord
-from .source import Source
+from .source import NetSource
 from .unit_spec import AUTO, UnitSpec, check_spec
 
-__all__ = ["AUTO", "Controls", "OpenNets", "RunRecord", "Source", "UnitSpec", "check_spec"]
+__all__ = ["AUTO", "Controls", "NetSource", "OpenNets", "RunRecord", "UnitSpec", "check_spec"]

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..control.net import Net
-from .source import Source
+from .source import NetSource
 
 
 class OpenNets:
     """The nets that a run opened, one for each source and model. On several GPUs each model has its own."""
 
-    def __init__(self, loaded: Callable[[Source, Any], Sequence[Any]]) -> None:
+    def __init__(self, loaded: Callable[[NetSource, Any], Sequence[Any]]) -> None:
         """Begins with no net.
 
         Args:
@@ -19,7 +19,7 @@ class OpenNets:
         self._loaded = loaded
         self._nets: dict[tuple[str, int], Net] = {}
 
-    def open(self, source: Source, model: Any) -> Net:
+    def open(self, source: NetSource, model: Any) -> Net:
         """Returns the net of a source for a model, opened at its first use."""
         key = (source.key, id(model))
         if key not in self._nets:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from ..control.net import BlockLayout, Net
 
 
-class Source(Protocol):
+class NetSource(Protocol):
     """Where a run gets its net from: a file of ours, or an object of the host's own loaders."""
 
     @property

@@ -14,7 +14,7 @@ from ..control.scales import BlockScales
 from ..control.unit import ControlUnit
 from ..control.windows import Window
 from ..nets.controlnet import HINT_DOWNSCALE
-from .source import Source
+from .source import NetSource
 
 #: The control type that leaves it open.
 AUTO = "auto"
@@ -24,7 +24,7 @@ AUTO = "auto"
 class UnitSpec:
     """The settings of one control; `unit` makes a ControlUnit for a latent size and a set of pictures."""
 
-    source: Source
+    source: NetSource
     image: Tensor  # (N, H, W, C), 0..1, as ComfyUI keeps pictures
     strength: float
     start_percent: float
@@ -119,6 +119,6 @@ def _stack_masks(mask: Tensor) -> Tensor:
 class _HintOnly:
     """Stands in for a net that is not there yet, where only the hint is checked."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: NetSource) -> None:
         self.hint_channels = source.hint_channels
         self.check_types = source.check_types

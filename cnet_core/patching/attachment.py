@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..control.clock import LAST_TIMESTEP, Step, TimestepClock
-from ..control.rows import Layout, rows_of
+from ..control.clock import LAST_TIMESTEP, CountedStep, TimestepClock
+from ..control.rows import RowLayout, rows_of
 from ..engine.stack import ControlStack, ControlUnit, Counts, UNetCall
 from ..nets.offloaded import check_runs, is_offloaded
 from ..nets.residuals import Residuals
@@ -37,11 +37,11 @@ class Attachment:
     Rows, cfg_scale, step and before_call may be set again at any time.
     """
 
-    def __init__(self, unet: nn.Module, units: Sequence[ControlUnit], rows: Layout) -> None:
+    def __init__(self, unet: nn.Module, units: Sequence[ControlUnit], rows: RowLayout) -> None:
         self.units = tuple(units)
         self.rows = rows
         self.cfg_scale: float | None = None
-        self.step: Step | None = None
+        self.step: CountedStep | None = None
         self.pictures = 0
         self.before_call: Callable[[Attachment], None] | None = None
         self._stack = ControlStack(self.units)
@@ -161,7 +161,7 @@ def patch_unet(
     unet: nn.Module,
     units: ControlUnit | Sequence[ControlUnit],
     *,
-    rows: Layout = ("uncond", "cond"),
+    rows: RowLayout = ("uncond", "cond"),
 ) -> Attachment:
     """Returns an Attachment through which every call of `unet` gets the units' control, at once.
 

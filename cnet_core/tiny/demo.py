@@ -29,7 +29,7 @@ ROWS: dict[str, tuple[HintRouting, BlockScales] | None] = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class DemoSettings:
     """What a demonstration is run with."""
 
     prompt: str = DEFAULT_PROMPT
@@ -66,7 +66,7 @@ class Result:
 def run(
     model: TinyStableDiffusion,
     hint: Tensor,
-    settings: Settings,
+    settings: DemoSettings,
     on_step: Callable[[str], None] = lambda name: None,
 ) -> Iterator[tuple[Result, Tensor]]:
     """Yields each picture (3, H, W), not clamped, with its figures; same settings, same pixels.
@@ -98,7 +98,7 @@ def drawn_hint(side: int = SIDE) -> Tensor:
 def _one(
     model: TinyStableDiffusion,
     hint: Tensor,
-    settings: Settings,
+    settings: DemoSettings,
     row: str,
     line: str,
     prompt: str,

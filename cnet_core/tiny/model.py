@@ -12,7 +12,7 @@ from ..checkpoints import load_controlnet
 from ..checkpoints.container.files import read_tensors
 from ..checkpoints.keys import check_keys
 from ..diffusion.noise_schedule import TIMESTEPS
-from ..diffusion.samplers import SAMPLERS, Predict
+from ..diffusion.samplers import SAMPLERS, PredictNoise
 from ..engine.stack import ControlUnit, Counts
 from ..nets.config import UNetConfig
 from ..nets.controlnet import ControlNet
@@ -104,7 +104,7 @@ class TinyStableDiffusion:
         """Returns pictures (B, 3, H, W), nominally 0..1 and not clamped."""
         return self.autoencoder.decode(latents)
 
-    def _guided(self, prompts: Sequence[str], scale: float) -> Predict:
+    def _guided(self, prompts: Sequence[str], scale: float) -> PredictNoise:
         context = self.text([""] * len(prompts) + list(prompts))
 
         def predict(x: Tensor, timesteps: Tensor) -> Tensor:

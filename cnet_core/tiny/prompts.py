@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .data import COLOURS
-from .scenes import NAMES, NATURAL, Scene
+from .scenes import NAMES, NATURAL, ThingScene
 from .things import KINDS, article
 
 #: Every word a prompt may hold. Token 0 is padding; a prompt of padding alone is the null text.
@@ -16,14 +16,14 @@ MAX_TOKENS = 8
 VAGUE, THING_ONLY, GROUND_ONLY = 0.15, 0.1, 0.1
 
 
-def scene_tokens(scene: Scene) -> Tensor:
+def scene_tokens(scene: ThingScene) -> Tensor:
     """Returns the tokens of `scene.prompts()`: (B, MAX_TOKENS)."""
     everything = torch.ones_like(scene.kind, dtype=torch.bool)
     return _tokens(scene.colour, _kind_words(scene), scene.ground, everything, everything)
 
 
 def training_tokens(
-    scene: Scene, empty: float, generator: torch.Generator, *, other_kinds: float = 0.0
+    scene: ThingScene, empty: float, generator: torch.Generator, *, other_kinds: float = 0.0
 ) -> Tensor:
     """Returns the tokens of training prompts, whole or partial: (B, MAX_TOKENS).
 
@@ -67,7 +67,7 @@ def _tokens(
     return torch.nn.functional.pad(packed, (0, MAX_TOKENS - packed.shape[1]))
 
 
-def _kind_words(scene: Scene) -> Tensor:
+def _kind_words(scene: ThingScene) -> Tensor:
     return scene.kind + _number(KINDS[0])
 
 

@@ -29,7 +29,7 @@ DIRECTIONS = 72  # in which the extent of a thing is known
 
 
 @dataclass(frozen=True)
-class Scene:
+class ThingScene:
     """A batch of pictures before they are drawn; every field has one entry a picture, all on one device."""
 
     kind: Tensor  # (B,) index into KINDS
@@ -67,7 +67,7 @@ def _numbers(values: Tensor) -> list[int]:
     return cast(list[int], values.tolist())
 
 
-def random_scene(count: int, generator: torch.Generator, pairs: Tensor | None = None) -> Scene:
+def random_scene(count: int, generator: torch.Generator, pairs: Tensor | None = None) -> ThingScene:
     """Returns `count` scenes on the generator's device: kind, colours, size, place, turn.
 
     Args:
@@ -88,7 +88,7 @@ def random_scene(count: int, generator: torch.Generator, pairs: Tensor | None = 
     turn = (rand(count) * 2 - 1) * MOST_TURN
     flip = (rand(count) < 0.5).float() * 2 - 1
     size, low, high = _room(kind, turn, flip, rand(count))
-    return Scene(
+    return ThingScene(
         kind=kind,
         colour=torch.where(own, NATURAL, chosen // len(NAMES)),
         ground=torch.where(own, natural, chosen % len(NAMES)),
@@ -99,7 +99,7 @@ def random_scene(count: int, generator: torch.Generator, pairs: Tensor | None = 
     )
 
 
-def draw(scene: Scene, side: int) -> tuple[Tensor, Tensor]:
+def draw(scene: ThingScene, side: int) -> tuple[Tensor, Tensor]:
     """Returns the pictures (B, 3, side, side), 0..1, and how far each pixel is the thing's (B, side, side), 0..1."""
     device = scene.kind.device
     sheet = _sheet_on(device, side > 72)
@@ -182,7 +182,7 @@ def _choose(allowed: Tensor, draw: Tensor) -> Tensor:
     return torch.where(allowed, draw, -1).argmax(1)
 
 
-def _placement(scene: Scene) -> Tensor:
+def _placement(scene: ThingScene) -> Tensor:
     """Returns the maps from places in the picture to places in the cell: (B, 2, 3)."""
     cos, sin = torch.cos(scene.angle), torch.sin(scene.angle)
     rows = [torch.stack([scene.flip * cos, scene.flip * sin], 1), torch.stack([-sin, cos], 1)]
@@ -204,7 +204,7 @@ def _painted(layers: Tensor, colour: Tensor) -> Tensor:
     return rgb * (1 - share) + ramp * alpha * share
 
 
-def _ground(scene: Scene, alpha: Tensor) -> Tensor:
+def _ground(scene: ThingScene, alpha: Tensor) -> Tensor:
     """Returns the grounds, lighter above, with the things' soft shadows: (B, 3, H, W)."""
     side = alpha.shape[-1]
     fall = torch.linspace(1.03, 0.93, side, device=alpha.device)[:, None]

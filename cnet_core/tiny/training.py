@@ -12,7 +12,7 @@ from ..training.base import Batch, Text
 from ..training.objective import Objective
 from ..training.order import Visit, generator_of
 from ..training.preview import Preview, sheet
-from ..training.source import Source
+from ..training.source import TrainingSource
 from .autoencoder import Autoencoder
 from .data import distance_field, outline, picture, random_scene, training_hints, training_prompts
 from .measure import iou, shape_mask
@@ -109,12 +109,12 @@ class Adherence:
         return float(iou(shape_mask(pictures), self._wanted).mean())
 
 
-def tiny_source(side: int = 64) -> Source:
+def tiny_source(side: int = 64) -> TrainingSource:
     """Returns the embedded base with its data, held-out samples, and the adherence as a figure of its previews."""
     return source_of(TinyBase.load(), side)
 
 
-def source_of(base: TinyBase, side: int) -> Source:
+def source_of(base: TinyBase, side: int) -> TrainingSource:
     """As `tiny_source`, for a base of the same kind."""
     adherence = Adherence(base, side)
 
@@ -124,7 +124,7 @@ def source_of(base: TinyBase, side: int) -> Source:
         figures = {name: adherence.of(p) for name, p in zip(names, drawn, strict=True)}
         return sheet([t[:SHOWN] for t in (adherence.preview.hints, *drawn)]), figures
 
-    return Source(
+    return TrainingSource(
         base,
         TinySamples(base.autoencoder, side),
         TinySamples(base.autoencoder, side, HELD_OUT, "held out"),

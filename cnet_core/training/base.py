@@ -33,7 +33,7 @@ class Batch:
     prompts: tuple[str, ...]
 
 
-class Base(Protocol):
+class TrainingBase(Protocol):
     """A base model: the locked UNet, what it predicts, and its text encoder."""
 
     @property

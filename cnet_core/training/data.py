@@ -4,12 +4,13 @@ import hashlib
 import io
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..checkpoints.container.files import Progress
 from ..control.hints import check_gray
 from .listing import Item, is_file, read_listing
 
@@ -19,8 +20,6 @@ MAX_MISMATCH = 0.02
 NAMED = 5
 #: Sides of a bucket are multiples of this; of small pictures, of the latents' 8.
 BUCKET_STEP, SMALL_SIDE = 64, 256
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

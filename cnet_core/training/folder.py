@@ -30,7 +30,7 @@ STATE_KEY = "cnet_training"
 #: So many checkpoints are kept: the newest, and one before it.
 KEPT = 2
 
-Row = dict[str, Any]
+MetricsRow = dict[str, Any]
 
 
 class RunFolder:
@@ -84,7 +84,7 @@ class RunFolder:
                 f"{self.path} already holds a run; go on with it by `--resume`, or name another folder."
             )
 
-    def config(self) -> Row:
+    def config(self) -> MetricsRow:
         """Returns the config of the run that is here.
 
         Raises:
@@ -94,16 +94,16 @@ class RunFolder:
         if not file.is_file():
             raise ValueError(f"{self.path} holds no run to resume; start one without `--resume`.")
         try:
-            return cast(Row, json.loads(file.read_text()))
+            return cast(MetricsRow, json.loads(file.read_text()))
         except ValueError as error:
             raise ValueError(f"{file} is damaged: {error}.") from error
 
-    def write(self, row: Row) -> None:
+    def write(self, row: MetricsRow) -> None:
         """Adds a line to the metrics."""
         with (self.path / METRICS).open("a") as file:
             file.write(json.dumps(row) + "\n")
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[MetricsRow]:
         """Returns the lines of the metrics; one that was cut off by a crash is left out."""
         file = self.path / METRICS
         return (
@@ -176,7 +176,7 @@ class RunFolder:
         return sorted((self.path / "checkpoints").glob("step_*.safetensors"))
 
 
-def plots(rows: list[Row]) -> dict[str, Image.Image]:
+def plots(rows: list[MetricsRow]) -> dict[str, Image.Image]:
     """Returns the plots of a run's metrics by file name."""
     readings = [Reading.from_dict(row["reading"]) for row in rows if "reading" in row]
     converged = convergence_step(readings)
@@ -209,8 +209,8 @@ def _state(file: Path) -> State:
     return State(facts["step"], tensors, facts["scaler"])
 
 
-def _row(line: str) -> Row | None:
+def _row(line: str) -> MetricsRow | None:
     try:
-        return cast(Row, json.loads(line))
+        return cast(MetricsRow, json.loads(line))
     except ValueError:
         return None

@@ -14,7 +14,7 @@ from .order import SampleOrder
 from .pictures import Cache, PictureSamples
 from .pretrained import load_base
 from .preview import Preview, sheet
-from .source import HELD_OUT_SHARE, MAX_HELD_OUT, Part, Source
+from .source import HELD_OUT_SHARE, MAX_HELD_OUT, SourcePart, TrainingSource
 
 #: How previews are drawn.
 SHOWN, STEPS, CFG_SCALE = 4, 20, 7.5
@@ -42,7 +42,7 @@ def pretrained_source(
     check: Callable[[Contents], None] = lambda contents: None,
     tell: Callable[[str], None] = lambda line: None,
     progress: Callable[[str], Progress | None] = lambda what: None,
-) -> Source:
+) -> TrainingSource:
     """Returns the source; pictures are checked and latents and texts computed before the first step.
 
     Args:
@@ -79,10 +79,10 @@ def pretrained_source(
     def draw(net: ControlNet) -> tuple[Tensor, dict[str, float]]:
         return sheet([shown.hints, preview.draw(net), preview.draw(net, empty=True)]), {}
 
-    return Source(base, kept, held_out, draw)
+    return TrainingSource(base, kept, held_out, draw)
 
 
-def _parted(samples: PictureSamples) -> tuple[Part, Part]:
+def _parted(samples: PictureSamples) -> tuple[SourcePart, SourcePart]:
     """Holds out some samples of the size that most have."""
     sizes = list(samples.sizes)
     most = max(sorted(set(sizes)), key=sizes.count)
@@ -90,4 +90,4 @@ def _parted(samples: PictureSamples) -> tuple[Part, Part]:
     count = min(MAX_HELD_OUT, max(2, len(sizes) // HELD_OUT_SHARE), len(candidates))
     held_out = candidates[-count:]
     kept = [index for index in range(len(sizes)) if index not in set(held_out)]
-    return Part(samples, kept or held_out), Part(samples, held_out)
+    return SourcePart(samples, kept or held_out), SourcePart(samples, held_out)

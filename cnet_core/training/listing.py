@@ -39,7 +39,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedSample:
     """One JSON value of a list, and the names of its fields."""
 
     listing: Path
@@ -58,7 +58,7 @@ class Entry:
         return Item(folder / found[0], folder / found[1], found[2])
 
 
-def read_listing(folder: Path) -> list[Entry]:
+def read_listing(folder: Path) -> list[ListedSample]:
     """Returns the entries of a data folder's list.
 
     Raises:
@@ -69,9 +69,13 @@ def read_listing(folder: Path) -> list[Entry]:
     text = _decode(listing)
     if text.lstrip().startswith("["):
         values = enumerate(_array(listing, text), start=1)
-        return [Entry(listing, f"entry {n}", value, fields) for n, value in values]
+        return [ListedSample(listing, f"entry {n}", value, fields) for n, value in values]
     lines = enumerate(LINE_END.split(text), start=1)
-    return [Entry(listing, f"line {n}", _parse(line), fields) for n, line in lines if line.strip()]
+    return [
+        ListedSample(listing, f"line {n}", _parse(line), fields)
+        for n, line in lines
+        if line.strip()
+    ]
 
 
 def is_file(path: Path) -> bool:

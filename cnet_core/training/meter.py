@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..nets.controlnet import ControlNet
 from ..nets.residuals import Residuals
-from .base import Base
+from .base import TrainingBase
 from .locked import controlled, decode, encode
 from .step import NoisyBatch
 
@@ -65,7 +65,7 @@ class Reading:
 class ConvergenceMeter:
     """Reads a net on a held-out batch that stays the same for the whole run."""
 
-    def __init__(self, base: Base, held_out: NoisyBatch) -> None:
+    def __init__(self, base: TrainingBase, held_out: NoisyBatch) -> None:
         self._base = base
         self._batch = held_out
         self._encoded = encode(

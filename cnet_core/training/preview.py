@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..diffusion.samplers import ddim, last
 from ..nets.controlnet import ControlNet
-from .base import Base, Text
+from .base import Text, TrainingBase
 from .locked import controlled, decode, encode
 from .order import generator_of
 
@@ -17,7 +17,7 @@ from .order import generator_of
 class Preview:
     """Held-out hints and prompts, and how they are drawn."""
 
-    base: Base
+    base: TrainingBase
     hints: Tensor  # (N, 3, H, W), 0..1
     prompts: tuple[str, ...]
     steps: int = 10  # of DDIM
@@ -49,7 +49,7 @@ def sheet(rows: Sequence[Tensor]) -> Tensor:
 
 
 def _noise(
-    base: Base,
+    base: TrainingBase,
     net: ControlNet,
     x: Tensor,
     features: Tensor,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..nets.controlnet import ControlNet
-from .base import Base, Batch, Samples
+from .base import Batch, Samples, TrainingBase
 from .meter import ConvergenceMeter
 from .order import SampleOrder, Visit
 from .settings import TrainingSettings
@@ -19,10 +19,10 @@ Previewer = Callable[[ControlNet], tuple[Tensor, dict[str, float]]]
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingSource:
     """What is trained on, and what it is judged by."""
 
-    base: Base
+    base: TrainingBase
     samples: Samples
     held_out: Samples  # all of one size; on one alone the meter cannot tell hints apart
     preview: Previewer
@@ -36,7 +36,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Part:
+class SourcePart:
     """Some of the samples."""
 
     samples: Samples
@@ -78,12 +78,15 @@ class TensorSamples:
         return Batch(self.latents[rows], self.hints[rows], tuple(self.prompts[i] for i in rows))
 
 
-def tensor_source(base: Base, samples: TensorSamples, preview: Previewer) -> Source:
+def tensor_source(base: TrainingBase, samples: TensorSamples, preview: Previewer) -> TrainingSource:
     """Returns a source whose last samples, one in HELD_OUT_SHARE, are held out; of a handful all are seen twice."""
     count = min(MAX_HELD_OUT, len(samples.hints) // HELD_OUT_SHARE)
     if count < 2:
-        return Source(base, samples, samples, preview)
+        return TrainingSource(base, samples, samples, preview)
     split = len(samples.hints) - count
-    return Source(
-        base, Part(samples, range(split)), Part(samples, range(split, split + count)), preview
+    return TrainingSource(
+        base,
+        SourcePart(samples, range(split)),
+        SourcePart(samples, range(split, split + count)),
+        preview,
     )

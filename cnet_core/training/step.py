@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..nets.residuals import Residuals
-from .base import Base, Samples, Text
+from .base import Samples, Text, TrainingBase
 from .locked import controlled, decode, encode
 from .order import Visit
 
@@ -33,7 +33,7 @@ class NoisyBatch:
 
 
 def noisy_batch(
-    base: Base, samples: Samples, visits: Sequence[Visit], prompt_dropout: float, flip: bool
+    base: TrainingBase, samples: Samples, visits: Sequence[Visit], prompt_dropout: float, flip: bool
 ) -> NoisyBatch:
     """Returns the noisy batch of some visits, which does not depend on what else is in the run or in the batch.
 
@@ -58,7 +58,7 @@ def noisy_batch(
 
 
 def losses(
-    model: ControlModel, base: Base, batch: NoisyBatch, min_snr: float | None = None
+    model: ControlModel, base: TrainingBase, batch: NoisyBatch, min_snr: float | None = None
 ) -> Tensor:
     """Returns the loss of each row (B,), with a graph back to the ControlNet."""
     text = batch.text

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.keys import check_keys
 from ..nets.controlnet import ControlNet
-from .base import Base, Samples
+from .base import Samples, TrainingBase
 from .locked import lock
 from .order import SampleOrder
 from .processes import Processes, SingleProcess
@@ -46,7 +46,7 @@ class Trainer:
 
     def __init__(
         self,
-        base: Base,
+        base: TrainingBase,
         samples: Samples,
         settings: TrainingSettings,
         *,
@@ -199,7 +199,7 @@ class Trainer:
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
-def fresh_net(base: Base, settings: TrainingSettings) -> ControlNet:
+def fresh_net(base: TrainingBase, settings: TrainingSettings) -> ControlNet:
     """Returns the ControlNet that a run begins with: the same for the same seed, whatever was drawn before."""
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..patching import Attachment
 
 #: Blocks whose residuals are left out -> the prediction.
-Predict = Callable[[frozenset[int]], Tensor]
+PredictWithout = Callable[[frozenset[int]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Influence:
     total: float
 
 
-def influence_of(predict: Predict, blocks: int) -> Influence:
+def influence_of(predict: PredictWithout, blocks: int) -> Influence:
     """Returns the influence of each of `blocks` blocks; calls `predict` that many times and twice more."""
     whole = _precise(predict(frozenset()))
     none = _precise(predict(frozenset(range(blocks))))

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import cnet_core as cn
-from cnet_core.bench.settings import Settings
+from cnet_core.bench.settings import BenchSettings
 from cnet_core.bench.training_step import FINE_TUNE, WAYS, WIDTHS, cost
 from cnet_core.cli import main as cnet
 from cnet_core.tiny import TinyStableDiffusion
@@ -64,7 +64,7 @@ ROUTINGS = {
 }
 #: A net that `--quick` counts in seconds.
 SMALL = replace(
-    Settings(width=0.1).config, channel_mult=(1, 1), num_res_blocks=1, transformer_depth=(1, 0)
+    BenchSettings(width=0.1).config, channel_mult=(1, 1), num_res_blocks=1, transformer_depth=(1, 0)
 )
 CFG_SCALES = (1.0, 1.5, 3.0, 5.0, 7.5, 10.0)
 
@@ -168,7 +168,7 @@ def costs(path: Path, quick: bool) -> None:
     """A training step's operations and peak memory, counted, and its time, measured, over a fine-tune's, by width."""
     figure, panels = plt.subplots(1, 3, figsize=(11, 3.8), sharey=True, layout="constrained")
     side, batch = (64, 1) if quick else (512, 4)
-    configs = [SMALL] if quick else [Settings(width=w).config for w in (0.2, *WIDTHS)]
+    configs = [SMALL] if quick else [BenchSettings(width=w).config for w in (0.2, *WIDTHS)]
     found = [{way: cost(way, config, side, batch) for way in WAYS} for config in configs]
     channels = [config.model_channels for config in configs]
     for color, way in zip(_colors(), WAYS, strict=False):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cnet_core.control.routing import HintRouting
 from cnet_core.diffusion.samplers import last
-from cnet_core.engine.reuse import Inputs, distance, relative_change
+from cnet_core.engine.reuse import NetInputs, distance, relative_change
 from cnet_core.engine.stack import ControlUnit, Counts
 from cnet_core.nets.controlnet import ControlNet
 from cnet_core.nets.residuals import Residuals
@@ -138,7 +138,7 @@ def error_by_distance(model: TinyStableDiffusion, count: int = 6) -> dict[str, d
 
 def _trajectory(
     model: TinyStableDiffusion, count: int, sampler: str, steps: int
-) -> list[tuple[Inputs, Residuals]]:
+) -> list[tuple[NetInputs, Residuals]]:
     """Returns the ControlNet's inputs and residuals at every step of a run."""
     scene = random_scene(count, torch.Generator().manual_seed(SEED + 2))
     spy = _Spy(model.control_net)
@@ -159,7 +159,7 @@ class _Spy:
         self.check_types, self.hint_features = net.check_types, net.hint_features
         self.pooled, self.weights_version, self.close = net.pooled, 0, net.close
         self._net = net
-        self.seen: list[tuple[Inputs, Residuals]] = []
+        self.seen: list[tuple[NetInputs, Residuals]] = []
 
     def residuals(
         self,
@@ -174,7 +174,7 @@ class _Spy:
     ) -> Residuals:
         """As ControlNet.residuals."""
         found = self._net.residuals(x, features, timesteps, context, y, scales)
-        self.seen.append((Inputs(x, timesteps, context, y).map(torch.clone), found))
+        self.seen.append((NetInputs(x, timesteps, context, y).map(torch.clone), found))
         return found
 
 

@@ -1,6 +1,6 @@
 """Families of models, as the width of their text embeddings tells them."""
 
-from ...cnet_core.hosting import Source
+from ...cnet_core.hosting import NetSource
 from .host_types import Model
 
 #: Width of the text embeddings -> family.
@@ -14,7 +14,7 @@ FAMILIES = {
 BLOCK_LISTS = ("input_blocks", "middle_block", "output_blocks")
 
 
-def check_pair(model: Model, source: Source) -> None:
+def check_pair(model: Model, source: NetSource) -> None:
     """Raises unless the MODEL has a UNet, and one of the ControlNet's family.
 
     Raises:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...cnet_core import Residuals
 from ...cnet_core.checkpoints.shapes import text_width_without_attention
 from ...cnet_core.control.net import BlockLayout
-from ...cnet_core.hosting import Source
+from ...cnet_core.hosting import NetSource
 from ...cnet_core.nets.blocks import timestep_embedding
 from ...cnet_core.nets.controlnet import check_scale_count
 from ...cnet_core.nets.union import TYPES, type_indices
@@ -26,7 +26,7 @@ from .patcher import repeatable
 SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memory")
 
 
-def source_of(control_net: Any) -> Source:
+def source_of(control_net: Any) -> NetSource:
     """Returns a Source for what is on the control_net socket.
 
     Raises:

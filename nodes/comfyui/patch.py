@@ -16,7 +16,7 @@ from .layout import CondBatch
 from .replay import Replay
 from .run import Run, Start, models_key
 from .shared import SharedByCopies
-from .step import Step
+from .step import CondBatchStep
 from .wrappers import KEY, with_wrappers
 
 RUN = "cnet_run"
@@ -170,7 +170,7 @@ class ModelControl(SharedByCopies):
         run.percent_to_sigma = model.model_sampling.percent_to_sigma
         run.controls.begin(float(timestep.flatten()[0]))
         batch = CondBatch.of(conds, x)
-        step = Step.of(run, model, batch, model_options.get("multigpu_clones", {}))
+        step = CondBatchStep.of(run, model, batch, model_options.get("multigpu_clones", {}))
         inner = {**model_options, "transformer_options": {**self._around_unet(options), STEP: step}}
         try:
             found = executor(model, conds, x, timestep, inner, *args, **kwargs)
@@ -223,7 +223,7 @@ class ModelControl(SharedByCopies):
             raise RuntimeError(
                 "The UNet was called outside of ComfyUI's sampling, so ApplyControlNet cannot tell what its rows are."
             )
-        step: Step = options[STEP]
+        step: CondBatchStep = options[STEP]
         step.run.reached = True
         if INJECTION in options:  # another pack runs the UNet once more inside the call
             return executor(x, timesteps, context, y, control, options, **kwargs)

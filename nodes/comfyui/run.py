@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...cnet_core.control.clock import PercentToSigma
-from ...cnet_core.hosting import Controls, OpenNets, RunRecord, Source, UnitSpec
+from ...cnet_core.hosting import Controls, NetSource, OpenNets, RunRecord, UnitSpec
 from .host_types import BaseModel, Guider, Patcher
 from .shared import SharedByCopies
 
 logger = logging.getLogger("cnet")
 
 
-def models_key(source: Source) -> str:
+def models_key(source: NetSource) -> str:
     """Returns the key under which ComfyUI keeps the models of a source with a MODEL."""
     return f"cnet {source.key}"
 
@@ -57,7 +57,7 @@ class Run(SharedByCopies):
         self.last: tuple[Tensor, Tensor, int | None] | None = None
         self._resize_logged = False
 
-    def _loaded(self, source: Source, model: BaseModel) -> Sequence[Patcher]:
+    def _loaded(self, source: NetSource, model: BaseModel) -> Sequence[Patcher]:
         """Returns the patchers that were loaded with a model; a guider's second model uses those of its main one."""
         for holder in (model, getattr(self.guider, "inner_model", model)):
             loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))

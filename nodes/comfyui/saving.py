@@ -5,7 +5,7 @@ from pathlib import Path
 import folder_paths
 
 from ...cnet_core import save_controlnet
-from ...cnet_core.checkpoints.save import Layout, layout_format
+from ...cnet_core.checkpoints.save import SaveLayout, layout_format
 from .files import FOLDER, unet_weights, words_of_nodes
 from .host_types import Model
 from .loaded import LoadedNet
@@ -18,7 +18,9 @@ def register_output() -> None:
     )
 
 
-def save(control_net: object, prefix: str, layout: Layout, base_model: Model | None = None) -> Path:
+def save(
+    control_net: object, prefix: str, layout: SaveLayout, base_model: Model | None = None
+) -> Path:
     """Writes a net under a new name that begins with `prefix`; returns its file, for "diffusers" its folder.
 
     Args:

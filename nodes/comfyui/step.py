@@ -23,7 +23,7 @@ from .shared import SharedByCopies
 
 
 @dataclass(frozen=True)
-class Step(SharedByCopies):
+class CondBatchStep(SharedByCopies):
     """The facts of one call of `calc_cond_batch`, for the UNet calls inside it."""
 
     run: Run
@@ -41,7 +41,7 @@ class Step(SharedByCopies):
         model: BaseModel,
         batch: CondBatch,
         copies: Mapping[object, Model] = MappingProxyType({}),
-    ) -> "Step":
+    ) -> "CondBatchStep":
         """Returns the facts of a call with these lists of conds."""
         branches = branches_of(batch.conds, run.guider)
         if batch.unguided:

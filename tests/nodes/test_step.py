@@ -45,7 +45,7 @@ def compute(part: Part, step: Any, inputs: Any, options: Any, arrived: tuple[Any
 def step_of(part: Part, run: Any, conds: Any = (POSITIVE, NEGATIVE), pictures: int = 2) -> Any:
     """Returns the facts of a call of `calc_cond_batch` with these lists of conds."""
     batch = part("nodes.comfyui.layout").CondBatch.of(conds, torch.zeros(pictures, 4, 8, 8))
-    return part("nodes.comfyui.step").Step.of(run, MODEL, batch)
+    return part("nodes.comfyui.step").CondBatchStep.of(run, MODEL, batch)
 
 
 def rows_with_control(found: Any) -> list[bool]:

@@ -12,7 +12,7 @@ from cnet_core.training import Objective, Trainer, TrainingSettings
 from cnet_core.training.base import Batch, Text
 from cnet_core.training.order import Visit, generator_of
 from cnet_core.training.processes import Processes
-from cnet_core.training.source import Source
+from cnet_core.training.source import TrainingSource
 
 
 @dataclass
@@ -54,14 +54,14 @@ class NoiseSamples:
         return hint.flip(-1) if flip else hint
 
 
-def source(**samples: object) -> Source:
+def source(**samples: object) -> TrainingSource:
     """A whole source of these."""
     base = SmallBase()
 
     def preview(net: cn.ControlNet) -> tuple[Tensor, dict[str, float]]:
         return torch.zeros(3, 8, 8), {}
 
-    return Source(base, NoiseSamples(**samples), NoiseSamples(((32, 32),) * 4), preview)
+    return TrainingSource(base, NoiseSamples(**samples), NoiseSamples(((32, 32),) * 4), preview)
 
 
 def trainer(

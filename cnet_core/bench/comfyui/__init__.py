@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ...checkpoints import save_controlnet
-from ..settings import Settings
+from ..settings import BenchSettings
 from ..tables import Table
 from ..timing import Times
 from .graphs import FILE, LIMIT_OF, LIMITS, PLAIN, Way, steps, ways
@@ -38,7 +38,7 @@ NOTES = (
 )
 
 
-def section(settings: Settings, tell: Callable[[int, int], None]) -> Table:
+def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of prompts.
 
     Raises:
@@ -76,7 +76,7 @@ def _chosen(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
     return {name: way for name, way in given.items() if not names or name in {PLAIN, *names}}
 
 
-def _python(settings: Settings) -> str:
+def _python(settings: BenchSettings) -> str:
     """Returns ComfyUI's Python by its whole path, since it runs in another folder; an environment's link stays one."""
     found = shutil.which(settings.comfyui_python or sys.executable)
     if found is None:
@@ -107,7 +107,10 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _interleaved(
-    server: Server, settings: Settings, given: Mapping[str, Way], tell: Callable[[int, int], None]
+    server: Server,
+    settings: BenchSettings,
+    given: Mapping[str, Way],
+    tell: Callable[[int, int], None],
 ) -> dict[str, list[Took]]:
     """Returns each way's times; every round runs each once, after one round that is not counted."""
     found: dict[str, list[Took]] = {name: [] for name in given}
@@ -121,7 +124,7 @@ def _interleaved(
     return found
 
 
-def _table(settings: Settings, version: str, found: Mapping[str, Sequence[Took]]) -> Table:
+def _table(settings: BenchSettings, version: str, found: Mapping[str, Sequence[Took]]) -> Table:
     walls = {name: Times(tuple(t.wall for t in took)) for name, took in found.items()}
     cpus = {name: _cpu_times(took) for name, took in found.items()}
     rows: dict[str, tuple[float | None, ...]] = {}

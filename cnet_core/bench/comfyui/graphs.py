@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...nets.config import UNetConfig
-from ..settings import TOKENS, Settings
+from ..settings import TOKENS, BenchSettings
 
 #: A link to an output of a node: [node id, index].
 Link = list[Any]
@@ -32,7 +32,7 @@ RANGE = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
 class Graph:
     """A prompt under construction, with what all ways have in common."""
 
-    settings: Settings
+    settings: BenchSettings
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
 
     def add(self, kind: str, **inputs: Any) -> Link:
@@ -85,7 +85,7 @@ class Graph:
         return self.nodes
 
 
-def steps(settings: Settings) -> int:
+def steps(settings: BenchSettings) -> int:
     """Returns how many steps a prompt has."""
     if settings.prompt_steps is not None:
         return settings.prompt_steps
@@ -93,7 +93,7 @@ def steps(settings: Settings) -> int:
 
 
 #: Settings and a seed -> a prompt.
-Way = Callable[[Settings, int], dict[str, Any]]
+Way = Callable[[BenchSettings, int], dict[str, Any]]
 
 
 def ways(nodes: Container[str]) -> dict[str, Way]:
@@ -112,20 +112,20 @@ def ways(nodes: Container[str]) -> dict[str, Way]:
     return found
 
 
-def plain(settings: Settings, seed: int) -> dict[str, Any]:
+def plain(settings: BenchSettings, seed: int) -> dict[str, Any]:
     """The UNet alone."""
     graph = Graph(settings)
     return graph.sample(graph.model(), *graph.texts(), seed)
 
 
-def limit(settings: Settings, seed: int, rows: str) -> dict[str, Any]:
+def limit(settings: BenchSettings, seed: int, rows: str) -> dict[str, Any]:
     """The UNet, and its encoder and middle once more."""
     graph = Graph(settings)
     model = graph.add("CnetBenchLimit", model=graph.model(), rows=rows)
     return graph.sample(model, *graph.texts(), seed)
 
 
-def ours(settings: Settings, seed: int, mode: str) -> dict[str, Any]:
+def ours(settings: BenchSettings, seed: int, mode: str) -> dict[str, Any]:
     """Apply ControlNet (to the model)."""
     graph = Graph(settings)
     net = graph.add("LoadControlNet", control_net_name=FILE)
@@ -143,7 +143,7 @@ def ours(settings: Settings, seed: int, mode: str) -> dict[str, Any]:
     return graph.sample(model, *graph.texts(), seed)
 
 
-def native(settings: Settings, seed: int, on_negative: bool) -> dict[str, Any]:
+def native(settings: BenchSettings, seed: int, on_negative: bool) -> dict[str, Any]:
     """ComfyUI's own control on both conditionings, or on the positive alone: then it calls the UNet twice."""
     graph = Graph(settings)
     positive, negative = graph.texts()
@@ -158,7 +158,7 @@ def native(settings: Settings, seed: int, on_negative: bool) -> dict[str, Any]:
     return graph.sample(graph.model(), applied, [applied[0], 1] if on_negative else negative, seed)
 
 
-def advanced(settings: Settings, seed: int) -> dict[str, Any]:
+def advanced(settings: BenchSettings, seed: int) -> dict[str, Any]:
     """Kosinkadink's ComfyUI-Advanced-ControlNet, its control taken out of the uncond rows."""
     graph = Graph(settings)
     positive, negative = graph.texts()

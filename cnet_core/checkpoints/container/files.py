@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
-from .header import DTYPES, LENGTH, Entry, Header, read_header
+from .header import DTYPES, LENGTH, Header, TensorEntry, read_header
 
 #: Called with (tensors written, tensors in all) while a file is written.
 Progress = Callable[[int, int], None]
@@ -42,7 +42,7 @@ def mapped_tensors(path: Path, header: Header, keys: Iterable[str]) -> dict[str,
     return {key: _mapped(data, header.data, header.entries[key]) for key in keys}
 
 
-def _mapped(data: mmap.mmap, begin: int, entry: Entry) -> Tensor:
+def _mapped(data: mmap.mmap, begin: int, entry: TensorEntry) -> Tensor:
     start, size = begin + entry.start, entry.stop - entry.start
     if not size:
         return torch.empty(entry.shape, dtype=entry.dtype)

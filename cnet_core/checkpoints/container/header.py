@@ -45,7 +45,7 @@ class UnreadableFile(ValueError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """One tensor of a file: its shape, dtype and place."""
 
     shape: tuple[int, ...]
@@ -58,7 +58,7 @@ class Entry:
 class Header:
     """What a checkpoint says of itself before its data."""
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
     data: int = 0  # bytes from the beginning of the file to the first tensor
 
@@ -122,7 +122,7 @@ def _metadata(path: Path, values: Any) -> dict[str, str]:
     return cast(dict[str, str], items)
 
 
-def _entry(path: Path, key: str, value: Any) -> Entry:
+def _entry(path: Path, key: str, value: Any) -> TensorEntry:
     fields = cast(dict[str, Any], value) if isinstance(value, dict) else {}
     name, shape, place = (fields.get(k) for k in ("dtype", "shape", "data_offsets"))
     if not isinstance(name, str) or name not in DTYPES:
@@ -139,7 +139,7 @@ def _entry(path: Path, key: str, value: Any) -> Entry:
     need = prod(cast(list[int], shape)) * dtype.itemsize
     if stop - start != need:
         raise _damaged(path, f"{_short(key)!r} needs {need} bytes and has {stop - start}")
-    return Entry(tuple(cast(list[int], shape)), dtype, start, stop)
+    return TensorEntry(tuple(cast(list[int], shape)), dtype, start, stop)
 
 
 def _naturals(values: Any) -> bool:
@@ -148,7 +148,7 @@ def _naturals(values: Any) -> bool:
     )
 
 
-def _check_layout(path: Path, entries: Iterable[Entry], data_size: int) -> None:
+def _check_layout(path: Path, entries: Iterable[TensorEntry], data_size: int) -> None:
     """Tensors must follow one another without gap or overlap, and end with the file."""
     end = 0
     for entry in sorted(entries, key=lambda e: (e.start, e.stop)):

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from .header import Entry, Header, UnreadableFile
+from .header import Header, TensorEntry, UnreadableFile
 from .stand_ins import foreign_objects, harmless_globals
 
 #: Longest description of tensors inside a file that is read; real ones are below 1 MB.
@@ -66,7 +66,7 @@ def pickle_header(path: Path) -> Header:
     """Returns shapes and dtypes of a PyTorch file without reading its data."""
     device = "meta" if _is_zip(path) else "cpu"
     tensors = read_pickle(path, device)
-    return Header({k: Entry(tuple(v.shape), v.dtype) for k, v in tensors.items()}, {})
+    return Header({k: TensorEntry(tuple(v.shape), v.dtype) for k, v in tensors.items()}, {})
 
 
 def _is_zip(path: Path) -> bool:

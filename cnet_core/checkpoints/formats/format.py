@@ -1,16 +1,15 @@
 """Format: all that tells one format of ControlNet files from another."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from ...nets.controlnet import ControlNet
-from ..shapes import Shapes
+from ..shapes import Keys, Shapes
 from ..wrappers import control_names
 
-Keys = Collection[str]
 Weights = Mapping[str, Tensor]
 
 

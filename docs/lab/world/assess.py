@@ -24,7 +24,7 @@ from cnet_core.tiny.measure import iou, saturation
 from cnet_core.tiny.model import starting_noise
 from cnet_core.tiny.prompts import VOCABULARY, scene_tokens
 from cnet_core.tiny.ruler import ground_colours, thing_colours, thing_mask
-from cnet_core.tiny.scenes import NAMES, NATURAL, Scene, draw, held_out_pairs, random_scene
+from cnet_core.tiny.scenes import NAMES, NATURAL, ThingScene, draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import canny, training_hints
 from cnet_core.tiny.things import KINDS
 
@@ -67,7 +67,7 @@ class Assessment:
 
     def scenes(
         self, count: int, seed: int = SEED, pairs: Tensor | None = None
-    ) -> tuple[Scene, Tensor, Tensor]:
+    ) -> tuple[ThingScene, Tensor, Tensor]:
         """Returns scenes, their pictures, and where their things are."""
         scene = random_scene(count, self.run.generator(seed), pairs)
         pictures, cover = draw(scene, SIDE)
@@ -140,7 +140,7 @@ class Assessment:
             drawn = self.sample(scene_tokens(scene), edges, row)
             yield f"prompt, {row}", self.of(drawn, scene, inside)
             rows += [drawn] if row != "no_control" else []
-        other = Scene(**{**vars(scene), "kind": scene.kind.roll(1)})
+        other = ThingScene(**{**vars(scene), "kind": scene.kind.roll(1)})
         for row in ("both", "cond_only"):
             drawn = self.sample(scene_tokens(other), edges, row)
             yield f"conflicting prompt, {row}", self.of(drawn, other, inside)
@@ -183,7 +183,7 @@ class Assessment:
             inside = (field < 0).to(self.run.device)
             yield f"outlines of {name}s", {"adherence": iou(thing_mask(drawn), inside).mean()}
 
-    def of(self, pictures: Tensor, scene: Scene, inside: Tensor | None = None) -> Figures:
+    def of(self, pictures: Tensor, scene: ThingScene, inside: Tensor | None = None) -> Figures:
         """Returns the figures of pictures of a scene; adherence where the thing's place is known."""
         mask, painted = thing_mask(pictures), scene.colour != NATURAL
         right = self.right(pictures, scene)
@@ -198,7 +198,7 @@ class Assessment:
             figures["adherence"] = iou(mask, inside).mean()
         return {k: float(v) for k, v in figures.items()}
 
-    def right(self, pictures: Tensor, scene: Scene) -> Tensor | None:
+    def right(self, pictures: Tensor, scene: ThingScene) -> Tensor | None:
         """Returns whether each picture shows its scene's thing, as the classifier sees it; None without one."""
         if self.classifier is None:
             return None
@@ -257,13 +257,13 @@ def _natural_pairs(run: Run) -> Tensor:
     return pairs
 
 
-def _each_kind(scene: Scene) -> Scene:
+def _each_kind(scene: ThingScene) -> ThingScene:
     """Returns one scene of each kind in its own colours, the shapes painted, on changing grounds."""
     device = scene.kind.device
     kind = torch.arange(len(KINDS), device=device)
     chosen = random_scene(4096, torch.Generator(device).manual_seed(5))
     index = torch.stack([(chosen.kind == k).int().argmax() for k in kind])
-    return Scene(**{name: value[index] for name, value in vars(chosen).items()})
+    return ThingScene(**{name: value[index] for name, value in vars(chosen).items()})
 
 
 __all__ = ["NAMES", "Assessment"]

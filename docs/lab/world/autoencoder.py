@@ -8,7 +8,7 @@ from lab import Plan, Run, fit
 from torch import Tensor, nn
 
 from cnet_core.tiny.autoencoder import Autoencoder, psnr
-from cnet_core.tiny.scenes import Scene, draw, random_scene
+from cnet_core.tiny.scenes import ThingScene, draw, random_scene
 
 WIDTHS = {"fine": 48, "coarse": 128, "decoder_blocks": 4}
 SIDE, WINDOW = 128, 80
@@ -90,7 +90,7 @@ def train(run: Run, plan: Plan, start: dict[str, Tensor] | None = None) -> Autoe
     return average.net
 
 
-def window(scene: Scene, generator: torch.Generator) -> Scene:
+def window(scene: ThingScene, generator: torch.Generator) -> ThingScene:
     """Returns what windows of WINDOW pixels show of pictures of SIDE pixels."""
     zoom = SIDE / WINDOW
     shift = (

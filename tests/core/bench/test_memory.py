@@ -3,14 +3,14 @@
 import pytest
 
 from cnet_core.bench.memory import peak, sizes
-from cnet_core.bench.settings import Settings
+from cnet_core.bench.settings import BenchSettings
 from cnet_core.control.routing import HintRouting
 
 #: A fifth of the published width, where what is kept is in proportion as at full width.
 SETTINGS = {
-    "SD1.5, 512 px": Settings(width=0.2, side=512),
-    "SD1.5, 256 px": Settings(width=0.2, side=256),
-    "SDXL, 512 px": Settings(family="sdxl", width=0.2, side=512),
+    "SD1.5, 512 px": BenchSettings(width=0.2, side=512),
+    "SD1.5, 256 px": BenchSettings(width=0.2, side=256),
+    "SDXL, 512 px": BenchSettings(family="sdxl", width=0.2, side=512),
 }
 ROUTINGS = {
     "both": HintRouting.both(),
@@ -21,7 +21,7 @@ ROUTINGS = {
 
 def test_sizes_are_those_of_sd15() -> None:
     """At full width and 512 px: 361 M weights; 320 channels at 64 x 64 three times, and so on down to 8 x 8."""
-    size = sizes(Settings())
+    size = sizes(BenchSettings())
     by_level = (
         3 * 320 * 64**2 + (320 + 2 * 640) * 32**2 + (640 + 2 * 1280) * 16**2 + 4 * 1280 * 8**2
     )

@@ -9,12 +9,15 @@ from PIL import Image
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cnet_core.bench import others
-from cnet_core.bench.settings import Settings
+from cnet_core.bench.settings import BenchSettings
 from cnet_core.bench.steps import LIMITS, PLAIN, columns
 from cnet_core.bench.timing import flops
 from cnet_core.cli import main
 
-SMALLEST = {"sd15": Settings(width=0.1, side=64), "sdxl": Settings("sdxl", width=0.1, side=64)}
+SMALLEST = {
+    "sd15": BenchSettings(width=0.1, side=64),
+    "sdxl": BenchSettings("sdxl", width=0.1, side=64),
+}
 
 
 @pytest.fixture(scope="module", params=SMALLEST)

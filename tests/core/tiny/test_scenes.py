@@ -8,12 +8,12 @@ from cnet_core.tiny.data import COLOURS
 from cnet_core.tiny.measure import iou
 from cnet_core.tiny.prompts import VOCABULARY, scene_tokens, training_tokens
 from cnet_core.tiny.ruler import ground_colours, thing_colours, thing_mask
-from cnet_core.tiny.scenes import NATURAL, Scene, draw, held_out_pairs, random_scene
+from cnet_core.tiny.scenes import NATURAL, ThingScene, draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import canny, training_hints
 from cnet_core.tiny.things import KINDS, article
 
 
-def drawn(count: int = 48, side: int = 128) -> tuple[Scene, torch.Tensor, torch.Tensor]:
+def drawn(count: int = 48, side: int = 128) -> tuple[ThingScene, torch.Tensor, torch.Tensor]:
     scene = random_scene(count, torch.Generator().manual_seed(7))
     return scene, *draw(scene, side)
 

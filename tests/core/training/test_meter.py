@@ -9,7 +9,7 @@ from training_models import NoiseSamples, source, trainer
 import cnet_core as cn
 from cnet_core.tiny.training import TinyBase, TinySamples
 from cnet_core.training import ConvergenceMeter, Reading, TrainingSettings, convergence_step
-from cnet_core.training.source import Source
+from cnet_core.training.source import TrainingSource
 
 
 def reading(step: int, gap: float, error: float = 1e-5, loss: float = 0.1) -> Reading:
@@ -48,7 +48,7 @@ def test_the_embedded_net_follows_and_a_fresh_one_does_nothing() -> None:
 
     base = TinyBase.load()
     held_out = TinySamples(base.autoencoder, 64, 16, "held out")
-    place = Source(base, held_out, held_out, lambda net: (torch.zeros(3, 8, 8), {}))
+    place = TrainingSource(base, held_out, held_out, lambda net: (torch.zeros(3, 8, 8), {}))
     meter = place.meter(TrainingSettings())
     assert isinstance(meter, ConvergenceMeter)
     trained = meter.read(TinyStableDiffusion.load().control_net, 0)
@@ -71,7 +71,7 @@ def test_a_net_that_ignores_its_hint_has_an_effect_but_no_gap() -> None:
 def test_one_sample_has_no_wrong_hint_to_compare_with() -> None:
     run, place = trainer(), source()
     alone = NoiseSamples(((64, 64),))
-    meter = Source(place.base, alone, alone, place.preview).meter(run.settings)
+    meter = TrainingSource(place.base, alone, alone, place.preview).meter(run.settings)
     found = meter.read(run.net, 0)
     assert not meter.compares
     assert source().meter(run.settings).compares

@@ -15,7 +15,7 @@ from cnet_core.training.base import Text
 from cnet_core.training.folder import RunFolder
 from cnet_core.training.order import SampleOrder, Visit
 from cnet_core.training.preview import Preview
-from cnet_core.training.source import Source
+from cnet_core.training.source import TrainingSource
 from cnet_core.training.step import losses, noisy_batch
 
 #: Parameters of the 13 zero convs: a weight and a bias each.
@@ -119,7 +119,7 @@ def test_nets_in_half_precision_are_read_and_drawn_outside_autocast_too(precisio
     held_out = NoiseSamples(((64, 64),) * 2)
     run, place = trainer(held_out, precision=precision, batch_size=2), source()
     run.advance()
-    meter = Source(run.base, held_out, held_out, place.preview).meter(run.settings)
+    meter = TrainingSource(run.base, held_out, held_out, place.preview).meter(run.settings)
     fresh = meter.read(trainer().net, 0)
     assert fresh.effect == 0
     with run.autocast():

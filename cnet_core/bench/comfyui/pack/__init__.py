@@ -12,14 +12,14 @@ from torch import Tensor
 
 KEY = "cnet_bench"
 #: ComfyUI's description of a node's inputs.
-Inputs = dict[str, dict[str, tuple[Any, ...]]]
+NodeInputs = dict[str, dict[str, tuple[Any, ...]]]
 
 
 class CnetBenchModel:
     """A UNet of ComfyUI's own classes with random weights."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
+    def INPUT_TYPES(cls) -> NodeInputs:
         return {"required": {"arguments": ("STRING", {})}}
 
     RETURN_TYPES = ("MODEL",)
@@ -78,7 +78,7 @@ class CnetBenchText:
     """Random text embeddings, and a random vector for SDXL."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
+    def INPUT_TYPES(cls) -> NodeInputs:
         names = ("tokens", "width", "vector", "seed")
         return {"required": dict.fromkeys(names, ("INT", {"max": 2**31}))}
 
@@ -97,7 +97,7 @@ class CnetBenchLimit:
     """A MODEL whose UNet runs its own encoder and middle once more, on all rows or on the cond rows."""
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
+    def INPUT_TYPES(cls) -> NodeInputs:
         return {"required": {"model": ("MODEL",), "rows": (["all", "cond"],)}}
 
     RETURN_TYPES = ("MODEL",)
@@ -151,7 +151,7 @@ class CnetBenchEnd:
     stays = 0  # bytes that were taken when the prompt before ended
 
     @classmethod
-    def INPUT_TYPES(cls) -> Inputs:
+    def INPUT_TYPES(cls) -> NodeInputs:
         return {"required": {"samples": ("LATENT",)}}
 
     RETURN_TYPES = ()
