@@ -85,6 +85,17 @@ def test_hints_of_a_batch_go_to_their_pictures(comfy: Host, hints: int, routing:
     assert effect_share(plain, native, ours) <= TOLERANCE
 
 
+def test_as_many_hints_as_unet_rows_go_to_the_first_pictures_of_both_branches(comfy: Host) -> None:
+    """Native control takes them for one hint a row: the first two for uncond, the others for cond."""
+    flow = Flow(family(SD15), Sampling(batch=2))
+    plain = flow.run(comfy, "plain")
+    expected = flow.run(comfy, "expected", Control("native", hints=2))
+    mixed_up = flow.run(comfy, "native", Control("native", hints=4))
+    ours = flow.run(comfy, "ours", Control(hints=4))
+    assert effect_share(plain, expected, ours) <= TOLERANCE
+    assert effect_share(plain, expected, mixed_up) > 100 * TOLERANCE
+
+
 @pytest.mark.parametrize("name", COND_ROWS)
 def test_cond_only_runs_the_rows_of_cond_alone_through_the_control_net(
     comfy: Host, name: str

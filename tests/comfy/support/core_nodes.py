@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from described import Info, default_of, defaults, inputs_of, is_widget, required_of
@@ -12,6 +13,7 @@ from hosts import sampled_with, variant
 CORE = ("nodes", "comfy_extras.")
 #: Names of conditioning inputs that guidance goes away from.
 AWAY = ("neg", "empty", "uncond")
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class NotFilled(Exception):
@@ -35,9 +37,12 @@ def model_nodes(info: Info) -> list[str]:
 
 def guider_nodes(info: Info) -> list[str]:
     """Returns the core nodes that make a GUIDER of a MODEL."""
-    return [
-        kind for kind in _core(info) if "GUIDER" in info[kind]["output"] and _models(info, kind)
-    ]
+    return [kind for kind in _core(info) if makes_guider(info, kind) and _models(info, kind)]
+
+
+def makes_guider(info: Info, kind: str) -> bool:
+    """Whether a node gives a GUIDER."""
+    return "GUIDER" in info[kind]["output"]
 
 
 def control_net_appliers(info: Info) -> list[str]:
@@ -50,14 +55,25 @@ def control_net_appliers(info: Info) -> list[str]:
     ]
 
 
-def patched(graph: Graph, info: Info, kind: str, wired: Wired) -> Link:
-    """Adds a MODEL node with its defaults; returns its MODEL."""
-    return output(_filled(graph, info, kind, wired), info[kind]["output"].index("MODEL"))
+def patched(
+    graph: Graph, info: Info, kind: str, wired: Wired, values: Mapping[str, Any] = NONE
+) -> Link:
+    """Adds a MODEL node with its defaults and `values`; returns its MODEL."""
+    added = _filled(graph, info, kind, wired, values)
+    return output(added, info[kind]["output"].index("MODEL"))
 
 
-def guided(graph: Graph, info: Info, kind: str, wired: Wired, how: Sampling) -> Link:
-    """Adds a GUIDER node with its defaults, and a sampler; returns the latents."""
-    guider = output(_filled(graph, info, kind, wired), info[kind]["output"].index("GUIDER"))
+def guided(
+    graph: Graph,
+    info: Info,
+    kind: str,
+    wired: Wired,
+    how: Sampling,
+    values: Mapping[str, Any] = NONE,
+) -> Link:
+    """Adds a GUIDER node with its defaults and `values`, and a sampler; returns the latents."""
+    added = _filled(graph, info, kind, wired, values)
+    guider = output(added, info[kind]["output"].index("GUIDER"))
     return sampled_with(graph, wired.model, guider, how)
 
 
@@ -69,7 +85,7 @@ def _models(info: Info, kind: str) -> list[str]:
     return [name for name, value in inputs_of(info, kind).items() if value[0] == "MODEL"]
 
 
-def _filled(graph: Graph, info: Info, kind: str, wired: Wired) -> Link:
+def _filled(graph: Graph, info: Info, kind: str, wired: Wired, values: Mapping[str, Any]) -> Link:
     """Adds a node. Of several MODELs the first is the one at hand, the others are other models.
 
     Of what is optional, models and conds alone are connected.
@@ -77,7 +93,7 @@ def _filled(graph: Graph, info: Info, kind: str, wired: Wired) -> Link:
     Raises:
         NotFilled: a required input is of a type that there is nothing for.
     """
-    inputs = defaults(info, kind)
+    inputs = defaults(info, kind, **values)
     main, *others = _models(info, kind)
     inputs[main] = wired.model
     for index, name in enumerate(others):

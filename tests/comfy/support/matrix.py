@@ -1,10 +1,20 @@
 """Our control beside every core node: the same graph with ComfyUI's own control says what is right."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
-from core_nodes import NotFilled, Wired, guided, guider_nodes, model_nodes, patched
+from core_nodes import (
+    NONE,
+    NotFilled,
+    Wired,
+    guided,
+    guider_nodes,
+    makes_guider,
+    model_nodes,
+    patched,
+)
 from flows import WIRINGS, Control, effect_share
 from graphs import Graph, Link, Sampling, save
 from host import Failed, Host, Result
@@ -57,23 +67,25 @@ def kinds_of(comfy: Host) -> list[str]:
 def examine(comfy: Host, kind: str) -> list[Outcome]:
     """Returns what came of a node: one outcome for each mode and place, or one that says why there are none."""
     try:
-        side, plain = _at_its_side(comfy, kind)
+        node, plain = at_its_side(comfy, kind)
     except (Failed, NotFilled) as error:
-        return [Outcome(kind, "", "", "refused", _first_line(error))]
-    places = PLACES[1:] if kind in guider_nodes(comfy.info) else PLACES
-    return [
-        outcome
-        for mode in NATIVE
-        for outcome in _compared(comfy, Node(kind, side), mode, plain, places)
-    ]
+        return [Outcome(kind, "", "", "refused", first_line(error))]
+    return beside(comfy, node, plain)
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node, and the size of pictures at which it works."""
+    """A node, the size of pictures at which it works, and widget values other than its defaults."""
 
     kind: str
     side: int
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def beside(comfy: Host, node: Node, plain: Result) -> list[Outcome]:
+    """Returns one outcome for each mode and place; `plain` are the node's latents with no control."""
+    places = PLACES[1:] if makes_guider(comfy.info, node.kind) else PLACES
+    return [outcome for mode in NATIVE for outcome in _compared(comfy, node, mode, plain, places)]
 
 
 def _compared(
@@ -93,33 +105,35 @@ def _compared(
                 share = effect_share(plain, expected, found)
                 right, note = share <= TOLERANCE, f"{share:.1e}"
         except (Failed, ValueError) as error:
-            right, note = False, _first_line(error)
+            right, note = False, first_line(error)
         verdict = "own rows" if reason else "equal"
         yield Outcome(node.kind, place, mode, verdict if right else "wrong", note)
 
 
-def _at_its_side(comfy: Host, kind: str) -> tuple[int, Result]:
-    """Returns the size at which the node works, and its latents with no control.
+def at_its_side(comfy: Host, kind: str, values: Mapping[str, Any] = NONE) -> tuple[Node, Result]:
+    """Returns a node at the size at which it works, and its latents with no control.
 
     Raises:
         Failed: there is none.
+        NotFilled: an input cannot be connected.
     """
     for side in SIDES:
+        node = Node(kind, side, values)
         try:
-            plain = _run(comfy, Node(kind, side), Control("none"), "conds")
+            plain = _run(comfy, node, Control("none"), "conds")
         except Failed:
             if side == SIDES[-1]:
                 raise
             continue
         if torch.isfinite(plain.samples).all():
-            return side, plain
+            return node, plain
     raise Failed("the latents are not finite, with no control either")
 
 
 def _run(comfy: Host, node: Node, control: Control, place: str) -> Result:
     """Runs the node with a control before it, behind it, or on the conds."""
     graph = Graph()
-    name = f"{node.kind} {control.kind} {place}"
+    name = f"{node.kind} {control.kind} {place}".replace("/", "")  # a file's
     model = graph.add("ProbeCount", model=FAMILY.model(graph), name=name)
     wired = (model, FAMILY.cond(graph, 1), FAMILY.cond(graph, 2))
     if place in ("conds", "before"):
@@ -137,10 +151,10 @@ def _sampled(comfy: Host, graph: Graph, node: Node, wired: Wired, control: Contr
     def controlled(model: Link) -> Link:
         return WIRINGS[control.kind](graph, control, (model, wired.positive, wired.negative))[0]
 
-    if node.kind in guider_nodes(comfy.info):
+    if makes_guider(comfy.info, node.kind):
         there = replace(wired, model=controlled(wired.model))
-        return guided(graph, comfy.info, node.kind, there, how)
-    model = controlled(patched(graph, comfy.info, node.kind, wired))
+        return guided(graph, comfy.info, node.kind, there, how, node.values)
+    model = controlled(patched(graph, comfy.info, node.kind, wired, node.values))
     return how.ksampler(graph, model, wired.positive, wired.negative)
 
 
@@ -150,7 +164,8 @@ def _rows_right(found: Result, counted: str, mode: str) -> bool:
     return found.counts[counted] == [rows for rows in wanted if rows]
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Returns an error's first line, cut to a table's width."""
     return str(error).strip().splitlines()[0][:160]
 
 

@@ -6,6 +6,7 @@ import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
+import comfy.supported_models
 import comfy.supported_models_base
 import comfy.utils
 import folder_paths
@@ -18,6 +19,12 @@ class _Config(comfy.supported_models_base.BASE):
     unet_extra_config = {}
     latent_format = comfy.latent_formats.SD15
     memory_usage_factor = 1.0
+
+
+class _SD15(comfy.supported_models.SD15):
+    """Is an SD1.5 to packs that ask for the class, and takes its heads from the arguments."""
+
+    unet_extra_config = {}
 
 
 class _WithVector(comfy.model_base.BaseModel):
@@ -36,7 +43,7 @@ class ProbeModel:
 def random_model(values, seed, disable_dynamic=False):
     """Returns a ModelPatcher, in the dtype that ComfyUI's options ask for."""
     management = comfy.model_management
-    config = _Config(values)
+    config = (_Config if values.get("adm_in_channels") else _SD15)(values)
     device = management.get_torch_device()
     dtype = management.unet_dtype(
         model_params=-1, supported_dtypes=config.supported_inference_dtypes
