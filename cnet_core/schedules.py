@@ -1,6 +1,7 @@
 """BlockScales: how much of the control each block gets, and how much at each part of the run."""
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,10 @@ from itertools import pairwise
 SOFT_BASE = 0.825
 #: sd-webui-controlnet's list is always made for 13 blocks, and cut to the first 10 for SDXL.
 WEBUI_BLOCKS = 13
+#: What texts of numbers are made of, here and in js/scales.js.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+_SEPARATORS = re.compile(r"[,; \t\r\n]+")
+_COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
 
 
 @dataclass(frozen=True)
@@ -120,17 +125,15 @@ class BlockScales:
 def parse_scales(text: str) -> tuple[float, ...]:
     """Returns the numbers of a text such as `0.1, 0.5, 1`; empty for an empty text.
 
+    Commas, semicolons, spaces, tabs and line breaks separate them.
+
     Raises:
         ValueError: something in it is not a finite number.
     """
-    parts = [part.strip() for part in text.replace("\n", ",").split(",")]
-    try:
-        numbers = tuple(float(part) for part in parts if part)
-    except ValueError:
-        numbers = (math.nan,)
+    numbers = tuple(_number(part) for part in _SEPARATORS.split(text) if part)
     if not all(math.isfinite(n) for n in numbers):
         raise ValueError(
-            f"`custom_scales` is {text!r}; write numbers separated by commas, shallow to deep, middle last."
+            f"`custom_scales` is {text!r}; write numbers such as 0.1, 0.5, 1, shallow to deep, middle last."
         )
     return numbers
 
@@ -141,16 +144,13 @@ def parse_curve(text: str) -> tuple[tuple[float, float], ...]:
     Raises:
         ValueError: something in it is not two finite numbers with a colon between them.
     """
-    parts = [part.strip() for part in text.replace("\n", ",").split(",")]
-    try:
-        points = tuple(_point(part) for part in parts if part)
-    except ValueError:
-        points = ((math.nan, math.nan),)
-    if not all(math.isfinite(number) for point in points for number in point):
+    parts = _SEPARATORS.split(_COLON.sub(":", text))
+    pairs = [[_number(half) for half in part.split(":")] for part in parts if part]
+    if not all(len(pair) == 2 and all(math.isfinite(number) for number in pair) for pair in pairs):
         raise ValueError(
-            f"`time_curve` is {text!r}; write points as percent:factor, separated by commas, such as 0:1, 0.5:0.4."
+            f"`time_curve` is {text!r}; write points as percent:factor, such as 0:1, 0.5:0.4."
         )
-    return points
+    return tuple((percent, factor) for percent, factor in pairs)
 
 
 def format_scales(numbers: Sequence[float]) -> str:
@@ -158,9 +158,9 @@ def format_scales(numbers: Sequence[float]) -> str:
     return ", ".join(f"{round(n, 4) + 0.0:g}" for n in numbers)
 
 
-def _point(text: str) -> tuple[float, float]:
-    percent, factor = text.split(":")
-    return float(percent), float(factor)
+def _number(text: str) -> float:
+    """Returns a number written in ASCII digits, NaN for anything else: js/scales.js reads the same."""
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
 def _soft(scales: BlockScales, sizes: Sequence[float]) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 // @ts-check
 /** The time curve of BlockScaleSchedule: the factor on all scales over the whole run, as points to drag. */
 
-import { axisTop, behind, clamp, curveLine, heightOf, movePoint, placeIn, pointAt, valueAt } from "./geometry.js";
+import { axisOf, behind, clamp, curveLine, heightOf, movePoint, placeIn, pointAt, valueAt } from "./geometry.js";
 import { layOutCurve } from "./layout.js";
 import { make, set, tell } from "./make.js";
 import { curveAt, formatCurve, formatNumber, parseCurve } from "./scales.js";
@@ -23,7 +23,7 @@ export class Curve {
   constructor(host) {
     this.host = host;
     this.view = layOutCurve(host.say);
-    this.top = 1;
+    this.axis = axisOf([]);
     this.held = -1; // the point that the pointer drags
     this.#listen();
   }
@@ -31,16 +31,17 @@ export class Curve {
   /** Draws the settings as they are. */
   refresh() {
     const points = parseCurve(this.host.settings().time_curve);
-    if (this.held < 0) this.top = axisTop((points ?? []).map((p) => p.factor));
+    if (this.held < 0) this.axis = axisOf((points ?? []).map((p) => p.factor));
     const drawn = points ?? [];
-    set(this.view.line, { points: curveLine(drawn, this.top) });
+    set(this.view.line, { points: curveLine(drawn, this.axis) });
     this.view.area.classList.toggle("unused", drawn.length === 0);
     this.view.area.classList.toggle("locked", this.#locked());
     this.#matchKnobs(Math.max(drawn.length, 1));
     if (drawn.length === 0) this.#drawKnob(0, { percent: 0, factor: 1 }, 1);
     drawn.forEach((point, i) => this.#drawKnob(i, point, drawn.length));
     tell(this.view.status, this.#complaint(points));
-    tell(this.view.axis, formatNumber(this.top));
+    tell(this.view.axis, formatNumber(this.axis.top));
+    tell(this.view.invitation, drawn.length || this.#locked() ? "" : this.host.say("invite"));
     this.view.clear.disabled = this.#locked() || this.host.settings().time_curve.trim() === "";
   }
 
@@ -156,14 +157,14 @@ export class Curve {
 
   /** @param {MouseEvent} event */
   #hit(event) {
-    const box = this.view.area.getBoundingClientRect();
-    return pointAt(this.#points(), placeIn(event, box), this.top, box.width / box.height);
+    const box = this.view.knobs.getBoundingClientRect();
+    return pointAt(this.#points(), placeIn(event, box), this.axis, box.width / box.height);
   }
 
   /** @param {PointerEvent} event @returns {Point} */
   #placed(event) {
-    const { x, y } = placeIn(event, this.view.area.getBoundingClientRect());
-    return { percent: Math.round(clamp(x, 0, 1) * 100) / 100, factor: valueAt(y, this.top) };
+    const { x, y } = placeIn(event, this.view.knobs.getBoundingClientRect());
+    return { percent: Math.round(clamp(x, 0, 1) * 100) / 100, factor: valueAt(y, this.axis) };
   }
 
   /** @param {number} count */
@@ -183,13 +184,13 @@ export class Curve {
     const { say } = this.host;
     const knob = /** @type {HTMLElement} */ (this.view.knobs.children[index]);
     knob.style.left = `${100 * point.percent}%`;
-    knob.style.top = `${100 - 100 * heightOf(point.factor, this.top)}%`;
+    knob.style.top = `${100 - 100 * heightOf(point.factor, this.axis)}%`;
     const text = say("at", `${formatNumber(100 * point.percent)} %`, formatNumber(point.factor));
     set(knob, { "aria-label": say("point", index + 1, count), "aria-valuetext": text, title: text });
     set(knob, {
       "aria-valuenow": formatNumber(point.factor),
-      "aria-valuemin": 0,
-      "aria-valuemax": formatNumber(this.top),
+      "aria-valuemin": formatNumber(this.axis.low),
+      "aria-valuemax": formatNumber(this.axis.top),
     });
   }
 }

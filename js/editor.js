@@ -1,10 +1,10 @@
 // @ts-check
 /** The bars of BlockScaleSchedule: one a block, shallow to deep, the middle last; grouped by resolution. */
 
-import { axisTop, barAt, clamp, heightOf, placeIn, polyline, sweep } from "./geometry.js";
+import { axisOf, barAt, clamp, heightOf, placeIn, polyline, sweep } from "./geometry.js";
 import { layOutBars } from "./layout.js";
 import { make, set, tell } from "./make.js";
-import { endsSide, groupsOf, nameOf, shortOf } from "./names.js";
+import { endsSide, groupsOf, nameOf, shortNameOf, shortOf } from "./names.js";
 import { CUSTOM, formatNumber, formatScales, parseScales, profileScales, resample } from "./scales.js";
 import { complaint, shownScales } from "./schedule.js";
 
@@ -20,10 +20,11 @@ export class Bars {
     this.host = host;
     this.view = layOutBars(host.say);
     this.chosen = 0;
-    this.top = 1;
+    this.hovered = -1; // the bar below the pointer
+    this.axis = axisOf([]);
     /** @type {import("./geometry.js").Place | null} */
     this.last = null; // the pointer's last place while it drags
-    this.box = { left: 0, top: 0, width: 1, height: 1 }; // of the area, as it was when the drag began
+    this.box = { left: 0, top: 0, width: 1, height: 1 }; // of the bars, as it was when the drag began
     this.#listen();
   }
 
@@ -32,11 +33,12 @@ export class Bars {
     const settings = this.host.settings();
     const scales = this.#scales(settings);
     const reference = profileScales(settings.reference, settings.base, scales.length);
-    if (!this.last) this.top = axisTop([...scales, ...(reference ?? [])]);
+    if (!this.last) this.axis = axisOf([...scales, ...(reference ?? [])]);
     this.#matchBars(scales.length);
+    this.view.columns.style.setProperty("--zero", `${(100 * heightOf(0, this.axis)).toFixed(1)}%`);
     scales.forEach((scale, i) => this.#drawBar(i, scale, scales.length));
-    set(this.view.line, { points: reference ? polyline(reference, this.top) : "" });
-    tell(this.view.axis, formatNumber(this.top));
+    set(this.view.line, { points: reference ? polyline(reference, this.axis) : "" });
+    tell(this.view.axis, formatNumber(this.axis.top));
     tell(this.view.status, complaint(settings, this.host.say));
     this.view.area.classList.toggle("locked", this.#locked(settings));
     this.view.blocks.value = String(scales.length);
@@ -51,7 +53,9 @@ export class Bars {
     buttons.paste.addEventListener("click", () => this.#pasteButton());
     this.view.area.addEventListener("pointerdown", (event) => this.#grab(event));
     this.view.area.addEventListener("mousedown", (event) => event.preventDefault()); // it would take the focus away
-    this.view.area.addEventListener("pointermove", (event) => this.last && this.#drag(event));
+    this.view.area.addEventListener("pointermove", (event) => (this.last ? this.#drag(event) : this.#hover(event)));
+    this.view.area.addEventListener("pointerleave", () => this.#hover(null));
+    this.view.area.addEventListener("dblclick", (event) => this.#resetBar(event));
     for (const kind of ["pointerup", "pointercancel", "lostpointercapture"]) {
       this.view.area.addEventListener(kind, () => this.release());
     }
@@ -71,7 +75,7 @@ export class Bars {
     if (event.button !== 0 || this.#locked(this.host.settings())) return;
     this.view.area.setPointerCapture(event.pointerId);
     this.host.begin();
-    this.box = this.view.area.getBoundingClientRect();
+    this.box = this.view.columns.getBoundingClientRect();
     this.#drag(event);
     this.#focus(barAt(/** @type {any} */ (this.last).x, this.view.columns.children.length));
   }
@@ -80,7 +84,7 @@ export class Bars {
   #drag(event) {
     const place = placeIn(event, this.box);
     const scales = this.#scales(this.host.settings());
-    for (const [bar, value] of sweep(this.last, place, scales.length, this.top)) {
+    for (const [bar, value] of sweep(this.last, place, scales.length, this.axis)) {
       scales[bar] = value;
       this.chosen = bar;
     }
@@ -94,6 +98,29 @@ export class Bars {
     this.last = null;
     this.host.end();
     this.refresh();
+    this.#focus(this.chosen);
+  }
+
+  /** Shows the bar below the pointer in the row of tools. @param {PointerEvent | null} event */
+  #hover(event) {
+    const hovered = event ? this.#barOf(event) : -1;
+    if (hovered === this.hovered) return;
+    this.hovered = hovered;
+    this.#drawChosen(this.#scales(this.host.settings()));
+  }
+
+  /** Gives a bar the value of the profile behind it again. @param {MouseEvent} event */
+  #resetBar(event) {
+    const { reference, base } = this.host.settings();
+    const bar = this.#barOf(event);
+    const value = profileScales(reference, base, this.view.columns.children.length)?.[bar];
+    if (value !== undefined) this.#setOne(bar, value);
+  }
+
+  /** @param {MouseEvent} event */
+  #barOf(event) {
+    const place = placeIn(event, this.view.columns.getBoundingClientRect());
+    return barAt(place.x, this.view.columns.children.length);
   }
 
   /** @param {KeyboardEvent} event */
@@ -130,7 +157,7 @@ export class Bars {
    */
   #paste(text, event) {
     event?.preventDefault();
-    const scales = parseScales(text.trim());
+    const scales = parseScales(text);
     if (!scales?.length) tell(this.view.status, this.host.say("notNumbers"));
     else this.#write({ custom_scales: formatScales(scales), profile: CUSTOM });
   }
@@ -220,27 +247,31 @@ export class Bars {
   #drawBar(index, scale, count) {
     const bar = /** @type {HTMLElement} */ (this.view.columns.children[index]);
     const text = formatNumber(scale);
-    bar.style.setProperty("--height", `${Math.round(1000 * heightOf(scale, this.top)) / 10}%`);
+    const [bottom, top] = [Math.min(scale, 0), Math.max(scale, 0)].map((value) => 100 * heightOf(value, this.axis));
+    bar.style.setProperty("--bottom", `${bottom.toFixed(1)}%`);
+    bar.style.setProperty("--height", `${(top - bottom).toFixed(1)}%`);
+    bar.style.setProperty("--top", `${top.toFixed(1)}%`);
     bar.classList.toggle("last-of-side", endsSide(index, count));
+    bar.classList.toggle("negative", scale < 0);
     set(bar, {
       "aria-valuenow": text,
       "aria-valuetext": text,
-      "aria-valuemin": 0,
-      "aria-valuemax": formatNumber(this.top),
+      "aria-valuemin": formatNumber(this.axis.low),
+      "aria-valuemax": formatNumber(this.axis.top),
     });
     set(bar, {
       "data-short": shortOf(scale),
       "aria-orientation": "vertical",
       "aria-label": nameOf(index, count, this.host.say),
-      title: text,
     });
   }
 
   /** @param {number[]} scales */
   #drawChosen(scales) {
     [...this.view.columns.children].forEach((bar, i) => set(bar, { tabindex: i === this.chosen ? 0 : -1 }));
-    tell(this.view.chosen, scales.length ? this.host.say("shortBlock", this.chosen + 1, scales.length) : "");
-    if (document.activeElement !== this.view.input) this.view.input.value = formatNumber(scales[this.chosen] ?? 0);
+    const shown = this.hovered >= 0 ? this.hovered : this.chosen;
+    tell(this.view.chosen, scales.length ? shortNameOf(shown, scales.length, this.host.say) : "");
+    if (document.activeElement !== this.view.input) this.view.input.value = formatNumber(scales[shown] ?? 0);
   }
 
   /** @param {number} index */

@@ -8,8 +8,9 @@ import { make } from "./make.js";
 import { Diagram, samplerCfg, unusedInputs } from "./routing.js";
 import { CUSTOM, formatScales, parseScales } from "./scales.js";
 import { shownScales } from "./schedule.js";
-import { lostTexts, nameParts, translate } from "./translations.js";
-import { addView, grey, keepEvents, onCallback, read, watch, write } from "./widgets.js";
+import { colourSockets } from "./sockets.js";
+import { addAliases, lostTexts, nameParts, translate } from "./translations.js";
+import { addView, grey, growForPicture, keepEvents, limitHeight, onCallback, read, watch, write } from "./widgets.js";
 import { wordsOf } from "./words.js";
 
 /** @typedef {import("./widgets.js").GraphNode} GraphNode @typedef {import("./widgets.js").App} App */
@@ -18,7 +19,12 @@ const ROUTING = ["mode", "cond_weight", "uncond_weight", "target_gain"];
 const DEFAULT_CFG = 7.5;
 
 /** @type {Record<string, (node: GraphNode, app: App, say: import("./words.js").Say) => void>} */
-const VIEWS = { BlockScaleSchedule: addEditor, CFGHintRouting: addDiagram };
+const VIEWS = {
+  BlockScaleSchedule: addEditor,
+  CFGHintRouting: addDiagram,
+  ControlXRay: (node) => growForPicture(node, [420, 560]),
+  TrainControlNet: (node) => growForPicture(node, [420, 860]),
+};
 
 /**
  * Returns the extension for ComfyUI.
@@ -31,10 +37,15 @@ export function extensionOf(app) {
     name: "cnet.views",
     /** @param {Record<string, any>} definitions of all nodes, about to be registered */
     async addCustomNodeDefs(definitions) {
-      if (localeOf(app).startsWith("en")) return;
-      const served = await app.api?.fetchApi("/i18n").then((answer) => answer.json());
-      texts = lostTexts(definitions, served ?? {}, localeOf(app).split("-")[0]);
+      const language = localeOf(app).split("-")[0];
+      const served = (await app.api?.fetchApi("/i18n").then((answer) => answer.json())) ?? {};
+      addAliases(definitions, served, language);
+      if (language === "en") return;
+      texts = lostTexts(definitions, served, language);
       translate(definitions, texts);
+    },
+    setup() {
+      colourSockets(app);
     },
     /** @param {GraphNode} node */
     nodeCreated(node) {
@@ -59,7 +70,8 @@ function addEditor(node, app, say) {
     views.flatMap((view) => view.view.elements),
   );
   keepEvents(element);
-  addView(app, node, "cnet_editor", element, 300);
+  addView(app, node, "cnet_editor", element, 312);
+  limitHeight(node, "custom_scales", 60);
   keepProfile(node);
   watch(node, host.settings, () => {
     views.forEach((view) => view.refresh());

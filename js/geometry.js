@@ -3,9 +3,10 @@
 
 /** @typedef {{x: number, y: number}} Place */
 /** @typedef {{left: number, top: number, width: number, height: number}} Box */
+/** @typedef {{low: number, top: number}} Axis its ends: low is 0 where no value is negative */
 /** @typedef {import("./scales.js").Point} Point */
 
-/** Tops that the axis may have, times powers of ten. */
+/** Ends that an axis may have, times powers of ten. */
 const NICE = [1, 1.5, 2, 3, 5, 8];
 const CLOSE = 0.06; // how near a point of the curve counts as hit
 const GAP = 0.01; // of the run, that the editor leaves between two points of the curve
@@ -21,14 +22,14 @@ export function placeIn(event, box) {
 }
 
 /**
- * Returns the top of an axis from 0 that holds these values, at least 1.
+ * Returns the axis that holds 0, 1 and these values; its ends are round numbers.
  * @param {number[]} values
+ * @returns {Axis}
  */
-export function axisTop(values) {
-  const largest = Math.max(1, ...values.filter(Number.isFinite));
-  const power = 10 ** Math.floor(Math.log10(largest));
-  const nice = NICE.find((n) => n * power >= largest - 1e-9);
-  return (nice ?? 10) * power;
+export function axisOf(values) {
+  const finite = values.filter(Number.isFinite);
+  const least = Math.min(0, ...finite);
+  return { low: least < 0 ? -roundUp(-least) : 0, top: roundUp(Math.max(1, ...finite)) };
 }
 
 /**
@@ -41,21 +42,22 @@ export function barAt(x, bars) {
 }
 
 /**
- * Returns the value at a height, in steps of 0.01; above the area it goes on, below it is 0.
+ * Returns the value at a height, in steps of 0.01; above the area it goes on, below it is the axis's low end.
  * @param {number} y
- * @param {number} top
+ * @param {Axis} axis
  */
-export function valueAt(y, top) {
-  return Math.max(0, Math.round((1 - y) * top * 100) / 100);
+export function valueAt(y, axis) {
+  const value = axis.top - y * (axis.top - axis.low);
+  return Math.max(axis.low, Math.round(value * 100) / 100);
 }
 
 /**
- * Returns the share of the area's height that a bar fills.
+ * Returns a value's height above the lower edge, as a share of the area's.
  * @param {number} value
- * @param {number} top
+ * @param {Axis} axis
  */
-export function heightOf(value, top) {
-  return clamp(value / top, 0, 1);
+export function heightOf(value, axis) {
+  return clamp((value - axis.low) / (axis.top - axis.low), 0, 1);
 }
 
 /**
@@ -64,10 +66,10 @@ export function heightOf(value, top) {
  * @param {Place | null} from
  * @param {Place} to
  * @param {number} bars
- * @param {number} top
+ * @param {Axis} axis
  * @returns {[number, number][]} pairs of bar and value
  */
-export function sweep(from, to, bars, top) {
+export function sweep(from, to, bars, axis) {
   const end = barAt(to.x, bars);
   const start = from ? barAt(from.x, bars) : end;
   const step = start <= end ? 1 : -1;
@@ -76,50 +78,51 @@ export function sweep(from, to, bars, top) {
   for (let bar = start; bar !== end; bar += step) {
     if (from && bar !== start) {
       const share = ((bar + 0.5) / bars - from.x) / (to.x - from.x);
-      set.push([bar, valueAt(from.y + (to.y - from.y) * share, top)]);
+      set.push([bar, valueAt(from.y + (to.y - from.y) * share, axis)]);
     }
   }
-  return [...set, [end, valueAt(to.y, top)]];
+  return [...set, [end, valueAt(to.y, axis)]];
 }
 
 /**
  * Returns the `points` of a polyline through the middle of each bar, in a box of 100 x 100.
  * @param {number[]} values
- * @param {number} top
+ * @param {Axis} axis
  */
-export function polyline(values, top) {
+export function polyline(values, axis) {
   return values
-    .map((v, i) => `${fixed((100 * (i + 0.5)) / values.length)},${fixed(100 - 100 * heightOf(v, top))}`)
+    .map((v, i) => `${fixed((100 * (i + 0.5)) / values.length)},${fixed(100 - 100 * heightOf(v, axis))}`)
     .join(" ");
 }
 
 /**
  * Returns the `points` of a curve over the run, drawn to both ends, in a box of 100 x 100.
  * @param {Point[]} points
- * @param {number} top
+ * @param {Axis} axis
  */
-export function curveLine(points, top) {
+export function curveLine(points, axis) {
   const first = points[0]?.factor ?? 1;
   const last = points[points.length - 1]?.factor ?? 1;
   const all = [{ percent: 0, factor: first }, ...points, { percent: 1, factor: last }];
-  return all.map((p) => `${fixed(100 * p.percent)},${fixed(100 - 100 * heightOf(p.factor, top))}`).join(" ");
+  return all.map((p) => `${fixed(100 * p.percent)},${fixed(100 - 100 * heightOf(p.factor, axis))}`).join(" ");
 }
 
 /**
  * Returns the index of the point at a place, -1 where there is none near.
  * @param {Point[]} points
  * @param {Place} place
- * @param {number} top
+ * @param {Axis} axis
  * @param {number} aspect width of the area / its height
  */
-export function pointAt(points, place, top, aspect) {
-  const far = points.map((p) => Math.hypot(p.percent - place.x, (1 - heightOf(p.factor, top) - place.y) / aspect));
+export function pointAt(points, place, axis, aspect) {
+  const far = points.map((p) => Math.hypot(p.percent - place.x, (1 - heightOf(p.factor, axis) - place.y) / aspect));
   const near = far.indexOf(Math.min(...far));
   return far[near] <= CLOSE ? near : -1;
 }
 
 /**
  * Returns the points with one moved to a place; it stays between its neighbours, and where it is if they leave no room.
+ * Only a factor that is negative already stays so.
  * @param {Point[]} points
  * @param {number} index
  * @param {Point} to
@@ -130,7 +133,8 @@ export function movePoint(points, index, to) {
   const low = index > 0 ? Math.min(own, points[index - 1].percent + GAP) : 0;
   const high = index < points.length - 1 ? Math.max(own, points[index + 1].percent - GAP) : 1;
   const percent = clamp(Math.round(to.percent * 1000) / 1000, low, high);
-  return points.map((p, i) => (i === index ? { percent, factor: Math.max(0, to.factor) } : p));
+  const factor = Math.max(Math.min(0, points[index].factor), to.factor);
+  return points.map((p, i) => (i === index ? { percent, factor } : p));
 }
 
 /**
@@ -151,6 +155,13 @@ export function behind(points, index) {
  */
 export function clamp(value, low, high) {
   return Math.min(Math.max(value, low), high);
+}
+
+/** Returns the next of the round numbers. @param {number} value above 0 */
+function roundUp(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  const nice = NICE.find((n) => n * power >= value - 1e-9);
+  return (nice ?? 10) * power;
 }
 
 /** @param {number} value */

@@ -3,6 +3,7 @@
 
 import { app } from "../../scripts/app.js";
 import { extensionOf } from "./extension.js";
+import { colourRule } from "./sockets.js";
 
 // Adopted, since the document's elements are not ours.
 const sheet = new CSSStyleSheet();
@@ -10,5 +11,9 @@ document.adoptedStyleSheets.push(sheet);
 fetch(new URL("./views.css", import.meta.url))
   .then((answer) => answer.text())
   .then((css) => sheet.replaceSync(css));
+
+const colours = new CSSStyleSheet();
+colours.replaceSync(colourRule());
+document.adoptedStyleSheets.push(colours);
 
 app.registerExtension(extensionOf(app));

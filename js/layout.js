@@ -25,6 +25,7 @@ export function layOutBars(say) {
   const columns = make("div", { class: "cnet-columns" });
   const drawn = layOutArea("cnet-bars", "cnet-curve", columns, say("scales"));
   const groups = make("div", { class: "cnet-groups", "aria-hidden": "true" });
+  const ends = layOutEnds(say("detail"), say("layout"));
   const status = make("div", { class: "cnet-status", role: "status" });
   return {
     ...drawn,
@@ -35,7 +36,7 @@ export function layOutBars(say) {
     columns,
     groups,
     status,
-    elements: [tools, drawn.area, groups, status],
+    elements: [tools, drawn.area, groups, ends, status],
   };
 }
 
@@ -48,12 +49,23 @@ export function layOutCurve(say) {
   const head = make("div", { class: "cnet-tools" }, [make("span", { class: "cnet-chosen" }, [say("time")]), clear]);
   const knobs = make("div", { class: "cnet-knobs" });
   const drawn = layOutArea("cnet-time", "cnet-line", knobs, say("time"));
-  const ends = make("div", { class: "cnet-groups", "aria-hidden": "true" }, [
-    make("span", { class: "cnet-left" }, [say("start")]),
-    make("span", { class: "cnet-right" }, [say("end")]),
-  ]);
+  const invitation = make("span", { class: "cnet-invitation", "aria-hidden": "true" });
+  drawn.area.append(invitation);
+  const ends = layOutEnds(say("start"), say("end"));
   const status = make("div", { class: "cnet-status", role: "status" });
-  return { ...drawn, clear, knobs, status, elements: [head, drawn.area, ends, status] };
+  return { ...drawn, clear, knobs, invitation, status, elements: [head, drawn.area, ends, status] };
+}
+
+/**
+ * Returns a row that says what an axis runs from and to.
+ * @param {string} left
+ * @param {string} right
+ */
+function layOutEnds(left, right) {
+  return make("div", { class: "cnet-groups", "aria-hidden": "true" }, [
+    make("span", { class: "cnet-left" }, [left]),
+    make("span", { class: "cnet-right" }, [right]),
+  ]);
 }
 
 /**

@@ -18,7 +18,7 @@ export function endsSide(index, count) {
 }
 
 /**
- * Returns a block's name in full.
+ * Returns a block's name in full. Blocks count from 0, and the last is the middle, as in the X-ray and in Python.
  * @param {number} index
  * @param {number} count
  * @param {import("./words.js").Say} say
@@ -26,7 +26,27 @@ export function endsSide(index, count) {
 export function nameOf(index, count, say) {
   const side = SIDES[count]?.[index] ?? 1;
   const part = side === 1 ? say("full") : say("side", SIDE_NAMES[side]);
-  return say("block", index + 1, count, index === count - 1 ? say("middle") : part);
+  return `${numberOf(index, count, say)}, ${part}`;
+}
+
+/**
+ * Returns a block's name and the share of the resolution that it works at.
+ * @param {number} index
+ * @param {number} count
+ * @param {import("./words.js").Say} say
+ */
+export function shortNameOf(index, count, say) {
+  const side = SIDES[count]?.[index];
+  return numberOf(index, count, say) + (side ? ` · ${SIDE_NAMES[side]}` : "");
+}
+
+/**
+ * @param {number} index
+ * @param {number} count
+ * @param {import("./words.js").Say} say
+ */
+function numberOf(index, count, say) {
+  return index === count - 1 ? say("middle") : say("block", index);
 }
 
 /**

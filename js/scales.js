@@ -4,8 +4,10 @@
 export const SOFT_BASE = 0.825;
 export const CUSTOM = "custom";
 const WEBUI_BLOCKS = 13;
-/** A number as Python's float() and we both read it. */
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+/** What texts of numbers are made of, as in cnet_core/schedules.py. */
+const NUMBER = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$/i;
+const SEPARATORS = /[,; \t\r\n]+/;
+const COLON = /[ \t\r\n]*:[ \t\r\n]*/g;
 
 /**
  * Latent side of each block as a share of the largest, shallow to deep, middle last.
@@ -40,7 +42,8 @@ export function profileScales(profile, base, blocks) {
 }
 
 /**
- * Returns the numbers of a text such as `0.1, 0.5, 1`; null if something in it is not a number.
+ * Returns the numbers of a text such as `0.1, 0.5, 1`; null if something in it is not a number. Commas, semicolons, spaces,
+ * tabs and line breaks separate them.
  * @param {string} text
  * @returns {number[] | null}
  */
@@ -63,7 +66,7 @@ export function formatScales(scales) {
  * @returns {Point[] | null}
  */
 export function parseCurve(text) {
-  const pairs = parts(text).map((part) => numbers(part.split(":").map((half) => half.trim())));
+  const pairs = parts(text.replace(COLON, ":")).map((part) => numbers(part.split(":")));
   if (pairs.some((pair) => pair?.length !== 2)) return null;
   const points = /** @type {number[][]} */ (pairs).map(([percent, factor]) => ({ percent, factor }));
   const rises = points.every(
@@ -116,10 +119,7 @@ export function formatNumber(value) {
 
 /** @param {string} text */
 function parts(text) {
-  return text
-    .split(/[,\n]/)
-    .map((part) => part.trim())
-    .filter(Boolean);
+  return text.split(SEPARATORS).filter(Boolean);
 }
 
 /**

@@ -1,12 +1,15 @@
 // @ts-check
-/** The nodes' texts in the user's language, for front ends that lose them: 1.32 reads them, then its own over them. */
+/**
+ * The nodes' texts in the user's language, for front ends that lose them: 1.32 reads them, then its own over them. And the
+ * words that people look for nodes by, for servers that do not serve them.
+ */
 
 /** How the category of our nodes ends; what stands before it is translated. */
 const OURS = "/cnet";
 
 /**
  * @typedef {{name?: string, tooltip?: string}} Text
- * @typedef {{display_name: string, description: string, inputs?: Record<string, Text>, outputs?: Record<string, Text>}} Texts
+ * @typedef {{display_name: string, description: string, search_aliases?: string[], inputs?: Record<string, Text>, outputs?: Record<string, Text>}} Texts
  * @typedef {Record<string, any>} Definitions node definitions by name, as ComfyUI serves them
  */
 
@@ -26,13 +29,30 @@ export function lostTexts(definitions, served, language) {
 }
 
 /**
+ * Adds the words that people look for our nodes by, in English and in the user's language.
+ * @param {Definitions} definitions
+ * @param {Record<string, {nodeDefs?: Record<string, Texts>}>} served the texts of all packs by language
+ * @param {string} language
+ */
+export function addAliases(definitions, served, language) {
+  const wordsOf = (/** @type {string} */ tongue, /** @type {string} */ name) =>
+    served[tongue]?.nodeDefs?.[name]?.search_aliases ?? [];
+  for (const [name, definition] of Object.entries(definitions)) {
+    if (!definition.category?.endsWith(OURS)) continue;
+    const words = [definition.search_aliases ?? [], wordsOf("en", name), wordsOf(language, name)];
+    definition.search_aliases = [...new Set(words.flat())];
+  }
+}
+
+/**
  * Puts texts into node definitions: name, description, tooltips.
  * @param {Definitions} definitions
  * @param {Record<string, Texts>} texts
  */
 export function translate(definitions, texts) {
-  for (const [name, { display_name, description, inputs }] of Object.entries(texts)) {
-    Object.assign(definitions[name], { display_name, description });
+  for (const [name, { display_name, description, inputs, outputs }] of Object.entries(texts)) {
+    const output_tooltips = Object.values(outputs ?? {}).map((output) => output.tooltip ?? "");
+    Object.assign(definitions[name], { display_name, description, output_tooltips });
     for (const group of Object.values(definitions[name].input ?? {})) {
       for (const [input, spec] of Object.entries(group ?? {})) {
         if (spec[1] && inputs?.[input]?.tooltip) spec[1].tooltip = inputs[input].tooltip;

@@ -14,7 +14,7 @@ const PASSED = {
 };
 
 /**
- * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string}} Widget
+ * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string, options?: Record<string, any>}} Widget
  * @typedef {{name: string, widget?: {name: string}, localized_name?: string}} Input
  * @typedef {object} GraphNode
  * @property {string | number} id
@@ -29,6 +29,7 @@ const PASSED = {
  * @property {object | null} [graph] the graph that it is in
  * @property {(...values: any[]) => void} [onAdded]
  * @property {(...values: any[]) => void} [onRemoved]
+ * @property {(...values: any[]) => void} [onExecuted]
  * @property {() => [number, number]} computeSize
  * @property {[number, number]} size
  * @property {(size: [number, number]) => void} setSize
@@ -132,9 +133,9 @@ export function watch(node, state, changed) {
 }
 
 /**
- * Calls `act` when a node is added to a graph or removed from it, before what is done then already.
+ * Calls `act` when something happens to a node, before what is done then already.
  * @param {GraphNode} node
- * @param {"onAdded" | "onRemoved"} event
+ * @param {"onAdded" | "onRemoved" | "onExecuted"} event
  * @param {() => void} act
  */
 function chain(node, event, act) {
@@ -154,13 +155,48 @@ function chain(node, event, act) {
  * @param {number} height in pixels
  */
 export function addView(app, node, name, element, height) {
-  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => height, margin: 4 };
+  const options = { serialize: false, hideOnZoom: false, hideInPanel: true, getMinHeight: () => height, margin: 4 };
   const widget = node.addDOMWidget(name, name, element, options);
   widget.serialize = false;
+  followNodeWidth(widget);
   const [width, least] = node.computeSize();
   node.setSize([Math.max(node.size[0], width, 320), Math.max(node.size[1], least)]);
   passEvents(element, app);
   replaceLeftOver(node, element);
+}
+
+/**
+ * Keeps a text field from growing with its node, so that what is below it gets the room.
+ * @param {GraphNode} node
+ * @param {string} name
+ * @param {number} height in pixels
+ */
+export function limitHeight(node, name, height) {
+  const options = node.widgets?.find((widget) => widget.name === name)?.options;
+  if (options) options.getMaxHeight = () => height;
+}
+
+/**
+ * Makes a node large enough for the picture of its first run. Front ends give a picture 220 pixels, too few to read it; a
+ * size that a person chooses later stays.
+ * @param {GraphNode} node
+ * @param {[number, number]} least
+ */
+export function growForPicture(node, least) {
+  chain(node, "onExecuted", () => {
+    if (node.properties.cnet_grown) return;
+    node.properties.cnet_grown = true;
+    node.setSize([Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])]);
+  });
+}
+
+/**
+ * Lets a view always be as wide as its node. Front ends that do not know `hideInPanel` write the width of their properties
+ * panel into the views of a selected node, and never take it back.
+ * @param {Widget} widget
+ */
+function followNodeWidth(widget) {
+  Object.defineProperty(widget, "width", { get: () => undefined, set: () => {}, configurable: true });
 }
 
 /**

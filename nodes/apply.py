@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from ..cnet_core.hints import FITS
 from ..cnet_core.union import TYPES
 from . import bridge
+from .newer import ADVANCED, found_by
 from .sockets import CATEGORY, ControlNetSocket, Routing, Scales
 
 CONTROL_TYPES = ["auto", *("/".join(names) for names in TYPES)]
@@ -19,10 +20,16 @@ class ApplyControlNet(io.ComfyNode):
             node_id="ApplyControlNet",
             display_name="Apply ControlNet (to the model)",
             category=CATEGORY,
+            **found_by("ApplyControlNet"),
             description="Makes the model follow a picture: edges, a pose, a depth map. Put several in a row to "
             "follow several pictures.",
             inputs=[*_required(), *_optional()],
-            outputs=[io.Model.Output(display_name="model")],
+            outputs=[
+                io.Model.Output(
+                    display_name="model",
+                    tooltip="The model with this ControlNet on it, for the sampler or another Apply ControlNet.",
+                )
+            ],
         )
 
     @classmethod
@@ -83,6 +90,7 @@ def _optional() -> list[io.Input]:
             optional=True,
             tooltip="When the picture has other proportions: crop cuts off what is too much (as ComfyUI does), "
             "stretch distorts it, pad shows all of it with black around.",
+            **ADVANCED,
         ),
         io.Float.Input(
             "reuse_tolerance",
@@ -94,6 +102,7 @@ def _optional() -> list[io.Input]:
             optional=True,
             tooltip="Faster: control computed for one step is used in the next ones until the picture has changed "
             "by this share. 0.2 saves about half of 20 steps; 0 computes it at every step.",
+            **ADVANCED,
         ),
         io.Combo.Input(
             "control_type",
@@ -101,6 +110,7 @@ def _optional() -> list[io.Input]:
             default=CONTROL_TYPES[0],
             optional=True,
             tooltip="What the picture shows, for Union ControlNets, which know several kinds. Otherwise: auto.",
+            **ADVANCED,
         ),
     ]
 

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from . import bridge
+from .newer import found_by
 from .sockets import CATEGORY, ControlNetSocket
 
 
@@ -15,15 +16,23 @@ class LoadTinyStableDiffusion(io.ComfyNode):
             node_id="LoadTinyStableDiffusion",
             display_name="Load Tiny Stable Diffusion (embedded)",
             category=CATEGORY,
+            **found_by("LoadTinyStableDiffusion"),
             description="A tiny Stable Diffusion with its ControlNet, embedded in this pack, for learning and tests: "
             "it draws coloured circles, squares and triangles of 128 x 128 pixels. Prompt it with, for "
             "example, 'a coral circle on a navy background'.",
             inputs=[],
             outputs=[
-                io.Model.Output(display_name="model"),
-                io.Clip.Output(display_name="clip"),
-                io.Vae.Output(display_name="vae"),
-                ControlNetSocket.Output(display_name="control_net"),
+                io.Model.Output(
+                    display_name="model",
+                    tooltip="The tiny model, for Apply ControlNet (to the model) and the sampler.",
+                ),
+                io.Clip.Output(
+                    display_name="clip", tooltip="Its text encoder, for CLIP Text Encode."
+                ),
+                io.Vae.Output(display_name="vae", tooltip="Its VAE, for VAE Decode."),
+                ControlNetSocket.Output(
+                    display_name="control_net", tooltip="Its ControlNet, which follows outlines."
+                ),
             ],
         )
 

@@ -3,6 +3,7 @@
 from comfy_api.latest import io, ui
 
 from . import bridge
+from .newer import found_by
 from .sockets import CATEGORY, ControlNetSocket
 
 
@@ -15,6 +16,7 @@ class LoadControlNet(io.ComfyNode):
             node_id="LoadControlNet",
             display_name="Load ControlNet",
             category=CATEGORY,
+            **found_by("LoadControlNet"),
             description="Loads a ControlNet from models/controlnet.",
             inputs=[
                 _file_input(
@@ -27,7 +29,12 @@ class LoadControlNet(io.ComfyNode):
                     "model that you use.",
                 ),
             ],
-            outputs=[ControlNetSocket.Output(display_name="control_net")],
+            outputs=[
+                ControlNetSocket.Output(
+                    display_name="control_net",
+                    tooltip="The ControlNet, for Apply ControlNet (to the model) or Save ControlNet.",
+                )
+            ],
         )
 
     @classmethod
@@ -46,11 +53,16 @@ class IdentifyControlNet(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="IdentifyControlNet",
-            display_name="Identify ControlNet",
+            display_name="Identify ControlNet (Which Kind?)",
             category=CATEGORY,
+            **found_by("IdentifyControlNet"),
             description="Says which kind of ControlNet a file is and which models it fits.",
             inputs=[_file_input("The file to look at; it is not loaded.")],
-            outputs=[io.String.Output(display_name="report")],
+            outputs=[
+                io.String.Output(
+                    display_name="report", tooltip="The answer as text. The node shows it too."
+                )
+            ],
             is_output_node=True,
         )
 

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..cnet_core import BlockScales, HintRouting
 from ..cnet_core.schedules import SOFT_BASE, parse_curve, parse_scales
+from .newer import found_by
 from .sockets import CATEGORY, Routing, Scales
 
 #: Mode -> routing, from (cond_weight, uncond_weight, target_gain).
@@ -36,8 +37,9 @@ class CFGHintRouting(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="CFGHintRouting",
-            display_name="CFG Hint Routing",
+            display_name="Guess / Control Mode (CFG Hint Routing)",
             category=CATEGORY,
+            **found_by("CFGHintRouting"),
             description="Where the control picture goes: to your prompt, to the negative prompt, or to both.",
             inputs=[
                 io.Combo.Input(
@@ -61,7 +63,12 @@ class CFGHintRouting(io.ComfyNode):
                     "as strong as cond_only; between them it stays the same when you change the CFG scale.",
                 ),
             ],
-            outputs=[Routing.Output(display_name="routing")],
+            outputs=[
+                Routing.Output(
+                    display_name="routing",
+                    tooltip="For the routing of Apply ControlNet (to the model).",
+                )
+            ],
         )
 
     @classmethod
@@ -78,8 +85,9 @@ class BlockScaleSchedule(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="BlockScaleSchedule",
-            display_name="Block-Scale Schedule",
+            display_name="Block-Scale Schedule (Soft Weights)",
             category=CATEGORY,
+            **found_by("BlockScaleSchedule"),
             description="How much control each block of the UNet gets, from fine detail to overall layout.",
             inputs=[
                 io.Combo.Input(
@@ -105,8 +113,8 @@ class BlockScaleSchedule(io.ComfyNode):
                     "custom_scales",
                     default="",
                     multiline=True,
-                    tooltip="custom: numbers separated by commas, from the finest block to the deepest, the middle "
-                    "last: 13 numbers for SD1.x and SD2.x, 10 for SDXL.",
+                    tooltip="custom: numbers with commas or spaces between them, from the finest block to the deepest, "
+                    "the middle last: 13 numbers for SD1.x and SD2.x, 10 for SDXL.",
                 ),
                 io.String.Input(
                     "time_curve",
@@ -116,7 +124,12 @@ class BlockScaleSchedule(io.ComfyNode):
                     "linear between them. Empty: the same all the time.",
                 ),
             ],
-            outputs=[Scales.Output(display_name="scales")],
+            outputs=[
+                Scales.Output(
+                    display_name="scales",
+                    tooltip="For the scales of Apply ControlNet (to the model).",
+                )
+            ],
         )
 
     @classmethod

@@ -7,6 +7,7 @@ from comfy_api.latest import io, ui
 from ..cnet_core.checkpoints.save import LAYOUTS
 from ..cnet_core.controlnet import HintInit
 from . import bridge
+from .newer import ADVANCED, found_by
 from .sockets import CATEGORY, ControlNetSocket
 
 
@@ -19,13 +20,23 @@ class TrainControlNet(io.ComfyNode):
             node_id="TrainControlNet",
             display_name="Train ControlNet",
             category=CATEGORY,
+            **found_by("TrainControlNet"),
             description="Trains a ControlNet for the model from pictures, a hint for each of them, and captions. "
             "Interrupt it at any time: what was learned so far goes on through the graph.",
             inputs=[*_materials(), *_numbers()],
             outputs=[
-                ControlNetSocket.Output(display_name="control_net"),
-                io.Image.Output(display_name="plot"),
-                io.String.Output(display_name="report"),
+                ControlNetSocket.Output(
+                    display_name="control_net",
+                    tooltip="The trained ControlNet, for Apply ControlNet (to the model) or Save ControlNet.",
+                ),
+                io.Image.Output(
+                    display_name="plot",
+                    tooltip="How the loss went and how well the hint is followed. The node shows it too at the end.",
+                ),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="How the training ended, in words. The node shows it too.",
+                ),
             ],
         )
 
@@ -44,6 +55,7 @@ class SaveControlNet(io.ComfyNode):
             node_id="SaveControlNet",
             display_name="Save ControlNet",
             category=CATEGORY,
+            **found_by("SaveControlNet"),
             description="Writes a ControlNet below ComfyUI's output folder; in output/controlnet Load ControlNet finds "
             "it after a refresh.",
             inputs=[
@@ -87,6 +99,7 @@ class TinyTrainingSamples(io.ComfyNode):
             node_id="TinyTrainingSamples",
             display_name="Tiny Training Samples (embedded)",
             category=CATEGORY,
+            **found_by("TinyTrainingSamples"),
             description="Draws coloured shapes, their outlines and captions, to train a ControlNet for the embedded "
             "tiny model.",
             inputs=[
@@ -95,9 +108,15 @@ class TinyTrainingSamples(io.ComfyNode):
                 _seed("Another number gives other pictures."),
             ],
             outputs=[
-                io.Image.Output(display_name="images"),
-                io.Image.Output(display_name="hints"),
-                io.String.Output(display_name="captions"),
+                io.Image.Output(
+                    display_name="images", tooltip="The pictures, for images of Train ControlNet."
+                ),
+                io.Image.Output(
+                    display_name="hints", tooltip="Their outlines, for hints of Train ControlNet."
+                ),
+                io.String.Output(
+                    display_name="captions", tooltip="One line a picture, for captions."
+                ),
             ],
         )
 
@@ -144,6 +163,7 @@ def _numbers() -> list[io.Input]:
             max=1.0,
             step=0.01,
             tooltip="Which share of the captions is left out, so that the net learns to rely on its hint.",
+            **ADVANCED,
         ),
         io.Combo.Input(
             "hint_init",
@@ -151,6 +171,7 @@ def _numbers() -> list[io.Input]:
             default="balanced",
             tooltip="How the hint encoder starts: balanced sees the hint from the first step on; released is as in "
             "the original code.",
+            **ADVANCED,
         ),
         _seed("Of the fresh weights, the noise and the order."),
     ]

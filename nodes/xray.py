@@ -1,8 +1,9 @@
 """ControlXRay: what control did in a run."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from . import bridge
+from .newer import found_by
 from .sockets import CATEGORY
 
 
@@ -13,10 +14,11 @@ class ControlXRay(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="ControlXRay",
-            display_name="Control X-Ray",
+            display_name="See What ControlNet Does (Control X-Ray)",
             category=CATEGORY,
+            **found_by("ControlXRay"),
             description="Shows what the ControlNets injected in the run just made: how strong by block and step, for "
-            "cond and uncond, and which steps were skipped or reused. Connect Preview Image and Preview Any.",
+            "cond and uncond, and which steps were skipped or reused.",
             inputs=[
                 io.Model.Input("model", tooltip="The very model that goes into the sampler."),
                 io.Latent.Input(
@@ -31,15 +33,22 @@ class ControlXRay(io.ComfyNode):
                     "without one block after the other, which takes as long as some 15 steps.",
                 ),
             ],
+            is_output_node=True,
             outputs=[
-                io.Image.Output(display_name="image"),
-                io.String.Output(display_name="report"),
+                io.Image.Output(
+                    display_name="image", tooltip="The picture. The node shows it too."
+                ),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What the picture shows, in words, for Preview Any.",
+                ),
             ],
         )
 
     @classmethod
     def execute(cls, model, samples, leave_one_out=False) -> io.NodeOutput:
-        return io.NodeOutput(*bridge.xray(model, samples, leave_one_out))
+        picture, report = bridge.xray(model, samples, leave_one_out)
+        return io.NodeOutput(picture, report, ui=ui.PreviewImage(picture, cls=cls))
 
 
 NODES = [ControlXRay]

@@ -1,4 +1,4 @@
-"""Line plots as pictures, drawn with Pillow alone."""
+"""Line plots as pictures, drawn with Pillow alone; readable at half their size, as nodes show them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,19 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-WIDTH, HEIGHT = 720, 360
-LEFT, RIGHT, TOP, BOTTOM = 76, 20, 58, 44  # margins
-PAPER, INK, FAINT, GRID = (255, 255, 255), (30, 30, 34), (110, 110, 116), (228, 228, 230)
-COLOURS = ((31, 99, 180), (214, 96, 24), (40, 140, 70), (150, 60, 160), (190, 40, 60), (90, 90, 95))
+WIDTH, HEIGHT = 720, 440
+LEFT, RIGHT, TOP, BOTTOM = 124, 30, 100, 84  # margins
+TITLE, LABEL, TICK = 32, 26, 24  # pixels, high
+PAPER, INK, FAINT, GRID = (24, 24, 27), (236, 236, 240), (165, 165, 173), (62, 62, 67)
+#: Told apart by colour-blind people too (Okabe and Ito's, on a dark ground).
+COLOURS = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 178, 130),
+    (214, 140, 184),
+    (240, 228, 66),
+    (200, 200, 206),
+)
 TICKS = 5
 
 Points = Sequence[tuple[float, float]]
@@ -57,18 +66,18 @@ def line_plot(
     shown = {name: [p for p in points if _drawable(p[1], log)] for name, points in series.items()}
     image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     draw = ImageDraw.Draw(image)
-    draw.text((LEFT, 10), title, fill=INK, font=ImageFont.load_default(16))
+    draw.text((RIGHT, 12), title, fill=INK, font=ImageFont.load_default(TITLE))
     axes = _axes([p for points in shown.values() for p in points], log)
     _grid(draw, axes)
     for label, step in (marks or {}).items():
         x, _ = axes.place(step, axes.value(0))
-        draw.line([(x, TOP), (x, HEIGHT - BOTTOM)], fill=FAINT, width=1)
-        draw.text((x + 4, TOP + 2), label, fill=FAINT, font=ImageFont.load_default(12))
+        draw.line([(x, TOP), (x, HEIGHT - BOTTOM)], fill=FAINT, width=2)
+        _mark(draw, x, label)
     kinds = list(dict.fromkeys(name.partition("/")[0] for name in shown))
     for name, points in shown.items():
         colour = COLOURS[kinds.index(name.partition("/")[0]) % len(COLOURS)]
         if len(points) > 1:
-            draw.line([axes.place(*p) for p in points], fill=colour, width=2)
+            draw.line([axes.place(*p) for p in points], fill=colour, width=4)
     _legend(draw, kinds)
     return image
 
@@ -82,7 +91,7 @@ def _axes(points: Points, log: bool) -> _Axes:
 
 
 def _grid(draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
-    font = ImageFont.load_default(12)
+    font = ImageFont.load_default(TICK)
     for tick in range(TICKS + 1):
         share = tick / TICKS
         y = axes.place(axes.low[0], axes.value(share))[1]
@@ -94,13 +103,20 @@ def _grid(draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
     draw.text((WIDTH / 2, HEIGHT - 8), "step", fill=FAINT, font=font, anchor="mb")
 
 
+def _mark(draw: ImageDraw.ImageDraw, x: float, label: str) -> None:
+    """Writes a mark's label on the side of its line where there is more room."""
+    side, anchor = (8, "la") if x < WIDTH / 2 else (-8, "ra")
+    font = ImageFont.load_default(TICK)
+    draw.text((x + side, TOP + 4), label, fill=FAINT, font=font, anchor=anchor)
+
+
 def _legend(draw: ImageDraw.ImageDraw, kinds: Sequence[str]) -> None:
-    font = ImageFont.load_default(13)
+    font = ImageFont.load_default(LABEL)
     x = float(WIDTH - RIGHT)
     for index in reversed(range(len(kinds))):
         x -= draw.textlength(kinds[index], font=font)
-        draw.text((x, 34), kinds[index], fill=COLOURS[index % len(COLOURS)], font=font)
-        x -= 14
+        draw.text((x, 58), kinds[index], fill=COLOURS[index % len(COLOURS)], font=font)
+        x -= 24
 
 
 def _drawable(value: float, log: bool) -> bool:

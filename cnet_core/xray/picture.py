@@ -1,44 +1,44 @@
-"""The X-ray as a picture, drawn with Pillow alone.
+"""The X-ray as a picture, drawn with Pillow alone; readable at a third of its size, as nodes show it.
 
-A column per branch: a heat map of |residual| / |skip| (block by step), under it each ControlNet's gain by step, under
-it a strip per ControlNet of what was evaluated, reused and skipped. The last column: a bar per block (its influence
-if it is known, else its mean ratio), and the gain after guidance.
+The head says in words what there is to see. Below it, a column per branch: a heat map of |residual| / |skip| (block by
+step), under it each ControlNet's gain by step, under it a strip per ControlNet of what was evaluated, reused and
+skipped. The last column: a bar per block (its influence if it is known, else its mean ratio), and the gain after
+guidance.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ..uses import RowState
+from .head import draw_head
 from .influence import Influence
 from .record import Numbers, Record
-from .text import block_name, number
-
-Colour = tuple[int, int, int]
-
-WIDTH, CELL, PLOT, STRIP = (
-    340,
-    26,
-    120,
-    22,
-)  # pixels: a column, a block, a plot of gains, a ControlNet's strip
-LEFT, GAP, TOP, MARGIN = 84, 44, 96, 20
-PAPER, INK, FAINT = (255, 255, 255), (25, 25, 28), (105, 105, 112)
-NOTHING, UNKNOWN = (228, 228, 231), (255, 255, 255)
-#: From little to much: light to dark, so that it reads in grey too.
-HEAT: tuple[Colour, ...] = (
-    (255, 243, 201),
-    (252, 190, 92),
-    (226, 98, 56),
-    (150, 27, 84),
-    (46, 8, 66),
+from .style import (
+    FAINT,
+    HEAT,
+    INK,
+    LABEL,
+    MARGIN,
+    NOTHING,
+    PAPER,
+    SMALL,
+    TITLE,
+    UNITS,
+    UNKNOWN,
+    Colour,
+    font,
+    unit_colour,
 )
-#: One colour a ControlNet, told apart by colour-blind people too (Okabe and Ito's).
-UNITS: tuple[Colour, ...] = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167))
+from .text import block_name, number
+from .verdict import verdict
+
+#: Pixels: a column, a block, a plot of gains, a ControlNet's strip.
+WIDTH, CELL, PLOT, STRIP = 300, 34, 150, 36
+LEFT, GAP, TOP = 124, 40, 48
 STATES: tuple[RowState, ...] = ("evaluated", "reused", "skipped")
 
 
@@ -52,19 +52,29 @@ class _Box:
 
 def draw(record: Record, influence: Influence | None = None) -> Image.Image:
     """Returns the X-ray of a run as an RGB picture; with `influence`, its bars by block."""
+    ratios = [record.ratios(branch) for branch in record.branches]
+    top = max(1e-6, float(np.nanmax([0.0, *(r[r > 0].max(initial=0.0) for r in ratios)])))
+    body = draw_body(record, influence, top)
+    said = verdict(record, influence)
+    head = draw_head(said, top, body.width, has_influence=influence is not None)
+    sheet = Image.new("RGB", (body.width, head.height + body.height), PAPER)
+    sheet.paste(head, (0, 0))
+    sheet.paste(body, (0, head.height))
+    return sheet
+
+
+def draw_body(record: Record, influence: Influence | None, top: float) -> Image.Image:
+    """Returns the maps, plots, strips and bars; `top` has the brightest colour."""
     columns, rows = len(record.branches) + 1, record.blocks * CELL
-    plots = TOP + rows + 40
-    strips = plots + PLOT + 34
-    bottom = strips + record.units * STRIP + 64
-    size = (LEFT + columns * (WIDTH + GAP) - GAP + MARGIN, bottom)
+    plots = TOP + rows + 64
+    strips = plots + PLOT + 24
+    bottom = strips + record.units * STRIP + 2 * LABEL + 2 * MARGIN
+    size = (LEFT + columns * (WIDTH + GAP) - GAP + MARGIN, bottom if record.blocks else 1)
     sheet = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(sheet)
     if not record.blocks:
-        pen.text((MARGIN, MARGIN), "Nothing was injected.", fill=INK, font=_font(20))
         return sheet
     ratios = [record.ratios(branch) for branch in record.branches]
-    top = max(1e-6, float(np.nanmax([0.0, *(r[r > 0].max(initial=0.0) for r in ratios)])))
-    _head(pen, top, size[0])
     _block_names(pen, record.blocks)
     gains = [
         [record.gains(unit, branch) for unit in range(record.units)] for branch in record.branches
@@ -78,10 +88,10 @@ def draw(record: Record, influence: Influence | None = None) -> Image.Image:
         _lines(pen, _Box(x, plots, WIDTH, PLOT), gains[column], highest, f"gain, {branch}")
         for unit in range(record.units):
             states = record.states(unit, branch)
-            sheet.paste(_strip(states, _unit_colour(unit)), (x, strips + unit * STRIP))
+            sheet.paste(_strip(states, unit_colour(unit)), (x, strips + unit * STRIP))
         _steps(pen, x, strips + record.units * STRIP, len(record.steps))
     _unit_names(pen, strips, record.units)
-    _state_key(pen, LEFT, bottom - 30)
+    _state_key(pen, LEFT, bottom - LABEL - MARGIN)
     last = LEFT + (columns - 1) * (WIDTH + GAP)
     _bars(pen, last, record, influence)
     totals = [record.total_gains(unit) for unit in range(record.units)]
@@ -90,30 +100,19 @@ def draw(record: Record, influence: Influence | None = None) -> Image.Image:
     return sheet
 
 
-def _head(pen: ImageDraw.ImageDraw, top: float, width: int) -> None:
-    pen.text((MARGIN, 14), "|residual| / |skip|  by block and step", fill=INK, font=_font(22))
-    x, y, w = width - MARGIN - 400, 20, 220
-    for i in range(w):
-        pen.line((x + i, y, x + i, y + 14), fill=_heat_colour(i / (w - 1)))
-    pen.text((x - 8, y + 7), "0", fill=INK, font=_font(16), anchor="rm")
-    pen.text((x + w + 8, y + 7), number(top), fill=INK, font=_font(16), anchor="lm")
-    pen.rectangle((x + w + 66, y, x + w + 80, y + 14), fill=NOTHING)
-    pen.text((x + w + 88, y + 7), "nothing", fill=INK, font=_font(16), anchor="lm")
-
-
 def _block_names(pen: ImageDraw.ImageDraw, blocks: int) -> None:
     for block in range(blocks):
         y = TOP + block * CELL + CELL // 2
         name = block_name(block, blocks)
-        pen.text((LEFT - 10, y), name, fill=INK, font=_font(16), anchor="rm")
+        pen.text((LEFT - 10, y), name, fill=INK, font=font(LABEL), anchor="rm")
 
 
 def _title(pen: ImageDraw.ImageDraw, x: int, y: int, text: str) -> None:
-    pen.text((x, y - 8), text, fill=INK, font=_font(18), anchor="ls")
+    pen.text((x, y - 10), text, fill=INK, font=font(TITLE), anchor="ls")
 
 
 def _heat(shares: Numbers) -> Image.Image:
-    """Returns the heat map of (blocks, steps), 1 for the largest; NaN stays paper, 0 is grey."""
+    """Returns the heat map of (blocks, steps), 1 for the largest; NaN is the ground, 0 is grey."""
     steps = np.clip(np.nan_to_num(shares), 0, 1)
     stops = np.linspace(0, 1, len(HEAT))
     channels = [np.interp(steps, stops, [c[k] for c in HEAT]) for k in range(3)]
@@ -121,14 +120,6 @@ def _heat(shares: Numbers) -> Image.Image:
     colours[shares == 0] = NOTHING
     colours[np.isnan(shares)] = UNKNOWN
     return _scaled(colours, CELL * len(shares))
-
-
-def _heat_colour(share: float) -> Colour:
-    stops = np.linspace(0, 1, len(HEAT))
-    red, green, blue = (
-        round(float(np.interp(share, stops, [c[k] for c in HEAT]))) for k in range(3)
-    )
-    return red, green, blue
 
 
 def _scaled(colours: NDArray[np.uint8], height: int) -> Image.Image:
@@ -143,7 +134,7 @@ def _strip(states: Sequence[frozenset[RowState]], colour: Colour) -> Image.Image
 
 def _state_colour(states: frozenset[RowState], colour: Colour) -> Colour:
     found: RowState | None = next((state for state in STATES if state in states), None)
-    pale = (colour[0] // 3 + 170, colour[1] // 3 + 170, colour[2] // 3 + 170)
+    pale = (colour[0] // 2, colour[1] // 2, colour[2] // 2)
     shown: dict[RowState | None, Colour] = {
         "evaluated": colour,
         "reused": pale,
@@ -153,28 +144,24 @@ def _state_colour(states: frozenset[RowState], colour: Colour) -> Colour:
     return shown[found]
 
 
-def _unit_colour(unit: int) -> Colour:
-    return UNITS[unit % len(UNITS)]
-
-
 def _unit_names(pen: ImageDraw.ImageDraw, y: int, units: int) -> None:
     for unit in range(units):
         place = (LEFT - 10, y + unit * STRIP + (STRIP - 6) // 2)
-        pen.text(place, f"net {unit + 1}", fill=_unit_colour(unit), font=_font(16), anchor="rm")
+        pen.text(place, f"net {unit + 1}", fill=unit_colour(unit), font=font(LABEL), anchor="rm")
 
 
 def _state_key(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
     for state in STATES:
         colour = _state_colour(frozenset([state]), UNITS[0])
-        pen.rectangle((x, y, x + 14, y + 14), fill=colour)
-        pen.text((x + 20, y + 7), state, fill=INK, font=_font(15), anchor="lm")
-        x += 120
+        pen.rectangle((x, y, x + LABEL, y + LABEL), fill=colour)
+        pen.text((x + LABEL + 10, y + LABEL // 2), state, fill=INK, font=font(LABEL), anchor="lm")
+        x += 220
 
 
 def _steps(pen: ImageDraw.ImageDraw, x: int, y: int, steps: int) -> None:
-    pen.text((x, y), "step 0", fill=FAINT, font=_font(15))
+    pen.text((x, y), "step 0", fill=FAINT, font=font(SMALL))
     if steps > 1:
-        pen.text((x + WIDTH, y), str(steps - 1), fill=FAINT, font=_font(15), anchor="ra")
+        pen.text((x + WIDTH, y), str(steps - 1), fill=FAINT, font=font(SMALL), anchor="ra")
 
 
 def _highest(lines: Sequence[Sequence[Numbers]]) -> float:
@@ -189,7 +176,8 @@ def _lines(
     _title(pen, box.x, box.y, title)
     pen.rectangle((box.x, box.y, box.x + box.w - 1, box.y + box.h), outline=NOTHING)
     pen.line((box.x, box.y + box.h, box.x + box.w - 1, box.y + box.h), fill=FAINT)
-    pen.text((box.x + box.w, box.y - 8), number(highest), fill=FAINT, font=_font(15), anchor="rs")
+    inner = (box.x + box.w - 6, box.y + 4)
+    pen.text(inner, number(highest), fill=FAINT, font=font(SMALL), anchor="ra")
     for unit, values in enumerate(lines):
         low = np.clip(np.nan_to_num(values) / highest, -0.05, 1)
         points = [
@@ -202,9 +190,9 @@ def _lines(
         known = [not bool(np.isnan(value)) for value in values]
         for step, (x, y) in enumerate(points):
             if known[step]:
-                pen.ellipse((x - 2.5, y - 2.5, x + 2.5, y + 2.5), fill=_unit_colour(unit))
+                pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=unit_colour(unit))
             if step and known[step] and known[step - 1]:
-                pen.line((points[step - 1], (x, y)), fill=_unit_colour(unit), width=2)
+                pen.line((points[step - 1], (x, y)), fill=unit_colour(unit), width=4)
 
 
 def _bars(pen: ImageDraw.ImageDraw, x: int, record: Record, influence: Influence | None) -> None:
@@ -212,18 +200,18 @@ def _bars(pen: ImageDraw.ImageDraw, x: int, record: Record, influence: Influence
     if influence is None:
         branch = record.branches[0]
         values = [_mean(row) for row in record.ratios(branch)]
-        title, texts = f"mean over the steps, {branch}", [number(value) for value in values]
+        title, texts = f"mean, {branch}", [number(value) for value in values]
     else:
         values = list(influence.blocks)
-        title, texts = "change without the block", [f"{100 * value:.1f} %" for value in values]
+        title, texts = "left out", [f"{100 * value:.1f} %" for value in values]
     _title(pen, x, TOP, title)
     longest = max([1e-9, *(v for v in values if not np.isnan(v))])
     for block, (value, text) in enumerate(zip(values, texts, strict=True)):
         y = TOP + block * CELL + 4
-        length = 0 if np.isnan(value) else round((WIDTH - 76) * value / longest)
-        pen.rectangle((x, y, x + length, y + CELL - 9), fill=HEAT[3])
+        length = 0 if np.isnan(value) else round((WIDTH - 120) * value / longest)
+        pen.rectangle((x, y, x + length, y + CELL - 8), fill=HEAT[3])
         middle = (x + length + 8, y + CELL // 2 - 4)
-        pen.text(middle, text, fill=INK, font=_font(15), anchor="lm")
+        pen.text(middle, text, fill=INK, font=font(LABEL), anchor="lm")
 
 
 def _mean(row: Numbers) -> float:
@@ -232,8 +220,3 @@ def _mean(row: Numbers) -> float:
     if len(some):
         return float(some.mean())
     return float("nan") if np.isnan(row).all() else 0.0
-
-
-@cache
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size)

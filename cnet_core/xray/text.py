@@ -9,6 +9,7 @@ from ..routing import Branch
 from ..uses import RowState
 from .influence import Influence
 from .record import Record
+from .verdict import verdict
 
 INDENT = "    "
 
@@ -17,7 +18,7 @@ def describe(record: Record, influence: Influence | None = None) -> str:
     """Returns a report of several lines: by block, by ControlNet and step, and the blocks' influence if known."""
     if not record.calls:
         return "Nothing was recorded: the UNet was not called."
-    parts = [_head(record), _by_block(record, influence)]
+    parts = [verdict(record, influence), _head(record), _by_block(record, influence)]
     for unit in range(record.units):
         parts += [f"ControlNet {unit + 1}", "\n".join(_unit(record, unit))]
     return "\n\n".join(parts)

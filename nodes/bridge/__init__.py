@@ -2,7 +2,7 @@
 
 from .apply import apply
 from .files import describe_file, file_names, file_state, load_file
-from .registry import warn_of_taken_ids
+from .registry import control_category, warn_of_taken_ids
 from .saving import register_output, save
 from .tiny import load_tiny, tiny_samples
 from .training import train
@@ -10,6 +10,7 @@ from .xray import xray
 
 __all__ = [
     "apply",
+    "control_category",
     "describe_file",
     "file_names",
     "file_state",

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ...cnet_core import BlockScales, HintRouting
 from ...cnet_core.hosting import UnitSpec, check_spec
-from .families import check_pair
+from .families import block_count, check_pair
+from .files import in_words_of_nodes
 from .host_types import Model
 from .native import source_of
 from .patch import ModelControl
@@ -31,7 +32,8 @@ def apply(
 
     Raises:
         TypeError: `control_net` is neither ours nor one of ComfyUI's cldm ControlNets, or `model` has no UNet.
-        ValueError: the two are of different families, or a setting makes no sense.
+        ValueError: the two are of different families, or a setting makes no sense, such as another number of
+            scales than there are blocks.
     """
     source = source_of(control_net)
     check_pair(model, source)
@@ -45,7 +47,11 @@ def apply(
         BlockScales.uniform() if scales is None else scales,
         **settings,
     )
-    check_spec(spec)
+    try:
+        check_spec(spec)
+        spec.scales.values((1.0,) * block_count(model))
+    except ValueError as error:
+        raise ValueError(in_words_of_nodes(str(error))) from error
     if start_percent > end_percent:
         logger.info(
             "`start_percent` (%s) is after `end_percent` (%s), so this ControlNet is never active.",

@@ -22,12 +22,11 @@ def check_pair(model: Model, source: Source) -> None:
         ValueError: different families; the message names both.
     """
     check_unet(model)
-    unet = model.model.diffusion_model
     config = source.config
     if config is None:  # made from the UNet itself when the run starts
         return
     ours = (config.context_dim, config.num_blocks)
-    theirs = (_context_dim(model), len(unet.output_blocks) + 1)
+    theirs = (_context_dim(model), block_count(model))
     if ours != theirs:
         raise ValueError(
             f"The ControlNet is made for {_described(*ours)}, but the MODEL is {_described(*theirs)}. "
@@ -43,6 +42,11 @@ def check_unet(model: Model) -> None:
             f"The MODEL is a {type(model.model).__name__} ({type(unet).__name__}), which has no UNet. This node "
             "is for Stable Diffusion 1.x, 2.x and SDXL; use ComfyUI's own nodes with a ControlNet of that model."
         )
+
+
+def block_count(model: Model) -> int:
+    """Returns how many blocks of a MODEL's UNet take residuals, the middle included."""
+    return len(model.model.diffusion_model.output_blocks) + 1
 
 
 def family(context_dim: int | None) -> str:

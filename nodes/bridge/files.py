@@ -16,6 +16,15 @@ from .ops import OPS
 from .patcher import patcher_of
 
 FOLDER = "controlnet"
+#: Stands in the list of files where there is none.
+NO_FILE = "(no file in models/controlnet)"
+#: The library's words -> those on our nodes.
+WORDS = {
+    "`base`": "`base_model`",
+    "`control_types` are": "`control_type` is",
+    "`control_types`": "`control_type`",
+    "one type. Leave it out.": "one type. Set it to auto.",
+}
 COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
 #: Ends of file names by which ComfyUI tells ControlNets whose residuals are averaged over the picture.
 POOLED_NAMES = ("_shuffle", "_shuffle_fp16")
@@ -23,22 +32,39 @@ UNET_PREFIX = "diffusion_model."
 
 
 def file_names() -> list[str]:
-    """Returns the names of all files in the `controlnet` folders."""
-    return folder_paths.get_filename_list(FOLDER)
+    """Returns the names of all files in the `controlnet` folders; where there is none, an entry that says so."""
+    return folder_paths.get_filename_list(FOLDER) or [NO_FILE]
 
 
 def file_state(name: str) -> str:
     """Returns a text that changes when the file does."""
-    path = Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+    path = path_of(name)
     stat = path.stat()
     return hashlib.sha256(f"{path} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
+
+
+def path_of(name: str) -> Path:
+    """Returns where a file of the list is.
+
+    Raises:
+        ValueError: the list has no file.
+    """
+    if name == NO_FILE:
+        raise ValueError(
+            "There is no ControlNet yet: put a file into models/controlnet, press R in the graph, and choose it."
+        )
+    return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
 def load_file(name: str, base_model: Model | None = None) -> LoadedNet:
     """Returns the ControlNet of a file; `base_model` (MODEL) only for files that hold differences to one."""
     base = None if base_model is None else unet_weights(base_model)
     pooled = True if Path(name).stem.endswith(POOLED_NAMES) else None
-    return load_path(folder_paths.get_full_path_or_raise(FOLDER, name), base, pooled)
+    path = path_of(name)
+    try:
+        return load_path(path, base, pooled)
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(path), name)) from error
 
 
 def load_path(
@@ -74,7 +100,8 @@ def loaded(net: cn.ControlNet) -> LoadedNet:
 
 def describe_file(name: str) -> str:
     """Returns what a file is, in a few lines."""
-    return in_words_of_nodes(str(cn.identify(folder_paths.get_full_path_or_raise(FOLDER, name))))
+    path = path_of(name)
+    return in_words_of_nodes(str(cn.identify(path))).replace(str(path), name)
 
 
 def unet_weights(model: Model) -> dict[str, Tensor]:
@@ -86,5 +113,7 @@ def unet_weights(model: Model) -> dict[str, Tensor]:
 
 
 def in_words_of_nodes(text: str) -> str:
-    """Returns a text of the library with the node's name for the model that differences are to."""
-    return text.replace("`base`", "`base_model`")
+    """Returns a text of the library with the names that the nodes have for its arguments."""
+    for word, ours in WORDS.items():
+        text = text.replace(word, ours)
+    return text

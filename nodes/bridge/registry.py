@@ -1,19 +1,29 @@
-"""Node ids that another pack holds too."""
+"""What other nodes ComfyUI has: their category, and ids that another pack holds too."""
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 logger = logging.getLogger("cnet")
 
 
+def control_category() -> str:
+    """Returns the category of ComfyUI's own ControlNet nodes, which its versions name differently."""
+    return _registered()["ControlNetApplyAdvanced"].CATEGORY
+
+
 def warn_of_taken_ids(ids: Sequence[str]) -> None:
     """Says once in the log when another pack already holds one of these ids: ComfyUI keeps the pack loaded last."""
-    host = sys.modules.get("nodes")  # ComfyUI's own module of that name
-    taken = sorted(set(ids) & set(getattr(host, "NODE_CLASS_MAPPINGS", {})))
+    taken = sorted(set(ids) & set(_registered()))
     if taken:
         logger.warning(
             "Another node pack has nodes of the same id as ours: %s. ComfyUI uses those of the pack that it loads "
             "last; disable the other pack if the nodes look wrong.",
             ", ".join(taken),
         )
+
+
+def _registered() -> Mapping[str, Any]:
+    """Returns the nodes that ComfyUI has loaded so far, by id."""
+    return sys.modules["nodes"].NODE_CLASS_MAPPINGS  # ComfyUI's own module of that name

@@ -94,6 +94,7 @@ def _train(
     outcome = fit(
         trainer, source.meter(settings), steps, told, intervals=every, stop=lambda: told.stopped
     )
+    told.finish(outcome.step)
     return _result(trainer.result), _pictures(told.rows), _report(outcome, told.rows)
 
 
@@ -154,6 +155,11 @@ class _Told:
 
     def save(self, state: State, result: ControlNet) -> None:
         """The result is kept in memory."""
+
+    def finish(self, step: int) -> None:
+        """Leaves the plots on the node: front ends show the last preview rather than a node's own pictures."""
+        sheet = _in_a_column(_plots(self.rows))
+        self._show(step, ("JPEG", sheet, max(sheet.size)))
 
     def _show(self, step: int, preview: Any) -> None:
         """Moves the bar on; ComfyUI tells of an interrupt here, and forgets it."""
@@ -236,6 +242,16 @@ def _pictures(rows: list[dict[str, Any]]) -> Tensor:
     images = [torch.frombuffer(bytearray(i.tobytes()), dtype=torch.uint8) for i in _plots(rows)]
     width, height = _plots(rows)[0].size
     return torch.stack([i.reshape(height, width, 3).float() / 255 for i in images])
+
+
+def _in_a_column(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Returns pictures of one width as one, each below the last."""
+    column = Image.new("RGB", (pictures[0].width, sum(p.height for p in pictures)))
+    top = 0
+    for picture in pictures:
+        column.paste(picture, (0, top))
+        top += picture.height
+    return column
 
 
 def _plots(rows: list[dict[str, Any]]) -> list[Image.Image]:

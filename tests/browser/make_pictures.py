@@ -101,7 +101,8 @@ def run(front: Front) -> Iterator[tuple[str, Image.Image]]:
     front.run()
     (entry,) = (e for key, e in front.host.get("/history").items() if key not in before)
     for _, node in sorted(entry["outputs"].items(), key=lambda item: int(item[0])):
-        for image in node.get("images", []):
+        saved = [image for image in node.get("images", []) if image["type"] == "output"]
+        for image in saved:
             with urllib.request.urlopen(
                 f"{front.host.url}/view?{urllib.parse.urlencode(image)}"
             ) as answer:

@@ -30,6 +30,18 @@ def schedule(front: Front, **values) -> None:
     front.load(alone(SCHEDULE, front.host.info, values), SCHEDULE)
 
 
+def over_bar(front: Front, bar: int) -> None:
+    """Moves the pointer over a bar."""
+    front.page.mouse.move(*centre(front, bar))
+    front.page.wait_for_timeout(150)
+
+
+def centre(front: Front, bar: int) -> tuple[float, float]:
+    """Returns the middle of a bar's column."""
+    box = front.page.locator(".cnet-bar").nth(bar).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
 @pytest.fixture
 def opened(front: Front) -> Front:
     """A page with one schedule at its defaults."""
@@ -92,7 +104,9 @@ def test_a_screen_reader_is_told_each_bar(opened: Front) -> None:
     bars = opened.page.locator(".cnet-bars").get_by_role("slider")
     assert bars.count() == 13
     names = bars.evaluate_all("(bars) => bars.map((bar) => bar.getAttribute('aria-label'))")
-    assert names[3] == "Block 4 of 13, ½ of the resolution"
+    assert names[0] == "Block 0, full resolution"
+    assert names[3] == "Block 3, ½ of the resolution"
+    assert names[12] == "Middle, ⅛ of the resolution"
     assert len(set(names)) == 13
     assert opened.page.locator(".cnet-bars").get_attribute("aria-label") == "Scale of each block"
 
@@ -119,6 +133,55 @@ def test_copy_paste_and_reset(opened: Front) -> None:
     opened.page.locator(".cnet-reset").click()
     assert opened.values(SCHEDULE)["profile"] == "soft"
     assert opened.bars() == SOFT
+
+
+@pytest.mark.parametrize("separator", [" ", "\n", "\t", "; ", ","])
+def test_numbers_are_pasted_with_any_separator(opened: Front, separator: str) -> None:
+    text = separator.join(str(n) for n in range(1, 11))
+    opened.page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
+    opened.page.locator(".cnet-bar").first.focus()
+    opened.press("Control+v")
+    assert opened.bars() == list(range(1, 11))
+
+
+def test_the_row_of_tools_follows_the_pointer(opened: Front) -> None:
+    shown = opened.page.locator(".cnet-chosen").first
+    value = opened.page.locator(".cnet-value")
+    assert (shown.text_content(), value.input_value()) == ("Block 0 · 1", "0.0994")
+    over_bar(opened, 12)
+    assert (shown.text_content(), value.input_value()) == ("Middle · ⅛", "1")
+    opened.page.mouse.move(5, 5)
+    opened.page.wait_for_timeout(150)
+    assert shown.text_content() == "Block 0 · 1"
+
+
+def test_one_bar_is_marked_after_a_sweep(opened: Front) -> None:
+    opened.sweep((0.5 / 13, 0.5), (3.5 / 13, 0.5))
+    focused = opened.page.evaluate(
+        "() => [...document.querySelectorAll('.cnet-bar')].indexOf(document.activeElement)"
+    )
+    chosen = opened.page.evaluate(
+        "() => [...document.querySelectorAll('.cnet-bar')].findIndex((bar) => bar.tabIndex === 0)"
+    )
+    assert focused == chosen == 3
+
+
+def test_a_double_click_gives_a_bar_its_profiles_value_again(opened: Front) -> None:
+    opened.sweep((0.5 / 13, 0.5), (3.5 / 13, 0.5))
+    opened.page.mouse.dblclick(*centre(opened, 1))
+    assert opened.bars()[1] == SOFT[1]
+    assert opened.bars()[2] != SOFT[2]
+
+
+def test_a_negative_scale_hangs_below_zero(front: Front) -> None:
+    schedule(front, profile="custom", custom_scales=", ".join(["-1", *["1"] * 12]))
+    assert front.bars()[0] == -1
+    negative, positive = (front.page.locator(".cnet-bar").nth(i) for i in (0, 1))
+    style = "(bar) => [getComputedStyle(bar, '::before').bottom, getComputedStyle(bar, '::before').height]"
+    (low, depth), (zero, height) = negative.evaluate(style), positive.evaluate(style)
+    assert float(low[:-2]) == 0
+    assert float(depth[:-2]) == pytest.approx(float(height[:-2]), abs=1)
+    assert float(zero[:-2]) == pytest.approx(float(depth[:-2]), abs=1)
 
 
 def test_custom_begins_with_the_bars_there_are(opened: Front) -> None:
@@ -149,7 +212,7 @@ def test_the_time_curve_is_drawn_and_dragged(front: Front) -> None:
     front.press("ArrowUp")
     front.press("ArrowRight")
     assert front.values(SCHEDULE)["time_curve"] == "0:1, 0.51:0.41"
-    area = front.page.locator(".cnet-time").bounding_box()
+    area = front.page.locator(".cnet-knobs").bounding_box()
     front.page.mouse.click(area["x"] + 0.8 * area["width"], area["y"] + 0.5 * area["height"])
     assert front.values(SCHEDULE)["time_curve"].startswith("0:1, 0.51:0.41, 0.8:0.")
     front.press("Delete")

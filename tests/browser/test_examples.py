@@ -8,7 +8,7 @@ from ui_format import to_api
 #: Nodes that name files which are not there; newer front ends mark them.
 NAMING_FILES = {"stable_diffusion_15": {"CheckpointLoaderSimple", "LoadControlNet", "LoadImage"}}
 WRONG = "app.graph._nodes.filter((n) => n.has_errors).map((n) => n.comfyClass)"
-XRAY = 1212  # pixels wide
+XRAY = 1128  # pixels wide
 NAMES = sorted(path.stem for path in (REPOSITORY / "example_workflows").glob("*.json"))
 OPEN = """async (name) => {
     const answer = await fetch(`/api/workflow_templates/cnet/${name}.json`);
@@ -47,3 +47,16 @@ def test_an_example_runs_and_shows_its_pictures(front: Front, name: str, widths:
     front.run()
     seen = f"(widths) => widths.every((width) => ({PICTURES})().includes(width))"
     front.page.wait_for_function(seen, arg=widths, timeout=20_000)
+
+
+def test_the_xray_is_shown_on_its_own_node_large_enough_to_read(front: Front) -> None:
+    front.page.evaluate(OPEN, "control_xray")
+    front.page.wait_for_timeout(500)
+    front.run()
+    own = PICTURES.replace("SaveImage", "ControlXRay")
+    front.page.wait_for_function(f"(width) => ({own})().includes(width)", arg=XRAY, timeout=20_000)
+    width, height = front.page.evaluate(
+        "() => [...app.graph._nodes.find((n) => n.comfyClass === 'ControlXRay').size]"
+    )
+    assert width >= 420
+    assert height >= 560

@@ -16,6 +16,15 @@ COLOURS = """() => {
         colour('.cnet-value', 'backgroundColor')];
 }"""
 
+#: Small text on the ground of the bars, and its colour as a canvas paints it.
+SMALL = (".cnet-axis", ".cnet-groups")
+PAINTED = """(selector) => {
+    const pen = document.createElement('canvas').getContext('2d');
+    pen.fillStyle = getComputedStyle(document.querySelector(selector)).color;
+    pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}"""
+
 
 @pytest.fixture
 def shown(front: Front) -> Front:
@@ -49,6 +58,8 @@ def test_text_and_bars_stand_out(shown: Front, palette: str) -> None:
     text, bars, ground = shown.page.evaluate(COLOURS)
     assert contrast(text, ground) > 4.5
     assert contrast(bars, ground) > 1.8
+    for selector in SMALL:
+        assert contrast(shown.page.evaluate(PAINTED, selector), ground) > 4.5, selector
 
 
 @pytest.mark.parametrize("scale", [0.6, 1.6])

@@ -1,11 +1,15 @@
 """What cannot work says so, at the node or at the first step: control is never lost without a word."""
 
+import json
+
 import pytest
 from flows import Control, Flow
 from graphs import Graph, Link
 from host import Failed, Host
 from hosts import without_attention
 from weights import SD15, SDXL, family
+
+from cnet_core import UNetConfig
 
 
 def refused(comfy: Host, flow: Flow, *controls: Control) -> str:
@@ -80,12 +84,46 @@ def test_a_hint_of_nothing_is_refused(comfy: Host, inputs: dict, words: str) -> 
 
 @pytest.mark.parametrize(
     ("numbers", "words"),
-    [("1, 2, 3", "3 values"), ("", "one number per block"), ("1, x", "separated by commas")],
+    [("1, 2, 3", "3 values"), ("", "one number per block"), ("1, x", "write numbers such as")],
     ids=["too few", "none", "no number"],
 )
 def test_custom_scales_that_do_not_fit_are_refused(comfy: Host, numbers: str, words: str) -> None:
     control = Control(scales={"profile": "custom", "custom_scales": numbers})
     assert words in refused(comfy, Flow(family(SD15)), control)
+
+
+@pytest.mark.parametrize("loader", ["ours", "ours_from_native_loader"])
+@pytest.mark.parametrize("model", [SD15, SDXL], ids=["SD1.x", "SDXL"])
+def test_another_number_of_scales_is_refused_by_the_node_that_has_them(
+    comfy: Host, model: UNetConfig, loader: str
+) -> None:
+    """Not by the sampler, where nobody would look for it."""
+    file = {} if model is SD15 else {"file": "sdxl.safetensors"}
+    scales = {"profile": "custom", "custom_scales": "1 2 3"}
+    with pytest.raises(Failed) as caught:
+        Flow(family(model)).run(comfy, "refused", Control(loader, scales=scales, **file))
+    assert caught.value.node == "ApplyControlNet"
+    assert f"has {13 if model is SD15 else 10} blocks" in str(caught.value)
+
+
+def test_a_type_for_a_plain_control_net_is_refused_in_the_widgets_words(comfy: Host) -> None:
+    message = refused(comfy, Flow(family(SD15)), Control(inputs={"control_type": "depth"}))
+    assert "`control_type` is for Union ControlNets" in message
+    assert "Set it to auto" in message
+
+
+def test_a_broken_file_is_named_as_the_widget_names_it(comfy: Host) -> None:
+    folder = comfy.base / "models" / "controlnet" / "below"
+    folder.mkdir(exist_ok=True)
+    (folder / "broken.safetensors").write_bytes(b"x" * 100)
+    graph = {"1": {"class_type": "IdentifyControlNet", "inputs": {}}}
+    graph["1"]["inputs"]["control_net_name"] = "below/broken.safetensors"
+    try:
+        said = json.dumps(comfy.run(graph)["1"]["text"])
+    except Failed as error:
+        said = str(error)
+    assert "below/broken.safetensors" in said
+    assert str(comfy.base) not in said
 
 
 def test_rows_that_cannot_be_told_apart_are_refused(comfy: Host) -> None:

@@ -3,6 +3,8 @@
 import pytest
 from host import Host
 
+from locales import aliases
+
 #: Node -> inputs in order with their defaults, None where a link or a file is needed; then the outputs' types.
 NODES = {
     "LoadControlNet": (
@@ -86,14 +88,33 @@ def test_inputs_and_outputs_are_as_documented(comfy: Host, node: str) -> None:
     assert list(defaults.items()) == list(NODES[node][0].items())
     info = comfy.get(f"/object_info/{node}")[node]
     assert info["output"] == NODES[node][1]
-    assert info["category"] == "conditioning/cnet"
+    assert info["category"] == f"{comfy.info['ControlNetApplyAdvanced']['category']}/cnet"
 
 
 @pytest.mark.parametrize("node", NODES)
 def test_every_input_and_node_is_explained(comfy: Host, node: str) -> None:
     for name, value in inputs_of(comfy, node).items():
         assert len(value[1].get("tooltip", "")) > 15, name
-    assert comfy.get(f"/object_info/{node}")[node]["description"]
+    info = comfy.get(f"/object_info/{node}")[node]
+    assert info["description"]
+    assert all(len(tooltip) > 15 for tooltip in info.get("output_tooltips", ()))
+    assert len(info["display_name"]) <= 40, "longer names do not fit a node"
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_words_to_find_a_node_by_are_served_where_they_are_read(comfy: Host, node: str) -> None:
+    if "search_aliases" not in comfy.info["ControlNetApplyAdvanced"]:
+        pytest.skip("this ComfyUI serves no search_aliases")
+    assert comfy.info[node]["search_aliases"] == aliases(node)
+
+
+def test_inputs_that_nobody_needs_at_first_are_folded_away(comfy: Host) -> None:
+    if "search_aliases" not in comfy.info["ControlNetApplyAdvanced"]:
+        pytest.skip("this ComfyUI has no advanced inputs in schemas")
+    folded = {
+        n for n, value in inputs_of(comfy, "ApplyControlNet").items() if value[1].get("advanced")
+    }
+    assert folded == {"hint_fit", "reuse_tolerance", "control_type"}
 
 
 def test_control_net_takes_our_type_and_comfyuis(comfy: Host) -> None:

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  axisTop,
+  axisOf,
   barAt,
   behind,
   curveLine,
@@ -18,6 +18,8 @@ import {
 } from "../../js/geometry.js";
 import { formatCurve, parseCurve } from "../../js/scales.js";
 
+const UP_TO_1 = { low: 0, top: 1 };
+const UP_TO_2 = { low: 0, top: 2 };
 const BOX = { left: 100, top: 50, width: 260, height: 100 };
 
 test("a place is a share of the box, whatever its zoom", () => {
@@ -34,7 +36,18 @@ test("the axis ends at a round number above all values, at 1 or more", () => {
     [[], 1],
     [[NaN, 2.5], 3],
   ];
-  for (const [values, top] of tops) assert.equal(axisTop(values), top);
+  for (const [values, top] of tops) assert.deepEqual(axisOf(values), { low: 0, top });
+});
+
+test("negative values have their place below 0", () => {
+  assert.deepEqual(axisOf([-1, 0.5]), { low: -1, top: 1 });
+  assert.deepEqual(axisOf([-0.45, 2.5]), { low: -0.5, top: 3 });
+  assert.equal(heightOf(-1, { low: -1, top: 3 }), 0);
+  assert.equal(heightOf(0, { low: -1, top: 3 }), 0.25);
+  assert.deepEqual(
+    [1, 0.75, 1.2].map((y) => valueAt(y, { low: -1, top: 3 })),
+    [-1, 0, -1],
+  );
 });
 
 test("places beside the area belong to the outermost bars", () => {
@@ -46,21 +59,21 @@ test("places beside the area belong to the outermost bars", () => {
 
 test("heights are values in hundredths, above the area too, never below 0", () => {
   assert.deepEqual(
-    [1, 0.5, 0, -0.5, 1.2].map((y) => valueAt(y, 2)),
+    [1, 0.5, 0, -0.5, 1.2].map((y) => valueAt(y, UP_TO_2)),
     [0, 1, 2, 3, 0],
   );
-  assert.equal(valueAt(0.3333, 1), 0.67);
+  assert.equal(valueAt(0.3333, UP_TO_1), 0.67);
 });
 
 test("a bar stays in its area", () => {
   assert.deepEqual(
-    [-1, 0.5, 9].map((value) => heightOf(value, 2)),
+    [-1, 0.5, 9].map((value) => heightOf(value, UP_TO_2)),
     [0, 0.25, 1],
   );
 });
 
 test("a press sets one bar", () => {
-  assert.deepEqual(sweep(null, { x: 0.5, y: 0.25 }, 13, 1), [[6, 0.75]]);
+  assert.deepEqual(sweep(null, { x: 0.5, y: 0.25 }, 13, UP_TO_1), [[6, 0.75]]);
 });
 
 test("a fast sweep leaves no bar out, in both directions", () => {
@@ -68,7 +81,7 @@ test("a fast sweep leaves no bar out, in both directions", () => {
     { x: 0.05, y: 1 },
     { x: 0.95, y: 0 },
   ];
-  const right = sweep(from, to, 10, 1);
+  const right = sweep(from, to, 10, UP_TO_1);
   assert.deepEqual(
     right.map(([bar]) => bar),
     [1, 2, 3, 4, 5, 6, 7, 8, 9],
@@ -78,15 +91,15 @@ test("a fast sweep leaves no bar out, in both directions", () => {
     [0.11, 0.22, 0.33, 0.44, 0.56, 0.67, 0.78, 0.89, 1],
   );
   assert.deepEqual(
-    sweep(to, from, 10, 1).map(([bar]) => bar),
+    sweep(to, from, 10, UP_TO_1).map(([bar]) => bar),
     [8, 7, 6, 5, 4, 3, 2, 1, 0],
   );
 });
 
 test("lines are drawn in a box of 100", () => {
-  assert.equal(polyline([0, 1], 2), "25,100 75,50");
-  assert.equal(curveLine([{ percent: 0.5, factor: 0.5 }], 1), "0,50 50,50 100,50");
-  assert.equal(curveLine([], 1), "0,0 100,0");
+  assert.equal(polyline([0, 1], UP_TO_2), "25,100 75,50");
+  assert.equal(curveLine([{ percent: 0.5, factor: 0.5 }], UP_TO_1), "0,50 50,50 100,50");
+  assert.equal(curveLine([], UP_TO_1), "0,0 100,0");
 });
 
 test("a point is hit near it alone", () => {
@@ -94,9 +107,15 @@ test("a point is hit near it alone", () => {
     { percent: 0, factor: 1 },
     { percent: 0.5, factor: 0 },
   ];
-  assert.equal(pointAt(points, { x: 0.51, y: 0.98 }, 1, 4), 1);
-  assert.equal(pointAt(points, { x: 0.25, y: 0.5 }, 1, 4), -1);
-  assert.equal(pointAt([], { x: 0, y: 0 }, 1, 4), -1);
+  assert.equal(pointAt(points, { x: 0.51, y: 0.98 }, UP_TO_1, 4), 1);
+  assert.equal(pointAt(points, { x: 0.25, y: 0.5 }, UP_TO_1, 4), -1);
+  assert.equal(pointAt([], { x: 0, y: 0 }, UP_TO_1, 4), -1);
+});
+
+test("a factor that is negative already may stay so", () => {
+  const points = [{ percent: 0, factor: -0.5 }];
+  assert.equal(movePoint(points, 0, { percent: 0, factor: -0.4 })[0].factor, -0.4);
+  assert.equal(movePoint(points, 0, { percent: 0, factor: -0.9 })[0].factor, -0.5);
 });
 
 test("a point stays between its neighbours and above 0", () => {

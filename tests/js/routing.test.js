@@ -64,3 +64,9 @@ test("every language says everything, with the same places for values", () => {
   assert.equal(wordsOf("xx")("reset"), wordsOf("en")("reset"));
   assert.notEqual(wordsOf("zh-CN")("reset"), wordsOf("en")("reset"));
 });
+
+test("a gain never breaks from its sign", () => {
+  for (const language of LANGUAGES) {
+    assert.doesNotMatch(wordsOf(language)("diagram", "1", "0", "7.5", "7.5"), /× /);
+  }
+});

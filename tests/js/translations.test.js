@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { lostTexts, nameParts, translate } from "../../js/translations.js";
+import { addAliases, lostTexts, nameParts, translate } from "../../js/translations.js";
 
 const english = { display_name: "Bars", description: "Shows bars." };
 const korean = {
@@ -50,4 +50,13 @@ test("a node's parts get their names, and keep those that there are without text
   );
   assert.equal(node.inputs[0].localized_name, "프로필");
   assert.equal(node.outputs[0].localized_name, "비율");
+});
+
+test("words to find a node by are the server's, English and the user's, each once, and only for our nodes", () => {
+  const texts = (/** @type {string[]} */ ...words) => ({ nodeDefs: { Bars: { ...english, search_aliases: words } } });
+  const served = { en: texts("weights", "curve"), ko: texts("가중치", "curve") };
+  const all = { ...definitions({ search_aliases: ["weights"] }), Other: { category: "other" } };
+  addAliases(all, served, "ko");
+  assert.deepEqual(all.Bars.search_aliases, ["weights", "curve", "가중치"]);
+  assert.deepEqual(all.Other, { category: "other" });
 });

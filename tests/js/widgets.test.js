@@ -1,9 +1,9 @@
-/** A node is watched while it is in a graph, and only then. */
+/** A node is watched while it is in a graph, and only then; its view keeps to the node's width. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { watch } from "../../js/widgets.js";
+import { addView, growForPicture, watch } from "../../js/widgets.js";
 
 /** Returns a watched node, with a function that says how often it is looked at in a second. */
 function watched(t, node = {}) {
@@ -46,4 +46,30 @@ test("what others do when a node is added or removed is still done", (t) => {
   node.onAdded("added");
   node.onRemoved();
   assert.deepEqual(told, ["added", "removed"]);
+});
+
+test("a properties panel cannot make a view as narrow as itself, and shows no row for it", (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const widget = {};
+  const options = {};
+  const node = {
+    size: [200, 100],
+    computeSize: () => [200, 400],
+    setSize: () => {},
+    addDOMWidget: (_name, _type, _element, given) => (Object.assign(options, given), widget),
+  };
+  addView({}, node, "view", { addEventListener: () => {}, classList: {} }, 300);
+  widget.width = 213;
+  assert.equal(widget.width, undefined);
+  assert.equal(options.hideInPanel, true);
+});
+
+test("a node grows for the picture of its first run alone, and never shrinks", () => {
+  const node = { size: [500, 100], properties: {}, setSize: (size) => (node.size = size) };
+  growForPicture(node, [420, 560]);
+  node.onExecuted({});
+  assert.deepEqual(node.size, [500, 560]);
+  node.size = [300, 200];
+  node.onExecuted({});
+  assert.deepEqual(node.size, [300, 200]);
 });

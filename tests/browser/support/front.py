@@ -130,7 +130,7 @@ class Front:
 
     def sweep(self, start: tuple[float, float], end: tuple[float, float], steps: int = 8) -> None:
         """Drags over the bars between two places, given as shares of their area."""
-        area = self.page.locator(".cnet-bars").bounding_box()
+        area = self.page.locator(".cnet-columns").bounding_box()
         places = [
             (area["x"] + x * area["width"], area["y"] + y * area["height"]) for x, y in (start, end)
         ]

@@ -52,7 +52,11 @@ def version_of(comfyui: Path) -> str:
 
 
 class Failed(Exception):
-    """A queued graph that ended with an error; the text is the node's message."""
+    """A queued graph that ended with an error; the text is the node's message, `node` the node's id in /object_info."""
+
+    def __init__(self, message: str, node: str = "") -> None:
+        super().__init__(message)
+        self.node = node
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,7 @@ class Host:
 def _raise_error(status: dict[str, Any]) -> None:
     for kind, message in status.get("messages", []):
         if kind == "execution_error":
-            raise Failed(message["exception_message"])
+            raise Failed(message["exception_message"], message["node_type"])
         if kind == "execution_interrupted":
             raise Failed("interrupted")
 

@@ -1,0 +1,57 @@
+"""Words that people look for our nodes by. Newer front ends search them; older ones search names alone."""
+
+#: Node id -> words. Locales hold their translations, under `search_aliases`.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "ApplyControlNet": (
+        "cnet",
+        "advanced controlnet",
+        "controlnet guidance start end",
+        "timestep range",
+        "union controlnet",
+        "control strength",
+    ),
+    "LoadControlNet": ("cnet loader", "union controlnet loader", "control lora loader"),
+    "CFGHintRouting": (
+        "guess mode",
+        "control mode",
+        "cond only",
+        "uncond",
+        "my prompt is more important",
+        "controlnet is more important",
+        "cfg guidance of the controlnet",
+        "cnet routing",
+    ),
+    "BlockScaleSchedule": (
+        "soft weights",
+        "block weights",
+        "controlnet weights",
+        "strength curve",
+        "strength schedule",
+        "timestep keyframe",
+        "layer weights",
+        "cnet weights",
+    ),
+    "ControlXRay": (
+        "see what controlnet does",
+        "debug controlnet",
+        "visualize controlnet",
+        "compare block influence",
+        "cnet x-ray",
+    ),
+    "IdentifyControlNet": (
+        "which controlnet",
+        "identify controlnet",
+        "controlnet info",
+        "is this a controlnet",
+        "cnet file",
+    ),
+    "TrainControlNet": ("train controlnet", "controlnet training", "fine-tune controlnet", "cnet"),
+    "SaveControlNet": ("export controlnet", "convert controlnet", "cnet saver"),
+    "TinyTrainingSamples": ("training data", "example data set", "tiny controlnet data"),
+    "LoadTinyStableDiffusion": (
+        "tiny model",
+        "embedded model",
+        "try without download",
+        "cnet demo",
+    ),
+}

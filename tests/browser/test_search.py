@@ -1,0 +1,66 @@
+"""People find our nodes by the words that they know from other tools."""
+
+import pytest
+from front import Front
+
+EMPTY = {
+    "last_node_id": 0,
+    "last_link_id": 0,
+    "nodes": [],
+    "links": [],
+    "groups": [],
+    "config": {},
+    "extra": {},
+    "version": 0.4,
+}
+FIRST = 3
+TRIES = 24  # four a second
+#: What 1.32 can find too: it searches names alone, and of those the first 30 letters or so.
+BY_NAME = {
+    "guess mode": "CFGHintRouting",
+    "control mode": "CFGHintRouting",
+    "soft weights": "BlockScaleSchedule",
+    "block weights": "BlockScaleSchedule",
+    "which controlnet": "IdentifyControlNet",
+    "identify controlnet": "IdentifyControlNet",
+    "train controlnet": "TrainControlNet",
+    "see what controlnet does": "ControlXRay",
+}
+BY_ALIAS = {
+    "my prompt is more important": "CFGHintRouting",
+    "cond only": "CFGHintRouting",
+    "controlnet weights": "BlockScaleSchedule",
+    "strength curve": "BlockScaleSchedule",
+}
+FOUND = """() => [...document.querySelectorAll('[role=option]')]
+    .map((row) => row.innerText.split('\\n')[0].replaceAll('\\u00a0', ' ').trim()).filter(Boolean)"""
+
+
+def search(front: Front, phrase: str) -> None:
+    """Types a phrase into the search box of an empty graph."""
+    front.load(EMPTY)
+    front.page.mouse.dblclick(640, 430)
+    front.page.wait_for_timeout(700)
+    front.page.keyboard.type(phrase)
+
+
+def offered(front: Front, name: str) -> list[str]:
+    """Returns the names of the first nodes that are offered, once a node is among them, or after a while."""
+    for _ in range(TRIES):
+        front.page.wait_for_timeout(250)
+        found = front.page.evaluate(FOUND)[:FIRST]
+        if name in found:
+            break
+    return found
+
+
+@pytest.mark.parametrize("phrase", [*BY_NAME, *BY_ALIAS])
+def test_a_phrase_finds_our_node_among_the_first(front: Front, phrase: str) -> None:
+    version = front.page.evaluate("window.__COMFYUI_FRONTEND_VERSION__")
+    if version.startswith("1.32.") and phrase in BY_ALIAS:
+        pytest.skip("this front end searches names alone")
+    name = front.host.info[{**BY_NAME, **BY_ALIAS}[phrase]]["display_name"]
+    search(front, phrase)
+    found = offered(front, name)
+    front.press("Escape")
+    assert name in found
