@@ -29,7 +29,6 @@ NOT_YET: tuple[str, ...] = (
     "docs/comfyui.md",
     "docs/convergence.md",
     "docs/files.md",
-    "docs/paper.md",
     "docs/profiles.md",
     "docs/schedules.md",
     "docs/speed.md",

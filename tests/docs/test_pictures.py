@@ -1,0 +1,27 @@
+"""docs/pictures.py: what opens the users' pages is drawn by the embedded model."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+sys.path.insert(0, str(DOCS))
+import pictures  # noqa: E402
+
+
+@pytest.mark.parametrize("name", pictures.PICTURES)
+def test_each_picture_is_drawn_and_committed(name: str) -> None:
+    cells = pictures.PICTURES[name](pictures.Painter(quick=True))
+    sheet = pictures.strip(cells)
+    assert len({cell.title for cell in cells}) == len(cells)
+    assert sheet.size == pictures.Image.open(DOCS / "images" / f"{name}.png").size
+
+
+def test_tiles_get_their_part_of_the_hint_or_all_of_it() -> None:
+    hint, whole, parts = pictures.tiles(pictures.Painter(quick=True))
+    box = (0, 0, pictures.SIDE, pictures.SIDE)
+    right = (pictures.SIDE, 0, 2 * pictures.SIDE, pictures.SIDE)
+    assert hint.picture.size == whole.picture.size == parts.picture.size
+    assert whole.picture.crop(box).tobytes() == whole.picture.crop(right).tobytes()
+    assert parts.picture.crop(box).tobytes() != parts.picture.crop(right).tobytes()
