@@ -26,14 +26,6 @@ PAGES = ("README.md", "docs/*.md", "js/docs/*.md")
 NOT_YET: tuple[str, ...] = (
     "README.md",
     "docs/architecture.md",
-    "docs/comfyui.md",
-    "docs/convergence.md",
-    "docs/files.md",
-    "docs/profiles.md",
-    "docs/schedules.md",
-    "docs/speed.md",
-    "docs/training.md",
-    "docs/xray.md",
     "js/docs/ControlXRay.md",
     "js/docs/LoadControlNet.md",
 )
