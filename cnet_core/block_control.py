@@ -9,7 +9,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from .checkpoints.files import read_tensors, write_tensors
+from .checkpoints.container.files import read_tensors, write_tensors
 from .control_block import ControlBranch, controlled
 
 

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from .checkpoints.files import read_tensors, write_tensors
-from .checkpoints.ldm import check_keys
+from .checkpoints.container.files import read_tensors, write_tensors
+from .checkpoints.keys import check_keys
 
 
 class ZeroConv(nn.Linear):

@@ -11,7 +11,7 @@ from .blocks import TORCH_OPS, Ops, TimestepSequential
 from .casting import compute_dtype
 from .config import UNetConfig
 from .encoder import SHARED, Encoder
-from .net import count_writes
+from .net import ControlTypeError, count_writes
 from .residuals import Residuals
 
 #: Widths of the released hint encoder (lllyasviel/ControlNet, cldm/cldm.py): (out channels, stride) of each 3x3 conv.
@@ -129,9 +129,7 @@ class ControlNet(Encoder):
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
         """Raises ValueError unless there is one hint and no type: types are for Union ControlNets."""
         if control_types is not None:
-            raise ValueError(
-                "`control_types` are for Union ControlNets; this ControlNet has one type. Leave it out."
-            )
+            raise ControlTypeError(control_types)
         if hints != 1:
             raise ValueError(f"There are {hints} hints; only Union ControlNets take more than one.")
 

@@ -9,6 +9,25 @@ from torch import Tensor, nn
 from .residuals import Residuals
 
 
+class ControlTypeError(ValueError):
+    """A control type that a net does not take.
+
+    Attributes:
+        given: the types that were asked for.
+        known: the types of a Union ControlNet; None for a net of one type.
+    """
+
+    def __init__(self, given: Sequence[str], known: Sequence[str] | None = None) -> None:
+        self.given, self.known = tuple(given), known
+        super().__init__(self.sentence("control_types", "Leave it out."))
+
+    def sentence(self, argument: str, way_out: str) -> str:
+        """Returns the message, with the name under which types are given and what to do where there are none."""
+        if self.known is None:
+            return f"`{argument}` is for Union ControlNets; this ControlNet has one type. {way_out}"
+        return f"`{argument}` is {self.given}; this Union ControlNet knows {', '.join(self.known)}."
+
+
 class BlockLayout(Protocol):
     """What a ControlUnit asks of a net's config; `UNetConfig` is one."""
 

@@ -153,11 +153,6 @@ def parse_curve(text: str) -> tuple[tuple[float, float], ...]:
     return tuple((percent, factor) for percent, factor in pairs)
 
 
-def format_scales(numbers: Sequence[float]) -> str:
-    """Returns the text of scales, at most four decimals each and no -0: the form that saved graphs hold."""
-    return ", ".join(f"{round(n, 4) + 0.0:g}" for n in numbers)
-
-
 def _number(text: str) -> float:
     """Returns a number written in ASCII digits, NaN for anything else: js/scales.js reads the same."""
     return float(text) if _NUMBER.fullmatch(text) else math.nan

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .blocks import TORCH_OPS, Ops, timestep_embedding
 from .config import UNetConfig
 from .controlnet import ControlNet
+from .net import ControlTypeError
 
 #: What the types are called, by index (xinsir6/ControlNetPlus). The first release has six of them, ProMax eight.
 TYPES = (
@@ -106,10 +107,8 @@ def type_indices(control_types: Sequence[str] | None, num_types: int) -> list[in
     """
     indices = [TYPE_INDEX.get(name.split("/")[0], len(TYPES)) for name in control_types or ()]
     if any(index >= num_types for index in indices):
-        known = ", ".join("/".join(names) for names in TYPES[:num_types])
-        raise ValueError(
-            f"`control_types` is {tuple(control_types or ())}; this Union ControlNet knows {known}."
-        )
+        known = ["/".join(names) for names in TYPES[:num_types]]
+        raise ControlTypeError(control_types or (), known)
     return indices
 
 

@@ -14,12 +14,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import cast
 
 import torch
-from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from ..checkpoints import identify, load_controlnet, save_controlnet
@@ -31,11 +31,6 @@ from .tables import Table
 #: A file -> all of its weights.
 Loader = Callable[[Path], Iterable[Tensor]]
 
-#: What there is to compare without other programs.
-LOADERS: Mapping[str, Loader] = {
-    "cnet_core": lambda path: load_controlnet(path).parameters(),
-    "safetensors": lambda path: load_file(path).values(),
-}
 MIB = 2**20
 
 
@@ -61,9 +56,17 @@ COLUMNS: Mapping[str, tuple[Callable[[Load], float | None], Callable[[list[float
 }
 
 
-def measure(
-    path: Path, rounds: int = 7, loaders: Mapping[str, Loader] = LOADERS
-) -> dict[str, list[Load]]:
+def installed_loaders() -> dict[str, Loader]:
+    """Returns our loader and, where it is installed, safetensors' own."""
+    found: dict[str, Loader] = {"cnet_core": lambda path: load_controlnet(path).parameters()}
+    if find_spec("safetensors") is not None:
+        from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
+
+        found["safetensors"] = lambda path: load_file(path).values()
+    return found
+
+
+def measure(path: Path, rounds: int, loaders: Mapping[str, Loader]) -> dict[str, list[Load]]:
     """Returns what each loader took in every round; they take turns."""
     found: dict[str, list[Load]] = {name: [] for name in loaders}
     for _ in range(rounds + 1):
@@ -115,9 +118,13 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def compare(path: Path, rounds: int, loaders: Mapping[str, Loader] = LOADERS) -> Table:
-    """Returns what each loader takes for a file: of times the least, of memory the most."""
-    found = measure(path, rounds, loaders)
+def compare(path: Path, rounds: int, more: Mapping[str, Loader] | None = None) -> Table:
+    """Returns what each loader takes for a file: of times the least, of memory the most.
+
+    Args:
+        more: loaders that cnet_core does not know.
+    """
+    found = measure(path, rounds, {**installed_loaders(), **(more or {})})
     structure = 1000 * structure_seconds(path, rounds)
     return Table(
         title=f"loading {path.name} ({path.stat().st_size / MIB:.0f} MiB) and reading it once",
@@ -164,7 +171,7 @@ def main(more: Mapping[str, Loader] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print(compare(args.file, args.rounds, {**LOADERS, **(more or {})}))
+    print(compare(args.file, args.rounds, more))
 
 
 if __name__ == "__main__":

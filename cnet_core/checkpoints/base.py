@@ -1,15 +1,15 @@
-"""Base models: the encoder's weights that a ControlNet shares with its UNet, and differences to them."""
+"""Base models: the encoder's weights that a ControlNet shares with its UNet, and a move from one to another."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from ..encoder import SHARED
-from . import diffusers
+from .base_errors import NoUNet, OtherFamily
 from .diffusers_config import UnsupportedConfig, check_config
-from .ldm import unet_prefix
+from .diffusers_names import to_ldm
+from .keys import unet_prefix
 from .source import Source, check_floating, open_source
 from .wrappers import plain_weights
 
@@ -24,15 +24,16 @@ def encoder_weights(base: Base) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it holds no Stable Diffusion UNet.
+        NoUNet: it holds no Stable Diffusion UNet.
+        ValueError: the file is damaged, quantised, or its config is not supported.
     """
     if isinstance(base, str | Path):
         source = _checked(open_source(base, "unet"))
         names = _encoder_names(source.header.entries.keys())
         if not names:
-            raise ValueError(
-                f"`base` ({base}) holds no Stable Diffusion UNet; give the checkpoint, its UNet alone, or a "
-                "diffusers folder."
+            raise NoUNet(
+                f"({base}) holds no Stable Diffusion UNet",
+                "give the checkpoint, its UNet alone, or a diffusers folder",
             )
         check_floating(source, names)
         tensors: Mapping[str, Tensor] = source.tensors(names)
@@ -40,40 +41,11 @@ def encoder_weights(base: Base) -> dict[str, Tensor]:
         tensors = plain_weights(base) if isinstance(base, nn.Module) else base
         names = _encoder_names(tensors.keys())
         if not names:
-            raise ValueError(
-                f"`base` is a {type(base).__name__} without a Stable Diffusion UNet's encoder; give the UNet, its "
-                "state dict or its file."
+            raise NoUNet(
+                f"is a {type(base).__name__} without a Stable Diffusion UNet's encoder",
+                "give the UNet, its state dict or its file",
             )
     return {new: tensors[old] for old, new in names.items()}
-
-
-def with_base(
-    differences: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str
-) -> dict[str, Tensor]:
-    """Returns a ControlNet out of differences to its base; keys without a difference equal the base's.
-
-    Args:
-        differences: by ControlNet key; those the base lacks (hint encoder, zero convs) are whole.
-        base: from `encoder_weights`.
-        path: the file, for messages.
-    """
-    check_base(differences, base, path)
-    dtype = next(iter(differences.values())).dtype
-    whole = {key: base[key].to(dtype, copy=True) for key in base.keys() - differences.keys()}
-    for key, value in differences.items():
-        whole[key] = value if key not in base else _combined(value, base[key], 1)
-    return whole
-
-
-def differences_to(
-    weights: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str
-) -> dict[str, Tensor]:
-    """Returns a ControlNet as float32 differences to its base, whole where the base has no such layer."""
-    check_base(weights, base, path)
-    return {
-        key: value.float() if key not in base else _combined(value.float(), base[key], -1)
-        for key, value in weights.items()
-    }
 
 
 def moved(
@@ -96,7 +68,7 @@ def moved(
 def check_base(
     shapes: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str, name: str = "base"
 ) -> None:
-    """Raises ValueError, which calls the base `name`, unless all layers that both have are of one shape."""
+    """Raises OtherFamily, which calls the base `name`, unless all layers that both have are of one shape."""
     differ = sorted(k for k in shapes.keys() & base.keys() if shapes[k].shape != base[k].shape)
     if differ or not shapes.keys() & base.keys():
         example = (
@@ -104,14 +76,7 @@ def check_base(
             if differ
             else "they share no layer"
         )
-        raise ValueError(
-            f"{path} was made for a base model of another family than `{name}`: {example}. Give one of its own "
-            "family (SD1.x, SD2.x or SDXL)."
-        )
-
-
-def _combined(value: Tensor, base: Tensor, sign: int) -> Tensor:
-    return (value.float() + sign * base.to(value.device, torch.float32)).to(value.dtype)
+        raise OtherFamily(path, example, name)
 
 
 def _checked(source: Source) -> Source:
@@ -129,5 +94,5 @@ def _encoder_names(keys: Collection[str]) -> dict[str, str]:
     if prefix is None:
         return {}
     own = {k.removeprefix(prefix): k for k in keys if k.startswith(prefix)}
-    names = {k: k for k in own} if ENCODERS[0] in own else diffusers.to_ldm(own)
+    names = {k: k for k in own} if ENCODERS[0] in own else to_ldm(own)
     return {own[old]: new for old, new in names.items() if new.startswith(SHARED)}

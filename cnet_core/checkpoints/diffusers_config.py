@@ -8,8 +8,8 @@ from typing import Any, cast
 from ..config import UNetConfig
 from ..controlnet import ControlNet
 from ..union import UnionControlNet
-from .header import MAX_HEADER, UnreadableFile
-from .places import is_standard
+from .container.header import MAX_HEADER, UnreadableFile
+from .container.places import is_standard
 from .shapes import Shapes
 
 #: How many heads diffusers' classes have where the config does not say it.

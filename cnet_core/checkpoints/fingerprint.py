@@ -9,23 +9,18 @@ import torch
 
 from ..config import UNetConfig
 from ..encoder import SHARED
+from .container.header import UnreadableFile
 from .diffusers_config import UnsupportedConfig, is_bgr
 from .families import family_of
 from .foreign import Kind, kind_of, lookalike
-from .formats import Format, control_shapes, format_of
-from .header import UnreadableFile
+from .formats import Format, format_of
 from .health import weight_findings
-from .ldm import key_problems
+from .keys import key_problems
 from .source import Source, dtype_name, open_source, quantised
 from .structure import Structure, structure_of
 
 CONTROLNET = "a ControlNet"
-#: What the notes say of formats that need the base model.
-BASE_NOTES = {
-    "difference": "It holds differences to a base model: load it with `base`, the model it was made from.",
-    "control-lora": "It holds low-rank differences to the UNet in use: load it with `base`.",
-}
-#: What they say of a net whose hint is not RGB.
+#: What the notes say of a net whose hint is not RGB.
 BGR_NOTE = (
     "It takes the hint's channels as BGR; loading turns them round, so give RGB as for every net."
 )
@@ -96,12 +91,13 @@ class Fingerprint:
         )
 
 
-def identify(path: str | Path, *, deep: bool = False) -> Fingerprint:
+def identify(path: str | Path, *, deep: bool = False, base_name: str = "base") -> Fingerprint:
     """Returns what a file (or a diffusers folder) is. Reads the header alone, unless `deep`.
 
     Args:
         path: the file.
         deep: also read every weight, and report NaN, infinities, an untrained net, denormal weights.
+        base_name: what the notes call load_controlnet's `base`; a host may have another name for it.
 
     Raises:
         FileNotFoundError: no such path. PermissionError: it may not be read.
@@ -115,7 +111,7 @@ def identify(path: str | Path, *, deep: bool = False) -> Fingerprint:
     other = lookalike(keys) or (kind_of(keys) if format is None else None)
     if other is not None or format is None:
         return _not_ours(source, other or kind_of(keys))
-    found = _controlnet(source, format)
+    found = _controlnet(source, format, base_name)
     if not deep:
         return found
     problems, notes = weight_findings(source, format.rename(keys))
@@ -138,8 +134,8 @@ def _not_ours(source: Source, kind: Kind) -> Fingerprint:
     )
 
 
-def _controlnet(source: Source, format: Format) -> Fingerprint:
-    shapes = control_shapes(format, source.header.shapes)
+def _controlnet(source: Source, format: Format, base_name: str) -> Fingerprint:
+    shapes = format.shapes(source.header.shapes)
     names = format.rename(source.header.entries.keys())
     common = Fingerprint(
         str(source.path),
@@ -148,7 +144,7 @@ def _controlnet(source: Source, format: Format) -> Fingerprint:
         format.name,
         dtypes=_dtypes(source, names),
         parameters=_count({key: source.header.shapes[key] for key in names}),
-        notes=_notes(source, format),
+        notes=_notes(source, format, base_name),
     )
     strange = quantised(source, names)
     if strange:
@@ -169,10 +165,10 @@ def _controlnet(source: Source, format: Format) -> Fingerprint:
     return replace(_described(common, structure), problems=problems)
 
 
-def _notes(source: Source, format: Format) -> tuple[str, ...]:
-    base = (note for name, note in BASE_NOTES.items() if name == format.name)
+def _notes(source: Source, format: Format, base_name: str) -> tuple[str, ...]:
+    own = () if format.note is None else (format.note.format(base=base_name),)
     bgr = (BGR_NOTE,) if is_bgr(source.config) else ()
-    return (*source.notes, *base, *bgr)
+    return (*source.notes, *own, *bgr)
 
 
 def _described(found: Fingerprint, structure: Structure) -> Fingerprint:

@@ -1,6 +1,6 @@
 """load_controlnet: any ControlNet file of any format, its weights straight from the memory map."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -8,22 +8,18 @@ from torch import Tensor
 
 from ..blocks import TORCH_OPS, Ops
 from ..controlnet import ControlNet
-from .base import Base, encoder_weights, with_base
+from .base import Base, encoder_weights
+from .base_errors import MissingBase
 from .diffusers_config import UnsupportedConfig, is_bgr
 from .fingerprint import not_ours_sentence
 from .foreign import kind_of, lookalike
 from .formats import Format, format_of
-from .ldm import check_keys
-from .lora import with_low_rank
+from .keys import check_keys
 from .source import Source, check_floating, open_source
 from .structure import Structure, structure_of
 
 #: The first layer that the hint goes through.
 HINT = "input_hint_block.0.weight"
-#: How formats that need the base become whole.
-COMPLETE: Mapping[
-    str, Callable[[Mapping[str, Tensor], Mapping[str, Tensor], str], dict[str, Tensor]]
-] = {"difference": with_base, "control-lora": with_low_rank}
 
 
 def load_controlnet(
@@ -51,7 +47,8 @@ def load_controlnet(
 
     Raises:
         FileNotFoundError: no such file. PermissionError: it may not be read.
-        ValueError: no ControlNet, a damaged one, one that needs `base`, or a base of another family.
+        BaseError (a ValueError): the file needs `base`, or that is of another family or no UNet.
+        ValueError: no ControlNet, or a damaged one.
     """
     source = open_source(path)
     format = _format(source)
@@ -60,8 +57,8 @@ def load_controlnet(
     tensors = {names[key]: tensor for key, tensor in source.tensors(names).items()}
     if is_bgr(source.config) and HINT in tensors:
         tensors[HINT] = _channels_reversed(tensors[HINT])
-    if format.needs_base:
-        tensors = COMPLETE[format.name](tensors, _base(source, format, base), str(source.path))
+    if format.complete is not None:
+        tensors = format.complete(tensors, _base(source, format, base), str(source.path))
     net = _structure(source, tensors, pooled).build(ops)
     check_keys(net, tensors, str(source.path))
     net.load_state_dict(tensors, assign=True)
@@ -89,9 +86,7 @@ def _format(source: Source) -> Format:
 
 def _base(source: Source, format: Format, base: Base | None) -> dict[str, Tensor]:
     if base is None:
-        raise ValueError(
-            f"{source.path} is a {format.name} file: it holds differences to a base model. Give that model as `base`."
-        )
+        raise MissingBase(source.path, format.name)
     return encoder_weights(base)
 
 

@@ -1,24 +1,22 @@
 """save_controlnet: a ControlNet in ldm's, diffusers' or the difference layout, with its config, atomically."""
 
 import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..controlnet import ControlNet
-from .base import Base, differences_to, encoder_weights
-from .diffusers import from_ldm
-from .diffusers_config import config_json
-from .files import Progress, write_atomically, write_tensors
-from .ldm import CONFIG_KEY, POOLED_KEY, PREFIX
-from .wrappers import plain_weights, unwrapped
+from .base import Base, encoder_weights
+from .container.files import Progress, write_atomically, write_tensors
+from .formats import FORMATS, Format
+from .metadata import metadata_of
+from .wrappers import unwrapped
 
 Layout = Literal["ldm", "diffusers", "difference"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
-Weights = Mapping[str, Tensor]
+#: The layouts that hold differences, for messages.
+NEED_BASE = " or ".join(repr(f.name) for f in FORMATS if f.needs_base and f.name in LAYOUTS)
 #: The weights of a diffusers folder.
 FOLDER_FILE = "diffusion_pytorch_model.safetensors"
 
@@ -45,25 +43,25 @@ def save_controlnet(
         TypeError: `net` is no ControlNet.
         ValueError: an unknown layout, a missing base or one of another family, or a shape diffusers cannot have.
     """
+    format = layout_format(layout)
+    if (base is None) == format.needs_base:
+        raise ValueError(f"`base` is needed for the layout {NEED_BASE}, and for it alone.")
+    path, net = Path(path), _inner(net)
+    tensors = format.write(net, {} if base is None else encoder_weights(base))
+    if format.folder_config is None or path.suffix == ".safetensors":
+        write_tensors(tensors, path, metadata_of(net), progress)
+        return
+    config = json.dumps(format.folder_config(net), indent=2).encode()
+    path.mkdir(exist_ok=True)
+    write_tensors(tensors, path / FOLDER_FILE, metadata_of(net), progress)
+    write_atomically(path / "config.json", lambda file: file.write(config))
+
+
+def layout_format(layout: str) -> Format:
+    """Returns the format that a layout names. Raises ValueError if it is none of LAYOUTS."""
     if layout not in LAYOUTS:
         raise ValueError(f"`layout` is {layout!r}; it must be one of {', '.join(LAYOUTS)}.")
-    if (base is None) == (layout == "difference"):
-        raise ValueError("`base` is needed for the layout 'difference', and for it alone.")
-    path, net = Path(path), _inner(net)
-    tensors = WRITERS[layout](net, plain_weights(net), base)
-    if layout == "diffusers" and path.suffix != ".safetensors":
-        config = json.dumps(config_json(net), indent=2).encode()
-        path.mkdir(exist_ok=True)
-        write_tensors(tensors, path / FOLDER_FILE, metadata_of(net), progress)
-        write_atomically(path / "config.json", lambda file: file.write(config))
-    else:
-        write_tensors(tensors, path, metadata_of(net), progress)
-
-
-def metadata_of(net: ControlNet) -> dict[str, str]:
-    """Returns what our files say of a net besides its weights."""
-    pooled = {POOLED_KEY: "true"} if net.pooled else {}
-    return {CONFIG_KEY: json.dumps(net.config.to_dict()), **pooled}
+    return next(format for format in FORMATS if format.name == layout)
 
 
 def _inner(net: nn.Module) -> ControlNet:
@@ -73,26 +71,3 @@ def _inner(net: nn.Module) -> ControlNet:
             f"`net` is a {type(inner).__name__}; give a cnet_core.ControlNet, or one in torch.compile or DDP."
         )
     return inner
-
-
-def _ldm(net: ControlNet, weights: Weights, base: Base | None) -> dict[str, Tensor]:
-    return {PREFIX + key: tensor for key, tensor in weights.items()}
-
-
-def _diffusers(net: ControlNet, weights: Weights, base: Base | None) -> dict[str, Tensor]:
-    names = from_ldm(weights.keys(), net.config)
-    return {names[key]: tensor for key, tensor in weights.items()}
-
-
-def _difference(net: ControlNet, weights: Weights, base: Base | None) -> dict[str, Tensor]:
-    """All keys are written, also where nothing differs: ComfyUI does not fill in what is absent."""
-    assert base is not None  # save_controlnet saw to it
-    found = differences_to(weights, encoder_weights(base), "The ControlNet")
-    return {"difference": torch.zeros(0), **{PREFIX + k: v for k, v in found.items()}}
-
-
-WRITERS: Mapping[Layout, Callable[[ControlNet, Weights, Base | None], dict[str, Tensor]]] = {
-    "ldm": _ldm,
-    "diffusers": _diffusers,
-    "difference": _difference,
-}

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .container.files import mapped_tensors
+from .container.header import Header, UnreadableFile, read_header
+from .container.pickles import pickle_header, read_pickle
+from .container.places import Part, is_index, is_shard, weights_path
+from .container.shards import shard_names
 from .diffusers_config import config_at, config_beside
-from .files import mapped_tensors
-from .header import Header, UnreadableFile, read_header
-from .pickles import pickle_header, read_pickle
-from .places import Part, is_index, is_shard, weights_path
-from .shards import shard_names
 from .wrappers import plain_names
 
 #: Beginnings of files that are something else: (first bytes, what it is, what to do).

@@ -13,7 +13,7 @@ from ..config import UNetConfig
 from ..controlnet import ControlNet
 from ..union import TYPES, UnionControlNet
 from .diffusers_config import check_config, is_pooled, with_config_heads
-from .ldm import CONFIG_KEY, POOLED_KEY
+from .metadata import CONFIG_KEY, POOLED_KEY
 from .shapes import Shapes, unet_config_of
 
 

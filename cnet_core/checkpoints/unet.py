@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ..config import UNetConfig
 from ..unet import UNet
-from .diffusers import RES_BLOCK, to_ldm
 from .diffusers_config import UnsupportedConfig, check_config, with_config_heads
-from .ldm import check_keys, unet_prefix
+from .diffusers_names import RES_BLOCK, to_ldm
+from .keys import check_keys, unet_prefix
 from .shapes import unet_config_of
 from .source import Source, check_floating, open_source
 

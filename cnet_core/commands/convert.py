@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..checkpoints import load_controlnet, save_controlnet
-from ..checkpoints.save import LAYOUTS
+from ..checkpoints.save import LAYOUTS, layout_format
 from ..checkpoints.source import dtype_name
 from .output import check_file, check_file_or_folder
 from .progress import counter
@@ -37,10 +37,11 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Converts and returns the exit status."""
-    (check_file_or_folder if args.layout == "diffusers" else check_file)(args.output)
+    format = layout_format(args.layout)
+    (check_file_or_folder if format.folder_config else check_file)(args.output)
     dtype = DTYPES.get(args.dtype)
     net = load_controlnet(args.input, base=args.base, pooled=args.pooled, dtype=dtype)
-    base = args.base if args.layout == "difference" else None
+    base = args.base if format.needs_base else None
     save_controlnet(net, args.output, layout=args.layout, base=base, progress=counter("writing"))
     print(f"{args.output}: {args.layout}")
     return 0

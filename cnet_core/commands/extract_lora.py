@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..checkpoints import load_controlnet
 from ..checkpoints.base import encoder_weights
-from ..checkpoints.files import write_tensors
-from ..checkpoints.lora import LayerLoss, extract_low_rank
-from ..checkpoints.save import metadata_of
+from ..checkpoints.container.files import write_tensors
+from ..checkpoints.formats.control_lora import LayerLoss, extract_low_rank
+from ..checkpoints.metadata import metadata_of
 from .output import check_file
 from .progress import counter
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..checkpoints.files import check_place
+from ..checkpoints.container.files import check_place
 
 SUFFIX = ".safetensors"
 

@@ -111,6 +111,30 @@ def regular_polygon(corners: int) -> Shape:
     return distance
 
 
+def training_prompts(scene: Scene, empty: float, generator: torch.Generator) -> list[str]:
+    """Returns one prompt a picture, a share `empty` of them empty.
+
+    Of the others one in five names only a part, and one in five says `shape` for the shape's word.
+    """
+    chance = cast(list[list[float]], torch.rand(len(scene.kinds), 3, generator=generator).tolist())
+    prompts: list[str] = []
+    for prompt, kind, (drop, part, vague) in zip(scene.prompts(), scene.kinds, chance, strict=True):
+        if vague < 0.2:
+            prompt = prompt.replace(kind, "shape")
+        shape, background = prompt.split(" on ")
+        if part < 0.2:
+            prompt = shape if part < 0.1 else background
+        prompts.append("" if drop < empty else prompt)
+    return prompts
+
+
+def training_hints(field: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns outlines 1 to 3 pixels wide, every other one without antialiasing: (B, 3, H, W), 0..1."""
+    hints = outline(field, 1 + 2 * torch.rand(len(field), generator=generator))
+    hard = torch.rand(len(field), 1, 1, 1, generator=generator) < 0.5
+    return torch.where(hard, (hints > 0.5).float(), hints)
+
+
 def _circle(u: Tensor, v: Tensor) -> Tensor:
     return (u * u + v * v).sqrt() - 1
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import load_controlnet
-from ..checkpoints.files import read_tensors
-from ..checkpoints.ldm import check_keys
+from ..checkpoints.container.files import read_tensors
+from ..checkpoints.keys import check_keys
 from ..config import UNetConfig
 from ..control import ControlUnit, Counts
 from ..controlnet import ControlNet

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.files import read_tensors, write_tensors
+from ..checkpoints.container.files import read_tensors, write_tensors
 from .autoencoder import Autoencoder
-from .data import Scene, distance_field, outline, picture, random_scene
+from .data import distance_field, picture, random_scene, training_hints, training_prompts
 from .diffusion import TIMESTEPS, add_noise
 
 MAX_GRAD_NORM = 1.0
@@ -48,30 +47,6 @@ def batches(
             prompts=training_prompts(scene, empty_prompts, generator),
             hints=training_hints(field, generator),
         )
-
-
-def training_prompts(scene: Scene, empty: float, generator: torch.Generator) -> list[str]:
-    """Returns one prompt a picture, a share `empty` of them empty.
-
-    Of the others one in five names only a part, and one in five says `shape` for the shape's word.
-    """
-    chance = cast(list[list[float]], torch.rand(len(scene.kinds), 3, generator=generator).tolist())
-    prompts: list[str] = []
-    for prompt, kind, (drop, part, vague) in zip(scene.prompts(), scene.kinds, chance, strict=True):
-        if vague < 0.2:
-            prompt = prompt.replace(kind, "shape")
-        shape, background = prompt.split(" on ")
-        if part < 0.2:
-            prompt = shape if part < 0.1 else background
-        prompts.append("" if drop < empty else prompt)
-    return prompts
-
-
-def training_hints(field: Tensor, generator: torch.Generator) -> Tensor:
-    """Returns outlines 1 to 3 pixels wide, every other one without antialiasing: (B, 3, H, W), 0..1."""
-    hints = outline(field, 1 + 2 * torch.rand(len(field), generator=generator))
-    hard = torch.rand(len(field), 1, 1, 1, generator=generator) < 0.5
-    return torch.where(hard, (hints > 0.5).float(), hints)
 
 
 def optimise(

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.files import read_tensors
+from ..checkpoints.container.files import read_tensors
 from .autoencoder import Autoencoder, psnr
 from .data import distance_field, picture, random_scene
 from .measure import iou, shape_mask

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from ..checkpoints import load_controlnet
-from ..checkpoints.files import read_tensors
+from ..checkpoints.container.files import read_tensors
 from ..controlnet import ControlNet
 from ..training.folder import RunFolder
 from ..training.loop import Intervals, fit

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..checkpoints.files import read_tensors, write_tensors
-from ..checkpoints.ldm import CONFIG_KEY
+from ..checkpoints.container.files import read_tensors, write_tensors
+from ..checkpoints.metadata import CONFIG_KEY
 from .model import TINY, WEIGHTS
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints.files import read_tensors
+from ..checkpoints.container.files import read_tensors
 from ..unet import UNet
 from .autoencoder import Autoencoder
 from .data import random_scene

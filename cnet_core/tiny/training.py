@@ -14,9 +14,8 @@ from ..training.preview import Preview, sheet
 from ..training.source import Source
 from ..unet import UNet
 from .autoencoder import Autoencoder
-from .data import distance_field, outline, picture, random_scene
+from .data import distance_field, outline, picture, random_scene, training_hints, training_prompts
 from .measure import iou, shape_mask
-from .recipe import training_hints, training_prompts
 from .text import TextEmbedding
 
 #: So many different samples; more than a run of any sensible length sees.

@@ -13,7 +13,7 @@ from typing import Any, cast
 from PIL import Image
 
 from ..checkpoints import save_controlnet
-from ..checkpoints.files import read_tensors, write_atomically, write_tensors
+from ..checkpoints.container.files import read_tensors, write_atomically, write_tensors
 from ..controlnet import ControlNet
 from .contents import Contents
 from .meter import Reading, convergence_step

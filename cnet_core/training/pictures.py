@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..checkpoints.files import read_tensors, write_tensors
+from ..checkpoints.container.files import read_tensors, write_tensors
 from ..hints import GRAY_PEAKS, check_gray, tensor_of
 from .base import Batch
 from .data import Progress, Usable

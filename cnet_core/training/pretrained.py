@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..blocks import timestep_embedding
-from ..checkpoints.places import model_folder, variant_of, weights_in
+from ..checkpoints.container.places import model_folder, variant_of, weights_in
 from ..checkpoints.unet import load_unet
 from ..unet import UNet
 from .base import Text

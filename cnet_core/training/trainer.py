@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.ldm import check_keys
+from ..checkpoints.keys import check_keys
 from ..controlnet import ControlNet
 from .base import Base, Samples
 from .locked import lock

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ...cnet_core import BlockScales, HintRouting
 from ...cnet_core.hosting import UnitSpec, check_spec
+from ...cnet_core.net import ControlTypeError
 from .families import block_count, check_pair
-from .files import in_words_of_nodes
 from .host_types import Model
 from .native import source_of
 from .patch import ModelControl
@@ -50,8 +50,8 @@ def apply(
     try:
         check_spec(spec)
         spec.scales.values((1.0,) * block_count(model))
-    except ValueError as error:
-        raise ValueError(in_words_of_nodes(str(error))) from error
+    except ControlTypeError as error:
+        raise ValueError(error.sentence("control_type", "Set it to auto.")) from error
     if start_percent > end_percent:
         logger.info(
             "`start_percent` (%s) is after `end_percent` (%s), so this ControlNet is never active.",

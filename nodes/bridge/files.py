@@ -1,7 +1,8 @@
 """ControlNet files in ComfyUI's folders, loaded with its layers and memory management."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import comfy.model_management
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ... import cnet_core as cn
+from ...cnet_core.checkpoints import BaseError
 from .host_types import Model
 from .loaded import LoadedNet, cast_weights
 from .ops import OPS
@@ -18,17 +20,12 @@ from .patcher import patcher_of
 FOLDER = "controlnet"
 #: Stands in the list of files where there is none.
 NO_FILE = "(no file in models/controlnet)"
-#: The library's words -> those on our nodes.
-WORDS = {
-    "`base`": "`base_model`",
-    "`control_types` are": "`control_type` is",
-    "`control_types`": "`control_type`",
-    "one type. Leave it out.": "one type. Set it to auto.",
-}
 COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
 #: Ends of file names by which ComfyUI tells ControlNets whose residuals are averaged over the picture.
 POOLED_NAMES = ("_shuffle", "_shuffle_fp16")
 UNET_PREFIX = "diffusion_model."
+#: The nodes' input for the model that differences are to.
+BASE_INPUT = "base_model"
 
 
 def file_names() -> list[str]:
@@ -71,11 +68,8 @@ def load_path(
     path: str | Path, base: Mapping[str, Tensor] | None = None, pooled: bool | None = None
 ) -> LoadedNet:
     """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's."""
-    try:
-        net = cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS)
-    except ValueError as error:
-        raise ValueError(in_words_of_nodes(str(error))) from error
-    return loaded(net)
+    with words_of_nodes():
+        return loaded(cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS))
 
 
 def loaded(net: cn.ControlNet) -> LoadedNet:
@@ -101,7 +95,7 @@ def loaded(net: cn.ControlNet) -> LoadedNet:
 def describe_file(name: str) -> str:
     """Returns what a file is, in a few lines."""
     path = path_of(name)
-    return in_words_of_nodes(str(cn.identify(path))).replace(str(path), name)
+    return str(cn.identify(path, base_name=BASE_INPUT)).replace(str(path), name)
 
 
 def unet_weights(model: Model) -> dict[str, Tensor]:
@@ -112,8 +106,10 @@ def unet_weights(model: Model) -> dict[str, Tensor]:
     return {key.removeprefix(UNET_PREFIX): value.cpu() for key, value in weights.items()}
 
 
-def in_words_of_nodes(text: str) -> str:
-    """Returns a text of the library with the names that the nodes have for its arguments."""
-    for word, ours in WORDS.items():
-        text = text.replace(word, ours)
-    return text
+@contextmanager
+def words_of_nodes() -> Generator[None]:
+    """Has errors about a base model name the nodes' input for it."""
+    try:
+        yield
+    except BaseError as error:
+        raise ValueError(error.sentence(BASE_INPUT)) from error

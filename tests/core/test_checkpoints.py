@@ -9,7 +9,7 @@ from fakes import SMALL, small_net
 from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
-from cnet_core.checkpoints.files import read_tensors, write_tensors
+from cnet_core.checkpoints.container.files import read_tensors, write_tensors
 
 
 def test_saved_net_comes_back_bit_for_bit(tmp_path) -> None:

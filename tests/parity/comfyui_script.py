@@ -20,8 +20,8 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel  # noqa: E4
 from fakes import randomised  # noqa: E402
 
 import cnet_core as cn  # noqa: E402
-from cnet_core.checkpoints.files import read_tensors, write_tensors  # noqa: E402
-from cnet_core.checkpoints.lora import extract_low_rank  # noqa: E402
+from cnet_core.checkpoints.container.files import read_tensors, write_tensors  # noqa: E402
+from cnet_core.checkpoints.formats.control_lora import extract_low_rank  # noqa: E402
 from cnet_core.tiny.model import WEIGHTS, TinyStableDiffusion  # noqa: E402
 
 HEADS, WIDTHS = {"num_heads": 8}, {"num_head_channels": 64, "use_linear_in_transformer": True}

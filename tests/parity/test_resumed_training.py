@@ -16,7 +16,7 @@ from picture_folders import pictures
 from PIL import Image
 from pretrained_models import sd15
 
-from cnet_core.checkpoints.files import read_tensors
+from cnet_core.checkpoints.container.files import read_tensors
 from cnet_core.checkpoints.unet import load_unet
 from cnet_core.cli import main
 from cnet_core.training import folder_source

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnet_core.checkpoints.files import read_tensors
+from cnet_core.checkpoints.container.files import read_tensors
 from cnet_core.tiny.model import TINY, WEIGHTS, TinyStableDiffusion
 
 DIFFUSERS_CONFIG = {

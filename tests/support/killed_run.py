@@ -17,7 +17,7 @@ import torch
 from training_models import source
 
 from cnet_core import ControlNet
-from cnet_core.checkpoints.files import read_tensors
+from cnet_core.checkpoints.container.files import read_tensors
 from cnet_core.training import Reading, Trainer, TrainingSettings
 from cnet_core.training.folder import CONFIG, RESULT, RunFolder
 from cnet_core.training.loop import Intervals, fit

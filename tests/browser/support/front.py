@@ -24,6 +24,17 @@ SETTINGS = {
     "Comfy.Graph.CanvasMenu": False,
     "Comfy.VueNodes.AutoScaleLayout": False,
 }
+#: A graph without nodes.
+EMPTY = {
+    "last_node_id": 0,
+    "last_link_id": 0,
+    "nodes": [],
+    "links": [],
+    "groups": [],
+    "config": {},
+    "extra": {},
+    "version": 0.4,
+}
 #: The place of nodes and groups on the screen: of one kind, or all.
 BOUNDS = """(kind) => {
     const nodes = app.graph._nodes.filter((n) => !kind || n.comfyClass === kind);

@@ -14,6 +14,7 @@ from files import hollow_file, published, raw_file
 from rights import as_nobody, needs_rights
 
 import cnet_core as cn
+from cnet_core.checkpoints import BaseError, MissingBase
 from cnet_core.cli import main
 
 
@@ -217,3 +218,31 @@ def test_a_missing_or_wrong_base_is_named(tmp_path) -> None:
         cn.load_controlnet(path, base=torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match="holds no Stable Diffusion UNet"):
         cn.load_controlnet(path, base=hollow_file(tmp_path / "b.safetensors", {"a": [2]}))
+
+
+def test_errors_about_a_base_can_be_worded_with_another_name(tmp_path) -> None:
+    path = tmp_path / "d.safetensors"
+    cn.save_controlnet(small_net(), path, layout="difference", base=small_unet())
+    with pytest.raises(MissingBase) as missing:
+        cn.load_controlnet(path)
+    assert (missing.value.path, missing.value.format) == (path, "difference")
+    with pytest.raises(BaseError) as no_unet:
+        cn.load_controlnet(path, base={"a": torch.ones(1)})
+    other = cn.UNet(cn.UNetConfig(model_channels=64, channel_mult=(1, 1, 1, 1)))
+    with pytest.raises(BaseError) as family:
+        cn.load_controlnet(path, base=other)
+    for error in (missing.value, no_unet.value, family.value):
+        assert "`base`" in str(error)
+        words = error.sentence("base_model")
+        assert "`base_model`" in words
+        assert "`base`" not in words
+
+
+@pytest.mark.parametrize("name", ["base", "base_model"])
+def test_notes_on_a_base_use_the_callers_name(tmp_path, name: str) -> None:
+    path = tmp_path / "d.safetensors"
+    cn.save_controlnet(small_net(), path, layout="difference", base=small_unet())
+    (note,) = cn.identify(path, base_name=name).notes
+    assert note == (
+        f"It holds differences to a base model: load it with `{name}`, the model it was made from."
+    )

@@ -9,8 +9,8 @@ from torch import Tensor
 
 import cnet_core as cn
 from cnet_core.checkpoints.base import encoder_weights, moved
-from cnet_core.checkpoints.files import write_tensors
-from cnet_core.checkpoints.lora import extract_low_rank
+from cnet_core.checkpoints.container.files import write_tensors
+from cnet_core.checkpoints.formats.control_lora import extract_low_rank
 
 
 def largest_difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:

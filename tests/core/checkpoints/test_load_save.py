@@ -11,7 +11,7 @@ from files import equal_weights, published
 from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
-from cnet_core.checkpoints.diffusers import from_ldm, to_ldm
+from cnet_core.checkpoints.diffusers_names import from_ldm, to_ldm
 from cnet_core.checkpoints.structure import Structure
 
 #: Layers that are made on torch's default device, as a host's are.

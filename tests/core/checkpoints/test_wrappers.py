@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import cnet_core as cn
-from cnet_core.checkpoints.ldm import CONFIG_KEY
+from cnet_core.checkpoints.metadata import CONFIG_KEY
 from cnet_core.checkpoints.unet import load_unet
 from cnet_core.union import UnionControlNet
 

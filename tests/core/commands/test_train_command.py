@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import cnet_core as cn
-from cnet_core.checkpoints.files import read_tensors
+from cnet_core.checkpoints.container.files import read_tensors
 from cnet_core.cli import main
 from cnet_core.commands import train
 from cnet_core.training.settings import Precision

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from outlines import outlined_area
 
 from cnet_core.tiny.data import COLOURS
 from cnet_core.tiny.measure import iou
 from cnet_core.tiny.prompts import VOCABULARY, scene_tokens, training_tokens
-from cnet_core.tiny.ruler import ground_colours, outlined_area, thing_colours, thing_mask
+from cnet_core.tiny.ruler import ground_colours, thing_colours, thing_mask
 from cnet_core.tiny.scenes import NATURAL, Scene, draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import canny, training_hints
 from cnet_core.tiny.things import KINDS, article

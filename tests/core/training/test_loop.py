@@ -9,7 +9,7 @@ import torch
 from training_models import NoiseSamples, source, trainer
 
 from cnet_core import ControlNet
-from cnet_core.checkpoints.files import read_tensors
+from cnet_core.checkpoints.container.files import read_tensors
 from cnet_core.training import Reading, Trainer
 from cnet_core.training.folder import METRICS, RESULT, RunFolder
 from cnet_core.training.loop import Diverged, Intervals, Outcome, fit

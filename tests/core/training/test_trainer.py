@@ -8,7 +8,7 @@ import torch
 from training_models import NoiseSamples, SmallBase, source, trainer, weights
 
 import cnet_core as cn
-from cnet_core.checkpoints.files import write_tensors
+from cnet_core.checkpoints.container.files import write_tensors
 from cnet_core.tiny.training import TinyBase, TinySamples
 from cnet_core.training import Trainer, TrainingSettings
 from cnet_core.training.base import Text

@@ -1,25 +1,12 @@
-"""ldm's layout, that of the released files: prefixes, which keys a ControlNet shares with its base, key checks."""
+"""Keys of a checkpoint: what stands before a UNet's, and which a module lacks or does not know."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from torch import Tensor, nn
 
-#: Metadata key under which our files hold the UNetConfig.
-CONFIG_KEY = "cnet_config"
-#: Metadata key that says "true" in our files of pooled nets.
-POOLED_KEY = "cnet_pooled"
-#: Before a ControlNet's keys in full checkpoints, and in most of the files cut out of them.
-PREFIX = "control_model."
 #: Before a UNet's keys: in checkpoints, in ComfyUI's models, in training programs, alone.
 UNET_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "unet.", "")
-#: Keys that mark a format and hold no weights.
-MARKERS = ("difference", "lora_controlnet")
-
-
-def without_markers(keys: Collection[str]) -> dict[str, str]:
-    """Returns file key -> ControlNet key of the keys that hold weights."""
-    return {key: key for key in keys if key not in MARKERS}
 
 
 def unet_prefix(keys: Collection[str], anchors: Sequence[str]) -> str | None:

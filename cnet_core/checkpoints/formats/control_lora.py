@@ -7,7 +7,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from .base import check_base
+from ..base import check_base
+from ..base_errors import OtherFamily
+from ..shapes import Shapes
+from .format import Format, has
 
 #: The key that marks the format; it holds nothing.
 MARKER = "lora_controlnet"
@@ -23,7 +26,7 @@ class LayerLoss:
     loss: float
 
 
-def with_low_rank(
+def _complete(
     tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str
 ) -> dict[str, Tensor]:
     """Returns the whole ControlNet of a Control-LoRA, in the base's dtype.
@@ -42,9 +45,8 @@ def with_low_rank(
             )
         update = _product(tensors[key + UP], tensors[key + DOWN])
         if update.numel() != weight.numel():
-            raise ValueError(
-                f"{path} was made for a base model of another family than `base`: {key} gives {update.numel()} "
-                f"weights where the base has {weight.numel()}."
+            raise OtherFamily(
+                path, f"{key} gives {update.numel()} weights where the base has {weight.numel()}"
             )
         update = update.reshape(weight.shape)
         whole[f"{key}.weight"] = (weight.to(update) + update).to(dtype)
@@ -109,3 +111,23 @@ def _factored(
 
 def _product(up: Tensor, down: Tensor) -> Tensor:
     return up.flatten(1).float() @ down.flatten(1).float()
+
+
+def _whole_shapes(stored: Shapes) -> Shapes:
+    """Returns the shapes of the net's weights; of a pair those of their product."""
+    found = {key: shape for key, shape in stored.items() if not key.endswith((UP, DOWN))}
+    for key, up in stored.items():
+        down = stored.get(key.removesuffix(UP) + DOWN)
+        if key.endswith(UP) and down and up:
+            found[f"{key.removesuffix(UP)}.weight"] = (up[0], *down[1:])
+    return found
+
+
+CONTROL_LORA = Format(
+    "control-lora",
+    has(MARKER),
+    marker=MARKER,
+    note="It holds low-rank differences to the UNet in use: load it with `{base}`.",
+    whole_shapes=_whole_shapes,
+    complete=_complete,
+)

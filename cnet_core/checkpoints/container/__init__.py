@@ -1,0 +1,1 @@
+"""Files that hold tensors: headers, memory maps, pickles, shards and where they lie; knows no ControlNet."""
