@@ -26,7 +26,7 @@ CELL, GAP, CAPTION, MARGIN = 224, 10, 44, 12
 PAPER, INK, FAINT = (250, 250, 248), (25, 25, 28), (110, 110, 116)
 SIDE = 128
 #: `tiles` draws a picture of 2 x 2 tiles, each of the model's own size.
-DENOISE = 0.6
+DENOISE = 0.45
 TILES = [(y, x) for y in (0, SIDE) for x in (0, SIDE)]
 
 
@@ -57,13 +57,13 @@ class Painter:
         )
         return self.model.decode(latents)
 
-    def repaint(self, picture: Tensor, unit: cn.ControlUnit) -> Tensor:
-        """Returns a picture (1, 3, SIDE, SIDE), noised up to DENOISE and sampled from there without a prompt."""
+    def repaint(self, picture: Tensor, prompt: str, unit: cn.ControlUnit) -> Tensor:
+        """Returns a picture (1, 3, SIDE, SIDE), noised up to DENOISE and sampled from there without guidance."""
         alphas = alphas_cumprod()[: round(DENOISE * TIMESTEPS)]
         clean = self.model.autoencoder.encode(picture)
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
         noisy = add_noise(clean, noise, torch.tensor([len(alphas) - 1]))
-        context = self.model.text([""])
+        context = self.model.text([prompt])
         with cn.patch_unet(self.model.unet, unit, rows=("cond",)):
             steps = ddim(lambda x, t: self.model.unet(x, t, context), noisy, self.steps, alphas)
             return self.model.decode(last(steps))
@@ -96,7 +96,7 @@ def follow_loosely(painter: Painter) -> list[Cell]:
 
 def tiles(painter: Painter) -> list[Cell]:
     """A picture that is enlarged twice, tile by tile: with the whole outline in each tile, and with its part."""
-    prompt, hint = "a coral star on a navy background", drawn_hint(2 * SIDE)
+    prompt, hint = "a coral shape on a navy background", drawn_hint(2 * SIDE)
     small = painter.paint(prompt, [painter.unit(drawn_hint())])
     large = F.interpolate(small.clamp(0, 1), scale_factor=2, mode="bicubic").clamp(0, 1)
     whole = [drawn_hint() for _ in TILES]
@@ -104,8 +104,16 @@ def tiles(painter: Painter) -> list[Cell]:
     return [
         Cell("hint", "for the whole picture", to_image(hint[0])),
         Cell("before", "to be enlarged", to_image(small[0])),
-        Cell("control on the MODEL", "each tile gets the whole hint", tiled(painter, large, whole)),
-        Cell("control on the prompts", "each tile gets its part", tiled(painter, large, parts)),
+        Cell(
+            "control on the MODEL",
+            "each tile gets the whole hint",
+            tiled(painter, large, prompt, whole),
+        ),
+        Cell(
+            "control on the prompts",
+            "each tile gets its part",
+            tiled(painter, large, prompt, parts),
+        ),
     ]
 
 
@@ -123,12 +131,12 @@ def measured(title: str, picture: Tensor, hint: Tensor) -> Cell:
     return Cell(title, f"follows {adherence(picture, hint):.2f}", to_image(picture[0]))
 
 
-def tiled(painter: Painter, picture: Tensor, hints: Sequence[Tensor]) -> Image.Image:
+def tiled(painter: Painter, picture: Tensor, prompt: str, hints: Sequence[Tensor]) -> Image.Image:
     """Returns a picture (1, 3, 2 SIDE, 2 SIDE) whose tiles are sampled one by one, each with a hint of its own."""
     found = Image.new("RGB", (2 * SIDE, 2 * SIDE))
     for (y, x), hint in zip(TILES, hints, strict=True):
         tile = picture[..., y : y + SIDE, x : x + SIDE]
-        found.paste(to_image(painter.repaint(tile, painter.unit(hint))[0]), (x, y))
+        found.paste(to_image(painter.repaint(tile, prompt, painter.unit(hint))[0]), (x, y))
     return found
 
 
