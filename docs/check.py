@@ -1,10 +1,10 @@
-"""Checks docs/paper.md: every row has a command that exists, and every `path::name` is there.
+"""Checks docs/paper.md: every section has a command that exists, and every `path::name` is there.
 
     python docs/check.py [--lines] [--run]
 
-`--lines` prints each place as file:line; `--run` runs every command but the tests, which the README's command runs
-all, and those that take minutes in a short form.
-tests/docs/test_paper.py does both, and compares what docs/lab/claims.py measures with the table.
+`--lines` prints each place as file:line. `--run` runs every command except the tests, which the README's command runs.
+Commands that take minutes run in a short form.
+tests/docs/test_paper.py does both, and compares what docs/lab/claims.py measures with the page.
 """
 
 import argparse
@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "docs" / "paper.md"
-#: Decimals -> by how much a measurement may differ from the table.
+#: Decimals -> by how much a measurement may differ from the page.
 TOLERANCE = {3: 0.003}
 TESTS = "pytest"
 #: How a command begins -> what makes it short and writes to OUT.
@@ -37,23 +37,40 @@ SHORT = {
 }
 
 
+#: A field of a section: `- **Code:** text`, up to the next field or a blank line.
+FIELD = re.compile(r"^- \*\*(\w+):\*\* (.+?)(?=\n- \*\*|\n\n|\Z)", re.MULTILINE | re.DOTALL)
+FIELDS = ("Claim", "Code", "Command", "Result", "Agrees")
+
+
 @dataclass(frozen=True)
-class Row:
-    """One row of a table of docs/paper.md."""
+class Section:
+    """One claim of the paper, as docs/paper.md answers it; `fields` has a text by each name of FIELDS."""
 
-    says: str
-    places: tuple[str, ...]
-    commands: tuple[str, ...]
-    measured: str
+    title: str
+    fields: Mapping[str, str]
+
+    @property
+    def places(self) -> list[str]:
+        return self._code("Code")
+
+    @property
+    def commands(self) -> list[str]:
+        return self._code("Command")
+
+    @property
+    def result(self) -> str:
+        return self.fields.get("Result", "")
+
+    def _code(self, field: str) -> list[str]:
+        return re.findall(r"`([^`]+)`", self.fields.get(field, ""))
 
 
-def rows(text: str) -> Iterator[Row]:
-    """Yields the rows of all tables."""
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)][1:-1]
-        if len(cells) == 5 and cells[0] not in ("the paper", "the question") and "---" not in line:
-            places, commands = (tuple(re.findall(r"`([^`]+)`", cell)) for cell in cells[1:3])
-            yield Row(cells[0], places, commands, cells[3])
+def sections(text: str) -> Iterator[Section]:
+    """Yields the sections of the page: one for each heading of the third level."""
+    for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
+        title, _, body = part.partition("\n")
+        fields = {name: " ".join(words.split()) for name, words in FIELD.findall(body)}
+        yield Section(title, fields)
 
 
 def line_of(place: str) -> int | None:
@@ -94,13 +111,15 @@ def problem_of(command: str) -> str | None:
 
 
 def problems(text: str) -> list[str]:
-    """Returns what is wrong with the tables."""
+    """Returns what is wrong with the sections."""
     found: list[str] = []
-    for row in rows(text):
-        if not row.places or not row.commands or not row.measured:
-            found.append(f"{row.says!r} lacks a place, a command or a measurement")
-        found += [f"{place} is not there" for place in row.places if line_of(place) is None]
-        found += [f"`{c}`: {problem_of(c)}" for c in row.commands if problem_of(c)]
+    for section in sections(text):
+        missing = [name for name in FIELDS if name not in section.fields]
+        missing += [] if section.places else ["a place in the code"]
+        missing += [] if section.commands else ["a command in backticks"]
+        found += [f"{section.title!r} lacks {', '.join(missing)}"] if missing else []
+        found += [f"{place} is not there" for place in section.places if line_of(place) is None]
+        found += [f"`{c}`: {problem_of(c)}" for c in section.commands if problem_of(c)]
     return found
 
 
@@ -135,20 +154,20 @@ def agrees(measured: str, said: str) -> bool:
 
 
 def run_all(text: str) -> list[str]:
-    """Runs every command of the tables once, but tests; returns which claims the table tells otherwise."""
+    """Runs every command of the page once, except tests; returns the claims whose result has changed."""
     found: list[str] = []
-    said: dict[str, list[str]] = {}  # a command may be in several rows
-    for row in rows(text):
-        for command in row.commands:
+    said: dict[str, list[str]] = {}  # a command may be in several sections
+    for section in sections(text):
+        for command in section.commands:
             if not command.startswith(TESTS):
-                said.setdefault(command, []).append(row.measured)
-    for command, measured in said.items():
+                said.setdefault(command, []).append(section.result)
+    for command, results in said.items():
         begin = time.monotonic()
         name, _, claim = run(command).strip().partition(": ")
         print(f"{time.monotonic() - begin:5.0f} s  {command}", flush=True)
         is_claim = command.startswith("python docs/lab/claims.py")
-        if is_claim and not any(agrees(claim, one) for one in measured):
-            found.append(f"{name} is {claim!r} today, and {measured} in the table")
+        if is_claim and not any(agrees(claim, one) for one in results):
+            found.append(f"{name} is {claim!r} today, and {results} on the page")
     return found
 
 
@@ -156,18 +175,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Checks docs/paper.md.")
     parser.add_argument("--lines", action="store_true", help="print each place as file:line")
     parser.add_argument(
-        "--run", action="store_true", help="run every command but the tests, shortly"
+        "--run", action="store_true", help="run every command except the tests, in a short form"
     )
     args = parser.parse_args()
-    text = PAPER.read_text()
+    text = PAPER.read_text(encoding="utf-8")
     if args.lines:
-        for row in rows(text):
-            places = ", ".join(f"{p.partition('::')[0]}:{line_of(p)}" for p in row.places)
-            print(f"{places}  {row.says}")
+        for section in sections(text):
+            places = ", ".join(f"{p.partition('::')[0]}:{line_of(p)}" for p in section.places)
+            print(f"{places}  {section.title}")
     found = problems(text)
     if args.run and not found:
         found = run_all(text)
-    print("\n".join(found) or f"docs/paper.md: {len(list(rows(text)))} rows in order")
+    print("\n".join(found) or f"docs/paper.md: {len(list(sections(text)))} sections in order")
     sys.exit(bool(found))
 
 

@@ -2,7 +2,7 @@
 
 Within a run residuals depend on the noisy latents and on the timestep, which change together. The proxy for their error
 is how far a row's latents have moved since its residuals were computed, as a share of their norm: a few operations on
-the smallest tensor of the step. docs/speed.md has how the error follows it, measured on the embedded model.
+the smallest tensor of the step. docs/dev/measurements.md has how the error follows it, measured on the embedded model.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """What docs/paper.md says was measured, measured again: `python docs/lab/claims.py [NAME …]`; without a name, all.
 
-Each function returns the text of its row. Those in ARITHMETIC take no time, those in COUNTED half a minute (what a net
-of full width would do), those in MEASURED, which run the embedded model, up to a minute.
+Each function returns the text of its section. Those in ARITHMETIC take no time. Those in COUNTED take half a
+minute, for what a net of full width would do. Those in MEASURED run the embedded model and take up to a minute.
 """
 
 import argparse
@@ -144,7 +144,7 @@ def training_cost() -> str:
     """Operations and peak memory of one step at full width, as multiples of a fine-tune's: batch 4, 512 pixels."""
     costs = {way: cost(way, cn.SD15, 512, 4) for way in WAYS}
     whole = costs[FINE_TUNE]
-    return "; ".join(
+    return ". ".join(
         f"{way} {c.flops / whole.flops:.2f} / {c.peak_bytes / whole.peak_bytes:.2f}"
         for way, c in costs.items()
     )

@@ -17,29 +17,53 @@ if importlib.util.find_spec("matplotlib"):  # only the docs extra brings it
     import figures
 
 TEXT = (DOCS / "paper.md").read_text()
-ROWS = list(check.rows(TEXT))
+SECTIONS = list(check.sections(TEXT))
 
 
-def test_every_row_has_a_place_a_command_and_a_measurement() -> None:
-    assert len(ROWS) > 30
+GOOD = """### A claim
+- **Claim:** what the paper says.
+- **Code:** `docs/check.py::sections`
+- **Command:** `cnet demo`
+- **Result:** two lines
+  of words.
+- **Agrees:** yes.
+
+A picture, and more text.
+"""
+
+
+def test_every_section_has_its_fields_and_they_are_right() -> None:
+    assert len(SECTIONS) > 30
     assert check.problems(TEXT) == []
 
 
+def test_a_section_is_read() -> None:
+    (section,) = check.sections(GOOD)
+    assert (section.title, section.places, section.commands) == (
+        "A claim",
+        ["docs/check.py::sections"],
+        ["cnet demo"],
+    )
+    assert section.result == "two lines of words."
+    assert check.problems(GOOD) == []
+
+
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("now", "then", "words"),
     [
-        ("| a | | `cnet demo` | 1 | yes |", "lacks a place"),
-        ("| a | `docs/check.py::rows` | | 1 | yes |", "lacks a place, a command"),
-        ("| a | `docs/check.py::Row.nothing` | `cnet demo` | 1 | yes |", "is not there"),
-        (
-            "| a | `docs/check.py::rows` | `python docs/lab/claims.py nothing` | 1 | yes |",
-            "no nothing",
-        ),
-        ("| a | `docs/check.py::rows` | `pytest tests/docs/test_paper.py -k nix` | 1 | y |", "nix"),
+        ("- **Claim:** what the paper says.\n", "", "'A claim' lacks Claim"),
+        ("- **Result:** two lines\n  of words.\n", "", "lacks Result"),
+        ("- **Agrees:** yes.\n", "", "lacks Agrees"),
+        ("`docs/check.py::sections`", "nowhere", "lacks a place in the code"),
+        ("`cnet demo`", "none", "lacks a command"),
+        ("check.py::sections", "check.py::Section.nothing", "is not there"),
+        ("cnet demo", "python docs/lab/claims.py nothing", "no nothing"),
+        ("cnet demo", "pytest tests/docs/test_paper.py -k nix", "nix"),
     ],
 )
-def test_what_is_wrong_with_a_row_is_told(row: str, words: str) -> None:
-    assert words in "; ".join(check.problems(row))
+def test_a_wrong_section_is_found(now: str, then: str, words: str) -> None:
+    assert now in GOOD
+    assert words in "; ".join(check.problems(GOOD.replace(now, then)))
 
 
 #: The rest takes minutes: `docs/check.py --run`.
@@ -47,9 +71,9 @@ CLAIMS = (*claims.ARITHMETIC, claims.sampling_share, claims.noise)
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)
-def test_the_table_says_what_is_measured_today(claim) -> None:
+def test_the_page_says_what_is_measured_today(claim) -> None:
     command = f"python docs/lab/claims.py {claim.__name__}"
-    said = [row.measured for row in ROWS if command in row.commands]
+    said = [section.result for section in SECTIONS if command in section.commands]
     measured = claim()
     assert any(check.agrees(measured, text) for text in said), measured
 
@@ -64,7 +88,7 @@ def test_the_table_says_what_is_measured_today(claim) -> None:
         ("cond only 17.6 %", "both 17.6 %", False),
     ],
 )
-def test_a_table_that_says_something_else_is_found(measured: str, said: str, same: bool) -> None:
+def test_a_page_that_says_something_else_is_found(measured: str, said: str, same: bool) -> None:
     assert check.agrees(measured, said) == same
 
 
@@ -84,7 +108,7 @@ def test_each_figure_is_drawn(name: str, tmp_path: Path) -> None:
     "command", ["python docs/examples/voxels.py", "cnet bench --training --side 256 --rounds 2"]
 )
 def test_what_takes_minutes_runs_in_short(command: str) -> None:
-    assert any(command in row.commands for row in ROWS)
+    assert any(command in section.commands for section in SECTIONS)
     assert check.run(command)
 
 

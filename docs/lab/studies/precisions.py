@@ -3,7 +3,7 @@
     python docs/lab/studies/precisions.py --out DIR --steps 150
 
 Each run is `cnet train --tiny` on the CPU; one that was stopped goes on. fp16 is slow there: torch has no fast
-gradient of an fp16 convolution for CPUs. The table in docs/training.md is its output for fp32 and bf16.
+gradient of an fp16 convolution for CPUs. The table in docs/dev/measurements.md is its output for fp32 and bf16.
 """
 
 import argparse

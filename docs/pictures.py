@@ -1,0 +1,177 @@
+"""Draws the pictures that open the users' pages: `python docs/pictures.py [NAME …] [--out docs/images]`.
+
+Each is a row of pictures that the embedded model makes from one outline and one seed. *Follows* is the overlap of the
+shape that it draws with the outline's. Run this again when the embedded model changes.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+import cnet_core as cn
+from cnet_core.diffusion.noise_schedule import TIMESTEPS, add_noise, alphas_cumprod
+from cnet_core.diffusion.samplers import ddim, last
+from cnet_core.tiny import TinyStableDiffusion
+from cnet_core.tiny.demo import adherence, drawn_hint
+from cnet_core.tiny.sheet import to_image
+
+OUT = Path(__file__).parent / "images"
+CELL, GAP, CAPTION, MARGIN = 224, 10, 44, 12
+PAPER, INK, FAINT = (250, 250, 248), (25, 25, 28), (110, 110, 116)
+SIDE = 128
+#: `tiles` draws a picture of 2 x 2 tiles, each of the model's own size.
+DENOISE = 0.45
+TILES = [(y, x) for y in (0, SIDE) for x in (0, SIDE)]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of a row, with a title and a note below."""
+
+    title: str
+    note: str
+    picture: Image.Image
+
+
+class Painter:
+    """The embedded model with a seed; `quick` takes one step, for tests."""
+
+    def __init__(self, quick: bool = False) -> None:
+        self.model = TinyStableDiffusion.load()
+        self.steps = 1 if quick else 20
+
+    def unit(self, hint: Tensor) -> cn.ControlUnit:
+        """Returns control by the embedded ControlNet, at full strength."""
+        return cn.ControlUnit(self.model.control_net, hint)
+
+    def paint(self, prompt: str, units: Sequence[cn.ControlUnit]) -> Tensor:
+        """Returns a picture: (1, 3, SIDE, SIDE), not clamped."""
+        *_, latents = self.model.sample(
+            [prompt], steps=self.steps, cfg_scale=7.5, seed=0, units=list(units)
+        )
+        return self.model.decode(latents)
+
+    def repaint(self, picture: Tensor, prompt: str, unit: cn.ControlUnit) -> Tensor:
+        """Returns a picture (1, 3, SIDE, SIDE), noised up to DENOISE and sampled from there without guidance."""
+        alphas = alphas_cumprod()[: round(DENOISE * TIMESTEPS)]
+        clean = self.model.autoencoder.encode(picture)
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+        noisy = add_noise(clean, noise, torch.tensor([len(alphas) - 1]))
+        context = self.model.text([prompt])
+        with cn.patch_unet(self.model.unet, unit, rows=("cond",)):
+            steps = ddim(lambda x, t: self.model.unet(x, t, context), noisy, self.steps, alphas)
+            return self.model.decode(last(steps))
+
+
+def prompt_in_charge(painter: Painter) -> list[Cell]:
+    """The outline of a star, and a prompt that says circle."""
+    usual = painter.unit(drawn_hint())
+    ways = {
+        "control as usual": usual,
+        "strength 0.5": replace(usual, strength=0.5),
+        "end_percent 0.5": replace(usual, end_percent=0.5),
+        "scales: webui": replace(usual, scales=cn.BlockScales.webui()),
+    }
+    return row(painter, "a coral circle on a navy background", ways)
+
+
+def follow_loosely(painter: Painter) -> list[Cell]:
+    """The outline of a star, and a prompt that leaves the shape open."""
+    usual = painter.unit(drawn_hint())
+    falling = cn.BlockScales.uniform().over_time([(0, 1), (0.5, 0)])
+    ways = {
+        "control as usual": usual,
+        "soft, base 0.95": replace(usual, scales=cn.BlockScales.soft(base=0.95)),
+        "end_percent 0.5": replace(usual, end_percent=0.5),
+        "time_curve 0:1, 0.5:0": replace(usual, scales=falling),
+    }
+    return row(painter, "a coral shape on a navy background", ways)
+
+
+def tiles(painter: Painter) -> list[Cell]:
+    """A picture that is enlarged twice, tile by tile: with the whole outline in each tile, and with its part."""
+    prompt, hint = "a coral shape on a navy background", drawn_hint(2 * SIDE)
+    small = painter.paint(prompt, [painter.unit(drawn_hint())])
+    large = F.interpolate(small.clamp(0, 1), scale_factor=2, mode="bicubic").clamp(0, 1)
+    whole = [drawn_hint() for _ in TILES]
+    parts = [hint[..., y : y + SIDE, x : x + SIDE] for y, x in TILES]
+    return [
+        Cell("hint", "for the whole picture", to_image(hint[0])),
+        Cell("before", "to be enlarged", to_image(small[0])),
+        Cell(
+            "control on the MODEL",
+            "each tile gets the whole hint",
+            tiled(painter, large, prompt, whole),
+        ),
+        Cell(
+            "control on the prompts",
+            "each tile gets its part",
+            tiled(painter, large, prompt, parts),
+        ),
+    ]
+
+
+def row(painter: Painter, prompt: str, ways: dict[str, cn.ControlUnit]) -> list[Cell]:
+    """Returns the hint, a picture for each way to control it, and one without control."""
+    hint = drawn_hint()
+    found = [Cell("hint", f"“{prompt.removesuffix(' on a navy background')} …”", to_image(hint[0]))]
+    for title, unit in ways.items():
+        found.append(measured(title, painter.paint(prompt, [unit]), hint))
+    return [*found, measured("no control", painter.paint(prompt, []), hint)]
+
+
+def measured(title: str, picture: Tensor, hint: Tensor) -> Cell:
+    """Returns a picture with how closely it follows the hint."""
+    return Cell(title, f"follows {adherence(picture, hint):.2f}", to_image(picture[0]))
+
+
+def tiled(painter: Painter, picture: Tensor, prompt: str, hints: Sequence[Tensor]) -> Image.Image:
+    """Returns a picture (1, 3, 2 SIDE, 2 SIDE) whose tiles are sampled one by one, each with a hint of its own."""
+    found = Image.new("RGB", (2 * SIDE, 2 * SIDE))
+    for (y, x), hint in zip(TILES, hints, strict=True):
+        tile = picture[..., y : y + SIDE, x : x + SIDE]
+        found.paste(to_image(painter.repaint(tile, prompt, painter.unit(hint))[0]), (x, y))
+    return found
+
+
+def strip(cells: Sequence[Cell]) -> Image.Image:
+    """Returns the cells side by side with their captions."""
+    width = 2 * MARGIN + len(cells) * (CELL + GAP) - GAP
+    sheet = Image.new("RGB", (width, 2 * MARGIN + CELL + CAPTION), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for i, cell in enumerate(cells):
+        x = MARGIN + i * (CELL + GAP)
+        sheet.paste(cell.picture.resize((CELL, CELL), Image.Resampling.BICUBIC), (x, MARGIN))
+        under = MARGIN + CELL
+        draw.text((x, under + 4), cell.title, fill=INK, font=ImageFont.load_default(16))
+        draw.text((x, under + 24), cell.note, fill=FAINT, font=ImageFont.load_default(14))
+    return sheet
+
+
+PICTURES: dict[str, Callable[[Painter], list[Cell]]] = {
+    each.__name__: each for each in (prompt_in_charge, follow_loosely, tiles)
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Draws the pictures that open the users' pages.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PICTURES))
+    parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER")
+    args = parser.parse_args(arguments)
+    unknown = sorted(set(args.names) - set(PICTURES))
+    if unknown:
+        parser.error(f"no picture is called {', '.join(unknown)}; there are {', '.join(PICTURES)}")
+    painter = Painter()
+    with torch.no_grad():
+        for name in args.names or PICTURES:
+            strip(PICTURES[name](painter)).save(args.out / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
