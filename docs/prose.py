@@ -24,7 +24,6 @@ LIMITS = {"median": 15, "p95": 30, "longest": 40}
 PAGES = ("README.md", "docs/*.md", "js/docs/*.md")
 #: Pages that do not meet the limits yet. The check fails when one of them does, so that this list only gets shorter.
 NOT_YET: tuple[str, ...] = (
-    "README.md",
     "js/docs/ControlXRay.md",
     "js/docs/LoadControlNet.md",
 )

@@ -48,6 +48,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "TrainControlNet": ("train controlnet", "controlnet training", "fine-tune controlnet", "cnet"),
     "SaveControlNet": ("export controlnet", "convert controlnet", "cnet saver"),
     "TinyTrainingSamples": ("training data", "example data set", "tiny controlnet data"),
+    "DrawTinyHint": ("draw shape", "example hint", "test hint", "cnet hint"),
     "LoadTinyStableDiffusion": (
         "tiny model",
         "embedded model",

@@ -1,7 +1,8 @@
-"""LoadTinyStableDiffusion: the model that comes with the pack."""
+"""The model that comes with the pack, and drawn hints for it."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
+from ..cnet_core.tiny.data import SHAPES
 from . import comfyui as bridge
 from .newer import found_by
 from .sockets import CATEGORY, ControlNetSocket
@@ -41,4 +42,63 @@ class LoadTinyStableDiffusion(io.ComfyNode):
         return io.NodeOutput(*bridge.load_tiny())
 
 
-NODES = [LoadTinyStableDiffusion]
+class DrawTinyHint(io.ComfyNode):
+    """A hint out of one node, so that the embedded model can be tried without a picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DrawTinyHint",
+            display_name="Draw Hint (for the tiny model)",
+            category=CATEGORY,
+            **found_by("DrawTinyHint"),
+            description="Draws the outline of a shape: a hint for the embedded tiny model. Connect one to another to "
+            "draw several shapes.",
+            inputs=[
+                io.Combo.Input(
+                    "shape", options=list(SHAPES), default="star", tooltip="What to draw."
+                ),
+                _number("radius", 0.37, 0.05, 0.5, 0.01, "Size, as a share of the picture's side."),
+                _number("x", 0.5, 0.0, 1.0, 0.01, "Centre: 0 = left edge, 1 = right edge."),
+                _number("y", 0.53, 0.0, 1.0, 0.01, "Centre: 0 = upper edge, 1 = lower edge."),
+                _number("angle", 0.0, -180.0, 180.0, 1.0, "Turns the shape, in degrees clockwise."),
+                io.Int.Input(
+                    "side",
+                    default=128,
+                    min=32,
+                    max=512,
+                    step=8,
+                    tooltip="Width and height of the hint in pixels.",
+                ),
+                io.Image.Input(
+                    "draw_on",
+                    optional=True,
+                    tooltip="Another drawn hint of the same size; this shape is added to it.",
+                ),
+            ],
+            is_output_node=True,
+            outputs=[
+                io.Image.Output(
+                    display_name="image",
+                    tooltip="White outlines on black, for image of Apply ControlNet (to the model).",
+                ),
+                io.Mask.Output(
+                    display_name="mask",
+                    tooltip="White on this shape and a margin around it, for mask of Apply ControlNet.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, shape, radius, x, y, angle, side, draw_on=None) -> io.NodeOutput:
+        hint, mask = bridge.draw_hint(shape, radius, (x, y), angle, side, draw_on)
+        return io.NodeOutput(hint, mask, ui=ui.PreviewImage(hint, cls=cls))
+
+
+def _number(
+    name: str, default: float, low: float, high: float, step: float, tooltip: str
+) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=low, max=high, step=step, tooltip=tooltip)
+
+
+NODES = [LoadTinyStableDiffusion, DrawTinyHint]

@@ -1,5 +1,6 @@
 """The demonstration: one hint, every routing and schedule, with the prompt and with the empty prompt."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from .measure import filled_outline, iou, saturation, shape_mask
 from .model import SIDE, TinyStableDiffusion
 
 DEFAULT_PROMPT = "a coral shape on a navy background"
+HINT_WIDTH = 2.0  # pixels, of an outline
 #: Columns of the contact sheet: name -> (routing, scales); None runs without control.
 ROWS: dict[str, tuple[HintRouting, BlockScales] | None] = {
     "no_control": None,
@@ -84,15 +86,26 @@ def run(
 
 def drawn_hint(side: int = SIDE) -> Tensor:
     """Returns the demonstration's own hint, the outline of a star: (1, 3, side, side)."""
-    star = Scene(
-        kinds=["star"],
+    return outline(distance_field(one_shape("star", 0.37, (0.5, 0.53)), side), HINT_WIDTH).clone()
+
+
+def one_shape(kind: str, radius: float, centre: tuple[float, float], angle: float = 0.0) -> Scene:
+    """Returns a scene of one coral shape on navy, a corner on top, then turned clockwise.
+
+    Args:
+        kind: a key of SHAPES.
+        radius: of the circle around it, as a share of the side.
+        centre: x and y, 0..1.
+        angle: in degrees.
+    """
+    return Scene(
+        kinds=[kind],
         colours=["coral"],
         backgrounds=["navy"],
-        radius=torch.tensor([0.37]),
-        centre=torch.tensor([[0.5, 0.53]]),
-        angle=torch.tensor([-torch.pi / 2]),
+        radius=torch.tensor([radius]),
+        centre=torch.tensor([centre]),
+        angle=torch.tensor([math.radians(angle) - torch.pi / 2]),
     )
-    return outline(distance_field(star, side), 2.0).clone()
 
 
 def _one(

@@ -44,8 +44,9 @@ NEEDED = {
         r"js/docs/\w+\.md",
         r"js/docs/images/\w+\.png",
         r"locales/\w+/nodeDefs\.json",
-        r"example_workflows/\w+\.json",
-        r"example_workflows/\w+\.jpg",
+        r"example_workflows/[\w .-]+\.json",
+        r"example_workflows/[\w .-]+\.jpg",
+        r"subgraphs/[\w (),.]+\.json",
     ),
 }
 TOP = {

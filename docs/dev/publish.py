@@ -25,7 +25,7 @@ PUBLISHER = re.compile(r"[a-z0-9][a-z0-9-]*")
 REPOSITORY = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 #: A relative target of a link or picture in Markdown or HTML, and what stands before it.
 RELATIVE = re.compile(
-    r"(!?\[(?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*\]\(|src=\"|href=\")(?![a-z]+:|#|/)([^)\"\s]+)"
+    r"(!?\[(?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*\]\(|src=\"|srcset=\"|href=\")(?![a-z]+:|#|/)([^)\"\s]+)"
 )
 
 
@@ -176,7 +176,7 @@ def _absolute(markdown: str, places: Places) -> str:
 
     def replaced(found: re.Match[str]) -> str:
         before, target = found[1], found[2]
-        is_picture = before.startswith(("![", "src="))
+        is_picture = before.startswith(("![", "src=", "srcset="))
         inner = _absolute(before[1:], places) if before.startswith("[![") else before[1:]
         return before[0] + inner + (places.picture if is_picture else places.page)(target)
 

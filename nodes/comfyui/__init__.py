@@ -4,7 +4,7 @@ from .apply import apply
 from .files import describe_file, file_names, file_state, load_file
 from .registry import control_category, warn_of_taken_ids
 from .saving import register_output, save
-from .tiny import load_tiny, tiny_samples
+from .tiny import draw_hint, load_tiny, tiny_samples
 from .training import train
 from .xray import xray
 
@@ -12,6 +12,7 @@ __all__ = [
     "apply",
     "control_category",
     "describe_file",
+    "draw_hint",
     "file_names",
     "file_state",
     "load_file",

@@ -25,6 +25,8 @@ from .patcher import patcher_of
 
 #: Bytes that the autoencoder needs per pixel of a picture (its widest features: 32 channels at a quarter of the side).
 BYTES_PER_PIXEL = 256
+#: How far the mask of a drawn hint reaches beyond the outline, as a share of the side.
+MASK_MARGIN = 1 / 16
 
 
 def load_tiny() -> tuple[Any, Any, Any, LoadedNet]:
@@ -44,6 +46,33 @@ def tiny_samples(count: int, side: int, seed: int) -> tuple[Tensor, Tensor, str]
     pictures, hints, prompts = zip(*map(samples.sample, range(count)), strict=True)
     images, lines = (torch.cat(part).movedim(1, -1).contiguous() for part in (pictures, hints))
     return images, lines, "\n".join(prompts)
+
+
+def draw_hint(
+    shape: str,
+    radius: float,
+    centre: tuple[float, float],
+    angle: float,
+    side: int,
+    draw_on: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Returns a shape's outline, (1, side, side, 3), and a mask of the shape with a margin, (1, side, side).
+
+    Raises:
+        ValueError: `draw_on` has another size.
+    """
+    from ...cnet_core.tiny.data import distance_field, outline
+    from ...cnet_core.tiny.demo import HINT_WIDTH, one_shape
+
+    if draw_on is not None and draw_on.shape[1:] != (side, side, 3):
+        raise ValueError(
+            f"`draw_on` is {draw_on.shape[2]} x {draw_on.shape[1]} pixels, but `side` is {side}. "
+            "Give both drawn hints the same side."
+        )
+    field = distance_field(one_shape(shape, radius, centre, angle), side)
+    hint = outline(field, HINT_WIDTH).movedim(1, -1).contiguous()
+    drawn = hint if draw_on is None else torch.maximum(hint, draw_on)
+    return drawn, (field <= MASK_MARGIN * side).float()
 
 
 def _model(unet: UNet, disable_dynamic: bool = False) -> Any:

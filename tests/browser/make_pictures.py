@@ -1,7 +1,7 @@
 """Takes the pictures of examples and nodes: `python tests/browser/make_pictures.py COMFYUI PYTHON CHROMIUM [NAME …]`.
 
-An example's thumbnail, in example_workflows/, is its graph over the pictures that it made, about as high as wide, as
-ComfyUI's template browser shows it. Nodes go to js/docs/images/, the editor to docs/images/. Names choose some.
+An example's thumbnail, in example_workflows/, is a strip of what it made; that of an example with files of one's own is
+its graph. Nodes go to js/docs/images/, the editor to docs/images/. Names choose some.
 """
 
 import io
@@ -21,9 +21,10 @@ from host import REPOSITORY, Host, Place
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import sync_playwright
 from single import SHOWN, alone
+from ui_format import to_api
 
-THUMBNAIL = 1200  # pixels, wide and at most high
-GRAPH = 760  # of them, at most, for the graph
+THUMBNAIL = 800  # pixels wide
+STRIP = 420  # pixels high, at most
 MARGIN, CAPTION = 24, 40
 GROUND, INK = "#1b1b1e", "#d8d8d8"
 NODE = 560  # pixels wide
@@ -31,7 +32,10 @@ EDITOR, XRAY = "BlockScaleSchedule", "ControlXRay"
 IMAGES = REPOSITORY / "docs" / "images"
 EXAMPLES = sorted((REPOSITORY / "example_workflows").glob("*.json"))
 HELP = REPOSITORY / "js" / "docs" / "images"
-DOWNLOAD = "stable_diffusion_15"  # it needs files of one's own, so it cannot be run here
+DOWNLOAD = (
+    "7 Stable Diffusion 1.5",
+    "8 SDXL",
+)  # they need files of one's own, so they cannot be run here
 
 
 def main(comfyui: str, python: str, chromium: str, *names: str) -> None:
@@ -60,12 +64,16 @@ def take_all(front: Front, names: Sequence[str] = ()) -> None:
 
 
 def thumbnail(front: Front, name: str) -> Image.Image:
-    """Runs an example, and returns its graph with what it made below."""
+    """Runs an example, and returns what it made; its graph where it needs files of one's own."""
+    if name not in DOWNLOAD:
+        workflow = example(name)
+        titles = {str(node["id"]): node.get("title", "") for node in workflow["nodes"]}
+        graph = to_api(workflow, front.host.info)
+        return in_a_row([(titles[key], made) for key, made in run(front.host, graph)], STRIP)
     front.load(example(name))
-    made = list(run(front)) if name != DOWNLOAD else []
+    front.press("Escape")  # closes the list of missing files
     front.fit()
-    graph = fitted(opened(front.picture()), THUMBNAIL, GRAPH)
-    return over(graph, in_a_row(made, THUMBNAIL - graph.height)) if made else graph
+    return fitted(opened(front.picture()), THUMBNAIL, THUMBNAIL)
 
 
 def in_a_row(made: Sequence[tuple[str, Image.Image]], room: int) -> Image.Image:
@@ -95,18 +103,15 @@ def over(upper: Image.Image, lower: Image.Image) -> Image.Image:
     return whole
 
 
-def run(front: Front) -> Iterator[tuple[str, Image.Image]]:
-    """Runs what is open; gives each picture that it saved, with its caption, in the order of the nodes."""
-    before = set(front.host.get("/history"))
-    front.run()
-    (entry,) = (e for key, e in front.host.get("/history").items() if key not in before)
-    for _, node in sorted(entry["outputs"].items(), key=lambda item: int(item[0])):
-        saved = [image for image in node.get("images", []) if image["type"] == "output"]
-        for image in saved:
+def run(host: Host, graph: dict[str, Any]) -> Iterator[tuple[str, Image.Image]]:
+    """Runs a graph in API format; gives each picture that a node shows, with the node's key, in their order."""
+    outputs = host.run(graph)
+    for key in sorted(outputs, key=lambda key: int(key.split(":")[0])):
+        for image in outputs[key].get("images", []):
             with urllib.request.urlopen(
-                f"{front.host.url}/view?{urllib.parse.urlencode(image)}"
+                f"{host.url}/view?{urllib.parse.urlencode(image)}"
             ) as answer:
-                yield image["filename"].rsplit("_", 2)[0].replace("_", " "), opened(answer.read())
+                yield key, opened(answer.read())
 
 
 def xray() -> Image.Image:

@@ -270,7 +270,7 @@ def test_the_wheel_and_the_middle_button_are_the_graphs(opened: Front) -> None:
 
 
 def test_the_routing_shows_its_gains(front: Front) -> None:
-    front.load(example("both_against_cond_only"), "CFGHintRouting")
+    front.load(example("2 Both or cond only"), "CFGHintRouting")
     front.choose("CFGHintRouting", "mode", "target_gain")
     front.page.wait_for_timeout(300)
     told = front.page.locator(".cnet-diagram").first.get_attribute("aria-label")

@@ -6,12 +6,13 @@ from host import REPOSITORY
 from ui_format import to_api
 
 #: Nodes that name files which are not there; newer front ends mark them.
-NAMING_FILES = {"stable_diffusion_15": {"CheckpointLoaderSimple", "LoadControlNet", "LoadImage"}}
+FILES = {"CheckpointLoaderSimple", "LoadControlNet", "LoadImage"}
+NAMING_FILES = {"7 Stable Diffusion 1.5": FILES, "8 SDXL": FILES}
 WRONG = "app.graph._nodes.filter((n) => n.has_errors).map((n) => n.comfyClass)"
 XRAY = 1128  # pixels wide
 NAMES = sorted(path.stem for path in (REPOSITORY / "example_workflows").glob("*.json"))
 OPEN = """async (name) => {
-    const answer = await fetch(`/api/workflow_templates/cnet/${name}.json`);
+    const answer = await fetch(`/api/workflow_templates/cnet/${encodeURIComponent(name)}.json`);
     await app.loadGraphData(await answer.json(), true, true, name);
 }"""
 PICTURES = """() => {
@@ -39,7 +40,7 @@ def test_an_example_opens_whole(front: Front, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "widths"), [("first_steps", [128]), ("control_xray", [128, XRAY])]
+    ("name", "widths"), [("1 First steps", [128, 384]), ("5 Control X-ray", [384, XRAY])]
 )
 def test_an_example_runs_and_shows_its_pictures(front: Front, name: str, widths: list[int]) -> None:
     front.page.evaluate(OPEN, name)
@@ -50,7 +51,7 @@ def test_an_example_runs_and_shows_its_pictures(front: Front, name: str, widths:
 
 
 def test_the_xray_is_shown_on_its_own_node_large_enough_to_read(front: Front) -> None:
-    front.page.evaluate(OPEN, "control_xray")
+    front.page.evaluate(OPEN, "5 Control X-ray")
     front.page.wait_for_timeout(500)
     front.run()
     own = PICTURES.replace("SaveImage", "ControlXRay")

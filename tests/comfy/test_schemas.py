@@ -72,6 +72,18 @@ NODES = {
         {"count": 64, "side": 64, "seed": 0},
         ["IMAGE", "IMAGE", "STRING"],
     ),
+    "DrawTinyHint": (
+        {
+            "shape": "star",
+            "radius": 0.37,
+            "x": 0.5,
+            "y": 0.53,
+            "angle": 0.0,
+            "side": 128,
+            "draw_on": None,
+        },
+        ["IMAGE", "MASK"],
+    ),
 }
 
 

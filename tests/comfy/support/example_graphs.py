@@ -4,20 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from flows import ROUTING, SCALES
-from graphs import Graph, Link, output
+from graphs import Link, output
+from sheet import BLUE, GRAY, GREEN, ORANGE, VIOLET, Column, Sheet
 
-SIDE = 128
-PROMPT = "a coral square on a navy background"
+from subgraphs import CFG, DRAWING, DRAWING_64, DRAWING_512, DRAWING_1024, PAIR, SEED, Subgraph
+
+PROMPT = "a coral star on a navy background"
 NUMBERS = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
-SAMPLER = {
-    "seed": 1,
-    "steps": 20,
-    "cfg": 7.5,
-    "sampler_name": "euler",
-    "scheduler": "normal",
-    "denoise": 1.0,
-}
-
 TRAINING = {
     "steps": 150,
     "batch_size": 8,
@@ -26,232 +19,331 @@ TRAINING = {
     "hint_init": "balanced",
     "seed": 0,
 }
+#: What nodes show besides their rows, in pixels.
+TEXT, DRAWN, DIAGRAM, BARS, PICTURE = 60, 206, 136, 332, 330
+
+#: Addresses as ComfyUI's own templates give them (comfyui-workflow-templates 0.1.31). They have no ControlNet for
+#: SDXL: its address stands in public lists of downloads. Nobody could open them here.
+SD15 = {
+    "name": "v1-5-pruned-emaonly-fp16.safetensors",
+    "url": "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/"
+    "v1-5-pruned-emaonly-fp16.safetensors?download=true",
+    "directory": "checkpoints",
+}
+SCRIBBLE = {
+    "name": "control_v11p_sd15_scribble_fp16.safetensors",
+    "url": "https://huggingface.co/comfyanonymous/ControlNet-v1-1_fp16_safetensors/resolve/main/"
+    "control_v11p_sd15_scribble_fp16.safetensors?download=true",
+    "directory": "controlnet",
+}
+SDXL = {
+    "name": "sd_xl_base_1.0.safetensors",
+    "url": "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/resolve/main/"
+    "sd_xl_base_1.0.safetensors?download=true",
+    "directory": "checkpoints",
+}
+CANNY_XL = {
+    "name": "diffusers_xl_canny_mid.safetensors",
+    "url": "https://huggingface.co/lllyasviel/sd_control_collection/resolve/main/"
+    "diffusers_xl_canny_mid.safetensors",
+    "directory": "controlnet",
+}
 
 
-class Tiny:
-    """A graph with the embedded model, two prompts and an empty latent."""
+class Drawing:
+    """A sheet with the nodes that every example has."""
 
-    def __init__(self, prompt: str = PROMPT, side: int = SIDE) -> None:
-        self.graph = Graph()
-        self.model = self.graph.add("LoadTinyStableDiffusion")
+    def __init__(self, note: str, *columns: Column, noted: int = 0) -> None:
+        self.sheet = Sheet(*columns)
+        self.sheet.say(noted, note)
+        self.model: Link = []
+        self.clip: Link = []
+        self.vae: Link = []
+        self.net: Link = []
+        self.positive: Link = []
+        self.negative: Link = []
+
+    def load_tiny(self, place: int = 0) -> None:
+        """Adds the embedded model."""
+        self.model = self.sheet.add(place, "LoadTinyStableDiffusion", title="Tiny model")
         self.clip, self.vae, self.net = (output(self.model, index) for index in (1, 2, 3))
-        self.positive = self.graph.add("CLIPTextEncode", clip=self.clip, text=prompt)
-        self.negative = self.graph.add("CLIPTextEncode", clip=self.clip, text="")
-        self.latent = self.graph.add("EmptyLatentImage", width=side, height=side, batch_size=1)
 
-    def square(self, side: int, x: int, y: int) -> Link:
-        """Adds a mask with a white square."""
-        empty = self.graph.add("SolidMask", value=0.0, width=SIDE, height=SIDE)
-        square = self.graph.add("SolidMask", value=1.0, width=side, height=side)
-        return self.graph.add(
-            "MaskComposite", destination=empty, source=square, x=x, y=y, operation="add"
+    def prompts(self, place: int, positive: str = PROMPT, negative: str = "") -> None:
+        """Adds both prompts."""
+        self.positive, self.negative = (
+            self.sheet.add(
+                place, "CLIPTextEncode", title=title, height=TEXT, clip=self.clip, text=text
+            )
+            for title, text in (("Positive", positive), ("Negative (empty)", negative))
         )
 
-    def outline(self, mask: Link) -> Link:
-        """Adds the edges of a mask: the hint."""
-        picture = self.graph.add("MaskToImage", mask=mask)
-        return self.graph.add("Canny", image=picture, low_threshold=0.1, high_threshold=0.3)
-
-    def controlled(self, hint: Link, model: Link | None = None, **inputs: Any) -> Link:
-        """Adds ApplyControlNet."""
-        return self.graph.add(
-            "ApplyControlNet",
-            model=self.model if model is None else model,
-            control_net=self.net,
-            image=hint,
-            **{**NUMBERS, **inputs},
+    def hint(self, place: int, title: str = "The hint", **changes: Any) -> Link:
+        """Adds a drawn hint."""
+        shape = {"shape": "star", "radius": 0.37, "x": 0.5, "y": 0.53, "angle": 0.0}
+        return self.sheet.add(
+            place, "DrawTinyHint", title=title, height=DRAWN, side=128, **{**shape, **changes}
         )
 
-    def routing(self, **changes: Any) -> Link:
-        """Adds CFGHintRouting."""
-        return self.graph.add("CFGHintRouting", **{**ROUTING, **changes})
+    def apply(self, place: int, hint: Link, title: str = "Apply ControlNet", **inputs: Any) -> Link:
+        """Adds Apply ControlNet."""
+        given = {"model": self.model, "control_net": self.net, "image": hint, **NUMBERS}
+        return self.sheet.add(place, "ApplyControlNet", title=title, **{**given, **inputs})
 
-    def scales(self, **changes: Any) -> Link:
-        """Adds BlockScaleSchedule."""
-        return self.graph.add("BlockScaleSchedule", **{**SCALES, **changes})
+    def cond_only(self, place: int) -> Link:
+        """Adds the routing to the prompt alone."""
+        return self.sheet.add(place, "CFGHintRouting", title="cond only", height=DIAGRAM, **ROUTING)
 
-    def picture(self, model: Link, name: str) -> Link:
-        """Adds sampler, decoder and SaveImage; returns the latents."""
-        latents = self.graph.add(
-            "KSampler",
+    def soft(self, place: int, base: float = SCALES["base"]) -> Link:
+        """Adds the schedule with falling bars."""
+        return self.sheet.add(
+            place,
+            "BlockScaleSchedule",
+            title="Block-Scale Schedule",
+            height=BARS,
+            **{**SCALES, "base": base},
+        )
+
+    def draw(self, place: int, model: Link, how: Subgraph = DRAWING, title: str = "") -> Link:
+        """Adds what draws pictures."""
+        return self.sheet.add(
+            place,
+            how.id,
+            title=title or how.name,
             model=model,
             positive=self.positive,
             negative=self.negative,
-            latent_image=self.latent,
-            **SAMPLER,
+            vae=self.vae,
+            seed=SEED,
+            cfg=CFG,
         )
-        pixels = self.graph.add("VAEDecode", samples=latents, vae=self.vae)
-        self.graph.add("SaveImage", images=pixels, filename_prefix=f"cnet/{name}")
-        return latents
+
+    def show(self, place: int, image: Link, title: str, name: str, height: int = PICTURE) -> None:
+        """Adds a large picture, which is saved too."""
+        self.sheet.add(
+            place,
+            "SaveImage",
+            title=title,
+            height=height,
+            images=image,
+            filename_prefix=f"cnet/{name}",
+        )
 
 
-def first_steps() -> Graph:
-    """A square is drawn where the hint has one."""
-    tiny = Tiny()
-    tiny.picture(tiny.controlled(tiny.outline(tiny.square(56, 40, 30))), "first_steps")
-    return tiny.graph
-
-
-def both_against_cond_only() -> Graph:
-    """No control, control in both branches, in cond alone."""
-    tiny = Tiny("")
-    hint = tiny.outline(tiny.square(56, 40, 30))
-    tiny.picture(tiny.model, "no_control")
-    tiny.picture(tiny.controlled(hint, routing=tiny.routing(mode="both")), "both")
-    tiny.picture(tiny.controlled(hint, routing=tiny.routing()), "cond_only")
-    return tiny.graph
-
-
-def schedules_side_by_side() -> Graph:
-    """Four profiles, control in cond alone."""
-    tiny = Tiny("")
-    hint, routing = tiny.outline(tiny.square(56, 40, 30)), tiny.routing()
-    for profile in ("uniform", "soft", "resolution", "resolution_raw"):
-        scales = tiny.scales(profile=profile)
-        tiny.picture(tiny.controlled(hint, routing=routing, scales=scales), profile)
-    return tiny.graph
-
-
-def two_controlnets() -> Graph:
-    """Two hints, one behind the other."""
-    tiny = Tiny()
-    one = tiny.outline(tiny.square(40, 10, 10))
-    other = tiny.outline(tiny.square(48, 70, 66))
-    first = tiny.controlled(one, strength=0.8)
-    tiny.picture(tiny.controlled(other, model=first, strength=0.8), "two_controlnets")
-    return tiny.graph
-
-
-def masked_region() -> Graph:
-    """Of two squares in the hint, the mask leaves one."""
-    tiny = Tiny()
-    both = tiny.graph.add(
-        "MaskComposite",
-        destination=tiny.square(40, 10, 10),
-        source=tiny.square(48, 70, 66),
-        x=0,
-        y=0,
-        operation="add",
+def first_steps() -> Sheet:
+    """A star is drawn where the hint has one."""
+    drawing = Drawing(
+        "The picture follows the outline of the hint. Press *Run*; nothing has to be downloaded. "
+        "Then change the shape, the colours in the prompt, or `strength`.",
+        Column("1. Model and hint", 250, GREEN),
+        Column("2. Control and prompt", 280, BLUE),
+        Column("3. Draw", 225, VIOLET),
+        Column("4. Result", 420, GRAY),
     )
-    where = tiny.square(64, 64, 60)
-    tiny.picture(tiny.controlled(tiny.outline(both), mask=where), "masked_region")
-    return tiny.graph
+    drawing.load_tiny()
+    hint = drawing.hint(0)
+    model = drawing.apply(1, hint)
+    drawing.prompts(1)
+    drawing.show(3, drawing.draw(2, model), "Result", "first_steps", 440)
+    return drawing.sheet
 
 
-def control_xray() -> Graph:
-    """What one hint injected twice: in both branches to the end, and in cond alone for the first half of the run."""
-    tiny = Tiny()
-    hint = tiny.outline(tiny.square(56, 40, 30))
-    model = tiny.controlled(hint, strength=0.6)
-    model = tiny.controlled(
-        hint,
-        model=model,
-        strength=0.4,
-        end_percent=0.5,
-        routing=tiny.routing(),
-        scales=tiny.scales(),
+def both_or_cond_only() -> Sheet:
+    """Control in both branches, and in cond alone, with the prompt and without."""
+    drawing = Drawing(
+        "*both* and *cond only* differ in one node. With a prompt (left half) both follow the hint. "
+        "Without one (right half) *both* stays pale, and *cond only* multiplies the control by CFG and burns.",
+        Column("1. Model and hint", 225, GREEN),
+        Column("2. Prompt and routing", 230, ORANGE),
+        Column("3. Control", 240, BLUE),
+        Column("4. Draw", 225, VIOLET),
+        Column("5. Results: prompt | no prompt", 330, GRAY),
     )
-    latents = tiny.picture(model, "control_xray")
-    seen = tiny.graph.add("ControlXRay", model=model, samples=latents, leave_one_out=True)
-    tiny.graph.add("SaveImage", images=seen, filename_prefix="cnet/xray")
-    tiny.graph.add("PreviewAny", source=output(seen, 1))
-    return tiny.graph
+    drawing.load_tiny()
+    hint = drawing.hint(0)
+    drawing.prompts(1)
+    routing = drawing.cond_only(1)
+    both = drawing.apply(2, hint, "both")
+    cond = drawing.apply(2, hint, "cond only", routing=routing)
+    for model, title in ((both, "both"), (cond, "cond only")):
+        pair = drawing.draw(3, model, PAIR, title)
+        drawing.show(4, pair, title, title.replace(" ", "_"), 250)
+    return drawing.sheet
 
 
-def train_and_use() -> Graph:
-    """A ControlNet is trained, then draws in the same graph; its plot is saved beside the picture."""
-    tiny = Tiny(side=64)
-    samples = tiny.graph.add("TinyTrainingSamples", count=256, side=64, seed=0)
-    tiny.net = tiny.graph.add(
+def soft_weights() -> Sheet:
+    """Cond only, tamed by the soft schedule, with the prompt and without."""
+    drawing = Drawing(
+        "The bars say how much control each block gets: soft weights tame *cond only* and keep the shape. "
+        "Drag them, choose another `profile`, and run again. The left half has a prompt, the right half none.",
+        Column("1. Model and hint", 225, GREEN),
+        Column("2. Soft weights, routing", 300, ORANGE),
+        Column("3. Control and prompt", 240, BLUE),
+        Column("4. Draw", 225, VIOLET),
+        Column("5. Result: prompt | no prompt", 265, GRAY),
+    )
+    drawing.load_tiny()
+    hint = drawing.hint(0)
+    scales, routing = drawing.soft(1, 0.9), drawing.cond_only(1)
+    model = drawing.apply(2, hint, routing=routing, scales=scales)
+    drawing.prompts(2)
+    drawing.show(4, drawing.draw(3, model, PAIR), "cond only, soft weights", "soft_weights", 250)
+    return drawing.sheet
+
+
+def two_hints() -> Sheet:
+    """Two ControlNets in a row, each where its mask is white."""
+    drawing = Drawing(
+        "Two Apply nodes in a row add up. Each mask keeps its control near its own shape; "
+        "without them, the black of one hint would work against the other shape. Try it: unplug both masks.",
+        Column("1. First hint", 225, GREEN),
+        Column("2. Second hint", 240, ORANGE),
+        Column("3. Control and prompt", 240, BLUE),
+        Column("4. Draw", 225, VIOLET),
+        Column("5. Result", 320, GRAY),
+    )
+    drawing.load_tiny()
+    hint = drawing.hint(0, "First hint", shape="circle", radius=0.2, x=0.27, y=0.27)
+    other = drawing.hint(1, "Second hint", radius=0.25, x=0.68, y=0.68)
+    first = drawing.apply(1, hint, "First control", mask=output(hint, 1))
+    second = drawing.apply(2, other, "Second control", model=first, mask=output(other, 1))
+    drawing.prompts(2, "a coral shape on a navy background")
+    drawing.show(4, drawing.draw(3, second), "Result", "two_hints", 340)
+    return drawing.sheet
+
+
+def control_xray() -> Sheet:
+    """What one ControlNet injected in the first six tenths of a run."""
+    drawing = Drawing(
+        "The X-ray shows what the ControlNet put into each block at each step. "
+        "Here it stops at 60 % of the run. Change `strength`, `start_percent` or `end_percent`, and look again.",
+        Column("1. Model and hint", 240, GREEN),
+        Column("2. Control and prompt", 270, BLUE),
+        Column("3. Draw", 225, VIOLET),
+        Column("4. What it did", 460, ORANGE),
+    )
+    drawing.load_tiny()
+    hint = drawing.hint(0)
+    model = drawing.apply(1, hint, end_percent=0.6)
+    drawing.prompts(1)
+    image = drawing.draw(2, model)
+    xray = {"model": model, "samples": output(image, 1), "leave_one_out": True}
+    drawing.sheet.add(3, "ControlXRay", height=436, **xray)
+    drawing.show(3, image, "Result", "control_xray", 236)
+    return drawing.sheet
+
+
+def train_and_use() -> Sheet:
+    """A ControlNet is trained, then draws in the same graph."""
+    drawing = Drawing(
+        "*Train ControlNet* learns from 256 drawn pictures, in a minute or two, and draws the result. "
+        "Stop it at any time: what it has learned so far goes on. Then try pictures, hints and captions of your own.",
+        Column("1. Model and data", 225, GREEN),
+        Column("2. Train", 315, ORANGE),
+        Column("3. Keep and use it", 250, BLUE),
+        Column("4. Draw", 225, VIOLET),
+        Column("5. Result", 240, GRAY),
+        noted=4,
+    )
+    samples = drawing.sheet.add(
+        0, "TinyTrainingSamples", title="Training pictures", count=256, side=64, seed=0
+    )
+    drawing.load_tiny()
+    hint = drawing.sheet.add(
+        0,
+        "DrawTinyHint",
+        title="The hint",
+        height=120,
+        shape="circle",
+        radius=0.37,
+        x=0.5,
+        y=0.5,
+        angle=0.0,
+        side=64,
+    )
+    drawing.net = drawing.sheet.add(
+        1,
         "TrainControlNet",
-        model=tiny.model,
-        vae=tiny.vae,
-        clip=tiny.clip,
+        height=330,
+        model=drawing.model,
+        vae=drawing.vae,
+        clip=drawing.clip,
         images=samples,
         hints=output(samples, 1),
         captions=output(samples, 2),
         **TRAINING,
     )
-    tiny.graph.add(
-        "SaveControlNet", control_net=tiny.net, filename_prefix="controlnet/trained", layout="ldm"
+    saved = {"filename_prefix": "controlnet/trained", "layout": "ldm"}
+    drawing.sheet.add(2, "SaveControlNet", control_net=drawing.net, **saved)
+    drawing.prompts(2, "a coral circle on a navy background")
+    model = drawing.apply(2, hint)
+    drawing.show(4, drawing.draw(3, model, DRAWING_64), "Result", "trained", 280)
+    return drawing.sheet
+
+
+def stable_diffusion_15() -> Sheet:
+    """A scribble ControlNet of SD1.5 on the lines of a picture."""
+    drawing = Drawing(
+        "Choose a picture of yours; Canny draws its lines, and the ControlNet follows them. "
+        "ComfyUI offers to download both files. The bars keep the layout and leave fine detail to the prompt.",
+        *_columns_of_a_checkpoint(),
     )
-    hint = output(tiny.graph.add("TinyTrainingSamples", count=2, side=64, seed=1), 1)
-    one = tiny.graph.add("ImageFromBatch", image=hint, batch_index=0, length=1)
-    tiny.picture(tiny.controlled(one), "trained")
-    tiny.graph.add("SaveImage", images=output(tiny.net, 1), filename_prefix="cnet/plot")
-    return tiny.graph
+    return _with_a_checkpoint(drawing, SD15, SCRIBBLE, DRAWING_512, NUMBERS)
 
 
-def stable_diffusion_15() -> Graph:
-    """A real checkpoint and ControlNet; the files are named as published."""
-    graph = Graph()
-    model = graph.add("CheckpointLoaderSimple", ckpt_name="v1-5-pruned-emaonly-fp16.safetensors")
-    clip, vae = output(model, 1), output(model, 2)
-    net = graph.add("LoadControlNet", control_net_name="control_v11p_sd15_canny_fp16.safetensors")
-    image = graph.add("LoadImage", image="example.png")
-    edges = graph.add("Canny", image=image, low_threshold=0.3, high_threshold=0.7)
-    inputs = {"routing": graph.add("CFGHintRouting", **ROUTING)}
-    inputs["scales"] = graph.add("BlockScaleSchedule", **SCALES)
-    patched = graph.add(
-        "ApplyControlNet", model=model, control_net=net, image=edges, **NUMBERS, **inputs
+def sdxl() -> Sheet:
+    """A Canny ControlNet of SDXL."""
+    drawing = Drawing(
+        "Choose a picture of yours; Canny draws its lines, and the ControlNet follows them for half of the run. "
+        "ComfyUI offers to download both files. The bars keep the layout and leave fine detail to the prompt.",
+        *_columns_of_a_checkpoint(),
     )
-    latents = graph.add(
-        "KSampler",
-        model=patched,
-        positive=graph.add("CLIPTextEncode", clip=clip, text="a watercolour of a lighthouse"),
-        negative=graph.add("CLIPTextEncode", clip=clip, text="blurry"),
-        latent_image=graph.add("EmptyLatentImage", width=512, height=512, batch_size=1),
-        **SAMPLER,
+    return _with_a_checkpoint(
+        drawing, SDXL, CANNY_XL, DRAWING_1024, {**NUMBERS, "end_percent": 0.5}
     )
-    pixels = graph.add("VAEDecode", samples=latents, vae=vae)
-    graph.add("SaveImage", images=pixels, filename_prefix="cnet/sd15")
-    return graph
 
 
-EMBEDDED = "It uses the model embedded in this pack: nothing has to be downloaded."
-#: File name -> (graph, note). The last needs files of one's own.
-EXAMPLES: dict[str, tuple[Callable[[], Graph], str]] = {
-    "first_steps": (
-        first_steps,
-        f"## First steps\n\nThe hint is the outline of a square; the picture follows it. {EMBEDDED}\n\n"
-        "Try: another colour in the prompt, another place of the square, strength 0.",
-    ),
-    "both_against_cond_only": (
-        both_against_cond_only,
-        "## Both against cond only\n\nThe same seed without control, with control in both branches of guidance, "
-        "and in cond alone: there the CFG scale multiplies it, and with an empty prompt the colours burn. "
-        f"{EMBEDDED}",
-    ),
-    "schedules_side_by_side": (
-        schedules_side_by_side,
-        "## Schedules side by side\n\nControl in cond alone with four block-scale profiles. soft and resolution "
-        f"tame the colours and keep the shape; resolution_raw is far too strong. {EMBEDDED}",
-    ),
-    "two_controlnets": (
-        two_controlnets,
-        "## Two ControlNets\n\nApplyControlNet nodes chain by their model; their controls add up. "
-        f"{EMBEDDED}",
-    ),
-    "masked_region": (
-        masked_region,
-        "## A masked region\n\nThe hint holds two squares. The mask is white around one of them, so only that one "
-        f"is followed. {EMBEDDED}",
-    ),
-    "control_xray": (
-        control_xray,
-        "## Control X-ray\n\nWhat two ControlNets injected, one in both branches, one in cond alone for the first "
-        "half: by block and step, for cond and uncond, with the gains and each block's influence on the last "
-        f"prediction. {EMBEDDED}",
-    ),
-    "train_and_use": (
-        train_and_use,
-        "## Train a ControlNet, then use it\n\nTrainControlNet learns from 256 drawn samples how outlines lead to "
-        "shapes, in a minute or two; the picture is drawn with what it has learned, and SaveControlNet keeps it. "
-        f"{EMBEDDED}\n\nTry: more steps; interrupt it half-way; pictures, hints and captions of your own.",
-    ),
-    "stable_diffusion_15": (
-        stable_diffusion_15,
-        "## With Stable Diffusion 1.5\n\nNeeds `v1-5-pruned-emaonly-fp16.safetensors` in models/checkpoints, "
-        "`control_v11p_sd15_canny_fp16.safetensors` in models/controlnet, and a picture of yours.",
-    ),
+def _columns_of_a_checkpoint() -> tuple[Column, ...]:
+    return (
+        Column("1. Files and picture", 240, GREEN),
+        Column("2. Lines and soft weights", 300, ORANGE),
+        Column("3. Control and prompt", 240, BLUE),
+        Column("4. Draw", 225, VIOLET),
+        Column("5. Hint and result", 250, GRAY),
+    )
+
+
+def _with_a_checkpoint(
+    drawing: Drawing,
+    checkpoint: dict[str, str],
+    control: dict[str, str],
+    how: Subgraph,
+    numbers: dict[str, float],
+) -> Sheet:
+    sheet = drawing.sheet
+    drawing.model = sheet.add(0, "CheckpointLoaderSimple", ckpt_name=checkpoint["name"])
+    drawing.clip, drawing.vae = output(drawing.model, 1), output(drawing.model, 2)
+    drawing.net = sheet.add(0, "LoadControlNet", control_net_name=control["name"])
+    sheet.models = {drawing.model[0]: [checkpoint], drawing.net[0]: [control]}
+    image = sheet.add(0, "LoadImage", title="Your picture", height=200, image="example.png")
+    edges = sheet.add(1, "Canny", image=image, low_threshold=0.3, high_threshold=0.7)
+    scales = drawing.soft(1)
+    model = drawing.apply(2, edges, scales=scales, **numbers)
+    drawing.prompts(2, "a watercolour of a lighthouse", "blurry")
+    sheet.titles[drawing.negative[0]] = "Negative"
+    image = drawing.draw(3, model, how)
+    sheet.add(4, "PreviewImage", title="The hint: lines", height=240, images=edges)
+    drawing.show(4, image, "Result", "picture", 320)
+    return sheet
+
+
+#: File name -> what is on it. ComfyUI shows the names as titles. The last two need files of one's own.
+EXAMPLES: dict[str, Callable[[], Sheet]] = {
+    "1 First steps": first_steps,
+    "2 Both or cond only": both_or_cond_only,
+    "3 Soft weights": soft_weights,
+    "4 Two hints and masks": two_hints,
+    "5 Control X-ray": control_xray,
+    "6 Train and use": train_and_use,
+    "7 Stable Diffusion 1.5": stable_diffusion_15,
+    "8 SDXL": sdxl,
 }

@@ -1,50 +1,20 @@
-"""Where the nodes of an example stand: in groups that are read from left to right."""
+"""Where the nodes of a sheet stand, and the lanes on which wires pass the columns between."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from described import Info, inputs_of, is_widget, settings_of
+from sheet import NOTE, Column, Sheet
 
-WIDTH, GAP = 280, 60
-TITLE = 70  # above the nodes of a group: its own title and theirs
-MARGIN = 20
-#: Height of a socket and of a widget on the classic canvas; room for either in Vue nodes, which are higher.
-SOCKET, WIDGET, VUE_ROW = 20, 24, 30
-#: What a node needs beside its rows: text fields, pictures, the views of our front end.
-EXTRA = {
-    "CLIPTextEncode": 90,
-    "BlockScaleSchedule": 370,
-    "CFGHintRouting": 170,
-    "SaveImage": 240,
-    "PreviewImage": 240,
-    "PreviewAny": 440,
-    "TrainControlNet": 190,
-}
-#: Nodes that show more than others; what stands above and below them is as wide.
-WIDTHS = {"PreviewAny": 620}
-OFTEN = 3
-#: Title -> the nodes that belong to it; the last takes the rest. The first two share the left side.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "1. Model and prompts": (
-        "LoadTinyStableDiffusion",
-        "CheckpointLoaderSimple",
-        "LoadControlNet",
-        "CLIPTextEncode",
-        "EmptyLatentImage",
-    ),
-    "2. The picture to follow": (
-        "SolidMask",
-        "MaskComposite",
-        "MaskToImage",
-        "LoadImage",
-        "Canny",
-        "TinyTrainingSamples",
-        "ImageFromBatch",
-    ),
-    "3. Control": ("CFGHintRouting", "BlockScaleSchedule", "TrainControlNet", "ApplyControlNet"),
-    "4. What comes out": (),
-}
+from subgraphs import SUBGRAPHS
+
+#: Between columns; between nodes, for wires; a node's title; a group's title; a group's margin.
+GUTTER, GAP, TITLE, HEADER, MARGIN = 42, 30, 30, 32, 8
+#: Height of a socket and of a widget on the classic canvas; of either in Vue nodes; what those with a view have more.
+SOCKET, WIDGET, VUE_ROW, VUE_MORE = 20, 24, 26, 12
+LANE = 5  # between wires in one gap
+ASIDE = 6  # from a column's edge to where its lanes begin
+MOST, FULL = 5, 1000  # wires in one gap; how far others go around it
 
 
 @dataclass(frozen=True)
@@ -55,82 +25,106 @@ class Box:
     y: int
     width: int
     height: int
-    room: int = 0  # what is kept free for it, at least its height
 
 
-def lay_out(graph: Mapping[str, Any], info: Info) -> tuple[dict[str, Box], dict[str, Box]]:
-    """Returns the box of each node by its key, and that of each group by its title."""
-    columns = {title: _columns(graph, keys) for title, keys in _members(graph).items() if keys}
-    nodes: dict[str, Box] = {}
-    groups: dict[str, Box] = {}
-    x = y = 0
-    for title, stacks in columns.items():
-        if title not in list(GROUPS)[:2] and y:
-            x, y = max(box.x + box.width for box in groups.values()) + GAP, 0
-        placed = _place(graph, info, stacks, x, y)
-        nodes |= placed
-        groups[title] = _around(placed.values(), x, y)
-        y = groups[title].y + groups[title].height + GAP
-    return nodes, groups
+@dataclass(frozen=True)
+class Lane:
+    """Where the wires of one output pass a column: from one edge to the other, at one height."""
+
+    beyond: frozenset[str]  # the nodes that the wires go to
+    left: int
+    right: int
+    y: int
 
 
-def _members(graph: Mapping[str, Any]) -> dict[str, list[str]]:
-    members: dict[str, list[str]] = {title: [] for title in GROUPS}
-    for key, node in graph.items():
-        title = next((t for t, kinds in GROUPS.items() if node["class_type"] in kinds), None)
-        members[title or list(GROUPS)[-1]].append(key)
-    return members
+def place_nodes(sheet: Sheet, info: Info) -> dict[str, Box]:
+    """Returns the box of each node by its key; the first column begins at 0."""
+    boxes: dict[str, Box] = {}
+    x = 0
+    for column in sheet.columns:
+        y = HEADER + TITLE
+        for key in column.keys:
+            room = room_of(sheet, info, key)
+            boxes[key] = Box(x, y, column.width, height_of(sheet, info, key))
+            y += room + GAP + TITLE
+        x += column.width + GUTTER
+    return boxes
 
 
-def _columns(graph: Mapping[str, Any], keys: list[str]) -> list[list[str]]:
-    """Returns the nodes of a group by their depth in it."""
-    depths: dict[str, int] = {}
-    for key in keys:  # nodes are added behind what they link to
-        links = [v[0] for v in graph[key]["inputs"].values() if isinstance(v, list)]
-        depths[key] = max((depths[link] + 1 for link in links if link in depths), default=0)
-    stacks = [[key for key in keys if depths[key] == d] for d in sorted(set(depths.values()))]
-    return [part for stack in stacks for part in _parts(graph, stack)]
+def place_groups(sheet: Sheet, boxes: Mapping[str, Box], info: Info) -> list[tuple[Column, Box]]:
+    """Returns each column with the box around it; all are as high as the highest."""
+    low = max(
+        boxes[key].y + room_of(sheet, info, key) for column in sheet.columns for key in column.keys
+    )
+    return [
+        (c, Box(boxes[c.keys[0]].x - MARGIN, 0, c.width + 2 * MARGIN, low + MARGIN))
+        for c in sheet.columns
+    ]
 
 
-def _parts(graph: Mapping[str, Any], stack: list[str]) -> list[list[str]]:
-    """Returns a column, or several where a kind comes so often that it has its own, to stand in rows with the next."""
-    kinds = [graph[key]["class_type"] for key in stack]
-    often = {kind for kind in kinds if kinds.count(kind) >= OFTEN}
-    mixed = [key for key, kind in zip(stack, kinds, strict=True) if kind not in often]
-    own = [[key for key in stack if graph[key]["class_type"] == kind] for kind in sorted(often)]
-    return [part for part in (mixed, *own) if part]
+def height_of(sheet: Sheet, info: Info, key: str) -> int:
+    """Returns how high a node is on the classic canvas."""
+    if key == NOTE:
+        return sheet.heights[NOTE]
+    sockets, widgets = _rows(info, sheet.graph.nodes[key]["class_type"])
+    return SOCKET * sockets + WIDGET * widgets + sheet.heights.get(key, 0) + 10
 
 
-def _place(
-    graph: Mapping[str, Any], info: Info, stacks: list[list[str]], x: int, y: int
-) -> dict[str, Box]:
-    """Returns the boxes of a group's nodes; columns of equal length stand in rows."""
-    placed: dict[str, Box] = {}
-    left = x + MARGIN
-    for stack in stacks:
-        alike = [other for other in stacks if len(other) == len(stack)]
-        width = max(WIDTHS.get(graph[key]["class_type"], WIDTH) for key in stack)
-        top = y + TITLE
-        for row, key in enumerate(stack):
-            kinds = [graph[other[row]]["class_type"] for other in alike]
-            room = max(_height(info, kind, VUE_ROW, VUE_ROW) for kind in kinds)
-            height = _height(info, graph[key]["class_type"], SOCKET, WIDGET)
-            placed[key] = Box(left, top, width, height, room)
-            top += room + GAP
-        left += width + GAP
-    return placed
+def room_of(sheet: Sheet, info: Info, key: str) -> int:
+    """Returns how high a node may be, as a Vue node too: with a picture or a text they are hardly higher."""
+    if key in sheet.heights:
+        return height_of(sheet, info, key) + VUE_MORE
+    sockets, widgets = _rows(info, sheet.graph.nodes[key]["class_type"])
+    return VUE_ROW * (sockets + widgets) + 14
 
 
-def _around(boxes: Iterable[Box], x: int, y: int) -> Box:
-    boxes = list(boxes)
-    right = max(box.x + box.width for box in boxes)
-    low = max(box.y + box.room for box in boxes)
-    return Box(x, y, right - x + MARGIN, low - y + MARGIN)
+def find_lanes(
+    sheet: Sheet, boxes: Mapping[str, Box], info: Info
+) -> dict[tuple[str, int], list[Lane]]:
+    """Returns the lanes of each output, (node, slot), whose wires pass a column, from left to right."""
+    where = {key: i for i, column in enumerate(sheet.columns) for key in column.keys}
+    lanes: dict[tuple[str, int], list[Lane]] = {}
+    taken: dict[tuple[int, int], int] = {}
+    for (source, slot), targets in sorted(_targets(sheet).items()):
+        y = boxes[source].y + SOCKET * slot
+        for column in range(where[source] + 1, max(where[key] for key in targets)):
+            beyond = [key for key in targets if where[key] > column]
+            end = boxes[beyond[0]].y
+            costs = {
+                gap: abs(gap - y) + abs(gap - end) + FULL * (taken.get((column, gap), 0) >= MOST)
+                for gap in _gaps(sheet, boxes, column, info)
+            }
+            gap = min(costs, key=lambda each: costs[each])
+            y = gap + LANE * taken.get((column, gap), 0)
+            taken[column, gap] = taken.get((column, gap), 0) + 1
+            left = boxes[sheet.columns[column].keys[0]].x - ASIDE
+            right = left + sheet.columns[column].width + 2 * ASIDE
+            lanes.setdefault((source, slot), []).append(Lane(frozenset(beyond), left, right, y))
+    return lanes
 
 
-def _height(info: Info, kind: str, socket: int, widget: int) -> int:
+def _targets(sheet: Sheet) -> dict[tuple[str, int], list[str]]:
+    """Returns the nodes that each output is connected to."""
+    found: dict[tuple[str, int], list[str]] = {}
+    for key, node in sheet.graph.nodes.items():
+        for value in node["inputs"].values():
+            if isinstance(value, list):
+                found.setdefault((value[0], value[1]), []).append(key)
+    return found
+
+
+def _gaps(sheet: Sheet, boxes: Mapping[str, Box], column: int, info: Info) -> list[int]:
+    """Returns where wires can pass a column: below each of its nodes, as high as Vue nodes are."""
+    keys = sheet.columns[column].keys
+    return [boxes[k].y + room_of(sheet, info, k) + ASIDE + 3 for k in keys]
+
+
+def _rows(info: Info, kind: str) -> tuple[int, int]:
+    if kind in SUBGRAPHS:
+        subgraph = SUBGRAPHS[kind]
+        widgets = sum(type_ in ("INT", "FLOAT") for type_ in subgraph.inputs.values())
+        return max(len(subgraph.inputs) - widgets, len(subgraph.outputs)), widgets
     inputs = inputs_of(info, kind).values()
     widgets = sum(map(is_widget, inputs))
-    widgets += sum("control_after_generate" in settings_of(served) for served in inputs)
-    sockets = max(len(inputs) - sum(map(is_widget, inputs)), len(info[kind]["output"]))
-    return socket * sockets + widget * widgets + EXTRA.get(kind, 0) + WIDGET
+    after = sum("control_after_generate" in settings_of(served) for served in inputs)
+    return max(len(inputs) - widgets, len(info[kind]["output"])), widgets + after
