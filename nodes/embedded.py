@@ -56,7 +56,7 @@ class DrawTinyHint(io.ComfyNode):
             "draw several shapes.",
             inputs=[
                 io.Combo.Input(
-                    "shape", options=list(SHAPES), default="star", tooltip="What to draw."
+                    "shape", options=list(SHAPES), default="star", tooltip="The shape to draw."
                 ),
                 _number("radius", 0.37, 0.05, 0.5, 0.01, "Size, as a share of the picture's side."),
                 _number("x", 0.5, 0.0, 1.0, 0.01, "Centre: 0 = left edge, 1 = right edge."),
