@@ -91,18 +91,33 @@ def check_spec(spec: UnitSpec) -> None:
         ValueError: an empty or non-finite picture, percents outside 0..1, a mask of a wrong shape, and all else
             that a ControlUnit refuses.
     """
-    if spec.image.dim() != 4 or 0 in spec.image.shape:
+    _check_image(spec.image, spec.source.hint_channels)
+    if spec.mask is not None and 0 in spec.mask.shape:
         raise ValueError(
-            f"`image` has the shape {tuple(spec.image.shape)}: it holds no pixels. Connect a picture."
-        )
-    if not bool(torch.isfinite(spec.image).all()):
-        raise ValueError(
-            "`image` holds NaN or infinite values; the node that made the picture is at fault."
+            f"`mask` has the shape {tuple(spec.mask.shape)}: it holds no pixels. Connect a mask, or none."
         )
     # A start after the end is no control, as in ComfyUI; a unit would refuse it.
     start, end = sorted((spec.start_percent, spec.end_percent))
     unasked = cast(Net, _HintOnly(spec.source))  # a unit asks for no more when it is made
     replace(spec, start_percent=start, end_percent=end).unit(unasked, 8, 8, [0])
+
+
+def _check_image(image: Tensor, channels: int) -> None:
+    shape = tuple(image.shape)
+    if 0 in shape:
+        raise ValueError(f"`image` has the shape {shape}: it holds no pixels. Connect a picture.")
+    if image.dim() != 4:
+        raise ValueError(
+            f"`image` has the shape {shape}; it must be (pictures, height, width, channels)."
+        )
+    if shape[-1] < channels and shape[-1] != 1:
+        raise ValueError(
+            f"`image` has {shape[-1]} channels; this ControlNet takes {channels}. Connect a picture with as many."
+        )
+    if not bool(torch.isfinite(image).all()):
+        raise ValueError(
+            "`image` holds NaN or infinite values; the node that made the picture is at fault."
+        )
 
 
 def pick_frames(pictures: Tensor, frames: Sequence[int]) -> Tensor:

@@ -59,6 +59,8 @@ def usable(
             bad.append(str(error))
         if progress is not None:
             progress(number, len(entries))
+    if not entries:
+        raise ValueError(f"{folder} lists no sample.")
     if bad and not skip_bad:
         raise ValueError(f"{_listed(bad, len(entries))} Fix them, or skip them with `--skip-bad`.")
     if not items:

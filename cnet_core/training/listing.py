@@ -116,6 +116,8 @@ def _decode(listing: Path) -> str:
 def _array(listing: Path, text: str) -> list[object]:
     try:
         return cast(list[object], json.loads(text))
+    except RecursionError as error:
+        raise ValueError(f"{listing} nests its brackets too deep; it must be one array.") from error
     except ValueError as error:
         raise ValueError(f"{listing} begins as a JSON array, but is not one: {error}.") from error
 
@@ -123,7 +125,7 @@ def _array(listing: Path, text: str) -> list[object]:
 def _parse(line: str) -> object:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -131,6 +133,8 @@ def _text_field(values: Mapping[str, Any], names: tuple[str, ...], place: str) -
     found = next((values[n] for n in names if isinstance(values.get(n), str)), None)
     if found is None:
         raise ValueError(f"{place} has no text named {names[0]!r}")
+    if "\0" in found:
+        raise ValueError(f"{place} has a null character in its {names[0]!r}")
     try:
         found.encode()
     except UnicodeEncodeError as error:

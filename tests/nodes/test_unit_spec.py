@@ -42,10 +42,13 @@ def test_any_picture_becomes_a_hint_of_the_nets_channels(part: Part, channels: i
     [
         ({"image": torch.zeros(0, 8, 8, 3)}, "no pixels"),
         ({"image": torch.full((1, 8, 8, 3), float("nan"))}, "NaN"),
+        ({"image": torch.zeros(1, 1, 8, 8, 3)}, "must be .pictures, height"),
+        ({"image": torch.zeros(1, 8, 8, 2)}, "`image` has 2 channels"),
+        ({"mask": torch.zeros(0, 8, 8)}, "`mask` has the shape"),
         ({"start_percent": -0.1}, "0..1"),
         ({"control_type": "depth"}, "Union"),
     ],
-    ids=["empty", "nan", "percent", "type"],
+    ids=["empty", "nan", "video", "channels", "empty mask", "percent", "type"],
 )
 def test_what_cannot_work_is_refused(part: Part, changes: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -167,6 +167,23 @@ def test_lists_are_read_as_people_save_them(
     assert [item.prompt for item in usable(folder, 32).items] == ["a red star", "a blue star"]
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 200_000, "nests its brackets too deep"),
+        ("", "lists no sample"),
+        ('{"source": "a\\u0000", "target": "b", "prompt": "c"}', "line 1 .*has a null character"),
+    ],
+    ids=["deep", "empty", "null character"],
+)
+def test_a_list_that_holds_no_sample_is_one_sentence(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "prompt.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        usable(tmp_path, 32)
+
+
 def test_what_is_no_list_is_named_with_its_place(tmp_path: Path) -> None:
     folder = pictures(tmp_path, "prompt.json", 4)
     lines = (folder / "prompt.json").read_text()
