@@ -136,6 +136,22 @@ def test_the_whole_weights_come_before_variants(tmp_path: Path) -> None:
     loads(tmp_path)
 
 
+def test_a_folders_own_weights_come_before_a_subfolders(tmp_path: Path) -> None:
+    diffusers_folder(tmp_path)
+    other = small_net()
+    with torch.no_grad():
+        next(other.parameters()).add_(1)
+    cn.save_controlnet(other, tmp_path / "controlnet", layout="diffusers")
+    loads(tmp_path)
+    assert cn.identify(tmp_path).path == str(tmp_path / f"{NAME}.safetensors")
+
+
+def test_a_pipelines_part_comes_before_its_own_weights(tmp_path: Path) -> None:
+    pipeline(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    loads(tmp_path)
+
+
 SEVERAL: dict[str, tuple[Callable[[Path], object], str]] = {
     "two checkpoints": (
         lambda f: [diffusers_folder(f / f"checkpoint-{n}" / "controlnet") for n in (1000, 500)],
