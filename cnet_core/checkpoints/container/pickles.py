@@ -12,24 +12,22 @@ import torch
 from torch import Tensor
 
 from .header import Header, TensorEntry, UnreadableFile
+from .places import Part
 from .unpickle import MAX_PICKLE, ForeignObjects, Storage, StoredTensor, unpickle
 
 #: What files from before PyTorch 1.6 begin with, each in a pickle of its own.
 OLD_MAGIC, OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
 #: Bytes of a zip entry's header before its name.
 ZIP_HEADER = 30
-#: Keys under which training programs put the weights.
+#: Keys under which training programs put each model.
+PARTS: Mapping[Part, tuple[str, ...]] = {
+    "controlnet": ("controlnet", "control_model", "control_net"),
+    "unet": ("unet",),
+}
+#: Keys under which they put all weights, or those of their only model.
 WRAPPERS = (
-    *(
-        "controlnet",
-        "control_model",
-        "control_net",
-        "state_dict",
-        "model_state_dict",
-        "model",
-        "module",
-    ),
-    *("net", "params", "params_ema", "weights", "unet"),
+    *("state_dict", "model_state_dict", "model", "module"),
+    *("net", "params", "params_ema", "weights"),
 )
 #: So many of them may be one in another.
 MOST_WRAPPERS = 3
@@ -43,8 +41,12 @@ class Place:
     stop: int
 
 
-def read_pickle(path: Path) -> dict[str, Tensor]:
+def read_pickle(path: Path, part: Part = "controlnet") -> dict[str, Tensor]:
     """Returns the tensors of a PyTorch file; they stay in the memory map until they are used.
+
+    Args:
+        path: the file.
+        part: which model to take of a file with several.
 
     Raises:
         UnreadableFile: it is damaged, holds objects other than tensors, or no tensors.
@@ -54,7 +56,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     try:
         values, places = read(path, data)
-        return _mapped(data, places, _tensors(path, values))
+        return _mapped(data, places, _tensors(path, values, part))
     except ForeignObjects as error:
         raise _with_code(path, error.names) from error
     except UnreadableFile:
@@ -63,9 +65,9 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         raise _damaged(path) from error
 
 
-def pickle_header(path: Path) -> Header:
+def pickle_header(path: Path, part: Part = "controlnet") -> Header:
     """Returns shapes and dtypes of a PyTorch file without reading its data."""
-    tensors = read_pickle(path)
+    tensors = read_pickle(path, part)
     return Header({k: TensorEntry(tuple(v.shape), v.dtype) for k, v in tensors.items()}, {})
 
 
@@ -157,17 +159,25 @@ def _view(numbers: Tensor, tensor: StoredTensor) -> Tensor:
     return whole.as_strided(tensor.shape, tensor.stride, start + tensor.offset)
 
 
-def _tensors(path: Path, values: Any) -> dict[str, StoredTensor]:
-    for _ in range(MOST_WRAPPERS):
-        if isinstance(values, Mapping):
-            inner = [v for k in WRAPPERS if isinstance(v := values.get(k), Mapping)]  # pyright: ignore[reportUnknownVariableType]
-            values = inner[0] if inner else values  # pyright: ignore[reportUnknownVariableType]
-    found = _weights(values)
+def _tensors(path: Path, values: Any, part: Part) -> dict[str, StoredTensor]:
+    others = tuple(key for other in PARTS for key in PARTS[other] if other != part)
+    keys = (*PARTS[part], *WRAPPERS)
+    found = _unwrap(values, keys, MOST_WRAPPERS) or _unwrap(values, others + keys, MOST_WRAPPERS)
     if not found:
         raise UnreadableFile(
             "a PyTorch file without tensors", f"{path} holds no named tensors, so no model."
         )
     return found
+
+
+def _unwrap(values: Any, keys: Sequence[str], depth: int) -> dict[str, StoredTensor]:
+    """Returns a level's own tensors, or those under the first key that holds more of them."""
+    own = _weights(values)
+    if not depth or not isinstance(values, dict):
+        return own
+    level = cast(dict[str, Any], values)
+    inner = (_unwrap(level[key], keys, depth - 1) for key in keys if key in level)
+    return next((found for found in inner if len(found) > len(own)), own)
 
 
 def _weights(values: Any) -> dict[str, StoredTensor]:

@@ -24,8 +24,8 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 def weights_path(path: Path, part: Part) -> Path:
     """Returns the file of a model's weights, or the index of its shards; a file is its own.
 
-    A folder's own weights come first, unless it is a pipeline. Folders may hold the weights themselves, the `part` of a pipeline, one checkpoint of a training run with it, or be
-    a model's folder in Hugging Face's cache.
+    A folder's own weights come first, unless it is a pipeline. It may also hold the `part` of a pipeline, one
+    checkpoint of a training run with it, or be a model's folder in Hugging Face's cache.
 
     Raises:
         UnreadableFile: a folder without weights, or with several that could be meant.
