@@ -189,13 +189,12 @@ def _weights(values: Any) -> dict[str, StoredTensor]:
 
 
 def _with_code(path: Path, objects: Sequence[str]) -> UnreadableFile:
-    shown = ", ".join(name[:80] for name in objects[:3])
+    shown = ", ".join(repr(name[:80]) for name in objects[:3])
     names = f" ({shown}{' …' if objects[3:] else ''})" if objects else ""
     return UnreadableFile(
         "a PyTorch file with code in it",
         f"{path} holds more than tensors{names} and could run code when opened, so it is not read. Get the "
-        ".safetensors version of it; or, if you trust it, save its weights alone: "
-        f"torch.save(torch.load({path.name!r}, weights_only=False)['state_dict'], 'weights.pth').",
+        ".safetensors version of it, or ask its maker to save the weights alone.",
     )
 
 
