@@ -215,11 +215,12 @@ def _repeated(index: Path) -> None:
 
 
 INDICES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a part is missing": (_without_a_part, "lacks diffusion_pytorch_model-00002-of-00003"),
+    "a part is missing": (_without_a_part, "lacks 'diffusion_pytorch_model-00002-of-00003"),
     "outside": (_with_name("../secret.safetensors"), "which is no file of this folder"),
     "absolute": (_with_name("/etc/passwd"), "which is no file of this folder"),
     "on Windows": (_with_name("..\\secret"), "which is no file of this folder"),
     "NUL": (_with_name("a\0b"), "which is no file of this folder"),
+    "too long for a file": (_with_name("ä" * 128), "which is no file of this folder"),
     "the folder": (_with_name(".."), "which is no file of this folder"),
     "no text": (_with_name(3), "names that are not text"),
     "no JSON": (lambda index: _write(index, "{"), "is not valid JSON"),
