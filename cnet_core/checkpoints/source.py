@@ -1,6 +1,6 @@
 """A checkpoint on disk, of whatever container: its header at once, its tensors when asked for."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -42,12 +42,13 @@ class Shard:
     path: Path
     header: Header
     safetensors: bool
+    part: Part
 
     def tensors(self, keys: Iterable[str]) -> dict[str, Tensor]:
         """Returns some of its tensors, in the memory map where there is one."""
         if self.safetensors:
             return mapped_tensors(self.path, self.header, keys)
-        found = read_pickle(self.path)
+        found = read_pickle(self.path, self.part)
         return {key: found[key] for key in keys}
 
 
@@ -111,7 +112,7 @@ def open_source(path: str | Path, part: Part = "controlnet") -> WeightsSource:
     file = weights_path(path, part)
     if not file.is_file():
         raise UnreadableFile("no file", f"{file} is neither a file nor a folder.")
-    shards = _shards(file)
+    shards = _shards(file, part)
     if path.is_dir():
         return WeightsSource(file, shards, config_at(file.parent / "config.json"))
     found = WeightsSource(file, shards)
@@ -119,10 +120,10 @@ def open_source(path: str | Path, part: Part = "controlnet") -> WeightsSource:
     return WeightsSource(file, shards, config, notes)
 
 
-def _shards(file: Path) -> tuple[Shard, ...]:
+def _shards(file: Path, part: Part) -> tuple[Shard, ...]:
     if is_index(file):
         named = shard_names(file)
-        shards = tuple(_shard(file.parent / name) for name in named)
+        shards = tuple(_shard(file.parent / name, part) for name in named)
         _check_whole(file, named, shards)
         return shards
     if is_shard(file):
@@ -130,13 +131,13 @@ def _shards(file: Path) -> tuple[Shard, ...]:
             "one part of a checkpoint",
             f"{file} is one of several parts of a checkpoint; give the folder that holds all of them and their index.",
         )
-    return (_shard(file),)
+    return (_shard(file, part),)
 
 
-def _shard(path: Path) -> Shard:
+def _shard(path: Path, part: Part) -> Shard:
     safetensors = _is_safetensors(path)
-    read: Callable[[Path], Header] = read_header if safetensors else pickle_header
-    return Shard(path, read(path), safetensors)
+    header = read_header(path) if safetensors else pickle_header(path, part)
+    return Shard(path, header, safetensors, part)
 
 
 def _check_whole(

@@ -1,11 +1,10 @@
-"""PyTorch's own files (.pth, .ckpt, .bin): read with `weights_only`, so that nothing in them can run."""
+"""PyTorch's own files (.pth, .ckpt, .bin): tensors in the memory map; the pickle is data, so nothing in it runs."""
 
-import errno
 import mmap
-import pickle
-import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,59 +12,62 @@ import torch
 from torch import Tensor
 
 from .header import Header, TensorEntry, UnreadableFile
-from .stand_ins import foreign_objects, harmless_globals
+from .places import Part
+from .unpickle import MAX_PICKLE, ForeignObjects, Storage, StoredTensor, unpickle
 
-#: Longest description of tensors inside a file that is read; real ones are below 1 MB.
-MAX_PICKLE = 64_000_000
-#: What torch allows in a pickle and makes any amount of memory on the file's word; no checkpoint needs it.
-HUNGRY = b"bytearray"
-#: Keys under which training programs put the weights.
+#: What files from before PyTorch 1.6 begin with, each in a pickle of its own.
+OLD_MAGIC, OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
+#: Bytes of a zip entry's header before its name.
+ZIP_HEADER = 30
+#: Keys under which training programs put each model.
+PARTS: Mapping[Part, tuple[str, ...]] = {
+    "controlnet": ("controlnet", "control_model", "control_net"),
+    "unet": ("unet",),
+}
+#: Keys under which they put all weights, or those of their only model.
 WRAPPERS = (
-    *(
-        "controlnet",
-        "control_model",
-        "control_net",
-        "state_dict",
-        "model_state_dict",
-        "model",
-        "module",
-    ),
-    *("net", "params", "params_ema", "weights", "unet"),
+    *("state_dict", "model_state_dict", "model", "module"),
+    *("net", "params", "params_ema", "weights"),
 )
 #: So many of them may be one in another.
 MOST_WRAPPERS = 3
 
 
-def read_pickle(path: Path, device: str = "cpu") -> dict[str, Tensor]:
-    """Returns the tensors of a PyTorch file; large ones stay in the memory map until they are used.
+@dataclass(frozen=True)
+class Place:
+    """Where the numbers of a storage lie in the file."""
+
+    start: int
+    stop: int
+
+
+def read_pickle(path: Path, part: Part = "controlnet") -> dict[str, Tensor]:
+    """Returns the tensors of a PyTorch file; they stay in the memory map until they are used.
+
+    Args:
+        path: the file.
+        part: which model to take of a file with several.
 
     Raises:
-        UnreadableFile: it is damaged, would run code, or holds no tensors.
+        UnreadableFile: it is damaged, holds objects other than tensors, or no tensors.
     """
-    zipped = _is_zip(path)
+    read = _read_zip if _is_zip(path) else _read_old
+    with path.open("rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     try:
-        if HUNGRY in _zipped_pickle(path) if zipped else _file_holds(path, HUNGRY):
-            raise _with_code(path)
-        with warnings.catch_warnings(), torch.serialization.safe_globals(harmless_globals()):
-            warnings.simplefilter("ignore")  # torch's notes on old formats are of no use here
-            values = torch.load(path, map_location=device, weights_only=True, mmap=zipped)
-    except pickle.UnpicklingError as error:
-        raise _with_code(path, foreign_objects(path) if zipped else ()) from error
+        values, places = read(path, data)
+        return _mapped(data, places, _tensors(path, values, part))
+    except ForeignObjects as error:
+        raise _with_code(path, error.names) from error
     except UnreadableFile:
         raise
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # which is a place that a damaged file names
-            raise
+    except Exception as error:  # zipfile, pickletools and torch raise whatever the bytes lead to
         raise _damaged(path) from error
-    except Exception as error:  # torch and zipfile raise whatever the bytes lead them into
-        raise _damaged(path) from error
-    return _tensors(path, values)
 
 
-def pickle_header(path: Path) -> Header:
+def pickle_header(path: Path, part: Part = "controlnet") -> Header:
     """Returns shapes and dtypes of a PyTorch file without reading its data."""
-    device = "meta" if _is_zip(path) else "cpu"
-    tensors = read_pickle(path, device)
+    tensors = read_pickle(path, part)
     return Header({k: TensorEntry(tuple(v.shape), v.dtype) for k, v in tensors.items()}, {})
 
 
@@ -76,57 +78,130 @@ def _is_zip(path: Path) -> bool:
         raise _damaged(path) from error
 
 
-def _file_holds(path: Path, words: bytes) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return data.find(words) >= 0
-
-
-def _zipped_pickle(path: Path) -> bytes:
-    """Returns what an archive holds besides the data.
+def _read_zip(path: Path, data: mmap.mmap) -> tuple[Any, dict[str, Place]]:
+    """Returns what an archive holds, and the place of each storage.
 
     Raises unless all is stored as it is and the pickle is of a sane size: no archive may unpack to more.
     """
     with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        pickles = [m for m in members if m.filename.endswith(".pkl")]
-        if any(m.compress_type != zipfile.ZIP_STORED for m in members) or not pickles:
+        members = {m.filename: m for m in archive.infolist()}
+        names = [name for name in members if name.endswith("/data.pkl")]
+        if any(m.compress_type != zipfile.ZIP_STORED for m in members.values()) or not names:
             raise UnreadableFile(
                 "a zip archive",
                 f"{path} is a zip archive, but not one that PyTorch wrote; unpack it first.",
             )
-        if sum(m.file_size for m in pickles) > MAX_PICKLE:
+        root = names[0].removesuffix("data.pkl")
+        order = members.get(f"{root}byteorder")
+        if members[names[0]].file_size > MAX_PICKLE:
             raise _damaged(path)
-        return b"".join(archive.read(m) for m in pickles)
+        if order is not None and archive.read(order) != b"little":
+            raise _big_endian(path)
+        values = unpickle(BytesIO(archive.read(names[0])))
+    folder = f"{root}data/"
+    return values, {
+        name.removeprefix(folder): _zip_place(data, member)
+        for name, member in members.items()
+        if name.startswith(folder)
+    }
 
 
-def _tensors(path: Path, values: Any) -> dict[str, Tensor]:
-    for _ in range(MOST_WRAPPERS):
-        if isinstance(values, Mapping):
-            inner = [v for k in WRAPPERS if isinstance(v := values.get(k), Mapping)]  # pyright: ignore[reportUnknownVariableType]
-            values = inner[0] if inner else values  # pyright: ignore[reportUnknownVariableType]
-    found = (
-        {k: v for k, v in cast(Mapping[Any, Any], values).items() if _is_weight(k, v)}
-        if isinstance(values, Mapping)
-        else {}
-    )
+def _zip_place(data: mmap.mmap, member: zipfile.ZipInfo) -> Place:
+    header = data[member.header_offset : member.header_offset + ZIP_HEADER]
+    if not header.startswith(b"PK\x03\x04"):
+        raise ValueError("no entry begins here")
+    name, extra = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+    start = member.header_offset + ZIP_HEADER + name + extra
+    return Place(start, start + member.file_size)
+
+
+def _read_old(path: Path, data: mmap.mmap) -> tuple[Any, dict[str, Place]]:
+    """Returns what a file from before PyTorch 1.6 holds, and the place of each storage."""
+    if unpickle(data) != OLD_MAGIC or unpickle(data) != OLD_VERSION:
+        raise _damaged(path)
+    if not unpickle(data)["little_endian"]:
+        raise _big_endian(path)
+    storages: dict[str, Storage] = {}
+    values = unpickle(data, storages)
+    places: dict[str, Place] = {}
+    for key in unpickle(data):
+        count = int.from_bytes(data.read(8), "little")
+        start = data.tell()
+        places[key] = Place(start, start + count * storages[key].dtype.itemsize)
+        data.seek(places[key].stop)
+    return values, places
+
+
+def _mapped(
+    data: mmap.mmap, places: Mapping[str, Place], tensors: Mapping[str, StoredTensor]
+) -> dict[str, Tensor]:
+    """Returns tensors that share their storages as they did when they were saved."""
+    storages = {t.storage.key: _numbers(data, places[t.storage.key]) for t in tensors.values()}
+    return {key: _view(storages[t.storage.key], t) for key, t in tensors.items()}
+
+
+def _numbers(data: mmap.mmap, place: Place) -> Tensor:
+    """Returns the bytes of a storage."""
+    if not 0 <= place.start <= place.stop <= len(data):
+        raise ValueError("the storage is cut off")
+    size = place.stop - place.start
+    if not size:
+        return torch.empty(0, dtype=torch.uint8)
+    if place.start % 8:  # old files do not align their numbers
+        return torch.frombuffer(bytearray(data[place.start : place.stop]), dtype=torch.uint8)
+    return torch.frombuffer(data, dtype=torch.uint8, count=size, offset=place.start)
+
+
+def _view(numbers: Tensor, tensor: StoredTensor) -> Tensor:
+    """Returns a tensor of a storage; torch refuses one that reaches beyond it."""
+    whole = numbers.view(tensor.dtype)
+    start = tensor.storage.start * tensor.storage.dtype.itemsize // tensor.dtype.itemsize
+    return whole.as_strided(tensor.shape, tensor.stride, start + tensor.offset)
+
+
+def _tensors(path: Path, values: Any, part: Part) -> dict[str, StoredTensor]:
+    others = tuple(key for other in PARTS for key in PARTS[other] if other != part)
+    keys = (*PARTS[part], *WRAPPERS)
+    found = _unwrap(values, keys, MOST_WRAPPERS) or _unwrap(values, others + keys, MOST_WRAPPERS)
     if not found:
         raise UnreadableFile(
             "a PyTorch file without tensors", f"{path} holds no named tensors, so no model."
         )
-    return cast(dict[str, Tensor], found)
+    return found
 
 
-def _is_weight(key: object, value: object) -> bool:
-    return isinstance(key, str) and isinstance(value, Tensor) and value.layout == torch.strided
+def _unwrap(values: Any, keys: Sequence[str], depth: int) -> dict[str, StoredTensor]:
+    """Returns a level's own tensors, or those under the first key that holds more of them."""
+    own = _weights(values)
+    if not depth or not isinstance(values, dict):
+        return own
+    level = cast(dict[str, Any], values)
+    inner = (_unwrap(level[key], keys, depth - 1) for key in keys if key in level)
+    return next((found for found in inner if len(found) > len(own)), own)
 
 
-def _with_code(path: Path, objects: Sequence[str] = ()) -> UnreadableFile:
-    names = f" ({', '.join(objects[:3])}{' …' if objects[3:] else ''})" if objects else ""
+def _weights(values: Any) -> dict[str, StoredTensor]:
+    """Returns the tensors of a dictionary; none of other values."""
+    if not isinstance(values, dict):
+        return {}
+    items = cast(dict[str, Any], values).items()
+    return {key: value for key, value in items if isinstance(value, StoredTensor)}
+
+
+def _with_code(path: Path, objects: Sequence[str]) -> UnreadableFile:
+    shown = ", ".join(repr(name[:80]) for name in objects[:3])
+    names = f" ({shown}{' …' if objects[3:] else ''})" if objects else ""
     return UnreadableFile(
         "a PyTorch file with code in it",
         f"{path} holds more than tensors{names} and could run code when opened, so it is not read. Get the "
-        ".safetensors version of it; or, if you trust it, save its weights alone: "
-        f"torch.save(torch.load({path.name!r}, weights_only=False)['state_dict'], 'weights.pth').",
+        ".safetensors version of it, or ask its maker to save the weights alone.",
+    )
+
+
+def _big_endian(path: Path) -> UnreadableFile:
+    return UnreadableFile(
+        "a PyTorch file of a big-endian machine",
+        f"{path} was saved on a big-endian machine, which is not read. Get the .safetensors version of it.",
     )
 
 

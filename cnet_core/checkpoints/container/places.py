@@ -24,8 +24,8 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 def weights_path(path: Path, part: Part) -> Path:
     """Returns the file of a model's weights, or the index of its shards; a file is its own.
 
-    Folders may hold the weights themselves, the `part` of a pipeline, one checkpoint of a training run with it, or be
-    a model's folder in Hugging Face's cache.
+    A folder's own weights come first, unless it is a pipeline. It may also hold the `part` of a pipeline, one
+    checkpoint of a training run with it, or be a model's folder in Hugging Face's cache.
 
     Raises:
         UnreadableFile: a folder without weights, or with several that could be meant.
@@ -33,11 +33,14 @@ def weights_path(path: Path, part: Part) -> Path:
     if not path.is_dir():
         return path
     folder = model_folder(path)
-    for inner in (_inner_folder(folder, part), folder):
-        found = None if inner is None else weights_in(inner)
-        if found is not None:
-            return found
-    raise _without_weights(folder, part)
+    own = weights_in(folder)
+    if own is not None and not _is_pipeline(folder):
+        return own
+    inner = _inner_folder(folder, part)
+    found = own if inner is None else weights_in(inner) or own
+    if found is None:
+        raise _without_weights(folder, part)
+    return found
 
 
 def model_folder(path: Path) -> Path:
@@ -95,6 +98,10 @@ def _rank(name: str) -> tuple[int, int, int, str, bool] | None:
     return STEMS.index(stem), SUFFIXES.index(suffix), known, variant, index is not None
 
 
+def _is_pipeline(folder: Path) -> bool:
+    return (folder / "model_index.json").is_file()
+
+
 def _inner_folder(folder: Path, part: Part) -> Path | None:
     """Returns the part's folder in a pipeline, or in the only checkpoint of a training run."""
     parts = _folders(folder, rf"{part}(_\d+)?")
@@ -136,7 +143,7 @@ def _only(folder: Path, found: list[Path], what: str) -> Path:
 
 
 def _without_weights(folder: Path, part: Part) -> UnreadableFile:
-    if (folder / "model_index.json").is_file():
+    if _is_pipeline(folder):
         return UnreadableFile(
             f"a diffusers pipeline without a {part}",
             f"{folder} is a diffusers pipeline without weights in a folder {part}; give the path of a {part}.",

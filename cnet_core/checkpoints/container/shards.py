@@ -6,6 +6,9 @@ from typing import Any, cast
 
 from .header import MAX_HEADER, UnreadableFile
 
+#: Longest name of a file, in bytes, that file systems take.
+MAX_NAME = 255
+
 
 def shard_names(index: Path) -> dict[str, list[str]]:
     """Returns the name of each shard -> the keys that the index says it holds.
@@ -17,14 +20,21 @@ def shard_names(index: Path) -> dict[str, list[str]]:
     for key, name in _weight_map(index).items():
         shards.setdefault(name, []).append(key)
     for name in shards:
-        if Path(name).name != name or name in ("", "..") or "\\" in name or not name.isprintable():
+        if not _is_file_name(name):
             raise _damaged(index, f"it names {name[:80]!r}, which is no file of this folder")
         if not (index.parent / name).is_file():
             raise UnreadableFile(
                 "a sharded checkpoint that lacks a part",
-                f"{index.parent} lacks {name[:80]}, a part that {index.name} names; download the whole folder again.",
+                f"{index.parent} lacks {name[:80]!r}, a part that {index.name} names; download the whole folder again.",
             )
     return shards
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether a name can be a file's in this folder on every system."""
+    if Path(name).name != name or name in ("", "..") or "\\" in name or not name.isprintable():
+        return False
+    return len(name.encode()) <= MAX_NAME
 
 
 def _weight_map(index: Path) -> dict[str, str]:

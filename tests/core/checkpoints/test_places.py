@@ -136,6 +136,22 @@ def test_the_whole_weights_come_before_variants(tmp_path: Path) -> None:
     loads(tmp_path)
 
 
+def test_a_folders_own_weights_come_before_a_subfolders(tmp_path: Path) -> None:
+    diffusers_folder(tmp_path)
+    other = small_net()
+    with torch.no_grad():
+        next(other.parameters()).add_(1)
+    cn.save_controlnet(other, tmp_path / "controlnet", layout="diffusers")
+    loads(tmp_path)
+    assert cn.identify(tmp_path).path == str(tmp_path / f"{NAME}.safetensors")
+
+
+def test_a_pipelines_part_comes_before_its_own_weights(tmp_path: Path) -> None:
+    pipeline(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    loads(tmp_path)
+
+
 SEVERAL: dict[str, tuple[Callable[[Path], object], str]] = {
     "two checkpoints": (
         lambda f: [diffusers_folder(f / f"checkpoint-{n}" / "controlnet") for n in (1000, 500)],
@@ -199,11 +215,12 @@ def _repeated(index: Path) -> None:
 
 
 INDICES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a part is missing": (_without_a_part, "lacks diffusion_pytorch_model-00002-of-00003"),
+    "a part is missing": (_without_a_part, "lacks 'diffusion_pytorch_model-00002-of-00003"),
     "outside": (_with_name("../secret.safetensors"), "which is no file of this folder"),
     "absolute": (_with_name("/etc/passwd"), "which is no file of this folder"),
     "on Windows": (_with_name("..\\secret"), "which is no file of this folder"),
     "NUL": (_with_name("a\0b"), "which is no file of this folder"),
+    "too long for a file": (_with_name("ä" * 128), "which is no file of this folder"),
     "the folder": (_with_name(".."), "which is no file of this folder"),
     "no text": (_with_name(3), "names that are not text"),
     "no JSON": (lambda index: _write(index, "{"), "is not valid JSON"),
