@@ -40,7 +40,7 @@ def key_problems(
         ),
     }
     return [
-        f"{len(keys)} {what} ({', '.join(k[:80] for k in keys[:3])}{' …' if keys[3:] else ''})"
+        f"{len(keys)} {what} ({', '.join(repr(k[:80]) for k in keys[:3])}{' …' if keys[3:] else ''})"
         for what, keys in problems.items()
         if keys
     ]

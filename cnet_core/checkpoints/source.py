@@ -150,7 +150,7 @@ def _check_whole(
         lost = sorted(set(named[shard.path.name]) - keys)
         twice = sorted(have & keys)
         if lost or twice:
-            how = f"lacks {lost[0][:80]}" if lost else f"repeats {twice[0][:80]}"
+            how = f"lacks {lost[0][:80]!r}" if lost else f"repeats {twice[0][:80]!r}"
             raise UnreadableFile(
                 "a sharded checkpoint that does not fit its index",
                 f"{shard.path} {how}, unlike {index.name} says; download the whole folder again.",

@@ -128,13 +128,15 @@ def _entry(path: Path, key: str, value: Any) -> TensorEntry:
     if not isinstance(name, str) or name not in DTYPES:
         raise UnreadableFile(
             "a safetensors file with weights of an unknown kind",
-            f"{path}: {_short(key)!r} has the dtype {_short(name)}, which is not read here. Take a version in float32, "
-            "float16, bfloat16 or fp8.",
+            f"{path}: {_short(key)!r} has the dtype {_short(name)!r}, which is not read here. Take a version in "
+            "float32, float16, bfloat16 or fp8.",
         )
     if not _naturals(shape) or len(cast(list[int], shape)) > MAX_DIMENSIONS:
-        raise _damaged(path, f"{_short(key)!r} has the shape {_short(shape)}, which is none")
+        raise _damaged(path, f"{_short(key)!r} has the shape {_short(repr(shape))}, which is none")
     if not _naturals(place) or len(cast(list[int], place)) != 2:
-        raise _damaged(path, f"{_short(key)!r} has the offsets {_short(place)}, which are none")
+        raise _damaged(
+            path, f"{_short(key)!r} has the offsets {_short(repr(place))}, which are none"
+        )
     dtype, (start, stop) = DTYPES[name], cast(list[int], place)
     need = prod(cast(list[int], shape)) * dtype.itemsize
     if stop - start != need:

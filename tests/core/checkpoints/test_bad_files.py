@@ -37,7 +37,7 @@ BAD_HEADERS = {
     "not UTF-8": (b"\xff\xfe\xfa", 0, None, "not valid JSON"),
     "a list": (b"[1, 2]", 0, None, "not a JSON object"),
     "a key twice": (b'{"a": 1, "a": 2}', 0, None, "a key occurs twice"),
-    "unknown dtype": (one_tensor("Q4"), 8, None, "has the dtype Q4"),
+    "unknown dtype": (one_tensor("Q4"), 8, None, "has the dtype 'Q4'"),
     "dtype no text": (one_tensor([1]), 8, None, "has the dtype"),
     "negative shape": (one_tensor(shape=[-2]), 8, None, "has the shape"),
     "boolean shape": (one_tensor(shape=[True]), 8, None, "has the shape"),
@@ -171,19 +171,34 @@ def test_a_file_that_may_not_be_read_is_named(capsys) -> None:
     assert "Traceback" not in printed.err
 
 
+CONTROL = "\x1b[31m\nred"
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path, capsys) -> None:
+    shapes = published("sd15_v11") | {f"control_model.{CONTROL}": [3]}
+    found = sentence_of(hollow_file(tmp_path / "x.safetensors", shapes), capsys)
+    assert "1 unexpected ('\\x1b[31m\\nred')" in found
+    for name, words in (("dtype", one_tensor(CONTROL)), ("shape", one_tensor(shape=CONTROL))):
+        found = sentence_of(raw_file(tmp_path / "x.safetensors", words, 8), capsys)
+        assert f"has the {name} '\\x1b[31m" in found
+
+
 LAYERS = {
     "missing": (
         lambda s: s.pop("control_model.time_embed.2.bias"),
-        "1 missing (time_embed.2.bias)",
+        "1 missing ('time_embed.2.bias')",
     ),
     "first conv missing": (
         lambda s: s.pop("control_model.input_blocks.0.0.weight"),
         "input_blocks.0.0.weight is missing",
     ),
-    "extra": (lambda s: s.update({"control_model.more.weight": [3]}), "1 unexpected (more.weight)"),
+    "extra": (
+        lambda s: s.update({"control_model.more.weight": [3]}),
+        "1 unexpected ('more.weight')",
+    ),
     "swapped shape": (
         lambda s: s.update({"control_model.time_embed.0.weight": [320, 1280]}),
-        "1 of another shape (time_embed.0.weight)",
+        "1 of another shape ('time_embed.0.weight')",
     ),
     "first conv no conv": (
         lambda s: s.update({"control_model.input_blocks.0.0.weight": [320]}),

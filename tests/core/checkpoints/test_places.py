@@ -229,7 +229,7 @@ INDICES: dict[str, tuple[Callable[[Path], None], str]] = {
     "no map": (lambda index: _write(index, "{}"), "has no `weight_map`"),
     "too long": (lambda index: _write(index, " " * 16_000_001), "is longer than"),
     "swapped parts": (_swapped, "unlike"),
-    "a key in two parts": (_repeated, "repeats conv_in.bias"),
+    "a key in two parts": (_repeated, "repeats 'conv_in.bias'"),
 }
 
 
