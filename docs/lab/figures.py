@@ -30,8 +30,8 @@ from cnet_core.tiny import TinyStableDiffusion
 from cnet_core.tiny.demo import drawn_hint
 
 mpl.use("Agg")
-DOCS = Path(__file__).parent
-RUNS = DOCS / "studies" / "convergence"
+DOCS = Path(__file__).parents[1]
+RUNS = DOCS / "lab" / "studies" / "convergence"
 STYLE = {
     "figure.dpi": 110,
     "font.size": 10,

@@ -8,6 +8,7 @@ from fakes import call_inputs, random_hint, small_net
 
 import cnet_core as cn
 from cnet_core.control.rows import rows_of
+from cnet_core.engine.usage import Counts
 
 NET = small_net()
 UC = ("uncond", "cond")
@@ -124,7 +125,7 @@ def test_hint_is_encoded_once() -> None:
     stack = cn.ControlStack([cn.ControlUnit(NET, random_hint())])
     for timestep in (900, 500, 100):
         stack.residuals(call(timestep=timestep))
-    assert stack.counts == cn.control.Counts(hint_encodings=1, evaluations=3, rows=6)
+    assert stack.counts == Counts(hint_encodings=1, evaluations=3, rows=6)
     stack.clear()
     stack.residuals(call())
     assert stack.counts.hint_encodings == 2

@@ -11,7 +11,7 @@ from cnet_core.training import Reading, convergence_step
 from cnet_core.training.plots import line_plot
 
 HERE = Path(__file__).parent
-READINGS, PLOTS = HERE / "convergence", HERE.parent / "images"
+READINGS, PLOTS = HERE / "convergence", HERE.parents[1] / "images"
 ADHERENCE = 0.7
 
 Rows = list[dict[str, Any]]
