@@ -64,7 +64,7 @@ class ProbeStacks:
         def count(executor, *args, **kwargs):
             found = executor(*args, **kwargs)
             kinds = [type(o).__name__ for o in gc.get_objects()]
-            COUNTS[name].append(kinds.count("ControlStack"))
+            COUNTS[name].append(kinds.count("UnitRun"))
             return found
 
         return (wrapped(model, WrappersMP.DIFFUSION_MODEL, count),)
