@@ -19,7 +19,7 @@ class Use:
         states: what became of each row.
         moved: how far the row's latents had moved since its residuals were last computed, as a share of their
             norm; None where nothing was compared, infinite where they could not be.
-        changes: of the rows evaluated anew, in order, how far their residuals had gone from those in use until
+        changes: of the rows evaluated again, in order, how far their residuals differ from those in use until
             then, as a share of their norm: (rows,), or None. It bounds the error of the reused steps before,
             if errors grow with time. A tensor, so that nobody waits for the device who does not read it.
     """
