@@ -117,7 +117,7 @@ class ProbeMemory:
         report = {
             "tensors": sum(isinstance(o, torch.Tensor) for o in objects),
             "records": sum(type(o).__name__ == "Recorder" for o in objects),
-            "stacks": sum(type(o).__name__ == "ControlStack" for o in objects),
+            "stacks": sum(type(o).__name__ == "UnitRun" for o in objects),
             "models": sum(isinstance(o, comfy.model_base.BaseModel) for o in objects),
             "loaded": [type(m.model).__name__ for m in loaded if m is not None],
             "rss": Path("/proc/self/statm").read_text().split()[1],
