@@ -31,10 +31,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     for precision in args.precision or get_args(Precision):
-        print(precision, json.dumps(trained(args.out / precision, precision, args.steps)))
+        print(precision, json.dumps(train_once(args.out / precision, precision, args.steps)))
 
 
-def trained(out: Path, precision: str, steps: int) -> dict[str, float]:
+def train_once(out: Path, precision: str, steps: int) -> dict[str, float]:
     """Trains in one precision and returns the last figures."""
     begin = time.monotonic()
     numbers = ["--size", SIDE, "--batch-size", BATCH, "--steps", steps, "--save-every", steps]
