@@ -2,8 +2,8 @@
 
     python docs/lab/studies/precisions.py --out DIR --steps 150
 
-Each run is `cnet train --tiny` on the CPU; one that was stopped goes on. fp16 is slow there: torch has no fast
-gradient of an fp16 convolution for CPUs. The table in docs/dev/measurements.md is its output for fp32 and bf16.
+Each run is `cnet train --tiny` on the CPU; one that was stopped goes on. fp16 may be slow there: torch has no fast
+gradient of an fp16 convolution for CPUs. The table in docs/dev/measurements.md is its output.
 """
 
 import argparse
