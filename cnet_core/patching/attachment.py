@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import TracebackType
 from typing import NoReturn, cast
 
@@ -16,6 +17,8 @@ from ..nets.offloaded import check_runs, is_offloaded
 from ..nets.residuals import Residuals
 from ..xray.record import Record, Recorder, Watch
 from .adapter import adapter_for
+
+_Answer = Callable[["_OnCall", Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None]
 
 
 class Attachment:
@@ -140,11 +143,12 @@ class _OnCall:
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
         self._watch = Watch()
+        self._answer_untraced = _exclude_answer()
 
     def __call__(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> Residuals | None:
-        return _outside_graphs(self, x, timesteps, context, y)
+        return self._answer_untraced(self, x, timesteps, context, y)
 
     def answer(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
@@ -194,11 +198,13 @@ def attachments(unet: nn.Module) -> tuple[Attachment, ...]:
     return tuple({id(o): o for o in owners if isinstance(o, Attachment)}.values())
 
 
-#: One graph break: what control computes depends on the step, and graphs must not.
-_outside_graphs = cast(
-    Callable[[_OnCall, Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None],
-    torch.compiler.disable(_OnCall.answer),
-)
+@cache
+def _exclude_answer() -> _Answer:
+    """Returns `_OnCall.answer`, never compiled: it depends on the step, and graphs must not. One graph break.
+
+    Not at import: this loads torch's compiler, which takes ten times as long as the rest of the library.
+    """
+    return cast(_Answer, torch.compiler.disable(_OnCall.answer))
 
 
 def _original(unet: nn.Module) -> nn.Module:

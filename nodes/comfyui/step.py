@@ -50,7 +50,7 @@ class CondBatchStep(SharedByCopies):
         return cls(run, model, copies, branches, batch, cfg_scale_of(run.guider), guided)
 
     @never_trace
-    def compute(
+    def answer(
         self,
         x: Tensor,
         timesteps: Tensor,
