@@ -4,7 +4,7 @@ from typing import get_args
 
 from comfy_api.latest import io, ui
 
-from ..cnet_core.checkpoints.save import LAYOUTS
+from ..cnet_core.checkpoints.formats import LAYOUTS
 from ..cnet_core.nets.controlnet import HintInit
 from . import comfyui as bridge
 from .newer import ADVANCED, found_by

@@ -1,4 +1,4 @@
-"""`cnet convert`: a ControlNet from any format into ldm's, diffusers' or the difference layout."""
+"""`cnet convert`: a ControlNet from any format into one of the layouts that are written."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..checkpoints import load_controlnet, save_controlnet
-from ..checkpoints.save import LAYOUTS, layout_format
+from ..checkpoints.formats import LAYOUTS, layout_format
 from ..checkpoints.source import dtype_name
 from .output import check_file, check_file_or_folder
 from .progress import counter

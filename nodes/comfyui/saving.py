@@ -5,7 +5,7 @@ from pathlib import Path
 import folder_paths
 
 from ...cnet_core import save_controlnet
-from ...cnet_core.checkpoints.save import SaveLayout, layout_format
+from ...cnet_core.checkpoints.formats import SaveLayout, layout_format
 from .files import FOLDER, unet_weights, words_of_nodes
 from .host_types import Model
 from .loaded import LoadedNet

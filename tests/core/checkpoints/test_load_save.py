@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
 from cnet_core.checkpoints.diffusers_names import from_ldm, to_ldm
-from cnet_core.checkpoints.save import LAYOUTS
+from cnet_core.checkpoints.formats import LAYOUTS
 from cnet_core.checkpoints.structure import Structure
 
 #: Layers that are made on torch's default device, as a host's are.
