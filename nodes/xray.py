@@ -17,8 +17,8 @@ class ControlXRay(io.ComfyNode):
             display_name="See What ControlNet Does (Control X-Ray)",
             category=CATEGORY,
             **found_by("ControlXRay"),
-            description="Shows what the ControlNets injected in the run that made these latents: how strongly by block and step, for "
-            "cond and uncond, and which steps were skipped or reused.",
+            description="Shows what the ControlNets injected in the run that made these latents: how strongly by block "
+            "and step, for cond and uncond, and which steps were skipped or reused.",
             inputs=[
                 io.Model.Input("model", tooltip="The same model that goes into the sampler."),
                 io.Latent.Input(
