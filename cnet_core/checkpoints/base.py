@@ -84,7 +84,7 @@ def _checked(source: WeightsSource) -> WeightsSource:
     try:
         check_config(source.config)
     except UnsupportedConfig as error:
-        raise ValueError(f"`base` ({source.path}) is not used. {error}") from error
+        raise ValueError(f"`base` ({source.path}) cannot be used. {error}") from error
     return source
 
 

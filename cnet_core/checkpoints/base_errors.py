@@ -27,8 +27,8 @@ class MissingBase(BaseError):
     def sentence(self, argument: str) -> str:
         """As BaseError.sentence."""
         return (
-            f"{self.path} is a {self.format} file: it holds differences to a base model. "
-            f"Give that model as `{argument}`."
+            f"{self.path} has the format {self.format}: it holds differences from a base model. Give that model as "
+            f"`{argument}`."
         )
 
 

@@ -65,7 +65,7 @@ def check_config(config: Mapping[str, Any]) -> None:
             f"`{name}` {config[name]!r:.80} (here {_listed(COMPUTED[name])})" for name in strange
         )
         raise UnsupportedConfig(
-            f"Its config.json sets {fields}, which is not computed here; use the net with diffusers."
+            f"Its config.json sets {fields}, which is not supported here; use the net with diffusers."
         )
 
 

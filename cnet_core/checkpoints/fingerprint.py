@@ -21,11 +21,11 @@ from .structure import Structure, structure_of
 
 CONTROLNET = "a ControlNet"
 #: What the notes say of a net whose hint is not RGB.
-BGR_NOTE = (
-    "It takes the hint's channels as BGR; loading turns them round, so give RGB as for every net."
-)
+BGR_NOTE = "It was trained on BGR hints. Loading reverses its first layer's channels, so give RGB as for every net."
 #: What they say of more than one dtype.
-MIXED_NOTE = "Its weights are of several dtypes and are cast when used; `cnet convert --dtype` makes them one."
+MIXED_NOTE = (
+    "Its weights have several dtypes and are cast when used; `cnet convert --dtype` makes them one."
+)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _controlnet(source: WeightsSource, format: Format, base_name: str) -> Finger
     except ValueError as error:
         if format.needs_base:  # the layers it leaves out are the base's
             return common
-        return replace(common, problems=(f"It is damaged or cut: {error}",))
+        return replace(common, problems=(f"It is damaged or truncated: {error}",))
     lacks = key_problems(net, shapes, SHARED if format.needs_base else ())
     problems = tuple(f"Its layers do not fit together: {line}." for line in lacks)
     return replace(_described(common, structure), problems=problems)

@@ -30,7 +30,7 @@ def _all(*names: str) -> Callable[[Keys], bool]:
 
 _NOT_SD = "it controls another architecture than Stable Diffusion's UNet; use it with that model's own nodes"
 _LORA = "load it with a LoRA loader"
-_MODEL = "put it with the base models and choose a ControlNet file here"
+_MODEL = "move it to the base models, and choose a ControlNet file here"
 
 #: Kinds that carry keys of a ControlNet's too, so they are asked for before the formats.
 LOOKALIKES = (
@@ -44,7 +44,11 @@ LOOKALIKES = (
         "it controls AnimateDiff; use it with its nodes",
         _inside("motion_modules."),
     ),
-    Kind("a CtrLoRA", "its own loader knows the net it belongs to", _inside(".lora_layer.")),
+    Kind(
+        "a CtrLoRA",
+        "use its own loader, which knows the net it belongs to",
+        _inside(".lora_layer."),
+    ),
     Kind(
         "a file of several ControlNets",
         "save each of them to a file of its own",
@@ -119,7 +123,7 @@ KINDS = (
     ),
     Kind(
         "a textual inversion embedding",
-        "put it with the embeddings",
+        "move it to the embeddings",
         lambda keys: bool(set(keys) & {"emb_params", "clip_l", "clip_g", "string_to_param"}),
     ),
     Kind(

@@ -43,7 +43,7 @@ def _problems(broken: list[str]) -> tuple[str, ...]:
     if not broken:
         return ()
     return (
-        f"{_listed(broken)} hold NaN or infinite values: the file is damaged or its training diverged; take another "
+        f"{_listed(broken)} hold NaN or infinite values: the file is damaged or its training diverged; use another "
         "copy or an earlier step.",
     )
 

@@ -97,9 +97,9 @@ def _structure(
     try:
         found = structure_of(shapes, source.header.metadata, source.config)
     except UnsupportedConfig as error:
-        raise ValueError(f"{source.path} is not loaded. {error}") from error
+        raise ValueError(f"{source.path} cannot be loaded. {error}") from error
     except ValueError as error:
-        raise ValueError(f"{source.path} is no whole ControlNet. {error}") from error
+        raise ValueError(f"{source.path} is not a complete ControlNet. {error}") from error
     if pooled is None:
         return found
     return Structure(found.config, found.hint_channels, found.num_types, pooled)

@@ -42,7 +42,7 @@ def save_controlnet(
     """
     format = layout_format(layout)
     if (base is None) == format.needs_base:
-        raise ValueError(f"`base` is needed for the layout {NEED_BASE}, and for it alone.")
+        raise ValueError(f"Give `base` with the layout {NEED_BASE}, and only then.")
     path, net = Path(path), _inner(net)
     tensors = format.write(net, {} if base is None else encoder_weights(base))
     if format.folder_config is None or path.suffix == ".safetensors":

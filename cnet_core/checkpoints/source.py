@@ -153,7 +153,7 @@ def _check_whole(
             how = f"lacks {lost[0][:80]!r}" if lost else f"repeats {twice[0][:80]!r}"
             raise UnreadableFile(
                 "a sharded checkpoint that does not fit its index",
-                f"{shard.path} {how}, unlike {index.name} says; download the whole folder again.",
+                f"{shard.path} {how}, which contradicts {index.name}; download the whole folder again.",
             )
         have |= keys
 
@@ -186,16 +186,14 @@ def quantised(source: WeightsSource, keys: Iterable[str]) -> str | None:
     """Returns what is wrong with weights that only another tool reads; None where there are none."""
     for name, parts in QUANTISERS:
         if any(key.endswith(part) for key in source.header.entries for part in parts):
-            return (
-                f"Its weights were quantised by {name}, which is not read here; take the original."
-            )
+            return f"Its weights were quantised by {name}, which is not supported; use the original file."
     dtypes = {source.header.entries[key].dtype for key in keys}
     whole = sorted(dtype_name(d) for d in dtypes if not d.is_floating_point)
     if not whole:
         return None
     return (
         f"Some weights are {', '.join(whole)}, which no ControlNet and no UNet has: the file was quantised by another "
-        "tool; take the original."
+        "tool; use the original file."
     )
 
 
@@ -203,7 +201,7 @@ def check_floating(source: WeightsSource, keys: Iterable[str]) -> None:
     """Raises ValueError where some of these weights are quantised."""
     problem = quantised(source, keys)
     if problem:
-        raise ValueError(f"{source.path} is not loaded. {problem}")
+        raise ValueError(f"{source.path} cannot be loaded. {problem}")
 
 
 def dtype_name(dtype: torch.dtype) -> str:

@@ -65,7 +65,7 @@ def structure_of(
     hint, tasks = shapes.get("input_hint_block.0.weight"), shapes.get("task_embedding")
     if tasks is not None and not (len(tasks) == 2 and 0 < tasks[0] <= len(TYPES)):
         raise ValueError(
-            f"Its task_embedding has the shape {list(tasks)}; up to {len(TYPES)} types are known."
+            f"Its task_embedding has the shape {list(tasks)}; at most {len(TYPES)} types are supported."
         )
     pooled = metadata.get(POOLED_KEY) == "true" or is_pooled(folder_config)
     return Structure(

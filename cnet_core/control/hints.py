@@ -50,7 +50,7 @@ def check_gray(image: Image.Image, name: str = "The picture") -> None:
     """
     if image.mode == "I" and image.format == "TIFF":
         raise ValueError(
-            f"{name} holds 32-bit or signed integers, whose white is not known; {ADVICE}"
+            f"{name} holds 32-bit or signed integers, whose value for white is unknown; {ADVICE}"
         )
     if image.mode not in ("I", "F"):
         return

@@ -47,8 +47,8 @@ def rows_of(layout: RowLayout, batch: int) -> tuple[Row, ...]:
         raise TypeError(f"`rows` mixes branches and Rows: {tuple(layout)}; give one or the other.")
     if len(said) != batch:
         raise ValueError(
-            f"The UNet was called with {batch} rows, but `rows` has {len(said)} Rows: say one for each, or give "
-            "branches such as ('uncond', 'cond'), which fit any number of pictures."
+            f"The UNet was called with {batch} rows, but `rows` has {len(said)} Rows: give one for each, or branches "
+            "such as ('uncond', 'cond'), which fit any number of pictures."
         )
     return tuple(said)
 
@@ -56,8 +56,8 @@ def rows_of(layout: RowLayout, batch: int) -> tuple[Row, ...]:
 def _parts(branches: Sequence[Branch], batch: int) -> tuple[Row, ...]:
     if not branches or batch % len(branches):
         raise ValueError(
-            f"The UNet was called with {batch} rows, which cannot be cut into {len(branches)} equal parts "
-            f"{tuple(branches)}: say in `rows` which branches the batch holds, for example ('cond',) without guidance."
+            f"The UNet was called with {batch} rows, which cannot be divided into {len(branches)} equal parts "
+            f"{tuple(branches)}: name the batch's branches in `rows`, for example ('cond',) without guidance."
         )
     count = batch // len(branches)
     return tuple(Row(branch, picture) for branch in branches for picture in range(count))

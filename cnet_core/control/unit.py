@@ -71,7 +71,7 @@ class ControlUnit:
         check_order(self.order)
         if not 0 <= self.reuse_tolerance < math.inf:
             raise ValueError(
-                f"`reuse_tolerance` is {self.reuse_tolerance}; it must be 0 (no reuse) or a share such as 0.2."
+                f"`reuse_tolerance` is {self.reuse_tolerance}; it must be 0 (no reuse) or a fraction such as 0.2."
             )
 
     @property
@@ -126,7 +126,7 @@ def check_fits(unit: ControlUnit, call: UNetCall) -> None:
     for name, count in (*hints, ("mask", _pictures(unit.mask))):
         if count not in (1, call.pictures):
             raise ValueError(
-                f"`{name}` has {count} pictures, but {call.pictures} are being made; give 1 or as many."
+                f"`{name}` has {count} pictures, but the batch has {call.pictures}; give 1 or {call.pictures}."
             )
     _check_family(unit.net.config, call)
 
@@ -140,7 +140,7 @@ def _check_family(config: BlockLayout, call: UNetCall) -> None:
         )
     if call.x.shape[1] < config.in_channels:
         raise ValueError(
-            f"The latents have {call.x.shape[1]} channels, but the ControlNet takes {config.in_channels}: it is one "
+            f"The latents have {call.x.shape[1]} channels, but the ControlNet takes {config.in_channels}: it is made "
             "for inpainting UNets, which have 9."
         )
 

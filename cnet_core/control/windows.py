@@ -58,8 +58,8 @@ class Window:
             return (True,) * clock.rows
         if clock.step is None:
             raise ValueError(
-                f"The window {start}..{end} counts sampling steps, as {self.rule} does, but the step is not known: "
-                "set `step = (i, n)` on the Attachment before every call of the UNet."
+                f"The window {start}..{end} counts sampling steps, as {self.rule} does, but the step is unknown: set "
+                "`step = (i, n)` on the Attachment before every call of the UNet."
             )
         return (_COUNTED[self.rule](start, end, *clock.step),) * clock.rows
 

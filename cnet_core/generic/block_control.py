@@ -182,7 +182,7 @@ def _check_free(model: nn.Module) -> None:
         owners = (getattr(getattr(h, "func", h), "__self__", None) for h in hooks.values())
         if any(isinstance(owner, BlockControl) for owner in owners):
             raise ValueError(
-                "There is control on this model already: remove() it first, or name all blocks in one call."
+                "This model already has control: remove() it first, or name all blocks in one call."
             )
 
 

@@ -120,7 +120,7 @@ class ControlBranch(nn.Module):
         )
         if not fits:
             raise ValueError(
-                f"The condition has the shape {tuple(c.shape)}; it must have x's size {tuple(x.shape)} but for "
+                f"The condition has the shape {tuple(c.shape)}; it must have x's size {tuple(x.shape)} except for "
                 f"{self.condition_channels} channels in dimension {dim} (`channels_last_dim=True` makes it the last)."
             )
 

@@ -112,11 +112,11 @@ def _check_image(image: Tensor, channels: int) -> None:
         )
     if shape[-1] < channels and shape[-1] != 1:
         raise ValueError(
-            f"`image` has {shape[-1]} channels; this ControlNet takes {channels}. Connect a picture with as many."
+            f"`image` has {shape[-1]} channels; this ControlNet takes {channels}. Connect a picture with {channels}."
         )
     if not bool(torch.isfinite(image).all()):
         raise ValueError(
-            "`image` holds NaN or infinite values; the node that made the picture is at fault."
+            "`image` holds NaN or infinite values; check the node that makes the picture."
         )
 
 

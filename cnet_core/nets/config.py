@@ -107,7 +107,7 @@ class UNetConfig:
         parts = count or self.head_dim or 0
         if parts < 1 or channels % parts:
             raise ValueError(
-                f"An attention over {channels} channels cannot be cut by `num_heads` {self.num_heads} or "
+                f"An attention over {channels} channels cannot be divided by `num_heads` {self.num_heads} or "
                 f"`head_dim` {self.head_dim}."
             )
         other = channels // parts

@@ -76,8 +76,8 @@ class ControlNet(Encoder):
         lost = [key for key in ours if key.startswith(SHARED) and key not in shared]
         if lost:
             raise ValueError(
-                f"`unet` has no {lost[0]}, so its encoder cannot be copied: take out what was put into it, LoRA layers "
-                "for example."
+                f"`unet` has no {lost[0]}, so its encoder cannot be copied: remove what was added to it, such as LoRA "
+                "layers."
             )
         _start_hint_encoder(net.input_hint_block, hint_init)
         for conv in [*net.zero_convs, net.middle_block_out, net.input_hint_block[-1]]:

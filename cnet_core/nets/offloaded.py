@@ -25,7 +25,7 @@ def check_runs(net: nn.Module) -> None:
         if own and (module is net or not hasattr(module, "_hf_hook")):
             place = f"{name}.{own[0]}".lstrip(".")
             raise ValueError(
-                f"The ControlNet's weight {place} is on the meta device, from where nothing brings it: a Union "
+                f"The ControlNet's weight {place} is on the meta device, and nothing loads it from there: a Union "
                 "ControlNet cannot be offloaded by accelerate, and an empty net has no weights. Load it on a device."
             )
 

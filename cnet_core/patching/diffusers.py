@@ -41,7 +41,7 @@ class DiffusersAdapter:
         kind = _config(unet, "addition_embed_type")
         if kind not in KNOWN_EMBEDDINGS:
             raise ValueError(
-                f"`unet` has the addition_embed_type {kind!r}, which Stable Diffusion's ControlNets do not know; "
+                f"`unet` has the addition_embed_type {kind!r}, which Stable Diffusion's ControlNets do not support; "
                 "they fit SD1.x, SD2.x (None) and SDXL ('text_time')."
             )
         add = _AddArguments(unet, on_call)

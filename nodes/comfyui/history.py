@@ -67,9 +67,8 @@ class History:
         best = min(range(len(there)), key=lambda k: distances[k], default=None)
         if best is None or distances[best] > TOLERANCE * float(taken.norm()):
             raise ValueError(
-                "`samples` did not come out of a sampler that used this `model`: connect the sampler's own output, "
-                "unchanged, and the very model that goes into the sampler. A model remembers its last "
-                f"{KEPT} samplings."
+                "`samples` do not come from a sampler that used this `model`: connect the sampler's own output, "
+                f"unchanged, and the same model that goes into the sampler. A model remembers its last {KEPT} runs."
             )
         return there[best]
 

@@ -57,15 +57,15 @@ class CondBatch:
         chunks: Sequence[int] = options["cond_or_uncond"]
         if not chunks or len(x) % len(chunks) or max(chunks) >= len(self.conds):
             raise ValueError(
-                f"The UNet was called with {len(x)} rows for {len(chunks)} conditionings, so it cannot be told which "
-                f"rows belong to which. {WAY_OUT}"
+                f"The UNet was called with {len(x)} rows for {len(chunks)} conditionings, so ApplyControlNet cannot "
+                f"match the rows to them. {WAY_OUT}"
             )
         frames = frames_of(options, self.pictures)
         pictures = len(x) // len(chunks)
         if pictures != len(frames):
             raise ValueError(
-                f"The UNet was called with {pictures} pictures a conditioning where {len(frames)} are being made, so "
-                f"it cannot be told which hint belongs to which. {WAY_OUT}"
+                f"The UNet was called with {pictures} pictures per conditioning instead of {len(frames)}, so "
+                f"ApplyControlNet cannot match the hints to them. {WAY_OUT}"
             )
         self._check_size((x.shape[-2], x.shape[-1]), chunks, options.get("uuids"))
         return frames
@@ -80,8 +80,8 @@ class CondBatch:
             if size not in wanted:
                 raise ValueError(
                     f"The UNet was called with latents of {size[1]} x {size[0]}, but the conditioning is for "
-                    f"{' or '.join(f'{w} x {h}' for h, w in sorted(wanted))}, so it cannot be told which part of the "
-                    f"hint belongs to them. {WAY_OUT}"
+                    f"{' or '.join(f'{w} x {h}' for h, w in sorted(wanted))}, so ApplyControlNet cannot match the hint "
+                    f"to them. {WAY_OUT}"
                 )
 
 

@@ -176,7 +176,7 @@ class ModelControl(SharedByCopies):
             found = executor(model, conds, x, timestep, inner, *args, **kwargs)
             if not run.reached and batch.has_work(timestep.flatten()[0]):
                 raise RuntimeError(
-                    "A node on the model computes the UNet by a forward of its own (DeepCache does), so "
+                    "A node on the model computes the UNet with a forward of its own (DeepCache does), so "
                     f"ApplyControlNet would have no effect. {WAY_OUT}"
                 )
             return found
@@ -200,9 +200,8 @@ class ModelControl(SharedByCopies):
         """
         if any(spec.needs_branches for spec in self.specs):
             raise RuntimeError(
-                "A node calls the model with options that were copied before the sampling began, so it cannot be "
-                "told which rows are cond and which uncond. Set the routing of ApplyControlNet to both, or: "
-                f"{WAY_OUT}"
+                "A node calls the model with options that were copied before the sampling began, so ApplyControlNet "
+                f"cannot tell cond rows from uncond rows. Set the routing of ApplyControlNet to both, or: {WAY_OUT}"
             )
         return Run(self.specs, None)
 

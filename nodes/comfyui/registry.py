@@ -18,7 +18,7 @@ def warn_of_taken_ids(ids: Sequence[str]) -> None:
     taken = sorted(set(ids) & set(_registered()))
     if taken:
         logger.warning(
-            "Another node pack has nodes of the same id as ours: %s. ComfyUI uses those of the pack that it loads "
+            "Another node pack has nodes with the same ids as this pack: %s. ComfyUI uses the pack that it loads "
             "last; disable the other pack if the nodes look wrong.",
             ", ".join(taken),
         )

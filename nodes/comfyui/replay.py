@@ -66,7 +66,7 @@ class Replay:
         models = {name: model() for name, model in self._models.items()}
         if None in models.values():
             raise ValueError(
-                "The model of this sampling is not in memory any more; run the sampler again for `leave_one_out`."
+                "The model of this sampling is no longer in memory; run the sampler again for `leave_one_out`."
             )
         guider = copy.copy(self._guider)
         vars(guider).update(models)

@@ -35,7 +35,10 @@ def save(
         )
     format = layout_format(layout)
     if format.needs_base and base_model is None:
-        raise ValueError(f"`base_model` is needed for the layout {layout!r}, and for it alone.")
+        raise ValueError(
+            f"The layout {layout!r} needs `base_model`: connect the model that the ControlNet was trained "
+            "on."
+        )
     folder, name, counter, *_ = folder_paths.get_save_image_path(
         prefix, folder_paths.get_output_directory()
     )

@@ -269,7 +269,7 @@ def _report(outcome: Outcome, rows: list[dict[str, Any]]) -> str:
     follows = (
         "It does not follow its hint yet: train longer, or with a higher learning rate."
         if outcome.converged_at is None
-        else f"It follows its hint since step {outcome.converged_at}."
+        else f"It has followed its hint since step {outcome.converged_at}."
     )
     return (
         f"{outcome.step} steps, {outcome.reason}. {follows} Loss {last.loss:.4f} with the matching hint, "

@@ -80,7 +80,7 @@ def check_place(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file.")
     if not os.access(folder, os.W_OK):
-        raise PermissionError(f"The folder {folder} may not be written to.")
+        raise PermissionError(f"There is no permission to write into the folder {folder}.")
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

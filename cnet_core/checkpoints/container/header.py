@@ -96,7 +96,7 @@ def _header_bytes(file: BinaryIO, path: Path) -> tuple[bytes, int]:
     if size < 10:
         raise _damaged(path, f"it ends after {size} bytes")
     if not length:
-        raise _damaged(path, "its header is empty, as of a download that never began")
+        raise _damaged(path, "its header is empty; the download probably never started")
     if length > MAX_HEADER:
         raise _damaged(
             path, f"its header would be {length} bytes long, more than the {MAX_HEADER} allowed"
@@ -128,14 +128,15 @@ def _entry(path: Path, key: str, value: Any) -> TensorEntry:
     if not isinstance(name, str) or name not in DTYPES:
         raise UnreadableFile(
             "a safetensors file with weights of an unknown kind",
-            f"{path}: {_short(key)!r} has the dtype {_short(name)!r}, which is not read here. Take a version in "
+            f"{path}: {_short(key)!r} has the dtype {_short(name)!r}, which is not supported. Use a version in "
             "float32, float16, bfloat16 or fp8.",
         )
     if not _naturals(shape) or len(cast(list[int], shape)) > MAX_DIMENSIONS:
-        raise _damaged(path, f"{_short(key)!r} has the shape {_short(repr(shape))}, which is none")
+        raise _damaged(path, f"{_short(key)!r} has the invalid shape {_short(repr(shape))}")
     if not _naturals(place) or len(cast(list[int], place)) != 2:
         raise _damaged(
-            path, f"{_short(key)!r} has the offsets {_short(repr(place))}, which are none"
+            path,
+            f"{_short(key)!r} has the invalid offsets {_short(repr(place))}",
         )
     dtype, (start, stop) = DTYPES[name], cast(list[int], place)
     need = prod(cast(list[int], shape)) * dtype.itemsize
@@ -167,7 +168,7 @@ def _check_layout(path: Path, entries: Iterable[TensorEntry], data_size: int) ->
 def _damaged(path: Path, how: str) -> UnreadableFile:
     return UnreadableFile(
         "a damaged safetensors file",
-        f"{path} is not a whole safetensors file: {how}. Download or copy it again.",
+        f"{path} is not a complete safetensors file: {how}. Download or copy it again.",
     )
 
 

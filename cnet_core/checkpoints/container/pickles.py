@@ -165,7 +165,8 @@ def _tensors(path: Path, values: Any, part: Part) -> dict[str, StoredTensor]:
     found = _unwrap(values, keys, MOST_WRAPPERS) or _unwrap(values, others + keys, MOST_WRAPPERS)
     if not found:
         raise UnreadableFile(
-            "a PyTorch file without tensors", f"{path} holds no named tensors, so no model."
+            "a PyTorch file without tensors",
+            f"{path} holds no named tensors, so it is not a model.",
         )
     return found
 
@@ -193,19 +194,20 @@ def _with_code(path: Path, objects: Sequence[str]) -> UnreadableFile:
     names = f" ({shown}{' …' if objects[3:] else ''})" if objects else ""
     return UnreadableFile(
         "a PyTorch file with code in it",
-        f"{path} holds more than tensors{names} and could run code when opened, so it is not read. Get the "
-        ".safetensors version of it, or ask its maker to save the weights alone.",
+        f"{path} holds more than tensors{names} and could run code when opened, so it is not loaded. Use its "
+        ".safetensors version, or ask its author to save only the weights.",
     )
 
 
 def _big_endian(path: Path) -> UnreadableFile:
     return UnreadableFile(
         "a PyTorch file of a big-endian machine",
-        f"{path} was saved on a big-endian machine, which is not read. Get the .safetensors version of it.",
+        f"{path} was saved on a big-endian machine, which is not supported. Use its .safetensors version.",
     )
 
 
 def _damaged(path: Path) -> UnreadableFile:
     return UnreadableFile(
-        "a damaged PyTorch file", f"{path} is not a whole PyTorch file. Download or copy it again."
+        "a damaged PyTorch file",
+        f"{path} is not a complete PyTorch file. Download or copy it again.",
     )

@@ -138,7 +138,7 @@ def _only(folder: Path, found: list[Path], what: str) -> Path:
     names = ", ".join(f.name for f in found[-5:])
     raise UnreadableFile(
         f"a folder of several {what}",
-        f"{folder} holds {len(found)} {what}, any of which could be meant ({names}); give the path of one of them.",
+        f"{folder} holds {len(found)} {what} ({names}); give the path of the one that you mean.",
     )
 
 

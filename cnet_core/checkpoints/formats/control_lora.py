@@ -127,7 +127,7 @@ CONTROL_LORA = Format(
     "control-lora",
     has(MARKER),
     marker=MARKER,
-    note="It holds low-rank differences to the UNet in use: load it with `{base}`.",
+    note="It holds low-rank differences from the UNet in use: load it with `{base}`.",
     whole_shapes=_whole_shapes,
     complete=_complete,
 )

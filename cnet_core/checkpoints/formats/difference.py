@@ -42,7 +42,7 @@ DIFFERENCE = Format(
     "difference",
     has(MARKER, ANCHOR),
     marker=MARKER,
-    note="It holds differences to a base model: load it with `{base}`, the model it was made from.",
+    note="It holds differences from a base model: load it with `{base}`, the model it was made from.",
     complete=_complete,
     write=_write,
 )
