@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io, ui
 
-from . import comfyui as bridge
-from .newer import found_by
+from .comfyui import draw_xray
+from .newer import list_aliases
 from .sockets import CATEGORY
 
 
@@ -16,9 +16,9 @@ class ControlXRay(io.ComfyNode):
             node_id="ControlXRay",
             display_name="See What ControlNet Does (Control X-Ray)",
             category=CATEGORY,
-            **found_by("ControlXRay"),
-            description="Shows what the ControlNets injected in the run that made these latents: how strongly by block "
-            "and step, for cond and uncond, and which steps were skipped or reused.",
+            **list_aliases("ControlXRay"),
+            description="Shows what the ControlNets injected in the run that made these latents: how strongly by "
+            "block and step, for cond and uncond, and which steps were skipped or reused.",
             inputs=[
                 io.Model.Input("model", tooltip="The same model that goes into the sampler."),
                 io.Latent.Input(
@@ -47,7 +47,7 @@ class ControlXRay(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, samples, leave_one_out=False) -> io.NodeOutput:
-        picture, report = bridge.xray(model, samples, leave_one_out)
+        picture, report = draw_xray(model, samples, leave_one_out)
         return io.NodeOutput(picture, report, ui=ui.PreviewImage(picture, cls=cls))
 
 

@@ -10,7 +10,7 @@ from .base import BaseWeights, encoder_weights
 from .container.files import Progress, write_atomically, write_tensors
 from .formats import FORMATS, LAYOUTS, SaveLayout, layout_format
 from .metadata import metadata_of
-from .wrappers import unwrapped
+from .wrappers import unwrap_module
 
 #: The layouts that hold differences, for messages.
 NEED_BASE = " or ".join(repr(f.name) for f in FORMATS if f.needs_base and f.name in LAYOUTS)
@@ -55,7 +55,7 @@ def save_controlnet(
 
 
 def _inner(net: nn.Module) -> ControlNet:
-    inner = unwrapped(net)
+    inner = unwrap_module(net)
     if not isinstance(inner, ControlNet):
         raise TypeError(
             f"`net` is a {type(inner).__name__}; give a cnet_core.ControlNet, or one in torch.compile or DDP."

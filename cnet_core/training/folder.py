@@ -122,7 +122,7 @@ class RunFolder:
         """Keeps the state, then the result, then drops what is older than KEPT checkpoints.
 
         Raises:
-            OSError: the disk is full, for example; what was saved before is kept.
+            OSError: the disk is full, for example; the earlier save is kept.
         """
         facts = json.dumps({"step": state.step, "scaler": state.scaler})
         file = self.path / "checkpoints" / f"step_{state.step:08d}.safetensors"
@@ -162,7 +162,7 @@ class RunFolder:
         kept = "".join(json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step)
         write_atomically(self.path / METRICS, lambda file: file.write(kept.encode()))
 
-    def picture(self, image: Image.Image, name: str) -> None:
+    def save_picture(self, image: Image.Image, name: str) -> None:
         """Writes a picture, atomically; `name` may have a folder in it."""
         file = self.path / name
         file.parent.mkdir(exist_ok=True)
@@ -171,7 +171,7 @@ class RunFolder:
     def plot(self) -> None:
         """Writes loss.png and convergence.png of the metrics so far."""
         for name, image in plots(self.rows()).items():
-            self.picture(image, name)
+            self.save_picture(image, name)
 
     def _checkpoints(self) -> list[Path]:
         return sorted((self.path / "checkpoints").glob("step_*.safetensors"))

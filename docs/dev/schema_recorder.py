@@ -69,8 +69,7 @@ def _stand_ins(root: Path) -> dict[str, ModuleType]:
         "io", Socket, Schema=Schema, Input=Input, ComfyNode=object, Custom=lambda _: Socket
     )
     api = _Module("comfy_api.latest", io=io, ComfyExtension=object)
-    bridge = _Module(
-        f"{PACK}.nodes.comfyui", control_category=lambda: "conditioning", file_names=list
-    )
-    modules = (pack, ModuleType("comfy_api"), api, bridge)
+    # Every function returns an empty list, so no machine's files are listed.
+    internals = _Module(f"{PACK}.nodes.comfyui", list, control_category=lambda: "conditioning")
+    modules = (pack, ModuleType("comfy_api"), api, internals)
     return {module.__name__: module for module in modules}
