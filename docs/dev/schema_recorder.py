@@ -47,11 +47,16 @@ class Socket:
 
 
 class _Module(ModuleType):
-    """A module in which every name that it was not given is `rest`."""
+    """A module in which every name that it was not given is `rest`, except those that Python itself looks for."""
 
     def __init__(self, name: str, rest: Any = None, **names: Any) -> None:
         super().__init__(name)
-        self.__dict__.update(names, __getattr__=lambda _: rest)
+        self.__dict__.update(names, rest=rest)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.rest
 
 
 def read_schemas(root: Path = ROOT) -> list[Schema]:
