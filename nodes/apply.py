@@ -12,7 +12,7 @@ CONTROL_TYPES = ["auto", *("/".join(names) for names in TYPES)]
 
 
 class ApplyControlNet(io.ComfyNode):
-    """Patches a clone of the MODEL; chained ones add up."""
+    """Patches a clone of the MODEL; chained nodes add up."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -43,7 +43,7 @@ class LoadTinyStableDiffusion(io.ComfyNode):
 
 
 class DrawTinyHint(io.ComfyNode):
-    """A hint out of one node, so that the embedded model can be tried without a picture."""
+    """A hint from one node, so that users can try the embedded model without a picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

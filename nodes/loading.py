@@ -47,7 +47,7 @@ class LoadControlNet(io.ComfyNode):
 
 
 class IdentifyControlNet(io.ComfyNode):
-    """Says what a file is without loading it."""
+    """Shows what a file is without loading it."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

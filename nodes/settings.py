@@ -1,4 +1,4 @@
-"""Nodes that make settings: where the hint goes, and how much of it each block gets."""
+"""Nodes for settings: where the hint goes, and how much of it each block gets."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ PROFILES: dict[str, Callable[[float, str], BlockScales]] = {
 
 
 class CFGHintRouting(io.ComfyNode):
-    """Says which branch of classifier-free guidance gets the hint."""
+    """Chooses which branch of classifier-free guidance gets the hint."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -79,7 +79,7 @@ class CFGHintRouting(io.ComfyNode):
 
 
 class BlockScaleSchedule(io.ComfyNode):
-    """Says how much of the control each block of the UNet gets."""
+    """Sets how much control each block of the UNet gets."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

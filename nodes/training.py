@@ -1,4 +1,4 @@
-"""Nodes that train ControlNets and write them."""
+"""Nodes that train and save ControlNets."""
 
 from typing import get_args
 
@@ -12,7 +12,7 @@ from .sockets import CATEGORY, ControlNetSocket
 
 
 class TrainControlNet(io.ComfyNode):
-    """Trains a fresh ControlNet for the MODEL on a few pictures."""
+    """Trains a new ControlNet for the MODEL on a few pictures."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -92,7 +92,7 @@ class SaveControlNet(io.ComfyNode):
 
 
 class TinyTrainingSamples(io.ComfyNode):
-    """The embedded model's own training data, so that training can be tried with no download."""
+    """The embedded model's own training data, so that users can try training without a download."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -186,7 +186,7 @@ def _integer(
 
 
 def _seed(tooltip: str) -> io.Int.Input:
-    """A seed that stays: front ends would draw another after each run, and the training would begin anew."""
+    """A seed that stays fixed: front ends would draw another after each run, and the training would start again."""
     return io.Int.Input(
         "seed", default=0, min=0, max=2**31 - 1, tooltip=tooltip, control_after_generate=False
     )

@@ -1,4 +1,4 @@
-"""ControlXRay: what control did in a run."""
+"""ControlXRay: shows what control did in a run."""
 
 from comfy_api.latest import io, ui
 
@@ -8,7 +8,7 @@ from .sockets import CATEGORY
 
 
 class ControlXRay(io.ComfyNode):
-    """A picture and a report of what was injected in the sampling that made `samples`."""
+    """Returns a picture and a report of what the run that produced `samples` injected."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

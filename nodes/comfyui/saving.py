@@ -1,4 +1,4 @@
-"""Writes ControlNets to ComfyUI's output folder, from where LoadControlNet finds them."""
+"""Writes ControlNets to ComfyUI's output folder, where LoadControlNet finds them."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from .loaded import LoadedNet
 
 
 def register_output() -> None:
-    """Makes `output/controlnet` one of the folders that loaders look into, as ComfyUI does for checkpoints."""
+    """Adds `output/controlnet` to the folders of loaders, as ComfyUI does for checkpoints."""
     folder_paths.add_model_folder_path(
         FOLDER, str(Path(folder_paths.get_output_directory(), FOLDER))
     )
@@ -21,13 +21,13 @@ def register_output() -> None:
 def save_control_net(
     control_net: object, prefix: str, layout: SaveLayout, base_model: Model | None = None
 ) -> Path:
-    """Writes a net under a new name that begins with `prefix`; returns its file, for "diffusers" its folder.
+    """Writes a net under a new name that starts with `prefix`; returns its file, or its folder for "diffusers".
 
     Args:
-        base_model: MODEL; the layout "difference" needs it, the others do not look at it.
+        base_model: MODEL; only the layout "difference" uses it.
 
     Raises:
-        TypeError: not a net of ours. ValueError: `base_model` missing or of another family, an impossible layout.
+        TypeError: not a net of this pack. ValueError: `base_model` missing or of another family, an impossible layout.
     """
     if not isinstance(control_net, LoadedNet):
         raise TypeError(
