@@ -3,15 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from torch import Tensor
 
 from .call import UNetCall
-from .clock import Clock
 from .hints import latent_size
 from .net import BlockLayout, Net
-from .routing import Branch, HintRouting
+from .routing import HintRouting
 from .scales import BlockScales
 from .weighting import POOL_FIRST, Order, check_order
 from .windows import Window
@@ -78,39 +76,6 @@ class ControlUnit:
     def hints(self) -> tuple[Tensor, ...]:
         """Its hints: one, or one for each of `control_types`."""
         return self.hint if isinstance(self.hint, tuple) else (self.hint,)
-
-
-class Timing(Protocol):
-    """What decides how much control there is at a time of the run."""
-
-    @property
-    def strength(self) -> float: ...
-    @property
-    def scales(self) -> BlockScales: ...
-    @property
-    def start_percent(self) -> float: ...
-    @property
-    def end_percent(self) -> float: ...
-    @property
-    def window(self) -> Window: ...
-
-
-def time_factors(timed: Timing, clock: Clock) -> tuple[float, ...]:
-    """Returns strength x window x time curve by row; all 0 where there is no control at this time of the run."""
-    active = timed.window.active(timed.start_percent, timed.end_percent, clock)
-    if not timed.scales.curve or not any(active):
-        return tuple(timed.strength if on else 0.0 for on in active)
-    return tuple(
-        timed.strength * timed.scales.at(percent) if on else 0.0
-        for on, percent in zip(active, clock.percents, strict=True)
-    )
-
-
-def route(unit: ControlUnit, factors: Sequence[float], call: UNetCall) -> tuple[float, ...]:
-    """Returns by how much each row's residuals are multiplied: `time_factors` x routing."""
-    branches: list[Branch] = [row.branch for row in call.rows]
-    gains = unit.routing.gains(branches, call.cfg_scale, guided=call.guided)
-    return tuple(gain * factor for gain, factor in zip(gains, factors, strict=True))
 
 
 def check_fits(unit: ControlUnit, call: UNetCall) -> None:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..control.call import UNetCall, take
-from ..control.unit import ControlUnit, check_fits, route, time_factors
+from ..control.gains import route, time_factors
+from ..control.unit import ControlUnit, check_fits
 from ..control.weighting import mask_mode, resize_mask, weigh
 from ..nets.residuals import Residuals, RowResiduals
 from .chunks import Chunks

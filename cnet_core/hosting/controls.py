@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ..control.call import UNetCall
-from ..control.unit import time_factors
+from ..control.gains import time_factors
 from ..engine.stack import ControlStack
 from ..engine.unit_run import UnitRun
 from ..engine.usage import Counts, Use

@@ -23,7 +23,7 @@ class LoadedNet:
 
     @property
     def is_float32(self) -> bool:
-        """Whether its float32 weights are available."""
+        """Whether its weights are in float32."""
         return next(self.net.parameters()).dtype == torch.float32
 
     @property
