@@ -1,4 +1,4 @@
-"""What each row of a UNet batch is: its branch of guidance and its picture."""
+"""The rows of a UNet batch: the branch of guidance and the picture of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ RowLayout = Sequence[Branch] | Sequence[Row]
 def rows_of(layout: RowLayout, batch: int) -> tuple[Row, ...]:
     """Returns the rows of a batch.
 
-    A layout of branches cuts the batch into that many equal parts, in order, each with all pictures: ("uncond",
+    A layout of branches divides the batch into that many equal parts, in order, each with all pictures: ("uncond",
     "cond") is guidance in one batch, ("cond",) none, ("uncond", "cond", "cond") two prompts for each picture. A
-    layout of Rows says every row by itself, for batches that are laid out in any other way.
+    layout of Rows gives each row separately, for batches in any other order.
 
     Raises:
-        ValueError: the batch cannot be cut into that many parts, or has another number of rows than were said.
-        TypeError: branches and Rows are mixed, or a text was given for a sequence of them.
+        ValueError: the batch cannot be divided into that many parts, or has another number of rows than the layout.
+        TypeError: branches and Rows are mixed, or the layout is a text instead of a sequence.
     """
     if isinstance(layout, str):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""ControlUnit: one ControlNet with its hint and all that says how much of it goes where and when."""
+"""ControlUnit: one ControlNet with its hint, and how much control goes where and when."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from .scales import BlockScales
 from .weighting import POOL_FIRST, Order, check_order
 from .windows import Window
 
-#: Hints and masks are in 0..1; resizing brings some values a little beyond, and inpaint hints have -1.
+#: Hints and masks are in 0..1; resizing moves some values slightly beyond, and inpaint hints have -1.
 MOST_VALUE = 2.0
 
 
 @dataclass(frozen=True)
 class ControlUnit:
-    """One ControlNet with its hint and all that says how much of it goes where and when.
+    """One ControlNet with its hint, and how much control goes where and when.
 
     Args:
         net: the ControlNet.
@@ -29,14 +29,14 @@ class ControlUnit:
         strength: the user's one number; 0 switches the unit off.
         routing: which branch of classifier-free guidance gets it.
         scales: how much each block gets.
-        start_percent, end_percent: the part of the run with control, 0..1 of training time; where both are equal,
-            that moment alone.
+        start_percent, end_percent: the part of the run with control, 0..1 of training time; if both are equal,
+            only that moment.
         mask: where it acts, (H, W) or (N, H, W), 0..1, any size.
-        reuse_tolerance: residuals are kept while the latents have moved by at most this share of their norm since
+        reuse_tolerance: residuals are reused while the latents have moved by at most this fraction of their norm since
             they were computed; 0 computes them at every step, 0.2 saves half of 20 steps (docs/speed.md).
-        control_types: what the hints are, for Union ControlNets; None leaves it open.
-        window: how the two percents are read; a profile may count sampling steps instead.
-        order: what comes first of pooling, scaling and masking.
+        control_types: the types of the hints, for Union ControlNets; None: unspecified.
+        window: how to read the two percents; a profile may count sampling steps instead.
+        order: the order of pooling, scaling and masking.
     """
 
     net: Net
@@ -79,7 +79,7 @@ class ControlUnit:
 
 
 def check_fits(unit: ControlUnit, call: UNetCall) -> None:
-    """Raises ValueError when a unit does not fit the call: size of the hint, pictures, family."""
+    """Raises ValueError if a unit does not fit the call: size of the hint, pictures, family."""
     need = call.x.shape[-2:]
     for have in map(latent_size, unit.hints):
         if have != tuple(need):
@@ -128,7 +128,7 @@ def _check_mask(mask: Tensor) -> None:
 
 
 def _check_values(name: str, tensor: Tensor) -> None:
-    """Raises ValueError for values that no picture in 0..1 has; a little beyond comes from resizing."""
+    """Raises ValueError for values that are too far outside 0..1 to come from resizing."""
     most = float(tensor.float().abs().amax()) if tensor.numel() else 0.0
     if not math.isfinite(most):
         raise ValueError(f"`{name}` holds NaN or infinite values; its values must lie in 0..1.")

@@ -21,7 +21,7 @@ class Window:
 
     @classmethod
     def training(cls) -> "Window":
-        """By percent of training time, both ends in; 0 and 1 never cut anything off.
+        """By percent of training time, with both ends included; 0 and 1 never cut anything off.
 
         ComfyUI's own rule, also Advanced-ControlNet's and Forge's: they compare noise levels.
         """
