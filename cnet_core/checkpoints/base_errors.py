@@ -1,4 +1,4 @@
-"""Errors about a base model; a host whose argument has another name words them with that name."""
+"""Errors about a base model; a host can word them with the name of its own argument."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class OtherFamily(BaseError):
 
 @dataclass(eq=False)
 class NoUNet(BaseError):
-    """What was given as base model holds no UNet; `given` says what it is, `advice` what to give."""
+    """The given base model holds no UNet; `given` says what it is, `advice` what to give."""
 
     given: str
     advice: str

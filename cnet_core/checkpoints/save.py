@@ -29,7 +29,7 @@ def save_controlnet(
     """Writes a ControlNet atomically as safetensors, its config in the metadata.
 
     Args:
-        net: the ControlNet, also in torch.compile or DDP, or offloaded by accelerate; its dtypes are kept, but
+        net: the ControlNet, even in torch.compile or DDP, or offloaded by accelerate. It keeps its dtypes, but
             differences are float32.
         path: the file; for "diffusers" without the ending .safetensors a folder, with a config.json.
         layout: the format to write, described at `SaveLayout`.
@@ -38,7 +38,7 @@ def save_controlnet(
 
     Raises:
         TypeError: `net` is no ControlNet.
-        ValueError: an unknown layout, a missing base or one of another family, or a shape diffusers cannot have.
+        ValueError: an unknown layout, a missing base or one of another family, or a shape that diffusers cannot have.
     """
     format = layout_format(layout)
     if (base is None) == format.needs_base:

@@ -1,4 +1,4 @@
-"""The config of a UNet or ControlNet, read off the shapes of its tensors (ldm keys)."""
+"""The config of a UNet or ControlNet, read from the shapes of its tensors (ldm keys)."""
 
 from collections.abc import Collection, Mapping
 
@@ -18,7 +18,7 @@ CONTEXT_BY_Y = {2816: 2048, 2560: 1280, None: 768}
 def unet_config_of(shapes: Shapes) -> UNetConfig:
     """Returns the config whose encoder has these shapes.
 
-    The shapes do not tell how attention is cut into heads: SD1.x (conv projections) has 8, SD2.x and SDXL
+    The shapes do not show how attention is divided into heads: SD1.x (conv projections) has 8, SD2.x and SDXL
     (linear projections) have heads of width 64.
 
     Raises:
@@ -72,7 +72,7 @@ def _levels(shapes: Shapes) -> list[list[tuple[int, int]]]:
 
 
 def _depth(shapes: Shapes, block: str) -> int:
-    """How many transformer blocks an attention layer has; differences to a base may lack some of their layers."""
+    """How many transformer blocks an attention layer has; difference files may lack some of their layers."""
     start = f"{block}.transformer_blocks."
     depth = len({key[len(start) :].partition(".")[0] for key in shapes if key.startswith(start)})
     if depth > MAX_BLOCKS:

@@ -45,7 +45,7 @@ def load_unet(path: str | Path) -> UNet:
 
 
 def unet_names(keys: Collection[str]) -> dict[str, str]:
-    """Returns file key -> our key of a UNet's weights; empty if there is none."""
+    """Returns file key -> key of cnet_core.UNet for a UNet's weights; empty if there is none."""
     prefix = unet_prefix(keys, DECODERS)
     if prefix is None:
         return {}

@@ -207,7 +207,7 @@ class FeedForward(nn.Module):
     """GEGLU: four times as wide, half of it a GELU gate on the other half.
 
     On a CPU it computes many tokens in parts: glibc returns tensors above 32 MiB to the system and maps them again,
-    page by page, which at 512 px costs more than the zero convolutions. Gradients would keep all parts alive, so not then.
+    page by page, which at 512 px costs more than the zero convolutions. With gradients all parts stay alive anyway.
     """
 
     def __init__(self, channels: int, ops: Ops = TORCH_OPS) -> None:

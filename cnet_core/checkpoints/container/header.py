@@ -1,4 +1,4 @@
-"""The header of a safetensors file, read without trust: bounded, every offset checked, nothing of the data touched."""
+"""The header of a safetensors file, read without trust: bounded length, every offset checked, no data read."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import torch
 #: Longest header that is read. The format allows 100 MB; the longest of real checkpoints are below 1 MB.
 MAX_HEADER = 16_000_000
 MAX_DIMENSIONS = 8
-#: A file begins with the length of its header, in so many bytes.
+#: A file starts with the length of its header, in this many bytes.
 LENGTH = 8
 
 #: Names of dtypes in the format -> torch's.
@@ -56,11 +56,11 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint says of itself before its data."""
+    """What a checkpoint says about itself before its data."""
 
     entries: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
-    data: int = 0  # bytes from the beginning of the file to the first tensor
+    data: int = 0  # bytes from the start of the file to the first tensor
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

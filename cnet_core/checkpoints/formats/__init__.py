@@ -1,4 +1,4 @@
-"""Formats of ControlNet files, one module each, in the order in which they are asked: specific before broad."""
+"""Formats of ControlNet files, one module each, in the order of their check: specific before broad."""
 
 from typing import Literal, get_args
 

@@ -228,6 +228,6 @@ def test_what_a_layout_cannot_hold_is_refused_before_writing(tmp_path) -> None:
         cn.save_controlnet(net, tmp_path / "x", layout="diffusers")
     with pytest.raises(ValueError, match="must be one of ldm, diffusers, difference"):
         cn.save_controlnet(net, tmp_path / "x", layout="other")
-    with pytest.raises(ValueError, match="`base` is needed"):
+    with pytest.raises(ValueError, match="Give `base` with the layout"):
         cn.save_controlnet(net, tmp_path / "x", layout="difference")
     assert not list(tmp_path.iterdir())
