@@ -37,7 +37,7 @@ COLUMNS = (
     "beside weights / needed",
 )
 NOTES = (
-    "peak: of all tensors in two steps, the hint's encoding included; every unit has a net of its own.",
+    "peak: of all tensors in two steps, with the hint's encoding; each unit has its own net.",
     "needed: features of the hints, and residuals for all rows of the UNet's batch.",
     "beside weights: extra - weights.",
 )

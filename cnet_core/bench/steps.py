@@ -54,11 +54,11 @@ COLUMNS = (
     "peak MiB",
 )
 NOTES = (
-    "x UNet: the least time, or the FLOPs, over those of the UNet alone.",
-    "overhead / limit: what control adds, over the encoder and middle of the UNet on the rows that get it;",
-    "of diffusers, what control adds to its own UNet. By the least times, by the least busy times, by FLOPs.",
-    "operations: of ATen, in inference mode; that write: memory, so without views.",
-    "busy: processor time, on a GPU the kernels' time: what other programs and a slow host disturb less.",
+    "x UNet: the shortest time, or the FLOPs, relative to the UNet alone.",
+    "overhead / limit: what control adds, relative to the UNet's encoder and middle on the controlled rows;",
+    "for diffusers, relative to its own UNet. By shortest times, by shortest busy times, by FLOPs.",
+    "operations: ATen calls in inference mode; that write: those that write memory, so no views.",
+    "busy: processor time, or the kernels' time on a GPU; other programs and a slow host disturb it less.",
 )
 
 
@@ -110,7 +110,7 @@ def _choose_ways(ways: Mapping[str, Work], names: Sequence[str]) -> dict[str, Wo
     unknown = set(names) - set(ways)
     if unknown:
         raise ValueError(
-            f"`--ways` knows no {', '.join(sorted(unknown))}; there are {', '.join(ways)}."
+            f"`--ways` has no {', '.join(sorted(unknown))}; choose from {', '.join(ways)}."
         )
     needed = {*names, *([others.PLAIN] if set(names) & set(others.COUNTERPARTS) else [])}
     return {name: work for name, work in ways.items() if not names or name in needed}

@@ -42,8 +42,9 @@ MEMINFO = Path("/proc/meminfo")
 MARGIN = 1.15
 COLUMNS = ("seconds", "x time", "TFLOP", "x FLOPs", "peak GiB", "x peak")
 NOTES = (
-    "x: over the fine-tune's at the same width. Peak: weights, gradients, AdamW's state and activations, counted.",
-    "Time is processor time on a CPU; it is left out where a step does not fit into the free memory.",
+    "x: relative to the fine-tune at the same width. Peak: weights, gradients, AdamW's state and activations, "
+    "counted.",
+    "Time is processor time on a CPU; it is missing where a step does not fit into free memory.",
 )
 
 

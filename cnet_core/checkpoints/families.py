@@ -1,4 +1,4 @@
-"""What family a config belongs to, in words; an ordered table, specific before broad."""
+"""The name of a config's family; an ordered table, specific before broad."""
 
 from collections.abc import Callable
 

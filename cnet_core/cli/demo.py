@@ -35,10 +35,13 @@ def add_parser(subparsers: "Subparsers") -> None:
         "without, and writes contact_sheet.png, every picture and report.json.",
     )
     parser.add_argument(
-        "--hint", type=Path, metavar="IMG", help="your picture; its edges steer (default: a star)"
+        "--hint",
+        type=Path,
+        metavar="IMG",
+        help="your picture; its edges become the hint (default: a star)",
     )
     parser.add_argument(
-        "--hint-is-edges", action="store_true", help="the picture is white lines on black already"
+        "--hint-is-edges", action="store_true", help="the picture already is white lines on black"
     )
     parser.add_argument(
         "--prompt", help="words of the embedded model (default: a coral shape on a navy background)"
@@ -50,7 +53,9 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--cfg", type=_scale, default=7.5, help="scale of classifier-free guidance (default: 7.5)"
     )
-    parser.add_argument("--seed", type=_seed, default=0, help="of the starting noise (default: 0)")
+    parser.add_argument(
+        "--seed", type=_seed, default=0, help="seed of the initial noise (default: 0)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -73,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _hint(args: argparse.Namespace) -> Tensor:
     if args.hint is None and args.hint_is_edges:
-        raise ValueError("`--hint-is-edges` speaks of a picture: name it with `--hint`.")
+        raise ValueError("`--hint-is-edges` needs a picture: give it with `--hint`.")
     if args.hint is None:
         return demo.draw_star_hint()
     return read_hint(args.hint, SIDE, is_edges=args.hint_is_edges)
@@ -96,7 +101,7 @@ def _write(
 def _check_folder(out: Path) -> None:
     """Creates the folder that is to hold the results, so that an impossible one is told at once."""
     if out.exists() and not out.is_dir():
-        raise ValueError(f"`--out` is {out}, which is a file; name a folder.")
+        raise ValueError(f"`--out` is {out}, which is a file; give a folder.")
     out.mkdir(parents=True, exist_ok=True)
 
 

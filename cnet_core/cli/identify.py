@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: "Subparsers") -> None:
     """Adds the command's arguments."""
-    about = "say what checkpoint files are, and whether they load"
+    about = "show what checkpoint files are and whether they load"
     parser = subparsers.add_parser("identify", help=about, description=about)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file or a diffusers folder")
     parser.add_argument("--json", action="store_true", help="print one JSON list")

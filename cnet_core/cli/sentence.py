@@ -10,7 +10,7 @@ def sentence(error: Exception) -> str:
     """Returns an error as one sentence on one line."""
     if out_of_memory(error):
         return (
-            f"Out of memory; smaller pictures or a smaller batch need less. {_first_line(error)}"
+            f"Out of memory; use smaller pictures or a smaller batch. {_first_line(error)}"
         ).rstrip()
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""

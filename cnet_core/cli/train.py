@@ -43,11 +43,11 @@ def add_parser(subparsers: "Subparsers") -> None:
         "train",
         help=about,
         description="Trains a ControlNet and writes OUT/control_net.safetensors, with metrics, plots, pictures and "
-        "checkpoints beside it. With --tiny it needs nothing else; --resume goes on with the run in OUT.",
+        "checkpoints next to it. With --tiny it needs nothing else. --resume continues the run in OUT.",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
     parser.add_argument(
-        "--tiny", action="store_true", default=None, help="the embedded base, its own data"
+        "--tiny", action="store_true", default=None, help="use the embedded model and its own data"
     )
     parser.add_argument("--base", help="a diffusers folder, or an SD1.x, SD2.x or SDXL checkpoint")
     parser.add_argument(
@@ -60,18 +60,18 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--skip-bad",
         action="store_true",
         default=None,
-        help="leave out pictures that cannot be used",
+        help="skip pictures that cannot be used",
     )
     parser.add_argument("--size", type=int, help="side in pixels (default: 512; --tiny: 64)")
     parser.add_argument("--steps", type=int, help="in all (default: 10000; --tiny: 500)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument(
         "--accept-changed-data",
         action="store_true",
-        help="with --resume: go on although pictures, hints or prompts changed",
+        help="with --resume: continue even if pictures, hints or prompts changed",
     )
     parser.add_argument(
-        "--stop-at-convergence", action="store_true", help="end when it follows its hint"
+        "--stop-at-convergence", action="store_true", help="stop when the net follows its hint"
     )
     parser.add_argument("--device", help="default: cuda, else mps, else cpu")
     for name, what in INTERVALS.items():
@@ -164,12 +164,12 @@ def _source(
     if config["size"] < 8 or config["size"] % 8:
         raise ValueError(f"`--size` is {config['size']}; it must be a multiple of 8.")
     if config["tiny"] and (config["base"] or config["data"]):
-        raise ValueError("`--tiny` brings its own base and data; leave out `--base` and `--data`.")
+        raise ValueError("`--tiny` has its own base and data; omit `--base` and `--data`.")
     if config["tiny"]:
         return tiny_source(config["size"])
     if not config["base"] or not config["data"]:
         raise ValueError(
-            "Name a base model by `--base` and a data folder by `--data`, or use `--tiny`."
+            "Give a base model with `--base` and a data folder with `--data`, or use `--tiny`."
         )
     origin = Origin(
         Path(config["base"]),
@@ -201,12 +201,12 @@ def _best_device() -> str:
 
 def _summary(outcome: Outcome, out: Path) -> str:
     if not outcome.compared:
-        seen = "whether it follows its hint cannot be measured: no two samples are of one size"
+        seen = "whether it follows its hint cannot be measured: no two samples have the same size"
     elif outcome.converged_at is None:
         seen = "it does not follow its hint yet"
     else:
-        seen = f"it follows its hint since step {outcome.converged_at}"
-    how = "" if outcome.reason == "finished" else f", {outcome.reason}; --resume goes on"
+        seen = f"it has followed its hint since step {outcome.converged_at}"
+    how = "" if outcome.reason == "finished" else f", {outcome.reason}; --resume continues"
     return f"{out / RESULT}: {outcome.step} steps{how}; {seen}"
 
 
@@ -232,7 +232,9 @@ class _TerminalEvents:
 
     def on_reading(self, reading: Reading, converged_at: int | None) -> None:
         self._write({"step": reading.step, "reading": reading.to_dict()})
-        follows = "" if converged_at is None else f"  follows its hint since step {converged_at}"
+        follows = (
+            "" if converged_at is None else f"  has followed its hint since step {converged_at}"
+        )
         self._tell(
             f"step {reading.step}: held-out loss {reading.loss:.4f}, gap {reading.gap:.2%}{follows}"
         )
@@ -273,7 +275,7 @@ def _interrupts() -> Generator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        print("\ncnet: saving; once more ends at once.", file=sys.stderr)
+        print("\ncnet: saving; interrupt again to stop at once.", file=sys.stderr)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -41,15 +41,15 @@ def config_of(args: argparse.Namespace, kept: dict[str, Any] | None) -> dict[str
     for name, value in {**known, **places}.items():
         if name in given and given[name] != value:
             raise ValueError(
-                f"`--{name.replace('_', '-')}` is {given[name]}, but the run in {args.out} was begun with {value}; "
-                "leave it out, or begin another run."
+                f"`--{name.replace('_', '-')}` is {given[name]}, but the run in {args.out} was started with {value}; "
+                "omit it, or start another run."
             )
     return {**kept, **places, "steps": given.get("steps", kept["steps"])}
 
 
 def _new(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
     if args.accept_changed_data:
-        raise ValueError("`--accept-changed-data` is for a run that goes on: add `--resume`.")
+        raise ValueError("`--accept-changed-data` needs `--resume`.")
     values = {**(TINY_DEFAULTS if args.tiny else DEFAULTS), **given}
     chosen = {f.name: values[f.name] for f in fields(TrainingSettings) if f.name in values}
     return {
@@ -64,8 +64,8 @@ def _place(args: argparse.Namespace, name: str, kept: str, given: dict[str, Any]
     place = given.get(name, os.path.abspath(kept))
     if name not in given and not Path(place).exists():
         raise ValueError(
-            f"The run in {args.out} was begun with `--{name}` {place}, which is not there any more; name its new place "
-            f"by `--{name}`."
+            f"The run in {args.out} was started with `--{name}` {place}, which no longer exists; give its new path "
+            f"with `--{name}`."
         )
     return place
 
@@ -94,15 +94,15 @@ class ContentsCheck:
             return
         if self._before.base != now.base:
             raise ValueError(
-                f"The base is not the one that the run in {self._out} was begun with: the weights of its UNet differ. "
-                "Name that base by `--base`, or begin another run."
+                f"The base is not the one that the run in {self._out} was started with: the weights of its UNet "
+                "differ. Give that base with `--base`, or start another run."
             )
         self.changed = changes(self._before.samples, now.samples)
         if not self.changed:
             return
-        what = f"The data is not what the run in {self._out} was trained on so far: {'; '.join(self.changed)}."
+        what = f"The data differs from what the run in {self._out} was trained on: {'; '.join(self.changed)}."
         if not self._accept:
             raise ValueError(
-                f"{what} Restore the data, or train on with the new data by `--accept-changed-data`."
+                f"{what} Restore the data, or add `--accept-changed-data` to continue with the new data."
             )
-        self._tell(f"{what} The run goes on with the new data.")
+        self._tell(f"{what} The run continues with the new data.")

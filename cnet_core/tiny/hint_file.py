@@ -55,7 +55,7 @@ def _open_image(path: Path) -> Image.Image:
 def _check_size(path: Path, size: tuple[int, int]) -> None:
     if min(size) < MIN_SIDE:
         raise ValueError(
-            f"{path} has {size[0]} x {size[1]} pixels; a hint needs at least {MIN_SIDE} each way."
+            f"{path} has {size[0]} x {size[1]} pixels; a hint needs at least {MIN_SIDE} on each side."
         )
     if size[0] * size[1] > MAX_PIXELS:
         raise ValueError(_too_large(path))

@@ -112,12 +112,12 @@ def _inspect_picture(path: Path) -> tuple[tuple[int, int], str]:
                 upright = ImageOps.exif_transpose(image)  # reads it all
         return (upright.height, upright.width), hashlib.blake2b(content, digest_size=16).hexdigest()
     except PermissionError as error:
-        raise ValueError(f"{path} may not be read") from error
+        raise ValueError(f"there is no permission to read {path}") from error
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise ValueError(f"{path} has more than {limit} million pixels, Pillow's limit") from error
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path} is broken or no picture") from error
+        raise ValueError(f"{path} is damaged or not a picture") from error
 
 
 def _name_bad(bad: Sequence[str], count: int) -> str:

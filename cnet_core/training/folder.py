@@ -67,7 +67,8 @@ class RunFolder:
             return Contents.from_rows([json.loads(line) for line in file.read_text().splitlines()])
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise ValueError(
-                f"{file} is damaged, so whether the data changed is not known; remove it to go on without the check."
+                f"{file} is damaged, so it is unknown whether the data changed; remove it to continue without the "
+                "check."
             ) from error
 
     def set_contents(self, contents: Contents) -> None:
@@ -78,10 +79,10 @@ class RunFolder:
     def check_free(self) -> None:
         """Raises ValueError unless a new run may begin here; makes nothing."""
         if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"`--out` is {self.path}, which is a file; name a folder.")
+            raise ValueError(f"`--out` is {self.path}, which is a file; give a folder.")
         if (self.path / CONFIG).exists() or self._checkpoints():
             raise ValueError(
-                f"{self.path} already holds a run; go on with it by `--resume`, or name another folder."
+                f"{self.path} already holds a run; continue it with `--resume`, or give another folder."
             )
 
     def config(self) -> MetricsRow:
@@ -121,7 +122,7 @@ class RunFolder:
         """Keeps the state, then the result, then drops what is older than KEPT checkpoints.
 
         Raises:
-            OSError: the disk is full, for example; what was saved before is kept.
+            OSError: the disk is full, for example; the earlier save is kept.
         """
         facts = json.dumps({"step": state.step, "scaler": state.scaler})
         file = self.path / "checkpoints" / f"step_{state.step:08d}.safetensors"
@@ -130,7 +131,7 @@ class RunFolder:
             write_tensors(state.tensors, file, {STATE_KEY: facts})
             save_controlnet(result, self.path / RESULT)
         except OSError as error:
-            what = f"{error.strerror}; what was saved before is kept"
+            what = f"{error.strerror}; the earlier save is kept"
             raise OSError(error.errno, what, str(file)) from error
         for old in self._checkpoints()[:-KEPT]:
             old.unlink()
@@ -146,10 +147,10 @@ class RunFolder:
             try:
                 return _state(file)
             except (ValueError, FileNotFoundError) as error:
-                logger.warning("The run does not go on from its checkpoint %s: %s", file, error)
+                logger.warning("The run does not continue from its checkpoint %s: %s", file, error)
         if files:
             raise ValueError(
-                f"{self.path} holds no checkpoint that is whole; train again in another folder."
+                f"{self.path} holds no complete checkpoint; train again in another folder."
             )
         return None
 
@@ -204,7 +205,7 @@ def _state(file: Path) -> State:
     """Returns a checkpoint's state; raises ValueError if the file is damaged or no checkpoint of a run."""
     tensors, metadata = read_tensors(file)
     if STATE_KEY not in metadata:
-        raise ValueError("it does not name its step, so it is not a checkpoint of a run.")
+        raise ValueError("it does not name its step, so it is not a run's checkpoint.")
     facts = json.loads(metadata[STATE_KEY])
     return State(facts["step"], tensors, facts["scaler"])
 

@@ -60,7 +60,7 @@ def prepare_source(
         origin.data, origin.side, skip_bad=origin.skip_bad, progress=progress("checking pictures")
     )
     if found.bad:
-        tell(f"{len(found.bad)} samples are left out: {'; '.join(found.bad)}")
+        tell(f"Skipped {len(found.bad)} samples: {'; '.join(found.bad)}")
     if len(found.items) < MIN_SAMPLES:
         raise ValueError(
             f"{origin.data} holds {len(found.items)} samples; at least {MIN_SAMPLES} are needed."

@@ -39,7 +39,7 @@ def join_processes() -> Processes:
     kind = str(accelerator.distributed_type).rpartition(".")[2]
     if kind not in KINDS:
         raise ValueError(
-            f"accelerate is set to {kind}, which has an optimizer of its own, and a run could not be resumed bit for "
-            "bit; choose plain multi-GPU or FSDP (version 2) in `accelerate config`."
+            f"accelerate is set to {kind}, which uses its own optimizer, so a run could not be resumed bit for bit; "
+            "choose plain multi-GPU or FSDP (version 2) in `accelerate config`."
         )
     return KINDS[kind](accelerator)

@@ -88,7 +88,7 @@ def is_file(path: Path) -> bool:
 
 def _find(folder: Path) -> tuple[Path, Fields]:
     if not folder.is_dir():
-        raise ValueError(f"`--data` is {folder}, which is no folder.")
+        raise ValueError(f"`--data` is {folder}, which is not a folder.")
     for name, fields in LAYOUTS.items():
         for place in (folder, folder / "train"):
             if is_file(place / name):
@@ -117,9 +117,11 @@ def _array(listing: Path, text: str) -> list[object]:
     try:
         return cast(list[object], json.loads(text))
     except RecursionError as error:
-        raise ValueError(f"{listing} nests its brackets too deep; it must be one array.") from error
+        raise ValueError(
+            f"{listing} nests its brackets too deeply; it must be one array."
+        ) from error
     except ValueError as error:
-        raise ValueError(f"{listing} begins as a JSON array, but is not one: {error}.") from error
+        raise ValueError(f"{listing} starts like a JSON array, but is not one: {error}.") from error
 
 
 def _parse(line: str) -> object:

@@ -142,7 +142,7 @@ class _Run:
         fresh = not any(reading.zero_convs)
         if fresh and reading.effect != 0:
             raise RuntimeError(
-                f"A ControlNet with zero convs at 0 changes the prediction (rms {reading.effect:.3g}): a defect."
+                f"A ControlNet with zero convs at 0 changes the prediction (rms {reading.effect:.3g}): this is a bug."
             )
 
     def advance(self, *, last: bool) -> bool:
@@ -181,8 +181,8 @@ class _Run:
         step = self.trainer.step
         if not math.isfinite(loss):
             raise DivergenceError(
-                f"The loss became {loss} between the steps {step - len(self._losses)} and {step}; a lower "
-                "`learning_rate`, or precision 'bf16' instead of 'fp16', keeps it finite."
+                f"The loss became {loss} between steps {step - len(self._losses)} and {step}; use a lower "
+                "`learning_rate`, or precision 'bf16' instead of 'fp16'."
             )
         self._losses.clear()
         self.events.on_log(step, loss, self.trainer.settings.rate(step))
@@ -199,8 +199,8 @@ class _Run:
         finite = all(bool(tensor.isfinite().all()) for tensor in state.tensors.values())
         if self.trainer.processes.any(not finite):
             raise DivergenceError(
-                f"The weights are no numbers any more after step {state.step}; the last save is from step "
-                f"{self._saved_at}. A lower `learning_rate` keeps them finite."
+                f"The weights became NaN or infinite by step {state.step}; the last save is from step "
+                f"{self._saved_at}. Use a lower `learning_rate`."
             )
         self.events.save(state, self.trainer.result)
         self._saved_at = state.step

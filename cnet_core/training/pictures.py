@@ -109,7 +109,7 @@ def _read_cache(path: Path) -> dict[str, Tensor] | None:
     try:
         return read_tensors(path)[0]
     except ValueError as error:
-        logger.warning("A cached file is damaged and is computed again: %s", error)
+        logger.warning("A cached file is damaged and will be computed again: %s", error)
         return None
 
 

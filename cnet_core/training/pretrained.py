@@ -178,7 +178,7 @@ def _parts(path: Path, config: Path | None, unet: UNet) -> Any:
         advice = (
             ""
             if path.is_dir() or config
-            else " Without internet, give its configs by `--config DIR`."
+            else " Without internet access, give its configs with `--config DIR`."
         )
         raise ValueError(f"{path} cannot be loaded: {''.join(first)}.{advice}") from error
 

@@ -66,7 +66,7 @@ class TrainingSettings:
         """Returns the settings of `to_dict()`'s values; unknown names raise ValueError."""
         unknown = sorted(values.keys() - {field.name for field in fields(cls)})
         if unknown:
-            raise ValueError(f"There are no such training settings: {', '.join(unknown)}.")
+            raise ValueError(f"Unknown training settings: {', '.join(unknown)}.")
         return cls(**values)
 
 
@@ -90,7 +90,7 @@ LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_grad_norm": (_within(1e-12, 1e12), "above 0"),
     "prompt_dropout": (_within(0, 1), "within 0..1"),
     "hint_init": _one_of(get_args(HintInit)),
-    "min_snr": (lambda value: value is None or _within(1e-6, 1e6)(value), "above 0, or left out"),
+    "min_snr": (lambda value: value is None or _within(1e-6, 1e6)(value), "above 0, or omitted"),
     "ema": (_within(0, 0.9999999), "at least 0 and below 1"),
     "precision": _one_of(get_args(Precision)),
     "seed": (_within(0, 2**63 - 1), "0 or more"),

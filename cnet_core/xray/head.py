@@ -6,8 +6,8 @@ from .style import FAINT, INK, LABEL, MARGIN, NOTHING, PAPER, SMALL, VERDICT, fo
 from .text import number
 
 LEGEND = (
-    "Colour: size of what was added as a share of what it was added to (|residual| / |skip|). "
-    "Gain: strength x window x routing. "
+    "Colour: size of the residual relative to the skip that it was added to (|residual| / |skip|). Gain: strength x "
+    "window x routing. "
 )
 LEFT_OUT = "Left out: how much the last prediction changes without the block."
 SPACING = 1.25  # lines
