@@ -33,7 +33,12 @@ class LoadedNet:
 
     @property
     def weights_version(self) -> int:
-        """A constant: nobody changes the weights during a run, and counting them costs the host time."""
+        """A constant: nobody changes the weights during a run, and reading their versions costs the host time."""
+        return 0
+
+    @property
+    def hint_version(self) -> int:
+        """A constant, as weights_version."""
         return 0
 
     @property

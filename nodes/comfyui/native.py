@@ -124,6 +124,11 @@ class NativeNet:
         """A constant: nobody changes the weights during a run."""
         return 0
 
+    @property
+    def hint_version(self) -> int:
+        """A constant, as weights_version."""
+        return 0
+
     def close(self) -> None:
         """Does nothing: the net holds nothing for a run."""
 
