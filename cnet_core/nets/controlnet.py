@@ -164,7 +164,7 @@ class ControlNet(Encoder):
         dtype: torch.dtype,
         control_types: Sequence[str] | None,
     ) -> Tensor:
-        """Returns the embedding (B, 4*model_channels) that every block gets."""
+        """Returns what every ResBlock gets of the time: (B, 4*model_channels), see `embed`."""
         self.check_types(1, control_types)
         return self.embed(timesteps, y, dtype)
 

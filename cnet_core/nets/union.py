@@ -94,7 +94,7 @@ class UnionControlNet(ControlNet):
         for index in type_indices(control_types, self.num_types):
             switches[index] = 1.0
         types = timestep_embedding(switches, SWITCH_WIDTH).flatten()[None].to(dtype)
-        return self.embed(timesteps, y, dtype) + self.control_add_embedding(types)
+        return self.embed(timesteps, y, dtype, more=self.control_add_embedding(types))
 
     def _shifted(self, hint: Tensor, index: int) -> Tensor:
         """One hint's features plus their shift alpha (N, C, 1, 1)."""
