@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from fakes import SMALL, call_inputs, random_hint, randomised, small_net
+from fakes import SMALL, call_inputs, random_hint, randomise_, small_net
 
 import cnet_core as cn
 from cnet_core.control.rows import rows_of
@@ -64,7 +64,7 @@ class Unread(cn.ControlNet):
 
 
 def test_where_every_step_is_computed_a_call_reads_the_hint_encoder_s_weights_alone() -> None:
-    net = randomised(Unread(SMALL), 1)
+    net = randomise_(Unread(SMALL), 1)
     residuals_of(cn.ControlStack([cn.ControlUnit(net, random_hint())]))
     with pytest.raises(AssertionError, match="all weights"):
         residuals_of(cn.ControlStack([cn.ControlUnit(net, random_hint(), reuse_tolerance=10)]))
@@ -74,7 +74,7 @@ def test_where_every_step_is_computed_a_call_reads_the_hint_encoder_s_weights_al
     "name", ["task_embedding", "transformer_layes.0.ln_1.bias", "spatial_ch_projs.weight"]
 )
 def test_a_unions_hint_features_follow_the_weights_of_its_types(name: str) -> None:
-    net = randomised(cn.UnionControlNet(SMALL), 1)
+    net = randomise_(cn.UnionControlNet(SMALL), 1)
     before = net.hint_version
     with torch.no_grad():
         net.get_parameter(name).mul_(2)
