@@ -11,10 +11,10 @@ from .step import ControlModel
 
 
 class ShardedProcesses(AcceleratedProcesses):
-    """As accelerate's FSDP of version 2: each process holds a part of every weight, and gathers a block to run it.
+    """As accelerate's FSDP of version 2: each process holds a part of every weight; blocks are gathered to run.
 
-    It follows `reshard_after_forward` and offloading in accelerate's config. Precision comes from the run, and it always
-    wraps the encoder's blocks, whatever the wrap policy.
+    It follows `reshard_after_forward` and offloading in accelerate's config. Precision comes from the run. The encoder's
+    blocks are wrapped, whatever the wrap policy.
 
     Raises:
         ValueError: the config asks for FSDP of version 1.

@@ -30,7 +30,7 @@ def block_name(block: int, blocks: int) -> str:
 
 
 def number(value: float) -> str:
-    """Returns a number in few characters; "-" for None or NaN."""
+    """Returns a number in few characters; "-" for NaN."""
     return "-" if np.isnan(value) else f"{value:.3g}"
 
 
