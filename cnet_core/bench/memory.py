@@ -83,7 +83,7 @@ def peak(settings: BenchSettings, units: int, routing: HintRouting) -> int:
     with empty, settings.build_on_device():
         unet = UNet(settings.config)
         nets = [ControlNet(settings.config) for _ in range(units)]
-    hint = settings.hint()  # with data: a unit looks at it
+    hint = settings.hint()  # with data: a unit reads it
     patch_unet(unet, [ControlUnit(net, hint, routing=routing) for net in nets])
     weights = [weight for module in (unet, *nets) for weight in module.parameters()]
     with empty, LiveBytes(weights) as memory:

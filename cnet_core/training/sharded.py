@@ -13,7 +13,7 @@ from .step import ControlModel
 class ShardedProcesses(AcceleratedProcesses):
     """As accelerate's FSDP of version 2: each process holds a part of every weight; blocks are gathered to run.
 
-    It follows `reshard_after_forward` and offloading in accelerate's config. Precision comes from the run. The encoder's
+    It follows `reshard_after_forward` and offloading in accelerate's config. The run sets the precision. The encoder's
     blocks are wrapped, whatever the wrap policy.
 
     Raises:
