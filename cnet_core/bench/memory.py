@@ -34,12 +34,12 @@ COLUMNS = (
     "extra MiB",
     "weights MiB",
     "needed MiB",
-    "beside weights / needed",
+    "without weights / needed",
 )
 NOTES = (
     "peak: of all tensors in two steps, with the hint's encoding; each unit has its own net.",
     "needed: features of the hints, and residuals for all rows of the UNet's batch.",
-    "beside weights: extra - weights.",
+    "without weights: extra - weights.",
 )
 
 

@@ -36,4 +36,4 @@ def family_of(config: UNetConfig) -> str:
     for name, belongs in FAMILIES:
         if belongs(config):
             return name
-    return f"a family of its own (text width {config.context_dim})"
+    return f"an unknown family (text width {config.context_dim})"

@@ -77,7 +77,7 @@ def _choose_ways(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
 
 
 def _python(settings: BenchSettings) -> str:
-    """Returns ComfyUI's Python by its full path, since it runs in another folder; an environment's link stays a link."""
+    """Returns ComfyUI's Python by its full path, since it runs in another folder; a link stays one."""
     found = shutil.which(settings.comfyui_python or sys.executable)
     if found is None:
         raise ValueError(
