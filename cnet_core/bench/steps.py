@@ -1,6 +1,6 @@
-"""What control adds to one step of a UNet, beside the arithmetic limit and beside other ways to do it.
+"""What control adds to one step of a UNet, compared with the limit and with other ways to do it.
 
-The limit is what the locked UNet's own encoder and middle take on the rows that get control: a ControlNet is a copy of
+The limit is the cost of the locked UNet's own encoder and middle on the controlled rows: a ControlNet is a copy of
 them. A step is one call of the UNet with both branches of guidance.
 """
 
@@ -26,7 +26,7 @@ from .timing import Times, Work, flops, time_in_turn
 
 PLAIN = "UNet alone"
 LIMITS = {"both": "encoder and middle, all rows", "cond": "encoder and middle, cond rows"}
-#: Column -> which limit its overhead is measured in; None: there is none.
+#: Column -> which limit its overhead is measured in; None: no limit.
 OURS: dict[str, str | None] = {
     "both": "both",
     "both, soft scales": "both",
@@ -106,7 +106,7 @@ def columns(settings: BenchSettings) -> dict[str, Work]:
 
 
 def _choose_ways(ways: Mapping[str, Work], names: Sequence[str]) -> dict[str, Work]:
-    """Returns the ways that were asked for, and diffusers' UNet with any of diffusers'; all where none was."""
+    """Returns the requested ways, with diffusers' UNet for any of diffusers'; all if none was requested."""
     unknown = set(names) - set(ways)
     if unknown:
         raise ValueError(
@@ -127,7 +127,7 @@ def encoder_and_middle(
 
 
 class _Step:
-    """One step with control, on a UNet of its own that shares the weights."""
+    """One step with control, on its own UNet that shares the weights."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class _Step:
 
 
 class _TwoCalls:
-    """Control on cond alone for a host that cannot leave rows out: one call of the UNet for each branch."""
+    """Control on cond alone for a host that cannot skip rows: one call of the UNet per branch."""
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class OtherFamily(BaseError):
         """As BaseError.sentence."""
         return (
             f"{self.path} was made for a base model of another family than `{argument}`: {self.difference}. "
-            "Give one of its own family (SD1.x, SD2.x or SDXL)."
+            "Give a base of the file's own family (SD1.x, SD2.x or SDXL)."
         )
 
 

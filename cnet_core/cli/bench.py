@@ -1,4 +1,4 @@
-"""`cnet bench`: what control costs, measured on this machine."""
+"""`cnet bench`: measures the cost of control on this machine."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ from .progress import counter
 if TYPE_CHECKING:
     from .subparsers import Subparsers
 
-#: Section -> (module of cnet_core.bench, function, what it measures). The first is measured if none is asked for.
+#: Section -> (module of cnet_core.bench, function, what it measures). The first is the default.
 SECTIONS = {
     "steps": ("steps", "section", "a step of a UNet with control in each way, and of diffusers"),
     "training": (
@@ -37,10 +37,10 @@ SHORT = BenchSettings(width=0.2, side=64, rounds=2)
 
 
 class Section(Protocol):
-    """What SECTIONS name."""
+    """A function that SECTIONS names."""
 
     def __call__(self, settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
-        """Returns what it found; calls `tell` with (done, in all)."""
+        """Returns its results; calls `tell` with (done, in all)."""
         ...
 
 

@@ -14,7 +14,7 @@ from .progress import counter
 if TYPE_CHECKING:
     from .subparsers import Subparsers
 
-#: What --dtype takes.
+#: The values of --dtype.
 DTYPES = {dtype_name(d): d for d in (torch.float32, torch.float16, torch.bfloat16)}
 
 

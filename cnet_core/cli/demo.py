@@ -1,4 +1,4 @@
-"""`cnet demo`: the embedded model, controlled in every way, in one contact sheet."""
+"""`cnet demo`: the embedded model with every kind of control, in one contact sheet."""
 
 import argparse
 import json
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the demonstration and returns the exit status."""
     prompt = demo.DEFAULT_PROMPT if args.prompt is None else args.prompt
     settings = demo.DemoSettings(prompt, args.steps, args.cfg, args.seed)
-    tokenize(prompt)  # an unknown word is told before anything is loaded or written
+    tokenize(prompt)  # report an unknown word before loading or writing anything
     hint = _hint(args)
     _check_folder(args.out)
     bar = _Bar(2 * len(demo.ROWS) * settings.steps)
@@ -99,14 +99,14 @@ def _write(
 
 
 def _check_folder(out: Path) -> None:
-    """Creates the folder that is to hold the results, so that an impossible one is told at once."""
+    """Creates the folder for the results, so that an impossible one is reported at once."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"`--out` is {out}, which is a file; give a folder.")
     out.mkdir(parents=True, exist_ok=True)
 
 
 def _publish(out: Path, write: Callable[[Path], None]) -> None:
-    """Lets `write` fill a folder aside, then moves its files into `out`: all of them, or none on a full disk."""
+    """Lets `write` fill a temporary folder, then moves its files into `out`: all, or none if the disk is full."""
     aside = Path(tempfile.mkdtemp(dir=out, prefix=".partial-"))
     try:
         write(aside)
@@ -117,7 +117,7 @@ def _publish(out: Path, write: Callable[[Path], None]) -> None:
 
 
 class _Bar:
-    """A progress bar on stderr; silent where nobody watches."""
+    """A progress bar on stderr; silent if that is no terminal."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done = total, 0
@@ -147,7 +147,7 @@ def _scale(text: str) -> float:
 
 
 def _within(text: str, number: Callable[[str], float], low: int, high: int) -> float:
-    """Returns a number of a command line; argparse puts the option's name before what is wrong with it."""
+    """Returns a number of a command line; argparse puts the option's name in front of the error."""
     kind = "a whole number" if number is int else "a number"
     try:
         value = number(text)

@@ -1,4 +1,4 @@
-"""`cnet extract-lora`: a ControlNet as a Control-LoRA, and what each layer lost by it."""
+"""`cnet extract-lora`: writes a ControlNet as a Control-LoRA, and prints each layer's loss."""
 
 import argparse
 import json

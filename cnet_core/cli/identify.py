@@ -1,4 +1,4 @@
-"""`cnet identify`: what checkpoint files are, and whether they load."""
+"""`cnet identify`: shows what checkpoint files are and whether they load."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints a report of each file; returns 0 when all are ControlNets that load, else 1."""
+    """Prints a report of each file; returns 0 if all are ControlNets that load, else 1."""
     found = [fingerprint for path in args.files if (fingerprint := _identify(path, args.deep))]
     if args.json:
         print(json.dumps([fingerprint.to_dict() for fingerprint in found], indent=2))

@@ -1,4 +1,4 @@
-"""Where a command writes, checked before its work, so that none of it is lost."""
+"""Checks where a command writes before it starts, so that no work is lost."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ SUFFIX = ".safetensors"
 
 
 def check_file(name: str) -> None:
-    """Raises unless a safetensors file can be put there under a name by which programs know one.
+    """Raises unless a safetensors file can be written there, with the usual ending.
 
     Raises:
-        ValueError: another ending. OSError: no such folder, or one that may not be written to.
+        ValueError: another ending. OSError: no such folder, or no permission to write there.
     """
     if Path(name).suffix != SUFFIX:
         raise ValueError(f"OUT is {name}; its name must end with {SUFFIX}.")

@@ -1,4 +1,4 @@
-"""`cnet train`: a ControlNet for a locked base model, from pictures with hints and prompts."""
+"""`cnet train`: trains a ControlNet for a locked base model, on pictures with hints and prompts."""
 
 import argparse
 import signal
@@ -32,12 +32,12 @@ from .train_config import ContentsCheck, config_of
 if TYPE_CHECKING:
     from .subparsers import Subparsers
 
-#: What is done at intervals.
+#: The options for intervals.
 INTERVALS = {"log": "write the loss", "read": "read the meter", "save": "save and draw a preview"}
 
 
 def add_parser(subparsers: "Subparsers") -> None:
-    """Adds the command's arguments; all that decide the result are kept in the run's config.json."""
+    """Adds the command's arguments; the run's config.json keeps all that affect the result."""
     about = "train a ControlNet for a base model"
     parser = subparsers.add_parser(
         "train",
@@ -95,16 +95,16 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _reader(default: object) -> Callable[[str], Any]:
-    """Returns what reads an option's text: as its default's type; None stands for a number."""
+    """Returns the function that parses an option: its default's type, or float for None."""
     kinds: dict[str, Callable[[str], Any]] = {"int": int, "str": str}
     return kinds.get(type(default).__name__, float)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains and returns the exit status; Ctrl-C saves and ends with 0."""
+    """Trains and returns the exit status; Ctrl-C saves and exits with 0."""
     folder = RunFolder(args.out)
     if not args.resume:
-        folder.check_free()  # before hours of encoding
+        folder.check_free()  # checked before hours of encoding
     config = config_of(args, folder.config() if args.resume else None)
     settings = TrainingSettings.from_dict(config["settings"])
     intervals = Intervals(args.log_every, args.read_every, args.save_every)
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
 def _write_start(
     folder: RunFolder, config: dict[str, Any], check: ContentsCheck, step: int, *, resumed: bool
 ) -> None:
-    """Writes what the run is made of, and whether its data changed at this step."""
+    """Writes the contents of the run, and whether its data changed at this step."""
     if resumed:
         folder.forget_after(step)
         folder.set_config(config)
@@ -211,7 +211,7 @@ def _summary(outcome: Outcome, out: Path) -> str:
 
 
 class _TerminalEvents:
-    """Writes what happens to the folder and to the terminal."""
+    """Reports events to the folder and the terminal."""
 
     def __init__(self, folder: RunFolder, preview: Previewer, steps: int, step: int) -> None:
         self._folder, self._preview, self._steps = folder, preview, steps
@@ -268,7 +268,7 @@ def _clock(seconds: float) -> str:
 
 @contextmanager
 def _interrupts() -> Generator[Callable[[], bool]]:
-    """Gives a function that is true after Ctrl-C; a second Ctrl-C ends at once."""
+    """Yields a function that returns True after Ctrl-C; a second Ctrl-C stops at once."""
     asked: list[int] = []
 
     def note(number: int, frame: object) -> None:

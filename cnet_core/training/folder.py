@@ -1,7 +1,7 @@
 """The folder of a run: config.json, metrics.jsonl, checkpoints, plots, pictures and the result.
 
-A checkpoint is one safetensors file, written aside and moved into place. A run that is killed at any moment goes on
-from the newest one.
+A checkpoint is one safetensors file, written to a temporary name and then renamed. A run that is killed at any moment
+continues from the newest one.
 """
 
 import json
@@ -23,11 +23,11 @@ from .trainer import State
 logger = logging.getLogger("cnet")
 
 CONFIG, METRICS, RESULT = "config.json", "metrics.jsonl", "control_net.safetensors"
-#: The base's weights and the samples that a run learns from, by content.
+#: The digests of a run's base and samples.
 CONTENTS = "contents.jsonl"
 #: Metadata key of a checkpoint's step and loss scale.
 STATE_KEY = "cnet_training"
-#: So many checkpoints are kept: the newest, and one before it.
+#: How many checkpoints are kept: the newest, and the one before it.
 KEPT = 2
 
 MetricsRow = dict[str, Any]
@@ -40,7 +40,7 @@ class RunFolder:
         self.path = path
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Makes the folder of a new run.
+        """Creates the folder of a new run.
 
         Raises:
             ValueError: there already is a run, or `path` is a file.
@@ -50,12 +50,12 @@ class RunFolder:
         self.set_config(config)
 
     def set_config(self, config: Mapping[str, Any]) -> None:
-        """Writes the config of the run that is here."""
+        """Writes the config of this folder's run."""
         text = json.dumps(dict(config), indent=2) + "\n"
         write_atomically(self.path / CONFIG, lambda file: file.write(text.encode()))
 
     def contents(self) -> Contents | None:
-        """Returns what the run was begun with; None for the embedded base, and for runs of older versions.
+        """Returns the run's contents at its start; None for the embedded base, and for runs of older versions.
 
         Raises:
             ValueError: the file is damaged.
@@ -72,12 +72,12 @@ class RunFolder:
             ) from error
 
     def set_contents(self, contents: Contents) -> None:
-        """Keeps what the run learns from."""
+        """Writes the run's contents."""
         text = "".join(json.dumps(row) + "\n" for row in contents.to_rows())
         write_atomically(self.path / CONTENTS, lambda file: file.write(text.encode()))
 
     def check_free(self) -> None:
-        """Raises ValueError unless a new run may begin here; makes nothing."""
+        """Raises ValueError unless a new run may start here; creates nothing."""
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"`--out` is {self.path}, which is a file; give a folder.")
         if (self.path / CONFIG).exists() or self._checkpoints():
@@ -86,7 +86,7 @@ class RunFolder:
             )
 
     def config(self) -> MetricsRow:
-        """Returns the config of the run that is here.
+        """Returns the config of this folder's run.
 
         Raises:
             ValueError: there is none, or a damaged one.
@@ -105,7 +105,7 @@ class RunFolder:
             file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[MetricsRow]:
-        """Returns the lines of the metrics; one that was cut off by a crash is left out."""
+        """Returns the lines of the metrics; without one that a crash truncated."""
         file = self.path / METRICS
         return (
             []
@@ -114,12 +114,12 @@ class RunFolder:
         )
 
     def readings(self, until: int) -> list[Reading]:
-        """Returns what the meter saw up to a step."""
+        """Returns the meter's readings up to a step."""
         found = [Reading.from_dict(row["reading"]) for row in self.rows() if "reading" in row]
         return [reading for reading in found if reading.step <= until]
 
     def save(self, state: State, result: ControlNet) -> None:
-        """Keeps the state, then the result, then drops what is older than KEPT checkpoints.
+        """Writes the state, then the result, then removes all but the last KEPT checkpoints.
 
         Raises:
             OSError: the disk is full, for example; the earlier save is kept.
@@ -137,7 +137,7 @@ class RunFolder:
             old.unlink()
 
     def state(self) -> State | None:
-        """Returns the state of the newest checkpoint that is whole; None before the first.
+        """Returns the state of the newest complete checkpoint; None before the first.
 
         Raises:
             ValueError: all checkpoints are damaged.
@@ -155,7 +155,7 @@ class RunFolder:
         return None
 
     def forget_after(self, step: int) -> None:
-        """Removes checkpoints and metrics of later steps, which a resumed run takes again."""
+        """Removes checkpoints and metrics of later steps, which a resumed run repeats."""
         for file in self._checkpoints():
             if file.stem > f"step_{step:08d}":
                 file.unlink()
@@ -163,7 +163,7 @@ class RunFolder:
         write_atomically(self.path / METRICS, lambda file: file.write(kept.encode()))
 
     def save_picture(self, image: Image.Image, name: str) -> None:
-        """Writes a picture, atomically; `name` may have a folder in it."""
+        """Writes a picture, atomically; `name` may include a folder."""
         file = self.path / name
         file.parent.mkdir(exist_ok=True)
         write_atomically(file, lambda stream: image.save(stream, "PNG"))

@@ -31,7 +31,7 @@ def apply_control_net(
     """Returns a clone of `model` that follows `image`.
 
     Raises:
-        TypeError: `control_net` is neither ours nor one of ComfyUI's cldm ControlNets, or `model` has no UNet.
+        TypeError: `control_net` is neither a net of this pack nor a cldm ControlNet of ComfyUI, or `model` has no UNet.
         ValueError: the two belong to different families, or a setting does not fit, such as a wrong number
             of scales.
     """

@@ -1,4 +1,4 @@
-"""What control adds to whole prompts in a real ComfyUI, beside its own ControlNet and other packs' ones."""
+"""What control adds to whole prompts in a real ComfyUI, compared with its own ControlNet and other packs'."""
 
 import os
 import shutil
@@ -67,7 +67,7 @@ def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
 
 
 def _choose_ways(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
-    """Returns no control and the ways that were asked for; all where none was."""
+    """Returns no control and the requested ways; all if none was requested."""
     unknown = set(names) - set(given)
     if unknown:
         raise ValueError(
@@ -77,7 +77,7 @@ def _choose_ways(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
 
 
 def _python(settings: BenchSettings) -> str:
-    """Returns ComfyUI's Python by its whole path, since it runs in another folder; an environment's link stays one."""
+    """Returns ComfyUI's Python by its full path, since it runs in another folder; a link stays one."""
     found = shutil.which(settings.comfyui_python or sys.executable)
     if found is None:
         raise ValueError(
@@ -87,7 +87,7 @@ def _python(settings: BenchSettings) -> str:
 
 
 def _packs(comfyui: Path) -> dict[str, Path]:
-    """Returns our pack, the bench's nodes, and all other packs that this ComfyUI has."""
+    """Returns this pack, the bench's nodes, and all other packs of this ComfyUI."""
     if not (comfyui / "main.py").is_file():
         raise ValueError(f"`--comfyui` is {comfyui}, which holds no main.py of ComfyUI.")
     there = [

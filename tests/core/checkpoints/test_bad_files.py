@@ -39,8 +39,8 @@ BAD_HEADERS = {
     "a key twice": (b'{"a": 1, "a": 2}', 0, None, "a key occurs twice"),
     "unknown dtype": (one_tensor("Q4"), 8, None, "has the dtype 'Q4'"),
     "dtype no text": (one_tensor([1]), 8, None, "has the dtype"),
-    "negative shape": (one_tensor(shape=[-2]), 8, None, "has the shape"),
-    "boolean shape": (one_tensor(shape=[True]), 8, None, "has the shape"),
+    "negative shape": (one_tensor(shape=[-2]), 8, None, "has the invalid shape"),
+    "boolean shape": (one_tensor(shape=[True]), 8, None, "has the invalid shape"),
     "huge number": (b'{"a":{"shape":[' + b"9" * 5000 + b"]}}", 0, None, "not valid JSON"),
     "shape beyond the data": (
         one_tensor(shape=[2**40]),
@@ -178,7 +178,10 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path, capsys
     shapes = read_published("sd15_v11") | {f"control_model.{CONTROL}": [3]}
     found = sentence_of(write_hollow_file(tmp_path / "x.safetensors", shapes), capsys)
     assert "1 unexpected ('\\x1b[31m\\nred')" in found
-    for name, words in (("dtype", one_tensor(CONTROL)), ("shape", one_tensor(shape=CONTROL))):
+    for name, words in (
+        ("dtype", one_tensor(CONTROL)),
+        ("invalid shape", one_tensor(shape=CONTROL)),
+    ):
         found = sentence_of(write_raw_file(tmp_path / "x.safetensors", words, 8), capsys)
         assert f"has the {name} '\\x1b[31m" in found
 
