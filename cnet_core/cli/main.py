@@ -12,7 +12,7 @@ COMMANDS = (demo, identify, convert, transfer, extract_lora, train, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit status: 0 fine, 1 the job failed, 2 wrong usage.
+    """Runs one command and returns the exit status: 0 success, 1 the job failed, 2 wrong usage.
 
     A failure is one clear sentence on stderr, without a traceback.
     """

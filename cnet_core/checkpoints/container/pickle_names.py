@@ -9,7 +9,7 @@ import torch
 
 @dataclass(frozen=True)
 class Storage:
-    """The numbers behind one or several tensors, by the key under which the file holds them."""
+    """The numbers of one or several tensors, by their key in the file."""
 
     key: str
     dtype: torch.dtype
@@ -19,7 +19,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor lies in its storage."""
+    """A tensor's place in its storage."""
 
     storage: Storage
     dtype: torch.dtype
@@ -29,7 +29,7 @@ class StoredTensor:
 
 
 def store_items(target: dict[str, Any], items: Iterable[tuple[Any, Any]]) -> None:
-    """Stores what has a text key; no other keys are used, and hashing a nested one could crash."""
+    """Stores values with text keys; no other keys are used, and hashing a nested one could crash."""
     target.update((key, value) for key, value in items if type(key) is str)
 
 
@@ -66,7 +66,7 @@ def _take_first(*arguments: Any) -> Any:
 
 
 def _ignore(*_: object) -> None:
-    """In place of what is not used here."""
+    """Replaces a function that is not used here."""
 
 
 def check_text(value: Any) -> str:
@@ -113,7 +113,7 @@ STORAGES = {
     "QUInt8Storage": torch.quint8,
     "QInt32Storage": torch.qint32,
 }
-#: What training programs store besides tensors; it becomes None.
+#: Objects that training programs store besides tensors; they become None.
 IGNORED = (
     *("_codecs.encode", "numpy.dtype", "builtins.set", "builtins.complex"),
     *("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"),
@@ -127,7 +127,7 @@ IGNORED = (
     "torch._utils._rebuild_wrapper_subclass",
     *(f"torch._utils._rebuild_device_tensor_from_{kind}" for kind in ("numpy", "cpu_tensor")),
 )
-#: Every name that a pickle may use -> what stands for it here.
+#: Every name that a pickle may use -> its replacement here.
 ALLOWED: Mapping[str, Any] = {
     **dict.fromkeys(IGNORED, _ignore),
     **_find_dtypes(),

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 from .pickle_names import ALLOWED, Storage, check_dtype, check_natural, check_text, store_items
 
-#: Longest description of tensors inside a file that is read; real ones are below 1 MB.
+#: Longest description of tensors that is read; real ones are below 1 MB.
 MAX_PICKLE = 64_000_000
 
 
@@ -26,7 +26,7 @@ class Readable(Protocol):
 
 
 class ForeignObjects(pickle.UnpicklingError):
-    """A pickle that names objects which are not read; `names` holds them."""
+    """A pickle names objects that are not allowed; `names` lists them."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         super().__init__()
@@ -34,10 +34,10 @@ class ForeignObjects(pickle.UnpicklingError):
 
 
 def unpickle(file: Readable, storages: dict[str, Storage] | None = None) -> Any:
-    """Returns the next pickle of a file as data and leaves the file's position after it.
+    """Returns the next pickle of a file as data, and moves the file's position behind it.
 
     Args:
-        file: where it begins.
+        file: at the start of the pickle.
         storages: receives each storage by its key.
 
     Raises:
@@ -102,7 +102,7 @@ class _Machine:
             ACTIONS[opcode](self)
 
     def mark(self) -> None:
-        """Begins a group of values."""
+        """Starts a group of values."""
         self.outer.append(self.stack)
         self.stack = []
 
@@ -112,7 +112,7 @@ class _Machine:
         return values
 
     def make_tuple(self) -> None:
-        """Makes a tuple of the values since the last mark."""
+        """Replaces the values since the last mark with a tuple of them."""
         values = tuple(self.group())
         self.stack.append(values)
 
@@ -130,12 +130,12 @@ class _Machine:
         store_items(cast(dict[str, Any], target), zip(values[::2], values[1::2], strict=True))
 
     def call(self) -> None:
-        """Replaces a function and its arguments by the result; all functions are those of ALLOWED."""
+        """Replaces a function and its arguments with the result; only functions in ALLOWED exist."""
         arguments = self.stack.pop()
         self.stack[-1] = self.stack[-1](*arguments)
 
     def load_storage(self) -> None:
-        """Replaces a persistent id by the storage that it names."""
+        """Replaces a persistent id with the storage that it names."""
         kind, dtype, key, _, count, *view = self.stack.pop()
         if kind != "storage":
             raise ValueError("only storages lie outside of the pickle")
@@ -154,7 +154,7 @@ LITERALS = frozenset(
         *("BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES"),
     )
 )
-#: Opcodes that push a value of their own.
+#: Opcodes that push a fixed value.
 MAKERS: Mapping[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
@@ -164,7 +164,7 @@ MAKERS: Mapping[str, Callable[[], Any]] = {
     "EMPTY_TUPLE": tuple,
     "EMPTY_SET": lambda: None,
 }
-#: Opcodes that make a tuple of so many values.
+#: Opcodes that make a tuple -> of how many values.
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 #: Opcodes that change the stack. BUILD would set attributes, so its state is dropped.
 ACTIONS: Mapping[str, Callable[[_Machine], object]] = {
