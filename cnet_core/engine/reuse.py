@@ -48,9 +48,7 @@ class Refresh:
     residuals: Residuals
     evaluated: tuple[int, ...]
     moved: tuple[float, ...] | None = None  # by row; None at the first call
-    changes: Tensor | None = (
-        None  # of the rows that were evaluated again: see cnet_core.engine.usage.Use
-    )
+    changes: Tensor | None = None  # of the rows evaluated again: see cnet_core.engine.usage.Use
 
 
 @dataclass(frozen=True)
