@@ -101,9 +101,8 @@ class Reuse:
 
     def _keep(self, key: tuple[object, ...], inputs: NetInputs, refreshed: Refresh) -> Refresh:
         if not any(b is not None and b.requires_grad for b in refreshed.residuals.blocks):
-            self._kept[key] = _CacheEntry(
-                inputs.map(torch.clone), refreshed.residuals
-            )  # samplers may continue in place
+            # Cloned, since samplers may continue in place.
+            self._kept[key] = _CacheEntry(inputs.map(torch.clone), refreshed.residuals)
         return refreshed
 
 
