@@ -1,6 +1,6 @@
 """Net: the protocol of a ControlNet in a ControlUnit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -71,7 +71,15 @@ class Net(Protocol):
 
     @property
     def weights_version(self) -> int:
-        """A number that changes whenever the weights do; a constant if they cannot change during a run."""
+        """A number that changes whenever the weights do; a constant if they cannot change during a run.
+
+        It is read at every call where residuals are reused.
+        """
+        ...
+
+    @property
+    def hint_version(self) -> int:
+        """The same for the weights that `hint_features` reads; read at every call."""
         ...
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
@@ -101,15 +109,31 @@ class Net(Protocol):
         ...
 
 
-def count_writes(net: nn.Module) -> int:
-    """Returns a number that changes whenever an optimizer or other code changes a module's weights in place."""
-    version, modules, seen = 0, [net], {net}
-    for module in modules:  # which grows; `parameters()` is slower
+def version_of(*parts: nn.Module | Tensor) -> int:
+    """Returns a number that changes when weights of modules, or single ones, are written to in place or replaced.
+
+    It does not change when accelerate moves weights to or from the meta device.
+    """
+    weights = (part for part in parts if isinstance(part, Tensor))
+    modules = (part for part in parts if isinstance(part, nn.Module))
+    marks = [_mark(weight) for weight in weights if not weight.is_meta]
+    marks += [_mark(weight) for weight in _weights_of(modules) if not weight.is_meta]
+    return hash(tuple(marks))
+
+
+def _mark(weight: Tensor) -> tuple[int, int]:
+    """Returns which tensor it is, and how often it was written to; inference tensors do not count that."""
+    return id(weight), 0 if weight.is_inference() else weight._version  # pyright: ignore[reportPrivateUsage]
+
+
+def _weights_of(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
+    found = list(modules)
+    seen = set(found)
+    for module in found:  # which grows; `parameters()` is slower
         for weight in module._parameters.values():  # pyright: ignore[reportPrivateUsage]
-            if weight is not None and not weight.is_inference():  # those have no version
-                version += weight._version  # pyright: ignore[reportPrivateUsage]
+            if weight is not None:
+                yield weight
         for child in module._modules.values():  # pyright: ignore[reportPrivateUsage]
             if child is not None and child not in seen:
                 seen.add(child)
-                modules.append(child)
-    return version
+                found.append(child)

@@ -32,7 +32,6 @@ class UnitRun:
         self._features: dict[tuple[object, ...], tuple[int, Tensor]] = {}
         self._masks: dict[tuple[object, ...], Tensor] = {}
         self._on_device: dict[tuple[object, ...], Tensor] = {}
-        self._version = 0  # of the net's weights, at the current call
         self._reuse = Reuse(unit.reuse_tolerance)
         self._chunks = Chunks()
 
@@ -65,7 +64,6 @@ class UnitRun:
         if not wanted or not any(scales):
             return None
         check_fits(unit, call)
-        self._version = unit.net.weights_version
         by_row = [gains[row] for row in wanted]
         if not unit.reuse_tolerance and len(set(by_row)) == 1:  # the net scales its residuals once
             scales = [scale * by_row[0] for scale in scales]
@@ -92,7 +90,7 @@ class UnitRun:
             self.use = Use.of(gains, wanted)
             return compute(everything)
         rows = tuple(call.rows[row] for row in wanted)
-        key = (rows, tuple(scales), self._version, *_autograd_mode())
+        key = (rows, tuple(scales), self.unit.net.weights_version, *_autograd_mode())
         inputs = NetInputs(self._latents(call), call.timesteps, call.context, call.y).take(wanted)
         refreshed = self._reuse.refresh(key, inputs, compute)
         self._record_use(refreshed, wanted, gains)
@@ -144,7 +142,8 @@ class UnitRun:
         """Returns the hint's features: (N, model_channels, H, W)."""
         net = self.unit.net
         key = (net.dtype, call.x.device, *_autograd_mode())
-        if key in self._features and self._features[key][0] == self._version:
+        version = net.hint_version
+        if key in self._features and self._features[key][0] == version:
             return self._features[key][1]
         self._counts.hint_encodings += 1
         pictures = list(range(max(map(len, self.unit.hints))))
@@ -152,7 +151,7 @@ class UnitRun:
             pictures, lambda part: self._encode(part, call.x.device)
         )
         if not features.requires_grad:  # a graph serves one backward pass, then the weights change
-            self._features[key] = self._version, features
+            self._features[key] = version, features
         return features
 
     def _encode(self, pictures: list[int], device: torch.device) -> Tensor:

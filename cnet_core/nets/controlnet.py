@@ -7,7 +7,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ..control.net import ControlTypeError, count_writes
+from ..control.net import ControlTypeError, version_of
 from .blocks import TORCH_OPS, Ops, TimestepSequential
 from .casting import compute_dtype
 from .config import UNetConfig
@@ -93,8 +93,13 @@ class ControlNet(Encoder):
 
     @property
     def weights_version(self) -> int:
-        """A number that changes whenever the weights are written to in place."""
-        return count_writes(self)
+        """A number that changes whenever the weights are written to in place, or replaced."""
+        return version_of(self)
+
+    @property
+    def hint_version(self) -> int:
+        """As weights_version, of the weights that `hint_features` reads alone."""
+        return version_of(self.input_hint_block)
 
     def close(self) -> None:
         """Does nothing: the net keeps nothing for a run."""
@@ -159,7 +164,7 @@ class ControlNet(Encoder):
         dtype: torch.dtype,
         control_types: Sequence[str] | None,
     ) -> Tensor:
-        """Returns the embedding (B, 4*model_channels) that every block gets."""
+        """Returns what every ResBlock gets of the time: (B, 4*model_channels), see `embed`."""
         self.check_types(1, control_types)
         return self.embed(timesteps, y, dtype)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils import checkpoint
 
@@ -45,8 +46,20 @@ class Encoder(nn.Module):
             ]
         self.middle_block = TimestepSequential(*middle)
 
-    def embed(self, timesteps: Tensor, y: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """Returns the embedding (B, 4*model_channels) of timesteps (B,) and, for SDXL, of y.
+    def embed(
+        self,
+        timesteps: Tensor,
+        y: Tensor | None,
+        dtype: torch.dtype,
+        more: Tensor | None = None,
+    ) -> Tensor:
+        """Returns what every ResBlock gets, SiLU included: the embedding (B, 4*model_channels).
+
+        Args:
+            timesteps: (B,).
+            y: vector condition (B, y_dim), for SDXL.
+            dtype: to compute in.
+            more: is added to the embedding (B or 1, 4*model_channels).
 
         Raises:
             ValueError: `y` is missing for a net that needs it, or given to one that does not take it.
@@ -59,7 +72,9 @@ class Encoder(nn.Module):
                 f"The call has {has}, but this net takes {need}: the two are of different families."
             )
         emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(dtype))
-        return emb if y is None else emb + self.label_emb(y.to(emb))
+        if y is not None:
+            emb = emb + self.label_emb(y.to(emb))
+        return F.silu(emb if more is None else emb + more)
 
     def run(self, block: nn.Module, *args: object) -> Tensor:
         """Returns a block's output, checkpointed if wanted and if there is a graph.

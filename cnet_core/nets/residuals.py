@@ -123,7 +123,7 @@ def fit_to_feature(residual: Tensor, feature: Tensor, block: str) -> Tensor:
             f"The ControlNet's residual for {block} is {_describe(residual)}, but the UNet's feature map there is "
             f"{_describe(feature)}. {_advice(residual, feature)}"
         )
-    return residual.to(feature.dtype)
+    return residual if residual.dtype == feature.dtype else residual.to(feature.dtype)
 
 
 def _sum(a: Tensor | None, b: Tensor | None, index: int) -> Tensor | None:

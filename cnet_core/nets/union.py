@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..control.net import ControlTypeError
+from ..control.net import ControlTypeError, version_of
 from .blocks import TORCH_OPS, Ops, timestep_embedding
 from .config import UNetConfig
 from .controlnet import ControlNet
@@ -46,6 +46,12 @@ class UnionControlNet(ControlNet):
         self.task_embedding = nn.Parameter(torch.zeros(num_types, width))
         self.transformer_layes = nn.ModuleList([_TokenBlock(width, ops)])  # the released spelling
         self.spatial_ch_projs = ops.Linear(width, width)
+
+    @property
+    def hint_version(self) -> int:
+        """As ControlNet.hint_version, with the weights of the types."""
+        layers = (self.input_hint_block, self.transformer_layes, self.spatial_ch_projs)
+        return version_of(self.task_embedding, *layers)
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
         """Raises ValueError unless there is one known type for each hint; no types means one hint of any type."""
@@ -88,7 +94,7 @@ class UnionControlNet(ControlNet):
         for index in type_indices(control_types, self.num_types):
             switches[index] = 1.0
         types = timestep_embedding(switches, SWITCH_WIDTH).flatten()[None].to(dtype)
-        return self.embed(timesteps, y, dtype) + self.control_add_embedding(types)
+        return self.embed(timesteps, y, dtype, more=self.control_add_embedding(types))
 
     def _shift_features(self, hint: Tensor, index: int) -> Tensor:
         """One hint's features plus their shift alpha (N, C, 1, 1)."""

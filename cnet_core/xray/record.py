@@ -232,6 +232,9 @@ class Recorder:
 
 def _norms(tensor: Tensor) -> Tensor:
     """Returns the 2-norm of each row of (B, C, H, W), in float32: (B,)."""
-    wide = torch.promote_types(tensor.dtype, torch.float32)  # half precision would overflow
-    norms = cast(Tensor, torch.linalg.vector_norm(tensor.detach(), dim=(1, 2, 3), dtype=wide))
-    return norms.float()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    if tensor.dtype == torch.float64:
+        return cast(Tensor, torch.linalg.vector_norm(tensor, dim=(1, 2, 3))).float()
+    # In half precision the sum would overflow.
+    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=(1, 2, 3), dtype=torch.float32))

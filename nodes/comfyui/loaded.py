@@ -37,6 +37,11 @@ class LoadedNet:
         return 0
 
     @property
+    def hint_version(self) -> int:
+        """A constant, as weights_version."""
+        return 0
+
+    @property
     def config(self) -> UNetConfig:
         """The shape of the net."""
         return self.net.config

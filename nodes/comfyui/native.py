@@ -124,6 +124,11 @@ class NativeNet:
         """A constant: the weights do not change during a run."""
         return 0
 
+    @property
+    def hint_version(self) -> int:
+        """A constant, as weights_version."""
+        return 0
+
     def close(self) -> None:
         """Does nothing: the net keeps nothing for a run."""
 

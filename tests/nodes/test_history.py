@@ -62,6 +62,6 @@ def test_other_latents_are_refused(part: Part, other: Tensor) -> None:
 def test_old_runs_are_forgotten(part: Part) -> None:
     kept = part("nodes.comfyui.history").KEPT
     history = filled(part, range(kept + 2))
-    with pytest.raises(ValueError, match=f"last {kept} samplings"):
+    with pytest.raises(ValueError, match=f"last {kept} runs"):
         history.of(latents(1))
     assert percent(history.of(latents(2))) == pytest.approx(0.2, abs=1e-6)

@@ -88,7 +88,7 @@ class Recorder:
         self.hint_channels = 3
         self.dtype = torch.float32
         self.pooled = False
-        self.weights_version = 0
+        self.weights_version = self.hint_version = 0
 
     def hint_features(self, hint: torch.Tensor) -> torch.Tensor:
         return hint
