@@ -25,7 +25,7 @@ from cnet_core.training.folder import METRICS, RESULT
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with base, data and a run of one step, begun from inside of it with paths as one types them."""
+    """A folder with base, data and a run of one step, started inside it with paths as users type them."""
     import diffusers
     import transformers
 
