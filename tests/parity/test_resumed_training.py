@@ -164,4 +164,4 @@ def test_accepting_changed_data_needs_a_run_to_resume(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "--tiny", "--out", str(tmp_path), "--accept-changed-data"]) == 1
-    assert "add `--resume`" in capsys.readouterr().err
+    assert "needs `--resume`" in capsys.readouterr().err
