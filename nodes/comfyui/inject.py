@@ -116,8 +116,7 @@ class _Patch(SharedByCopies):
         residual = fit_to_feature(residual, part, name)
         self._watch.measure(block, part, residual)
         if self._rows is None:
-            return add_residual_(
-                part, residual
-            )  # in place where no gradients are recorded, as native control does
+            # In place if no gradients are recorded, as native control does.
+            return add_residual_(part, residual)
         part += residual
         return feature
