@@ -12,8 +12,9 @@ from torch.utils.hooks import RemovableHandle
 from ..control.clock import LAST_TIMESTEP, CountedStep, TimestepClock
 from ..control.rows import RowLayout, rows_of
 from ..engine.stack import ControlStack, ControlUnit, Counts, UNetCall
+from ..hosting.tracing import never_trace
 from ..nets.offloaded import check_runs, is_offloaded
-from ..nets.residuals import Residuals
+from ..nets.residuals import Residuals, RowResiduals
 from ..xray.record import Record, Recorder, Watch
 from .adapter import adapter_for
 
@@ -111,7 +112,7 @@ class Attachment:
 
     def answer(
         self, watch: Watch, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
-    ) -> Residuals | None:
+    ) -> RowResiduals | None:
         """Returns what is added to one call of the UNet, and notes on `watch` what is known of it."""
         if self.before_call is not None:
             self.before_call(self)
@@ -123,15 +124,14 @@ class Attachment:
         call = UNetCall(x, steps, context, y, rows, self.cfg_scale, host_clock=clock)
         self.pictures = call.pictures
         summed = self._stack.sum_rows(call)
-        residuals = None if summed is None else summed.expand()
         if self._left_out is not None:
-            return None if residuals is None else residuals.without(self._left_out)
+            return None if summed is None else summed.without(self._left_out)
         watch.position = steps[:1].detach().clone()
         watch.rows, watch.cfg_scale = rows, self.cfg_scale
         watch.record_uses(self._stack)
         watch.expect(summed)
         self._recorder.add(watch)
-        return residuals
+        return summed
 
 
 class _OnCall:
@@ -141,14 +141,17 @@ class _OnCall:
         self._attachment = attachment
         self._watch = Watch()
 
+    @never_trace  # what control computes depends on the step, and graphs must not
     def __call__(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> Residuals | None:
-        return _outside_graphs(self, x, timesteps, context, y)
+        found = self.for_rows(x, timesteps, context, y)
+        return None if found is None else found.expand()
 
-    def answer(
+    @never_trace
+    def for_rows(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
-    ) -> Residuals | None:
+    ) -> RowResiduals | None:
         self._watch = Watch()
         return self._attachment.answer(self._watch, x, timesteps, context, y)
 
@@ -192,13 +195,6 @@ def attachments(unet: nn.Module) -> tuple[Attachment, ...]:
     hooks = cast(Mapping[int, object], vars(_original(unet))["_forward_pre_hooks"])
     owners = (getattr(hook, "__self__", None) for hook in hooks.values())
     return tuple({id(o): o for o in owners if isinstance(o, Attachment)}.values())
-
-
-#: One graph break: what control computes depends on the step, and graphs must not.
-_outside_graphs = cast(
-    Callable[[_OnCall, Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None],
-    torch.compiler.disable(_OnCall.answer),
-)
 
 
 def _original(unet: nn.Module) -> nn.Module:
