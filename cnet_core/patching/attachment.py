@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from ..control.clock import LAST_TIMESTEP, CountedStep, TimestepClock
 from ..control.rows import RowLayout, rows_of
 from ..engine.stack import ControlStack, ControlUnit, Counts, UNetCall
-from ..hosting.tracing import never_trace
+from ..engine.tracing import never_trace
 from ..nets.offloaded import check_runs, is_offloaded
 from ..nets.residuals import Residuals, RowResiduals
 from ..xray.record import Record, Recorder, Watch
@@ -135,7 +135,7 @@ class Attachment:
         return summed
 
 
-#: Control depends on the step, and graphs must not. Not at import, since torch's compiler takes ten times as long to load
+#: Control depends on the step, and graphs must not. Not at import: torch's compiler takes ten times as long to load
 #: as the rest of the library.
 _exclude = cache(never_trace)
 

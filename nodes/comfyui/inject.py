@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...cnet_core.hosting.tracing import never_trace
+from ...cnet_core.engine.tracing import never_trace
 from ...cnet_core.nets.residuals import RowResiduals, add_residual_, fit_to_feature
 from ...cnet_core.xray import Watch
 from .host_types import Executor, Options, UNetModel
