@@ -238,7 +238,7 @@ def test_what_we_save_computes_the_same_in_diffusers(
 def test_what_is_not_computed_is_refused_by_name(tmp_path: Path, name: str) -> None:
     saved_net(tmp_path, {})
     _set(tmp_path, name, REFUSED[name])
-    with pytest.raises(ValueError, match=f"is not loaded.*`{name}`"):
+    with pytest.raises(ValueError, match=f"cannot be loaded.*`{name}`"):
         cn.load_controlnet(tmp_path)
     assert name in " ".join(cn.identify(tmp_path).problems)
 
@@ -273,11 +273,11 @@ def test_a_base_predicts_as_diffusers_does(tmp_path: Path, name: str) -> None:
 def test_a_base_that_is_not_computed_is_refused_by_name(tmp_path: Path, name: str) -> None:
     saved_unet(tmp_path / "unet", {})
     _set(tmp_path / "unet", name, {**REFUSED, **UNET_REFUSED}[name])
-    with pytest.raises(ValueError, match=f"is not loaded.*`{name}`"):
+    with pytest.raises(ValueError, match=f"cannot be loaded.*`{name}`"):
         load_unet(tmp_path)
     saved_net(tmp_path / "net", {})
     net = cn.load_controlnet(tmp_path / "net")
-    with pytest.raises(ValueError, match=f"is not used.*`{name}`"):
+    with pytest.raises(ValueError, match=f"cannot be used.*`{name}`"):
         cn.save_controlnet(net, tmp_path / "d.safetensors", layout="difference", base=tmp_path)
 
 
