@@ -71,7 +71,6 @@ def thumbnail(front: Front, name: str) -> Image.Image:
         graph = to_api(workflow, front.host.info)
         return in_a_row([(titles[key], made) for key, made in run(front.host, graph)], STRIP)
     front.load(example(name))
-    front.press("Escape")  # closes the list of missing files
     front.fit()
     return fitted(opened(front.picture()), THUMBNAIL, THUMBNAIL)
 

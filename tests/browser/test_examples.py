@@ -1,8 +1,7 @@
 """The example workflows, from ComfyUI's templates to the picture."""
 
 import pytest
-from front import Front, example
-from host import REPOSITORY
+from front import Front, example, templates
 from ui_format import to_api
 
 #: Nodes that name files which are not there; newer front ends mark them.
@@ -10,11 +9,7 @@ FILES = {"CheckpointLoaderSimple", "LoadControlNet", "LoadImage"}
 NAMING_FILES = {"7 Stable Diffusion 1.5": FILES, "8 SDXL": FILES}
 WRONG = "app.graph._nodes.filter((n) => n.has_errors).map((n) => n.comfyClass)"
 XRAY = 1128  # pixels wide
-NAMES = sorted(path.stem for path in (REPOSITORY / "example_workflows").glob("*.json"))
-OPEN = """async (name) => {
-    const answer = await fetch(`/api/workflow_templates/cnet/${encodeURIComponent(name)}.json`);
-    await app.loadGraphData(await answer.json(), true, true, name);
-}"""
+NAMES = templates()
 PICTURES = """() => {
     const nodes = app.graph._nodes.filter((n) => n.comfyClass === 'SaveImage');
     const shown = nodes.flatMap((n) => [...document.querySelectorAll(`[data-node-id="${n.id}"] img`)]);
@@ -40,8 +35,7 @@ def assert_node_fits(wanted: dict, key: str, found: dict, other: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_opens_whole(front: Front, name: str) -> None:
-    front.page.evaluate(OPEN, name)
-    front.page.wait_for_timeout(500)
+    front.open_template(name)
     graph = front.saved()
     assert len(graph["groups"]) >= 3
     found, wanted = front.prompt(), to_api(example(name), front.host.info)
@@ -53,8 +47,7 @@ def test_an_example_opens_whole(front: Front, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["1 First steps", "5 Control X-ray"])
 def test_an_example_runs_and_shows_its_hint_and_its_result(front: Front, name: str) -> None:
-    front.page.evaluate(OPEN, name)
-    front.page.wait_for_timeout(500)
+    front.open_template(name)
     front.run()
     for kind, width in {"DrawTinyHint": 128, "SaveImage": 384}.items():
         shown = PICTURES.replace("SaveImage", kind)
@@ -64,8 +57,7 @@ def test_an_example_runs_and_shows_its_hint_and_its_result(front: Front, name: s
 
 
 def test_the_xray_is_shown_on_its_own_node_large_enough_to_read(front: Front) -> None:
-    front.page.evaluate(OPEN, "5 Control X-ray")
-    front.page.wait_for_timeout(500)
+    front.open_template("5 Control X-ray")
     front.run()
     own = PICTURES.replace("SaveImage", "ControlXRay")
     front.page.wait_for_function(f"(width) => ({own})().includes(width)", arg=XRAY, timeout=20_000)
