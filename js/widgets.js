@@ -3,6 +3,9 @@
 
 /** How often widgets are looked at, in ms. */
 const WATCH = 100;
+/** The height of a socket; the least of a text field, as front ends have it. In pixels. */
+const SOCKET_ROW = 20;
+const LEAST_TEXT = 50;
 /** Marks the view of a node that is gone. */
 const LEFT_OVER = "cnet-left-over";
 /** Event -> the method of the graph's canvas that takes it. */
@@ -33,6 +36,7 @@ const PASSED = {
  * @property {() => [number, number]} computeSize
  * @property {[number, number]} size
  * @property {(size: [number, number]) => void} setSize
+ * @property {(front: boolean, back: boolean) => void} setDirtyCanvas
  *
  * @typedef {object} App
  * @property {any} [canvas]
@@ -82,7 +86,7 @@ export function onCallback(node, name, act) {
 }
 
 /**
- * Greys the unused ones among a node's widgets, where the front end shows it.
+ * Greys the unused ones among a node's widgets, where the front end shows it, and has the canvas draw them so.
  * @param {GraphNode} node
  * @param {string[]} unused
  * @param {string[]} names
@@ -91,6 +95,7 @@ export function grey(node, unused, names) {
   for (const widget of node.widgets ?? []) {
     if (names.includes(widget.name)) widget.disabled = unused.includes(widget.name);
   }
+  node.setDirtyCanvas(true, true);
 }
 
 /**
@@ -166,14 +171,18 @@ export function addView(app, node, name, element, height) {
 }
 
 /**
- * Keeps a text field from growing with its node, so that what is below it gets the room.
+ * Keeps a text field from growing with its node, so that what is below it gets the room; while its text comes over a link,
+ * it has no more room than its socket.
  * @param {GraphNode} node
  * @param {string} name
  * @param {number} height in pixels
  */
 export function limitHeight(node, name, height) {
   const options = node.widgets?.find((widget) => widget.name === name)?.options;
-  if (options) options.getMaxHeight = () => height;
+  if (!options) return;
+  const room = (/** @type {number} */ most) => (linked(node, [name]).length ? SOCKET_ROW : most);
+  options.getMaxHeight = () => room(height);
+  options.getMinHeight = () => room(Math.min(height, LEAST_TEXT));
 }
 
 /**

@@ -1,9 +1,10 @@
-"""Photographs what a newcomer sees, to be looked at: `python tests/browser/make_photographs.py COMFYUI PYTHON CHROMIUM OUT
-[FRONT_END]`.
+"""Photographs what a newcomer sees, to be looked at.
+
+    python tests/browser/make_photographs.py COMFYUI PYTHON CHROMIUM OUT [FRONT_END]
 
 Both node modes at two sizes of the window, with the settings of a fresh ComfyUI: the dialog of templates, each template
-as it opens and after a run, the properties panel, the help, and the search box with every phrase of test_search.py. OUT gets
-the pictures, and zoom.txt with the zoom at which each template opens.
+as it opens and, at the first size, after a run, the properties panel, the help, and the search box with every phrase of
+test_search.py. OUT gets the pictures, and zoom.txt with the zoom at which each template opens.
 """
 
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "comfy" / "support"))
 
-from front import EMPTY, Front, templates
+from front import Front, templates
 from host import Host, Place
 from make_pictures import opened
 from PIL import Image
@@ -45,13 +46,13 @@ def main(comfyui: str, python: str, chromium: str, out: str, front_end: str = ""
                 front = Front(browser, host, vue=vue, settings=FRESH)
                 for width, height in SIZES:
                     front.page.set_viewport_size({"width": width, "height": height})
-                    photograph(front, Path(out) / f"{mode}_{width}")
+                    photograph(front, Path(out) / f"{mode}_{width}", with_runs=width == SIZES[0][0])
                 front.close()
         finally:
             host.stop()
 
 
-def photograph(front: Front, folder: Path) -> None:
+def photograph(front: Front, folder: Path, with_runs: bool) -> None:
     """Takes the photographs of one page at one size."""
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -67,7 +68,7 @@ def photograph(front: Front, folder: Path) -> None:
         front.page.wait_for_timeout(1200)
         zooms.append(f"{front.page.evaluate(ZOOM):.2f} {name}")
         keep(name)
-        if name not in NEED_FILES:
+        if with_runs and name not in NEED_FILES:
             front.run()
             front.page.wait_for_timeout(2500)
             keep(f"{name}, run")
