@@ -7,6 +7,7 @@ as it opens and, at the first size, after a run, the properties panel, the help,
 test_search.py. OUT gets the pictures, and zoom.txt with the zoom at which each template opens.
 """
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ def main(comfyui: str, python: str, chromium: str, out: str, front_end: str = ""
     options = ["--front-end-root", front_end] if front_end else []
     with tempfile.TemporaryDirectory() as base, sync_playwright() as playwright:
         host = Host(Place(Path(comfyui), python), Path(base), options)
+        shutil.copy(Path(comfyui) / "input" / "example.png", host.base / "input")
         try:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             for mode, vue in (("classic", False), ("vue", True)):
