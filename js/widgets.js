@@ -195,8 +195,20 @@ export function growForPicture(node, least) {
   chain(node, "onExecuted", () => {
     if (node.properties.cnet_grown) return;
     node.properties.cnet_grown = true;
-    node.setSize([Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])]);
+    resize(node, [Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])]);
   });
+}
+
+/**
+ * Gives a node a size. The Vue nodes of front end 1.32 read theirs when they appear, and later from their style alone.
+ * @param {GraphNode} node
+ * @param {[number, number]} size
+ */
+function resize(node, [width, height]) {
+  node.setSize([width, height]);
+  const element = /** @type {HTMLElement | null} */ (document.querySelector(`[data-node-id="${node.id}"]`));
+  element?.style.setProperty("--node-width", `${width}px`);
+  element?.style.setProperty("--node-height", `${height}px`);
 }
 
 /**

@@ -9,6 +9,7 @@ FILES = {"CheckpointLoaderSimple", "LoadControlNet", "LoadImage"}
 NAMING_FILES = {"7 Stable Diffusion 1.5": FILES, "8 SDXL": FILES}
 WRONG = "app.graph._nodes.filter((n) => n.has_errors).map((n) => n.comfyClass)"
 XRAY = 1128  # pixels wide
+SIZE = "(kind) => [...app.graph._nodes.find((n) => n.comfyClass === kind).size]"
 NAMES = templates()
 PICTURES = """() => {
     const nodes = app.graph._nodes.filter((n) => n.comfyClass === 'SaveImage');
@@ -56,15 +57,20 @@ def test_an_example_runs_and_shows_its_hint_and_its_result(front: Front, name: s
         )
 
 
-def test_the_xray_is_shown_on_its_own_node_large_enough_to_read(front: Front) -> None:
-    front.open_template("5 Control X-ray")
+def test_a_small_xray_grows_until_its_picture_can_be_read(front: Front) -> None:
+    graph = example("5 Control X-ray")
+    (xray,) = [node for node in graph["nodes"] if node["type"] == "ControlXRay"]
+    del xray["properties"]["cnet_grown"]
+    xray["size"] = [240, 120]
+    front.load(graph)
     front.run()
     own = PICTURES.replace("SaveImage", "ControlXRay")
     front.page.wait_for_function(f"(width) => ({own})().includes(width)", arg=XRAY, timeout=20_000)
-    if front.vue and front.page.evaluate("window.__COMFYUI_FRONTEND_VERSION__").startswith("1.32."):
-        return  # there Vue nodes size themselves: the picture is as wide as the node, which a person can widen
-    width, height = front.page.evaluate(
-        "() => [...app.graph._nodes.find((n) => n.comfyClass === 'ControlXRay').size]"
-    )
-    assert width >= 420
-    assert height >= 560
+    front.page.wait_for_timeout(500)
+    if front.vue:
+        picture = front.page.locator(f"[data-node-id='{xray['id']}'] img").bounding_box()
+        assert picture["width"] / front.page.evaluate("app.canvas.ds.scale") >= 350
+    else:
+        width, height = front.page.evaluate(SIZE, "ControlXRay")
+        assert width >= 420
+        assert height >= 560

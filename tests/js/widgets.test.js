@@ -64,11 +64,16 @@ test("a properties panel cannot make a view as narrow as itself, and shows no ro
   assert.equal(options.hideInPanel, true);
 });
 
-test("a node grows for the picture of its first run alone, and never shrinks", () => {
-  const node = { size: [500, 100], properties: {}, setSize: (size) => (node.size = size) };
+test("a node grows for the picture of its first run alone, and never shrinks", (t) => {
+  const style = new Map();
+  const element = { style: { setProperty: (name, value) => style.set(name, value) } };
+  globalThis.document = { querySelector: (selector) => (selector === '[data-node-id="7"]' ? element : null) };
+  t.after(() => delete globalThis.document);
+  const node = { id: 7, size: [500, 100], properties: {}, setSize: (size) => (node.size = size) };
   growForPicture(node, [420, 560]);
   node.onExecuted({});
   assert.deepEqual(node.size, [500, 560]);
+  assert.deepEqual([...style.values()], ["500px", "560px"]);
   node.size = [300, 200];
   node.onExecuted({});
   assert.deepEqual(node.size, [300, 200]);

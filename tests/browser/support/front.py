@@ -191,21 +191,6 @@ class Front:
         }"""
         self.page.evaluate(script, {"kind": kind, "name": name, "value": value})
 
-    def fit(self) -> None:
-        """Makes the whole graph fill the page."""
-        self.page.evaluate(
-            """(bounds) => {
-            const [x, y, width, height] = bounds;
-            const ds = app.canvas.ds;
-            const graph = [x / ds.scale - ds.offset[0], y / ds.scale - ds.offset[1]];
-            ds.scale *= Math.min(1180 / width, 780 / height);
-            ds.offset = [60 / ds.scale - graph[0], 60 / ds.scale - graph[1]];
-            app.canvas.setDirty(true, true);
-        }""",
-            self.page.evaluate(BOUNDS, None),
-        )
-        self.page.wait_for_timeout(600)
-
     def picture(self, kind: str | None = None, margin: int = 14) -> bytes:
         """Returns a picture of the graph, or of the first node of a kind, without the menus."""
         x, y, width, height = self.page.evaluate(BOUNDS, kind)
