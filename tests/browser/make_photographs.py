@@ -22,8 +22,7 @@ from host import Host, Place
 from make_pictures import opened
 from PIL import Image
 from playwright.sync_api import sync_playwright
-from test_panel import SELECT, toggle
-from test_search import BY_ALIAS, BY_NAME, offered, search
+from search_box import BY_ALIAS, BY_NAME, offered, search
 
 SIZES = ((1440, 900), (1920, 1080))
 #: All that a fresh ComfyUI does not have: it opens its own templates instead of an empty graph.
@@ -79,7 +78,7 @@ def photograph(front: Front, folder: Path, with_runs: bool) -> None:
     keep("panel")
     show_help(front)
     keep("help")
-    toggle(front)
+    front.toggle_panel()
     sheet(search_all(front)).save(folder / "search.png")
 
 
@@ -97,9 +96,8 @@ def show_panel(front: Front) -> None:
     """Opens a template, selects its schedule, and opens the properties panel."""
     template, kind = PANEL
     front.open_template(template)
-    toggle(front)
-    front.page.evaluate(SELECT, kind)
-    front.page.wait_for_timeout(1000)
+    front.toggle_panel()
+    front.select(kind)
 
 
 def show_help(front: Front) -> None:

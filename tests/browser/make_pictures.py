@@ -72,7 +72,7 @@ def thumbnail(front: Front, name: str) -> Image.Image:
         graph = to_api(workflow, front.host.info)
         return in_a_row([(titles[key], made) for key, made in run(front.host, graph)], STRIP)
     front.load(example(name), EDITOR)
-    return in_a_row([(DOWNLOAD[name], opened(front.picture(EDITOR)))], THUMBNAIL)
+    return in_a_row([(DOWNLOAD[name], opened(front.picture(EDITOR, margin=0)))], THUMBNAIL)
 
 
 def in_a_row(made: Sequence[tuple[str, Image.Image]], room: int) -> Image.Image:

@@ -14,6 +14,7 @@ FILES = sorted(FOLDER.glob("*.json"))
 #: Pixels at zoom 1, so that ComfyUI shows a whole sheet at 70 % or more in a window of 1440 x 900.
 WIDTH, HEIGHT, NODES = 1440, 980, 12
 TITLE = 30  # above a node
+NARROWEST = 210  # the front end makes nodes with widgets at least so wide
 ASIDE = 8  # so far may a wire bend behind a node's edge
 NAMING_FILES = {"CheckpointLoaderSimple": "checkpoints", "LoadControlNet": "controlnet"}
 
@@ -43,6 +44,7 @@ def test_every_node_is_inside_one_group_and_behind_no_other(path: Path) -> None:
     graph = opened(path)
     boxes = [box(node) for node in graph["nodes"]]
     for left, top, right, low in boxes:
+        assert right - left >= NARROWEST
         around = [
             1
             for x, y, w, h in (group["bounding"] for group in graph["groups"])

@@ -66,6 +66,8 @@ COVER = """({selector, x, y}) => {
     const top = document.elementFromPoint(x, y);
     return top?.closest(selector) ? null : (top?.innerText ?? "nothing").slice(0, 200);
 }"""
+PANEL = "button[aria-label='Toggle properties panel']"
+SELECT = "(kind) => app.canvas.selectNode(app.graph._nodes.find((n) => n.comfyClass === kind))"
 RUN = """async () => {
     const end = new Promise((resolve, reject) => {
         const hear = (kind, act) => app.api.addEventListener(kind, act, { once: true });
@@ -140,6 +142,18 @@ class Front:
         """Brings the first node of a kind to the upper left."""
         self.page.evaluate(SHOW, {"kind": kind, "scale": scale})
         self.page.wait_for_timeout(400)
+
+    def select(self, kind: str) -> None:
+        """Selects the first node of a kind."""
+        self.page.evaluate(SELECT, kind)
+        self.page.wait_for_timeout(800)
+
+    def toggle_panel(self) -> None:
+        """Opens the properties panel, or closes it, where the front end has one."""
+        button = self.page.locator(PANEL)
+        if button.count():
+            button.first.click()
+            self.page.wait_for_timeout(400)
 
     def values(self, kind: str) -> dict[str, Any]:
         """Returns the widgets' values of the first node of a kind."""

@@ -218,11 +218,11 @@ def control_xray() -> Sheet:
     drawing = Drawing(
         "The X-ray shows what the ControlNet put into each block at each step. "
         "Here it stops at 60 % of the run. Change **strength**, **start_percent** or **end_percent**, and look again.",
-        Column("1. Model and hint", 215, GREEN),
-        Column("2. Control, prompt", 225, BLUE),
-        Column("3. Draw", 190, VIOLET),
-        Column("4. What it did", 420, ORANGE),
-        Column("5. Result", 200, GRAY),
+        Column("1. Model and hint", 212, GREEN),
+        Column("2. Control, prompt", 222, BLUE),
+        Column("3. Draw", 212, VIOLET),
+        Column("4. What it did", 392, ORANGE),
+        Column("5. Result", 212, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
@@ -230,7 +230,7 @@ def control_xray() -> Sheet:
     drawing.prompts(1)
     image = drawing.draw(2, model)
     xray = {"model": model, "samples": output(image, 1), "leave_one_out": True}
-    shown = drawing.sheet.add(3, "ControlXRay", height=530, **xray)
+    shown = drawing.sheet.add(3, "ControlXRay", height=500, **xray)
     drawing.sheet.properties[shown[0]] = GROWN
     drawing.show(4, image, "Result", "control_xray", 220)
     return drawing.sheet
