@@ -23,7 +23,10 @@ const VIEWS = {
   BlockScaleSchedule: addEditor,
   CFGHintRouting: addDiagram,
   ControlXRay: (node) => growForPicture(node, [420, 560]),
-  TrainControlNet: (node) => growForPicture(node, [420, 860]),
+  TrainControlNet(node) {
+    limitHeight(node, "captions", 100); // the room below is for the plots
+    growForPicture(node, [420, 860]);
+  },
 };
 
 /**

@@ -3,6 +3,9 @@
 
 /** The interval at which widgets are read, in ms. */
 const WATCH = 100;
+/** The height of a socket, and the least height of a text field in front ends, in pixels. */
+const SOCKET_ROW = 20;
+const LEAST_TEXT = 50;
 /** Marks the view of a removed node. */
 const LEFT_OVER = "cnet-left-over";
 /** Event -> the method of the graph's canvas that takes it. */
@@ -33,6 +36,7 @@ const PASSED = {
  * @property {() => [number, number]} computeSize
  * @property {[number, number]} size
  * @property {(size: [number, number]) => void} setSize
+ * @property {(front: boolean, back: boolean) => void} setDirtyCanvas
  *
  * @typedef {object} App
  * @property {any} [canvas]
@@ -82,7 +86,7 @@ export function onCallback(node, name, act) {
 }
 
 /**
- * Greys a node's unused widgets, if the front end supports it.
+ * Greys a node's unused widgets, if the front end supports it, and redraws the canvas.
  * @param {GraphNode} node
  * @param {string[]} unused
  * @param {string[]} names
@@ -91,6 +95,7 @@ export function grey(node, unused, names) {
   for (const widget of node.widgets ?? []) {
     if (names.includes(widget.name)) widget.disabled = unused.includes(widget.name);
   }
+  node.setDirtyCanvas(true, true);
 }
 
 /**
@@ -166,14 +171,18 @@ export function addView(app, node, name, element, height) {
 }
 
 /**
- * Keeps a text field from growing with its node, so that the element below it gets the space.
+ * Keeps a text field from growing with its node, so that the element below it gets the space. While a link brings the text,
+ * the field takes no more space than its socket.
  * @param {GraphNode} node
  * @param {string} name
  * @param {number} height in pixels
  */
 export function limitHeight(node, name, height) {
   const options = node.widgets?.find((widget) => widget.name === name)?.options;
-  if (options) options.getMaxHeight = () => height;
+  if (!options) return;
+  const room = (/** @type {number} */ most) => (linked(node, [name]).length ? SOCKET_ROW : most);
+  options.getMaxHeight = () => room(height);
+  options.getMinHeight = () => room(Math.min(height, LEAST_TEXT));
 }
 
 /**
@@ -186,8 +195,20 @@ export function growForPicture(node, least) {
   chain(node, "onExecuted", () => {
     if (node.properties.cnet_grown) return;
     node.properties.cnet_grown = true;
-    node.setSize([Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])]);
+    resize(node, [Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])]);
   });
+}
+
+/**
+ * Gives a node a size. The Vue nodes of front end 1.32 read it once, when they appear; later they read only their style.
+ * @param {GraphNode} node
+ * @param {[number, number]} size
+ */
+function resize(node, [width, height]) {
+  node.setSize([width, height]);
+  const element = /** @type {HTMLElement | null} */ (document.querySelector(`[data-node-id="${node.id}"]`));
+  element?.style.setProperty("--node-width", `${width}px`);
+  element?.style.setProperty("--node-height", `${height}px`);
 }
 
 /**

@@ -1,8 +1,7 @@
 """The example workflows, from ComfyUI's templates to the picture."""
 
 import pytest
-from front import Front, example
-from host import REPOSITORY
+from front import Front, example, templates
 from ui_format import to_api
 
 #: Nodes that name files which are not there; newer front ends mark them.
@@ -10,11 +9,8 @@ FILES = {"CheckpointLoaderSimple", "LoadControlNet", "LoadImage"}
 NAMING_FILES = {"7 Stable Diffusion 1.5": FILES, "8 SDXL": FILES}
 WRONG = "app.graph._nodes.filter((n) => n.has_errors).map((n) => n.comfyClass)"
 XRAY = 1128  # pixels wide
-NAMES = sorted(path.stem for path in (REPOSITORY / "example_workflows").glob("*.json"))
-OPEN = """async (name) => {
-    const answer = await fetch(`/api/workflow_templates/cnet/${encodeURIComponent(name)}.json`);
-    await app.loadGraphData(await answer.json(), true, true, name);
-}"""
+SIZE = "(kind) => [...app.graph._nodes.find((n) => n.comfyClass === kind).size]"
+NAMES = templates()
 PICTURES = """() => {
     const nodes = app.graph._nodes.filter((n) => n.comfyClass === 'SaveImage');
     const shown = nodes.flatMap((n) => [...document.querySelectorAll(`[data-node-id="${n.id}"] img`)]);
@@ -40,8 +36,7 @@ def assert_node_fits(wanted: dict, key: str, found: dict, other: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_opens_whole(front: Front, name: str) -> None:
-    front.page.evaluate(OPEN, name)
-    front.page.wait_for_timeout(500)
+    front.open_template(name)
     graph = front.saved()
     assert len(graph["groups"]) >= 3
     found, wanted = front.prompt(), to_api(example(name), front.host.info)
@@ -53,8 +48,7 @@ def test_an_example_opens_whole(front: Front, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["1 First steps", "5 Control X-ray"])
 def test_an_example_runs_and_shows_its_hint_and_its_result(front: Front, name: str) -> None:
-    front.page.evaluate(OPEN, name)
-    front.page.wait_for_timeout(500)
+    front.open_template(name)
     front.run()
     for kind, width in {"DrawTinyHint": 128, "SaveImage": 384}.items():
         shown = PICTURES.replace("SaveImage", kind)
@@ -63,16 +57,20 @@ def test_an_example_runs_and_shows_its_hint_and_its_result(front: Front, name: s
         )
 
 
-def test_the_xray_is_shown_on_its_own_node_large_enough_to_read(front: Front) -> None:
-    front.page.evaluate(OPEN, "5 Control X-ray")
-    front.page.wait_for_timeout(500)
+def test_a_small_xray_grows_until_its_picture_can_be_read(front: Front) -> None:
+    graph = example("5 Control X-ray")
+    (xray,) = [node for node in graph["nodes"] if node["type"] == "ControlXRay"]
+    del xray["properties"]["cnet_grown"]
+    xray["size"] = [240, 120]
+    front.load(graph)
     front.run()
     own = PICTURES.replace("SaveImage", "ControlXRay")
     front.page.wait_for_function(f"(width) => ({own})().includes(width)", arg=XRAY, timeout=20_000)
-    if front.vue and front.page.evaluate("window.__COMFYUI_FRONTEND_VERSION__").startswith("1.32."):
-        return  # there Vue nodes size themselves: the picture is as wide as the node, which a person can widen
-    width, height = front.page.evaluate(
-        "() => [...app.graph._nodes.find((n) => n.comfyClass === 'ControlXRay').size]"
-    )
-    assert width >= 420
-    assert height >= 560
+    front.page.wait_for_timeout(500)
+    if front.vue:
+        picture = front.page.locator(f"[data-node-id='{xray['id']}'] img").bounding_box()
+        assert picture["width"] / front.page.evaluate("app.canvas.ds.scale") >= 350
+    else:
+        width, height = front.page.evaluate(SIZE, "ControlXRay")
+        assert width >= 420
+        assert height >= 560

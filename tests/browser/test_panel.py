@@ -11,24 +11,14 @@ VIEWS = {
     "BlockScaleSchedule": (".cnet-bars", "cnet_editor"),
     "CFGHintRouting": (".cnet-diagram", "cnet_diagram"),
 }
-TOGGLE = "button[aria-label='Toggle properties panel']"
-SELECT = "(kind) => app.canvas.selectNode(app.graph._nodes.find((n) => n.comfyClass === kind))"
 
 
 @pytest.fixture
 def beside_panel(front: Front) -> Iterator[Front]:
     """A page with the properties panel open, where there is one."""
-    toggle(front)
+    front.toggle_panel()
     yield front
-    toggle(front)
-
-
-def toggle(front: Front) -> None:
-    """Opens the properties panel, or closes it."""
-    button = front.page.locator(TOGGLE)
-    if button.count():
-        button.first.click()
-        front.page.wait_for_timeout(400)
+    front.toggle_panel()
 
 
 @pytest.mark.parametrize("kind", VIEWS)
@@ -36,8 +26,7 @@ def test_a_view_keeps_its_width_and_is_no_row_of_the_panel(beside_panel: Front, 
     front, (drawn, name) = beside_panel, VIEWS[kind]
     front.load(alone(kind, front.host.info, SHOWN[kind]), kind)
     width = front.page.locator(drawn).bounding_box()["width"]
-    front.page.evaluate(SELECT, kind)
-    front.page.wait_for_timeout(800)
+    front.select(kind)
     assert front.page.get_by_text(name).count() == 0
     assert front.page.locator(drawn).bounding_box()["width"] == width
     front.page.evaluate("() => app.canvas.deselectAll()")

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { addView, growForPicture, watch } from "../../js/widgets.js";
+import { addView, grey, growForPicture, limitHeight, watch } from "../../js/widgets.js";
 
 /** Returns a watched node, with a function that says how often it is looked at in a second. */
 function watched(t, node = {}) {
@@ -64,12 +64,43 @@ test("a properties panel cannot make a view as narrow as itself, and shows no ro
   assert.equal(options.hideInPanel, true);
 });
 
-test("a node grows for the picture of its first run alone, and never shrinks", () => {
-  const node = { size: [500, 100], properties: {}, setSize: (size) => (node.size = size) };
+test("a node grows for the picture of its first run alone, and never shrinks", (t) => {
+  const style = new Map();
+  const element = { style: { setProperty: (name, value) => style.set(name, value) } };
+  globalThis.document = { querySelector: (selector) => (selector === '[data-node-id="7"]' ? element : null) };
+  t.after(() => delete globalThis.document);
+  const node = { id: 7, size: [500, 100], properties: {}, setSize: (size) => (node.size = size) };
   growForPicture(node, [420, 560]);
   node.onExecuted({});
   assert.deepEqual(node.size, [500, 560]);
+  assert.deepEqual([...style.values()], ["500px", "560px"]);
   node.size = [300, 200];
   node.onExecuted({});
   assert.deepEqual(node.size, [300, 200]);
+});
+
+test("greying is drawn at once, not at the next move of the pointer", () => {
+  let drawn = 0;
+  const widgets = [{ name: "mode" }, { name: "weight" }, { name: "other", disabled: true }];
+  grey({ widgets, setDirtyCanvas: () => drawn++ }, ["weight"], ["mode", "weight"]);
+  assert.deepEqual(
+    widgets.map((widget) => widget.disabled),
+    [false, true, true],
+  );
+  assert.equal(drawn, 1);
+});
+
+test("a text field keeps its height, and gives up its room while its text comes over a link", () => {
+  const options = {};
+  let isLinked = false;
+  const node = {
+    widgets: [{ name: "captions", options }],
+    inputs: [{ name: "captions", widget: { name: "captions" } }],
+    isInputConnected: () => isLinked,
+  };
+  limitHeight(node, "captions", 100);
+  const heights = () => [options.getMinHeight(), options.getMaxHeight()];
+  assert.deepEqual(heights(), [50, 100]);
+  isLinked = true;
+  assert.deepEqual(heights(), [20, 20]);
 });

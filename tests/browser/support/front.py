@@ -1,6 +1,7 @@
 """ComfyUI's front end in a browser: what a person sees and does there."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,20 @@ SHOW = """async ({kind, scale}) => {
     app.canvas.setDirty(true, true);
 }"""
 
+#: Opens a template as the dialog of templates does.
+OPEN = """async (name) => {
+    const answer = await fetch(`/api/workflow_templates/cnet/${encodeURIComponent(name)}.json`);
+    await app.loadGraphData(await answer.json(), true, true, name);
+}"""
+#: What waits for an answer; the pictures that tabs show of their graphs have the role, too, and lie over nothing.
+DIALOG = "[role=dialog][aria-modal=true]:visible"
+#: Returns null where a place on the screen shows an element, else the words of what lies there.
+COVER = """({selector, x, y}) => {
+    const top = document.elementFromPoint(x, y);
+    return top?.closest(selector) ? null : (top?.innerText ?? "nothing").slice(0, 200);
+}"""
+PANEL = "button[aria-label='Toggle properties panel']"
+SELECT = "(kind) => app.canvas.selectNode(app.graph._nodes.find((n) => n.comfyClass === kind))"
 RUN = """async () => {
     const end = new Promise((resolve, reject) => {
         const hear = (kind, act) => app.api.addEventListener(kind, act, { once: true });
@@ -76,10 +91,11 @@ class Front:
         palette: str = "dark",
         zoom: int = 1,
         locale: str = "en",
+        settings: Mapping[str, Any] = SETTINGS,
     ) -> None:
         self.host, self.vue = host, vue
         self._errors: list[str] = []
-        wanted = {**SETTINGS, "Comfy.VueNodes.Enabled": vue, "Comfy.ColorPalette": palette}
+        wanted = {**settings, "Comfy.VueNodes.Enabled": vue, "Comfy.ColorPalette": palette}
         wanted["Comfy.Locale"] = locale
         for name, value in wanted.items():
             host.post(f"/settings/{name}", value)
@@ -105,13 +121,39 @@ class Front:
         """Opens a graph and shows a node of a kind."""
         self.page.evaluate("(graph) => app.loadGraphData(graph)", graph)
         self.page.wait_for_timeout(600)
+        self.close_dialogs()
         if kind:
             self.show(kind, scale)
+
+    def open_template(self, name: str) -> None:
+        """Opens one of our templates, and closes the list of files that are missing."""
+        self.page.evaluate(OPEN, name)
+        self.page.wait_for_timeout(500)
+        self.close_dialogs()
+
+    def close_dialogs(self) -> None:
+        """Closes what lies over the graph and takes the pointer away from it."""
+        for _ in range(self.page.locator(DIALOG).count()):
+            self.press("Escape")
+            self.page.wait_for_timeout(300)
+        assert not self.page.locator(DIALOG).count(), self.page.locator(DIALOG).first.inner_text()
 
     def show(self, kind: str, scale: float = 1.0) -> None:
         """Brings the first node of a kind to the upper left."""
         self.page.evaluate(SHOW, {"kind": kind, "scale": scale})
         self.page.wait_for_timeout(400)
+
+    def select(self, kind: str) -> None:
+        """Selects the first node of a kind."""
+        self.page.evaluate(SELECT, kind)
+        self.page.wait_for_timeout(800)
+
+    def toggle_panel(self) -> None:
+        """Opens the properties panel, or closes it, where the front end has one."""
+        button = self.page.locator(PANEL)
+        if button.count():
+            button.first.click()
+            self.page.wait_for_timeout(400)
 
     def values(self, kind: str) -> dict[str, Any]:
         """Returns the widgets' values of the first node of a kind."""
@@ -145,7 +187,10 @@ class Front:
         places = [
             (area["x"] + x * area["width"], area["y"] + y * area["height"]) for x, y in (start, end)
         ]
-        self.page.mouse.move(*places[0])
+        x, y = places[0]
+        cover = self.page.evaluate(COVER, {"selector": ".cnet-area", "x": x, "y": y})
+        assert cover is None, f"over the bars lies: {cover}"
+        self.page.mouse.move(x, y)
         self.page.mouse.down()
         self.page.mouse.move(*places[1], steps=steps)
         self.page.mouse.up()
@@ -159,21 +204,6 @@ class Front:
             widget.callback?.(value, app.canvas, node);
         }"""
         self.page.evaluate(script, {"kind": kind, "name": name, "value": value})
-
-    def fit(self) -> None:
-        """Makes the whole graph fill the page."""
-        self.page.evaluate(
-            """(bounds) => {
-            const [x, y, width, height] = bounds;
-            const ds = app.canvas.ds;
-            const graph = [x / ds.scale - ds.offset[0], y / ds.scale - ds.offset[1]];
-            ds.scale *= Math.min(1180 / width, 780 / height);
-            ds.offset = [60 / ds.scale - graph[0], 60 / ds.scale - graph[1]];
-            app.canvas.setDirty(true, true);
-        }""",
-            self.page.evaluate(BOUNDS, None),
-        )
-        self.page.wait_for_timeout(600)
 
     def picture(self, kind: str | None = None, margin: int = 14) -> bytes:
         """Returns a picture of the graph, or of the first node of a kind, without the menus."""
@@ -192,6 +222,11 @@ class Front:
         ours = OURS in (message.location or {}).get("url", "") or OURS in message.text
         if message.type in ("error", "warning") and ours:
             self._errors.append(f"{message.type}: {message.text}")
+
+
+def templates() -> list[str]:
+    """Returns the names of our templates."""
+    return sorted(path.stem for path in (REPOSITORY / "example_workflows").glob("*.json"))
 
 
 def example(name: str) -> dict[str, Any]:

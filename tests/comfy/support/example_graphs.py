@@ -20,7 +20,9 @@ TRAINING = {
     "seed": 0,
 }
 #: What nodes show besides their rows, in pixels.
-TEXT, DRAWN, DIAGRAM, BARS, PICTURE = 60, 206, 136, 332, 330
+TEXT, DRAWN, DIAGRAM, BARS, PICTURE = 60, 256, 150, 350, 330
+#: Of nodes that have the room for their picture already; js/widgets.js would make them larger after the first run.
+GROWN = {"cnet_grown": True}
 
 #: Addresses as ComfyUI's own templates give them (comfyui-workflow-templates 0.1.31). They have no ControlNet for
 #: SDXL: its address is in public lists of downloads. It was not opened here.
@@ -79,9 +81,9 @@ class Drawing:
 
     def hint(self, place: int, title: str = "The hint", **changes: Any) -> Link:
         """Adds a drawn hint."""
-        shape = {"shape": "star", "radius": 0.37, "x": 0.5, "y": 0.53, "angle": 0.0}
+        shape = {"shape": "star", "radius": 0.37, "x": 0.5, "y": 0.53, "angle": 0.0, "side": 128}
         return self.sheet.add(
-            place, "DrawTinyHint", title=title, height=DRAWN, side=128, **{**shape, **changes}
+            place, "DrawTinyHint", title=title, height=DRAWN, **{**shape, **changes}
         )
 
     def apply(self, place: int, hint: Link, title: str = "Apply ControlNet", **inputs: Any) -> Link:
@@ -133,7 +135,7 @@ def first_steps() -> Sheet:
     """A star is drawn where the hint has one."""
     drawing = Drawing(
         "The picture follows the outline of the hint. Press *Run*; nothing has to be downloaded. "
-        "Then change the shape, the colours in the prompt, or `strength`.",
+        "Then change the shape, the colours in the prompt, or **strength**.",
         Column("1. Model and hint", 250, GREEN),
         Column("2. Control and prompt", 280, BLUE),
         Column("3. Draw", 225, VIOLET),
@@ -156,7 +158,7 @@ def both_or_cond_only() -> Sheet:
         Column("2. Prompt and routing", 230, ORANGE),
         Column("3. Control", 240, BLUE),
         Column("4. Draw", 225, VIOLET),
-        Column("5. Results: prompt | no prompt", 330, GRAY),
+        Column("5. Prompt | no prompt", 330, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
@@ -174,12 +176,12 @@ def soft_weights() -> Sheet:
     """Cond only, tamed by the soft schedule, with the prompt and without."""
     drawing = Drawing(
         "The bars say how much control each block gets: soft weights tame *cond only* and keep the shape. "
-        "Drag them, choose another `profile`, and run again. The left half has a prompt, the right half none.",
+        "Drag them, choose another **profile**, and run again. The left half has a prompt, the right half none.",
         Column("1. Model and hint", 225, GREEN),
         Column("2. Soft weights, routing", 300, ORANGE),
-        Column("3. Control and prompt", 240, BLUE),
+        Column("3. Control, prompt", 240, BLUE),
         Column("4. Draw", 225, VIOLET),
-        Column("5. Result: prompt | no prompt", 265, GRAY),
+        Column("5. Prompt | no prompt", 265, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
@@ -197,7 +199,7 @@ def two_hints() -> Sheet:
         "without them, the black of one hint would work against the other shape. Try it: unplug both masks.",
         Column("1. First hint", 225, GREEN),
         Column("2. Second hint", 240, ORANGE),
-        Column("3. Control and prompt", 240, BLUE),
+        Column("3. Control, prompt", 240, BLUE),
         Column("4. Draw", 225, VIOLET),
         Column("5. Result", 320, GRAY),
     )
@@ -215,11 +217,12 @@ def control_xray() -> Sheet:
     """What one ControlNet injected in the first six tenths of a run."""
     drawing = Drawing(
         "The X-ray shows what the ControlNet put into each block at each step. "
-        "Here it stops at 60 % of the run. Change `strength`, `start_percent` or `end_percent`, and look again.",
-        Column("1. Model and hint", 240, GREEN),
-        Column("2. Control and prompt", 270, BLUE),
-        Column("3. Draw", 225, VIOLET),
-        Column("4. What it did", 460, ORANGE),
+        "Here it stops at 60 % of the run. Change **strength**, **start_percent** or **end_percent**, and look again.",
+        Column("1. Model and hint", 212, GREEN),
+        Column("2. Control, prompt", 222, BLUE),
+        Column("3. Draw", 212, VIOLET),
+        Column("4. What it did", 392, ORANGE),
+        Column("5. Result", 212, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
@@ -227,8 +230,9 @@ def control_xray() -> Sheet:
     drawing.prompts(1)
     image = drawing.draw(2, model)
     xray = {"model": model, "samples": output(image, 1), "leave_one_out": True}
-    drawing.sheet.add(3, "ControlXRay", height=436, **xray)
-    drawing.show(3, image, "Result", "control_xray", 236)
+    shown = drawing.sheet.add(3, "ControlXRay", height=500, **xray)
+    drawing.sheet.properties[shown[0]] = GROWN
+    drawing.show(4, image, "Result", "control_xray", 220)
     return drawing.sheet
 
 
@@ -237,33 +241,22 @@ def train_and_use() -> Sheet:
     drawing = Drawing(
         "*Train ControlNet* learns from 256 drawn pictures, in a minute or two, and draws the result. "
         "Stop it at any time: what it has learned so far goes on. Then try pictures, hints and captions of your own.",
-        Column("1. Model and data", 225, GREEN),
-        Column("2. Train", 315, ORANGE),
-        Column("3. Keep and use it", 250, BLUE),
-        Column("4. Draw", 225, VIOLET),
-        Column("5. Result", 240, GRAY),
-        noted=4,
+        Column("1. Model and data", 215, GREEN),
+        Column("2. Train", 360, ORANGE),
+        Column("3. Use it", 225, BLUE),
+        Column("4. Draw, keep", 225, VIOLET),
+        Column("5. Result", 230, GRAY),
+        noted=1,
     )
+    drawing.load_tiny()
     samples = drawing.sheet.add(
         0, "TinyTrainingSamples", title="Training pictures", count=256, side=64, seed=0
     )
-    drawing.load_tiny()
-    hint = drawing.sheet.add(
-        0,
-        "DrawTinyHint",
-        title="The hint",
-        height=120,
-        shape="circle",
-        radius=0.37,
-        x=0.5,
-        y=0.5,
-        angle=0.0,
-        side=64,
-    )
+    hint = drawing.hint(0, shape="circle", y=0.5, side=64)
     drawing.net = drawing.sheet.add(
         1,
         "TrainControlNet",
-        height=330,
+        height=380,
         model=drawing.model,
         vae=drawing.vae,
         clip=drawing.clip,
@@ -272,11 +265,12 @@ def train_and_use() -> Sheet:
         captions=output(samples, 2),
         **TRAINING,
     )
-    saved = {"filename_prefix": "controlnet/trained", "layout": "ldm"}
-    drawing.sheet.add(2, "SaveControlNet", control_net=drawing.net, **saved)
+    drawing.sheet.properties[drawing.net[0]] = GROWN
     drawing.prompts(2, "a coral circle on a navy background")
     model = drawing.apply(2, hint)
     drawing.show(4, drawing.draw(3, model, DRAWING_64), "Result", "trained", 280)
+    saved = {"filename_prefix": "controlnet/trained", "layout": "ldm"}
+    drawing.sheet.add(3, "SaveControlNet", control_net=drawing.net, **saved)
     return drawing.sheet
 
 
@@ -287,7 +281,7 @@ def stable_diffusion_15() -> Sheet:
         "ComfyUI offers to download both files. The bars keep the layout and leave fine detail to the prompt.",
         *_columns_of_a_checkpoint(),
     )
-    return _with_a_checkpoint(drawing, SD15, SCRIBBLE, DRAWING_512, NUMBERS)
+    return _with_a_checkpoint(drawing, SD15, SCRIBBLE, DRAWING_512, NUMBERS, 13)
 
 
 def sdxl() -> Sheet:
@@ -297,16 +291,15 @@ def sdxl() -> Sheet:
         "ComfyUI offers to download both files. The bars keep the layout and leave fine detail to the prompt.",
         *_columns_of_a_checkpoint(),
     )
-    return _with_a_checkpoint(
-        drawing, SDXL, CANNY_XL, DRAWING_1024, {**NUMBERS, "end_percent": 0.5}
-    )
+    numbers = {**NUMBERS, "end_percent": 0.5}
+    return _with_a_checkpoint(drawing, SDXL, CANNY_XL, DRAWING_1024, numbers, 10)
 
 
 def _columns_of_a_checkpoint() -> tuple[Column, ...]:
     return (
         Column("1. Files and picture", 240, GREEN),
         Column("2. Lines and soft weights", 300, ORANGE),
-        Column("3. Control and prompt", 240, BLUE),
+        Column("3. Control, prompt", 240, BLUE),
         Column("4. Draw", 225, VIOLET),
         Column("5. Hint and result", 250, GRAY),
     )
@@ -318,15 +311,20 @@ def _with_a_checkpoint(
     control: dict[str, str],
     how: Subgraph,
     numbers: dict[str, float],
+    blocks: int,
 ) -> Sheet:
     sheet = drawing.sheet
     drawing.model = sheet.add(0, "CheckpointLoaderSimple", ckpt_name=checkpoint["name"])
     drawing.clip, drawing.vae = output(drawing.model, 1), output(drawing.model, 2)
     drawing.net = sheet.add(0, "LoadControlNet", control_net_name=control["name"])
-    sheet.models = {drawing.model[0]: [checkpoint], drawing.net[0]: [control]}
+    sheet.properties = {
+        drawing.model[0]: {"models": [checkpoint]},
+        drawing.net[0]: {"models": [control]},
+    }
     image = sheet.add(0, "LoadImage", title="Your picture", height=200, image="example.png")
     edges = sheet.add(1, "Canny", image=image, low_threshold=0.3, high_threshold=0.7)
     scales = drawing.soft(1)
+    sheet.properties[scales[0]] = {"cnet_blocks": blocks}
     model = drawing.apply(2, edges, scales=scales, **numbers)
     drawing.prompts(2, "a watercolour of a lighthouse", "blurry")
     sheet.titles[drawing.negative[0]] = "Negative"

@@ -11,7 +11,7 @@ from subgraphs import SUBGRAPHS
 #: Between columns; between nodes, for wires; a node's title; a group's title; a group's margin.
 GUTTER, GAP, TITLE, HEADER, MARGIN = 42, 30, 30, 32, 8
 #: Height of a socket and of a widget on the classic canvas; of either in Vue nodes; what those with a view have more.
-SOCKET, WIDGET, VUE_ROW, VUE_MORE = 20, 24, 26, 12
+SOCKET, WIDGET, VUE_ROW, VUE_MORE = 20, 24, 26, 24
 LANE = 5  # between wires in one gap
 ASIDE = 6  # from a column's edge to where its lanes begin
 MOST, FULL = 5, 1000  # wires in one gap; how far others go around it

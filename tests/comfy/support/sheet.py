@@ -6,7 +6,8 @@ from typing import Any
 from graphs import Graph, Link
 
 NOTE = "note"
-GREEN, BLUE, VIOLET, ORANGE, GRAY = "#3f6b4f", "#3f5f8e", "#6a4f8e", "#8e6a3f", "#4d4d55"
+#: The front end writes a group's title in the group's own colour on a ground of it: neither pale nor dark stands out.
+GREEN, BLUE, VIOLET, ORANGE, GRAY = "#578c6b", "#5f80b4", "#8a6fb4", "#b0884f", "#7a7a84"
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Sheet:
         self.columns = columns
         self.titles: dict[str, str] = {}
         self.heights: dict[str, int] = {}
-        self.models: dict[str, list[dict[str, str]]] = {}
+        self.properties: dict[str, dict[str, Any]] = {}
         self.note = ""
 
     def add(
@@ -43,7 +44,7 @@ class Sheet:
             self.heights[key] = height
         return link
 
-    def say(self, place: int, note: str, height: int = 130) -> None:
+    def say(self, place: int, note: str, height: int = 100) -> None:
         """Adds the note."""
         self.note = note
         self.heights[NOTE] = height

@@ -23,7 +23,7 @@ def to_ui(sheet: Sheet, info: Info) -> dict[str, Any]:
     saved, links = _connected(nodes, info, boxes)
     for key, node in zip(nodes, saved, strict=True):
         node |= {"title": sheet.titles[key]} if key in sheet.titles else {}
-        node["properties"] |= {"models": sheet.models[key]} if key in sheet.models else {}
+        node["properties"] |= sheet.properties.get(key, {})
     last = len(saved) + 1
     used = [each for each in SUBGRAPHS.values() if any(n["type"] == each.id for n in saved)]
     return {

@@ -1,0 +1,131 @@
+"""Photographs what a newcomer sees, to be looked at.
+
+    python tests/browser/make_photographs.py COMFYUI PYTHON CHROMIUM OUT [FRONT_END]
+
+Both node modes at two sizes of the window, with the settings of a fresh ComfyUI: the dialog of templates, each template
+as it opens and, at the first size, after a run, the properties panel, the help, and the search box with every phrase of
+test_search.py. OUT gets the pictures, and zoom.txt with the zoom at which each template opens.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "comfy" / "support"))
+
+from front import Front, templates
+from host import Host, Place
+from make_pictures import opened
+from PIL import Image
+from playwright.sync_api import sync_playwright
+from search_box import BY_ALIAS, BY_NAME, offered, search
+
+SIZES = ((1440, 900), (1920, 1080))
+#: All that a fresh ComfyUI does not have: it opens its own templates instead of an empty graph.
+FRESH = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.AutoScaleLayout": True}
+NEED_FILES = ("7 Stable Diffusion 1.5", "8 SDXL")
+PANEL = ("3 Soft weights", "BlockScaleSchedule")
+ZOOM = "() => app.canvas.ds.scale"
+COMMAND = "(id) => app.extensionManager.command.execute(id)"
+HELP = "[data-testid=info-button], .help-button"  # above the node that is selected
+FOUND = {"width": 960, "height": 330}  # of the list below the search box
+
+
+def main(comfyui: str, python: str, chromium: str, out: str, front_end: str = "") -> None:
+    """Starts ComfyUI and the browser, and takes the photographs of both node modes."""
+    options = ["--front-end-root", front_end] if front_end else []
+    with tempfile.TemporaryDirectory() as base, sync_playwright() as playwright:
+        host = Host(Place(Path(comfyui), python), Path(base), options)
+        shutil.copy(Path(comfyui) / "input" / "example.png", host.base / "input")
+        try:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            for mode, vue in (("classic", False), ("vue", True)):
+                front = Front(browser, host, vue=vue, settings=FRESH)
+                for width, height in SIZES:
+                    front.page.set_viewport_size({"width": width, "height": height})
+                    photograph(front, Path(out) / f"{mode}_{width}", with_runs=width == SIZES[0][0])
+                front.close()
+        finally:
+            host.stop()
+
+
+def photograph(front: Front, folder: Path, with_runs: bool) -> None:
+    """Takes the photographs of one page at one size."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(name: str) -> None:
+        front.page.screenshot(path=folder / f"{name}.png")
+
+    show_dialog(front)
+    keep("dialog")
+    front.press("Escape")
+    zooms = []
+    for name in templates():
+        front.open_template(name)
+        front.page.wait_for_timeout(1200)
+        zooms.append(f"{front.page.evaluate(ZOOM):.2f} {name}")
+        keep(name)
+        if with_runs and name not in NEED_FILES:
+            front.run()
+            front.page.wait_for_timeout(2500)
+            keep(f"{name}, run")
+    (folder / "zoom.txt").write_text("\n".join(zooms) + "\n")
+    show_panel(front)
+    keep("panel")
+    show_help(front)
+    keep("help")
+    front.toggle_panel()
+    sheet(search_all(front)).save(folder / "search.png")
+
+
+def show_dialog(front: Front) -> None:
+    """Opens the dialog of templates at ours."""
+    front.page.evaluate(COMMAND, "Comfy.BrowseTemplates")
+    front.page.wait_for_timeout(2000)
+    ours = front.page.get_by_text("cnet", exact=True)
+    if ours.count():
+        ours.first.click()
+    front.page.wait_for_timeout(1500)
+
+
+def show_panel(front: Front) -> None:
+    """Opens a template, selects its schedule, and opens the properties panel."""
+    template, kind = PANEL
+    front.open_template(template)
+    front.toggle_panel()
+    front.select(kind)
+
+
+def show_help(front: Front) -> None:
+    """Opens the help of the node that is selected."""
+    front.page.locator(HELP).first.click()
+    front.page.wait_for_timeout(1500)
+
+
+def search_all(front: Front) -> Iterator[Image.Image]:
+    """Gives the search box with each phrase in it."""
+    for phrase, kind in {**BY_NAME, **BY_ALIAS}.items():
+        search(front, phrase)
+        offered(front, front.host.info[kind]["display_name"])
+        width = front.page.viewport_size["width"]
+        place = {"x": width / 2 - FOUND["width"] / 2, "y": 0}
+        yield opened(front.page.screenshot(clip={**place, **FOUND}))
+        front.press("Escape")
+
+
+def sheet(pictures: Iterator[Image.Image], columns: int = 2) -> Image.Image:
+    """Returns pictures of one size in rows."""
+    made: list[Any] = list(pictures)
+    width, height = made[0].size
+    whole = Image.new("RGB", (columns * width, -(-len(made) // columns) * height))
+    for i, picture in enumerate(made):
+        whole.paste(picture, (i % columns * width, i // columns * height))
+    return whole
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
