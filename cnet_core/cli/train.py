@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,18 +20,23 @@ from ..training.folder import RESULT, MetricsRow, RunFolder
 from ..training.folder_source import Origin, pretrained_source
 from ..training.launched import are_several, launched
 from ..training.loop import Intervals, Outcome, Unheard, fit
+from ..training.made_hints import HINT_MAKERS
 from ..training.meter import Reading
 from ..training.processes import Processes, SingleProcess
 from ..training.settings import TrainingSettings
 from ..training.source import Previewer, TrainingSource
+from ..training.start import load_start
 from ..training.trainer import State, Trainer
 from .device import device_named
 from .progress import counter
 from .train_config import ContentsCheck, config_of
+from .train_options import add_origin_options
 
 if TYPE_CHECKING:
     from .subparsers import Subparsers
 
+#: What the embedded base has no use for.
+NOT_TINY = ("base", "data", "hint", "validation", "max_samples")
 #: What is done at intervals.
 INTERVALS = {"log": "write the loss", "read": "read the meter", "save": "save and draw a preview"}
 
@@ -46,22 +51,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         "checkpoints beside it. With --tiny it needs nothing else; --resume goes on with the run in OUT.",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    parser.add_argument(
-        "--tiny", action="store_true", default=None, help="the embedded base, its own data"
-    )
-    parser.add_argument("--base", help="a diffusers folder, or an SD1.x, SD2.x or SDXL checkpoint")
-    parser.add_argument(
-        "--config", metavar="DIR", help="tokenizer and configs for a checkpoint file"
-    )
-    parser.add_argument(
-        "--data", help="a folder with prompt.json (fill50k) or metadata.jsonl (imagefolder)"
-    )
-    parser.add_argument(
-        "--skip-bad",
-        action="store_true",
-        default=None,
-        help="leave out pictures that cannot be used",
-    )
+    add_origin_options(parser)
     parser.add_argument("--size", type=int, help="side in pixels (default: 512; --tiny: 64)")
     parser.add_argument("--steps", type=int, help="in all (default: 10000; --tiny: 500)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
@@ -112,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     before = folder.contents() if args.resume else None
     check = ContentsCheck(before, args.out, accept=args.accept_changed_data, tell=_complain)
     source = _source(config, args, processes.device, check)
-    trainer = Trainer(source.base, source.samples, settings, processes=processes)
+    trainer = Trainer(source.base, source.samples, settings, net=source.start, processes=processes)
     state = folder.state() if args.resume else None
     if state is not None:
         trainer.restore(state)
@@ -159,14 +149,22 @@ def _source(
         raise ValueError(f"`--steps` is {config['steps']}; it must be at least 1.")
     if config["size"] < 8 or config["size"] % 8:
         raise ValueError(f"`--size` is {config['size']}; it must be a multiple of 8.")
-    if config["tiny"] and (config["base"] or config["data"]):
-        raise ValueError("`--tiny` brings its own base and data; leave out `--base` and `--data`.")
     if config["tiny"]:
-        return tiny_source(config["size"])
+        given = [f"`--{name.replace('_', '-')}`" for name in NOT_TINY if config[name]]
+        if given:
+            raise ValueError(
+                f"`--tiny` brings its own base and data; leave out {', '.join(given)}."
+            )
+        source = tiny_source(config["size"])
+        if not config["controlnet"]:
+            return source
+        return replace(source, start=load_start(Path(config["controlnet"]), source.base.unet))
     if not config["base"] or not config["data"]:
         raise ValueError(
             "Name a base model by `--base` and a data folder by `--data`, or use `--tiny`."
         )
+    if config["max_samples"] is not None and config["max_samples"] < 1:
+        raise ValueError(f"`--max-samples` is {config['max_samples']}; it must be at least 1.")
     origin = Origin(
         Path(config["base"]),
         config["config"] and Path(config["config"]),
@@ -174,6 +172,10 @@ def _source(
         config["size"],
         bool(config["skip_bad"]),
         config["settings"]["flip"],
+        config["hint"] and HINT_MAKERS[config["hint"]],
+        config["max_samples"],
+        config["validation"] and Path(config["validation"]),
+        config["controlnet"] and Path(config["controlnet"]),
     )
     cache = args.out / "cache"
     return pretrained_source(origin, cache, device, check=check, tell=_complain, progress=counter)

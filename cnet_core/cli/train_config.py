@@ -21,9 +21,9 @@ TINY_DEFAULTS: dict[str, Any] = {
 }
 DEFAULTS: dict[str, Any] = {"size": 512, "steps": 10_000}
 #: Where a run's model and data are. A resumed run may find them elsewhere; their contents are compared instead.
-PLACES = ("base", "config", "data")
+PLACES = ("base", "config", "controlnet", "data", "validation")
 #: What says where a run's model and data come from.
-ORIGIN = ("tiny", *PLACES, "size", "skip_bad")
+ORIGIN = ("tiny", *PLACES, "size", "skip_bad", "hint", "max_samples")
 
 
 def config_of(args: argparse.Namespace, kept: dict[str, Any] | None) -> dict[str, Any]:
@@ -44,7 +44,8 @@ def config_of(args: argparse.Namespace, kept: dict[str, Any] | None) -> dict[str
                 f"`--{name.replace('_', '-')}` is {given[name]}, but the run in {args.out} was begun with {value}; "
                 "leave it out, or begin another run."
             )
-    return {**kept, **places, "steps": given.get("steps", kept["steps"])}
+    origin = {name: known[name] for name in ORIGIN}
+    return {**kept, **origin, **places, "steps": given.get("steps", kept["steps"])}
 
 
 def _new(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +97,11 @@ class ContentsCheck:
             raise ValueError(
                 f"The base is not the one that the run in {self._out} was begun with: the weights of its UNet differ. "
                 "Name that base by `--base`, or begin another run."
+            )
+        if self._before.start != now.start:
+            raise ValueError(
+                f"The ControlNet is not the one that the run in {self._out} was begun with: its weights differ. Name "
+                "that one by `--controlnet`, or begin another run."
             )
         self.changed = changes(self._before.samples, now.samples)
         if not self.changed:

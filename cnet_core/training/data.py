@@ -1,4 +1,4 @@
-"""Folders of pictures with hints and prompts: which of their samples can be used, and in which size."""
+"""Pictures with hints and prompts on disk: which of the samples can be used, and in which size."""
 
 import hashlib
 import io
@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..checkpoints.container.files import Progress
 from ..control.hints import check_gray
-from .listing import Item, is_file, read_listing
+from .layouts import Item, Stored, read_entries
 
 #: Proportions of picture and hint may differ by this share: rounding, not another picture.
 MAX_MISMATCH = 0.02
@@ -32,27 +32,37 @@ class Usable:
 
 
 def usable(
-    folder: Path, side: int, *, skip_bad: bool = False, progress: Progress | None = None
+    folder: Path,
+    side: int,
+    *,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+    needs_hint: bool = True,
+    most: int | None = None,
+    option: str = "--data",
 ) -> Usable:
     """Returns the samples of a folder that are whole, each with its bucket; every picture is opened.
 
     Args:
-        folder: with one of LAYOUTS.
+        folder: in one of the layouts, or one list, table or tar file.
         side: buckets have at most side x side pixels.
         skip_bad: leave out what cannot be used, instead of raising.
         progress: called with (samples seen, samples in all).
+        needs_hint: False: a sample may name no hint.
+        most: only the first samples count, so many; None is all.
+        option: how messages name the folder.
 
     Raises:
         ValueError: no such layout, no samples; or, without `skip_bad`, bad ones, which are counted and named.
         PermissionError: the folder or its list of samples may not be read.
     """
-    entries = read_listing(folder)
+    entries = read_entries(folder, option)[:most]
     items: list[Item] = []
     sizes: list[tuple[int, int]] = []
     bad: list[str] = []
     for number, entry in enumerate(entries, start=1):
         try:
-            item, size = _checked(entry.item())
+            item, size = _checked(entry.item(needs_hint=needs_hint))
             sizes.append(bucket(*size, side))
             items.append(item)
         except ValueError as error:
@@ -88,29 +98,29 @@ def _checked(item: Item) -> tuple[Item, tuple[int, int]]:
         ValueError: picture or hint is missing or broken, or their proportions differ.
     """
     (height, width), picture_digest = _opened(item.picture)
+    if item.hint is None:
+        return replace(item, picture_digest=picture_digest), (height, width)
     (hint_height, hint_width), hint_digest = _opened(item.hint)
     if abs(math.log(height / width) - math.log(hint_height / hint_width)) > MAX_MISMATCH:
         raise ValueError(
-            f"{item.picture} is {width} x {height} pixels, but its hint {item.hint.name} {hint_width} x {hint_height}"
+            f"{item.picture.path} is {width} x {height} pixels, but its hint {item.hint.path.name} {hint_width} x "
+            f"{hint_height}"
         )
     found = replace(item, picture_digest=picture_digest, hint_digest=hint_digest)
     return found, (height, width)
 
 
-def _opened(path: Path) -> tuple[tuple[int, int], str]:
-    """Returns (height, width) and the digest of a picture file."""
+def _opened(stored: Stored) -> tuple[tuple[int, int], str]:
+    """Returns (height, width) and the digest of an encoded picture."""
+    path = stored.path
     try:
-        if not is_file(path):
-            raise ValueError(f"{path} is missing")
-        content = path.read_bytes()
+        content = stored.read()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # below the limit
             with Image.open(io.BytesIO(content)) as image:
                 check_gray(image, str(path))
                 upright = ImageOps.exif_transpose(image)  # reads it all
         return (upright.height, upright.width), hashlib.blake2b(content, digest_size=16).hexdigest()
-    except PermissionError as error:
-        raise ValueError(f"{path} may not be read") from error
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise ValueError(f"{path} has more than {limit} million pixels, Pillow's limit") from error
