@@ -12,7 +12,7 @@ from .sockets import CATEGORY, ControlNetSocket
 
 
 class TrainControlNet(io.ComfyNode):
-    """Trains a fresh ControlNet for the MODEL on a few pictures."""
+    """Trains a ControlNet for the MODEL on a few pictures: a fresh one, or an existing one further."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,7 +23,7 @@ class TrainControlNet(io.ComfyNode):
             **found_by("TrainControlNet"),
             description="Trains a ControlNet for the model from pictures, a hint for each of them, and captions. "
             "Interrupt it at any time: what was learned so far goes on through the graph.",
-            inputs=[*_materials(), *_numbers()],
+            inputs=[*_materials(), *_numbers(), _start()],
             outputs=[
                 ControlNetSocket.Output(
                     display_name="control_net",
@@ -41,8 +41,10 @@ class TrainControlNet(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, vae, clip, images, hints, captions, steps, **numbers) -> io.NodeOutput:
-        made = bridge.train(model, vae, clip, images, hints, captions, steps, numbers)
+    def execute(
+        cls, model, vae, clip, images, hints, captions, steps, control_net=None, **numbers
+    ) -> io.NodeOutput:
+        made = bridge.train(model, vae, clip, images, hints, captions, steps, numbers, control_net)
         return io.NodeOutput(*made, ui=ui.PreviewText(made[-1]))
 
 
@@ -175,6 +177,14 @@ def _numbers() -> list[io.Input]:
         ),
         _seed("Of the fresh weights, the noise and the order."),
     ]
+
+
+def _start() -> io.Input:
+    return ControlNetSocket.Input(
+        "control_net",
+        optional=True,
+        tooltip="Train this ControlNet further. With nothing here, training starts from a copy of the model's encoder.",
+    )
 
 
 def _integer(

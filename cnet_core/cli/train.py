@@ -4,9 +4,9 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,7 +29,7 @@ from ..training.start import load_start
 from ..training.trainer import State, Trainer
 from .device import device_named
 from .progress import counter
-from .train_config import ContentsCheck, config_of
+from .train_config import ContentsCheck, changes_of, config_of
 from .train_options import add_origin_options
 
 if TYPE_CHECKING:
@@ -76,18 +76,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("settings of the training")
     for field in fields(TrainingSettings):
         option = "--" + field.name.replace("_", "-")
-        if isinstance(field.default, bool):
+        if field.type is bool:
             group.add_argument(option, action="store_true", default=None)
         else:
-            group.add_argument(
-                option, type=_reader(field.default), help=f"default: {field.default}"
-            )
+            group.add_argument(option, type=_reader(field), help=f"default: {field.default}")
 
 
-def _reader(default: object) -> Callable[[str], Any]:
-    """Returns what reads an option's text: as its default's type; None stands for a number."""
-    kinds: dict[str, Callable[[str], Any]] = {"int": int, "str": str}
-    return kinds.get(type(default).__name__, float)
+def _reader(field: Field[Any]) -> Callable[[str], Any]:
+    """Returns what reads an option's text: as the type of the setting."""
+    if field.type in (int, int | None):
+        return int
+    return float if field.type in (float, float | None) else str
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
     folder = RunFolder(args.out)
     if not args.resume:
         folder.check_free()  # before hours of encoding
-    config = config_of(args, folder.config() if args.resume else None)
+    kept = folder.config() if args.resume else None
+    config = config_of(args, kept)
     settings = TrainingSettings.from_dict(config["settings"])
     intervals = Intervals(args.log_every, args.read_every, args.save_every)
     processes = _processes(args.device)
@@ -108,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
         trainer.restore(state)
     first = processes.index == 0
     if first:
-        _write_start(folder, config, check, trainer.step, resumed=args.resume)
+        changed = changes_of(kept, config) if kept is not None else {}
+        _write_start(folder, config, check, trainer.step, resumed=args.resume, changed=changed)
     told = _Told(folder, source.preview, config["steps"], trainer.step) if first else Unheard()
     with _interrupts() as stop:
         outcome = fit(
@@ -128,9 +129,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_start(
-    folder: RunFolder, config: dict[str, Any], check: ContentsCheck, step: int, *, resumed: bool
+    folder: RunFolder,
+    config: dict[str, Any],
+    check: ContentsCheck,
+    step: int,
+    *,
+    resumed: bool,
+    changed: Mapping[str, tuple[Any, Any]],
 ) -> None:
-    """Writes what the run is made of, and whether its data changed at this step."""
+    """Writes what the run is made of, and what of it changed at this step."""
     if resumed:
         folder.forget_after(step)
         folder.set_config(config)
@@ -140,6 +147,10 @@ def _write_start(
         folder.set_contents(check.now)
     if check.changed:
         folder.write({"step": step, "data_changed": check.changed})
+    if changed:
+        folder.write({"step": step, "changed": changed})
+    for name, (before, now) in changed.items():
+        _complain(f"From step {step} on, `{name}` is {now} instead of {before}.")
 
 
 def _source(
