@@ -23,7 +23,7 @@ BUCKET_STEP, SMALL_SIDE = 64, 256
 
 
 @dataclass(frozen=True)
-class Usable:
+class UsableItems:
     """What of a folder can be trained on."""
 
     items: tuple[Item, ...]
@@ -31,7 +31,7 @@ class Usable:
     bad: tuple[str, ...]  # what is wrong with the others, a line each
 
 
-def usable(
+def find_usable(
     folder: Path,
     side: int,
     *,
@@ -40,7 +40,7 @@ def usable(
     needs_hint: bool = True,
     most: int | None = None,
     option: str = "--data",
-) -> Usable:
+) -> UsableItems:
     """Returns the samples of a folder that are whole, each with its bucket; every picture is opened.
 
     Args:
@@ -62,7 +62,7 @@ def usable(
     bad: list[str] = []
     for number, entry in enumerate(entries, start=1):
         try:
-            item, size = _checked(entry.item(needs_hint=needs_hint))
+            item, size = _inspect_item(entry.item(needs_hint=needs_hint))
             sizes.append(bucket(*size, side))
             items.append(item)
         except ValueError as error:
@@ -72,10 +72,12 @@ def usable(
     if not entries:
         raise ValueError(f"{folder} lists no sample.")
     if bad and not skip_bad:
-        raise ValueError(f"{_listed(bad, len(entries))} Fix them, or skip them with `--skip-bad`.")
+        raise ValueError(
+            f"{_name_bad(bad, len(entries))} Fix them, or skip them with `--skip-bad`."
+        )
     if not items:
-        raise ValueError(f"{folder} lists no usable sample. {_listed(bad, len(entries))}")
-    return Usable(tuple(items), tuple(sizes), tuple(bad))
+        raise ValueError(f"{folder} lists no usable sample. {_name_bad(bad, len(entries))}")
+    return UsableItems(tuple(items), tuple(sizes), tuple(bad))
 
 
 def bucket(height: int, width: int, side: int) -> tuple[int, int]:
@@ -91,16 +93,16 @@ def _buckets(side: int, step: int) -> Sequence[tuple[int, int]]:
     return [(h, w) for w in widths if (h := side * side // w // step * step) >= step]
 
 
-def _checked(item: Item) -> tuple[Item, tuple[int, int]]:
+def _inspect_item(item: Item) -> tuple[Item, tuple[int, int]]:
     """Returns an item with its digests, and the (height, width) of its picture.
 
     Raises:
         ValueError: picture or hint is missing or broken, or their proportions differ.
     """
-    (height, width), picture_digest = _opened(item.picture)
+    (height, width), picture_digest = _inspect_picture(item.picture)
     if item.hint is None:
         return replace(item, picture_digest=picture_digest), (height, width)
-    (hint_height, hint_width), hint_digest = _opened(item.hint)
+    (hint_height, hint_width), hint_digest = _inspect_picture(item.hint)
     if abs(math.log(height / width) - math.log(hint_height / hint_width)) > MAX_MISMATCH:
         raise ValueError(
             f"{item.picture.path} is {width} x {height} pixels, but its hint {item.hint.path.name} {hint_width} x "
@@ -110,7 +112,7 @@ def _checked(item: Item) -> tuple[Item, tuple[int, int]]:
     return found, (height, width)
 
 
-def _opened(stored: Stored) -> tuple[tuple[int, int], str]:
+def _inspect_picture(stored: Stored) -> tuple[tuple[int, int], str]:
     """Returns (height, width) and the digest of an encoded picture."""
     path = stored.path
     try:
@@ -128,6 +130,6 @@ def _opened(stored: Stored) -> tuple[tuple[int, int], str]:
         raise ValueError(f"{path} is broken or no picture") from error
 
 
-def _listed(bad: Sequence[str], count: int) -> str:
+def _name_bad(bad: Sequence[str], count: int) -> str:
     more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
     return f"{len(bad)} of {count} samples cannot be used: {'; '.join(bad[:NAMED])}{more}."

@@ -1,4 +1,4 @@
-"""pretrained_source: a real base and a folder of pictures as something to train on."""
+"""prepare_source: a real base and a folder of pictures as something to train on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..nets.controlnet import ControlNet
 from .contents import Contents, contents_of
-from .data import Progress, Usable, usable
+from .data import Progress, UsableItems, find_usable
 from .made_hints import HintMaker
 from .order import SampleOrder
 from .pictures import Cache, PictureSamples
@@ -40,7 +40,7 @@ class Origin:
     controlnet: Path | None = None  # where the run begins; None is a fresh net
 
 
-def pretrained_source(
+def prepare_source(
     origin: Origin,
     cache: Path,
     device: torch.device,
@@ -62,8 +62,8 @@ def pretrained_source(
     Raises:
         ValueError: bad pictures, or a base that cannot be loaded.
     """
-    found = _usable(origin, origin.data, "--data", tell, progress)
-    judged = origin.validation and _usable(
+    found = _find_samples(origin, origin.data, "--data", tell, progress)
+    judged = origin.validation and _find_samples(
         origin, origin.validation, "--validation", tell, progress
     )
     base = load_base(origin.base, Cache(cache), device, origin.config)
@@ -71,7 +71,7 @@ def pretrained_source(
     made_by = origin.hint_maker.name if origin.hint_maker else ""
     check(contents_of(base.unet, found.items, _folder(origin.data), start=start, made_by=made_by))
 
-    def prepare(found: Usable, flip: bool) -> PictureSamples:
+    def prepare(found: UsableItems, flip: bool) -> PictureSamples:
         samples = PictureSamples(found, base, Cache(cache), origin.hint_maker)
         samples.prepare(flip, progress("encoding pictures"))
         base.prepare([item.prompt for item in found.items], progress("encoding prompts"))
@@ -79,23 +79,23 @@ def pretrained_source(
 
     samples = prepare(found, origin.flip)
     if judged is None:
-        kept, held_out = _parted(samples, tell)
+        kept, held_out = _split_samples(samples, tell)
     else:
         kept, held_out = samples, _one_size(prepare(judged, False))
-    base.rest()
+    base.offload()
     return TrainingSource(base, kept, held_out, _previewer(base, held_out), start)
 
 
-def _usable(
+def _find_samples(
     origin: Origin,
     data: Path,
     option: str,
     tell: Callable[[str], None],
     progress: Callable[[str], Progress | None],
-) -> Usable:
+) -> UsableItems:
     """Returns the samples of a data folder, of which sentences tell what is special about them."""
     maker = origin.hint_maker
-    found = usable(
+    found = find_usable(
         data,
         origin.side,
         skip_bad=origin.skip_bad,
@@ -132,7 +132,9 @@ def _previewer(base: PretrainedBase, held_out: SourcePart) -> Previewer:
     return draw
 
 
-def _parted(samples: PictureSamples, tell: Callable[[str], None]) -> tuple[SourcePart, SourcePart]:
+def _split_samples(
+    samples: PictureSamples, tell: Callable[[str], None]
+) -> tuple[SourcePart, SourcePart]:
     """Holds out some samples of the size that most have; of fewer than MIN_PARTED none."""
     sizes, candidates = samples.sizes, _of_one_size(samples)
     if len(sizes) < MIN_PARTED:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checkpoints.container.files import read_tensors, write_tensors
 from ..control.hints import GRAY_PEAKS, check_gray, tensor_of
 from .base import Batch
-from .data import Progress, Usable
+from .data import Progress, UsableItems
 from .layouts import Stored
 from .made_hints import HintMaker
 from .order import Visit
@@ -32,7 +32,7 @@ class Cache:
     def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """Returns what is kept under `key`; computes and keeps it first if it is missing or damaged."""
         path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
-        kept = _kept(path)
+        kept = _read_cache(path)
         if kept is not None:
             return kept
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ class PictureEncoder(Protocol):
 class PictureSamples:
     """The samples of a folder, cut to their buckets."""
 
-    found: Usable
+    found: UsableItems
     encoder: PictureEncoder
     cache: Cache
     hint_maker: HintMaker | None = None  # for samples without a hint
@@ -104,18 +104,18 @@ class PictureSamples:
 
     def _picture(self, index: int) -> Tensor:
         item, size = self.found.items[index], self.sizes[index]
-        return _fit(item.picture.read(), item.picture.path, size, Image.Resampling.LANCZOS)
+        return _fit_picture(item.picture.read(), item.picture.path, size, Image.Resampling.LANCZOS)
 
     def _hint(self, index: int, flip: bool) -> Tensor:
         item, size = self.found.items[index], self.sizes[index]
         if item.hint is None:
-            hint = self._made_hint(index)
+            hint = self._make_hint(index)
         else:
             content = self._hint_bytes(item.hint, item.hint_digest)
-            hint = _fit(content, item.hint.path, size, Image.Resampling.BILINEAR)
+            hint = _fit_picture(content, item.hint.path, size, Image.Resampling.BILINEAR)
         return hint.flip(-1) if flip else hint
 
-    def _made_hint(self, index: int) -> Tensor:
+    def _make_hint(self, index: int) -> Tensor:
         item, size, maker = self.found.items[index], self.sizes[index], self.hint_maker
         if maker is None:
             raise ValueError(f"{item.picture.path} has no hint, and no hint maker was given.")
@@ -134,7 +134,7 @@ class PictureSamples:
         return self.cache.get(f"hint bytes {digest}", copy)["bytes"].numpy().tobytes()
 
 
-def _kept(path: Path) -> dict[str, Tensor] | None:
+def _read_cache(path: Path) -> dict[str, Tensor] | None:
     """Returns the tensors of a cache file; None where it is missing or damaged."""
     if not path.is_file():
         return None
@@ -145,15 +145,17 @@ def _kept(path: Path) -> dict[str, Tensor] | None:
         return None
 
 
-def _fit(content: bytes, path: Path, size: tuple[int, int], method: Image.Resampling) -> Tensor:
+def _fit_picture(
+    content: bytes, path: Path, size: tuple[int, int], method: Image.Resampling
+) -> Tensor:
     """Returns an encoded picture as (1, 3, H, W), 0..1, scaled to cover its bucket and cut at the middle."""
     with Image.open(io.BytesIO(content)) as image:
         check_gray(image, str(path))
-        whole = _scalable(ImageOps.exif_transpose(image))
+        whole = _make_scalable(ImageOps.exif_transpose(image))
         return tensor_of(ImageOps.fit(whole, (size[1], size[0]), method))
 
 
-def _scalable(image: Image.Image) -> Image.Image:
+def _make_scalable(image: Image.Image) -> Image.Image:
     """Returns a picture in a mode that Pillow scales well; more than 8 bits of gray are kept, in mode F."""
     if image.mode in GRAY_PEAKS:
         return Image.fromarray(tensor_of(image)[0, 0].numpy())

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from fakes import randomised
+from fakes import randomise_
 from odd_pictures import LAYOUTS, samples
 from pretrained_models import sd15
 
@@ -35,7 +35,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sd15(place / "base")
     unet = load_unet(place / "base")
     cn.save_controlnet(
-        randomised(cn.ControlNet.from_unet(unet), 5, 0.02), place / "net.safetensors"
+        randomise_(cn.ControlNet.from_unet(unet), 5, 0.02), place / "net.safetensors"
     )
     LAYOUTS["pairs"][0](place / "pairs", samples(("\u2028",), 8))
     shutil.rmtree(place / "pairs" / "conditioning")

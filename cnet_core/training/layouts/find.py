@@ -13,7 +13,7 @@ UNLISTED = pairs.LAYOUTS
 #: Folders in which samples are looked for: the data folder itself, and its parts as Hugging Face calls them.
 PLACES = ("", "train", "data")
 
-Found = list[tuple[Layout, Sequence[Path]]]
+_Found = list[tuple[Layout, Sequence[Path]]]
 
 
 def read_entries(data: Path, option: str = "--data") -> list[Entry]:
@@ -57,7 +57,7 @@ def _find_in_folder(folder: Path, option: str) -> tuple[Layout, Sequence[Path]]:
     raise ValueError(f"{folder} holds no samples in a layout that is known: {_names()}.")
 
 
-def _find(layouts: Sequence[Layout], folder: Path, names: Sequence[str]) -> Found:
+def _find(layouts: Sequence[Layout], folder: Path, names: Sequence[str]) -> _Found:
     return [(layout, files) for layout in layouts if (files := layout.find(folder, names))]
 
 

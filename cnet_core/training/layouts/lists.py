@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
-from .sample import COLUMNS, Columns, Entry, Layout, Listed, Unusable, named
+from .sample import COLUMNS, Columns, Entry, Layout, Listed, Unusable, find_by_name
 
 #: What ends a line. A JSON string may hold other separators (U+2028, U+2029, U+0085), but none of these.
 LINE_END = re.compile(r"\r\n?|\n")
@@ -124,17 +124,17 @@ def _row(listing: Path, place: str, head: list[str], cells: list[str]) -> Entry:
 LAYOUTS = (
     Layout(
         "prompt.json (source, target, prompt)",
-        named("prompt.json"),
+        find_by_name("prompt.json"),
         lambda file: read_json(file, FILL50K),
     ),
     Layout(
         "metadata.jsonl or metadata.csv (file_name, conditioning_image, text)",
-        named("metadata.jsonl", "metadata.csv"),
+        find_by_name("metadata.jsonl", "metadata.csv"),
         lambda file: read_csv(file) if file.suffix == ".csv" else read_json(file, IMAGEFOLDER),
     ),
     Layout(
         "train.jsonl (image, conditioning_image, text)",
-        named("train.jsonl"),
+        find_by_name("train.jsonl"),
         lambda file: read_json(file, COLUMNS),
     ),
 )

@@ -144,7 +144,7 @@ class Layout:
     read: Callable[[Path], list[Entry]]  # one of those files -> its samples in their order
 
 
-def named(*names: str) -> Callable[[Path, Sequence[str]], Sequence[Path]]:
+def find_by_name(*names: str) -> Callable[[Path, Sequence[str]], Sequence[Path]]:
     """Returns a finder of the files that are called so."""
     return lambda folder, found: [folder / name for name in names if name in found]
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from .sample import COLUMNS, Entry, Item, Layout, Listed, Stored, StoredFile, named
+from .sample import COLUMNS, Entry, Item, Layout, Listed, Stored, StoredFile, find_by_name
 
 NEEDED = "Reading {} needs pyarrow 15 or newer: pip install 'cnet-nodes[parquet]'."
 #: Older versions of pyarrow could be made to run code by a file (CVE-2023-47248).
@@ -18,10 +18,10 @@ OLDEST = 15
 #: Where `datasets` lists the files of a folder.
 STATE = "state.json"
 
-Row = dict[str, Any]
+Cells = dict[str, Any]
 
 
-class Table(Protocol):
+class PictureTable(Protocol):
     """A table on disk."""
 
     path: Path
@@ -29,7 +29,7 @@ class Table(Protocol):
 
     def __len__(self) -> int: ...
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> Cells:
         """Returns the cells of a row by the names of COLUMNS; one that the table lacks is missing."""
         ...
 
@@ -38,7 +38,7 @@ class Table(Protocol):
 class Cell:
     """A picture that is a cell of a table."""
 
-    table: Table
+    table: PictureTable
     index: int
     column: str
 
@@ -55,14 +55,14 @@ class Cell:
     def read(self) -> bytes:
         """Returns the bytes in the cell."""
         value = self.table.row(self.index)[self.column]
-        return value if isinstance(value, bytes) else cast(Row, value)["bytes"]
+        return value if isinstance(value, bytes) else cast(Cells, value)["bytes"]
 
 
 @dataclass(frozen=True)
 class TableRow:
     """One sample of a table; its cells are read when it is asked for."""
 
-    table: Table
+    table: PictureTable
     index: int
 
     def item(self, *, needs_hint: bool) -> Item:
@@ -78,7 +78,7 @@ class TableRow:
         """Returns a text or a picture; None of an empty cell."""
         if cell is None or isinstance(cell, str):
             return cell
-        cell = cast(Row, cell) if isinstance(cell, dict) else {"bytes": cell}
+        cell = cast(Cells, cell) if isinstance(cell, dict) else {"bytes": cell}
         if isinstance(cell.get("bytes"), bytes):
             return Cell(self.table, self.index, name)
         path: object = cell.get("path")
@@ -105,7 +105,7 @@ class ParquetTable:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> Cells:
         group, row = self._groups[index]
         if group != self._group:
             self._rows = self._file.read_row_group(group, columns=self._columns)
@@ -129,7 +129,7 @@ class ArrowTable:
     def __len__(self) -> int:
         return self._rows.num_rows
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> Cells:
         return self._rows.slice(index, 1).to_pylist()[0]
 
 
@@ -163,7 +163,7 @@ def find_parquet(folder: Path, names: Sequence[str]) -> list[Path]:
     return [folder / name for name in train or files]
 
 
-def _rows(table: Table) -> list[Entry]:
+def _rows(table: PictureTable) -> list[Entry]:
     return [TableRow(table, index) for index in range(len(table))]
 
 
@@ -202,5 +202,5 @@ def _arrow(part: str = "") -> Any:
 
 LAYOUTS = (
     Layout("Parquet files (image, conditioning_image, text)", find_parquet, read_parquet),
-    Layout("a folder by save_to_disk of `datasets`", named(STATE), read_arrow),
+    Layout("a folder by save_to_disk of `datasets`", find_by_name(STATE), read_arrow),
 )

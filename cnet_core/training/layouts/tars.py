@@ -59,7 +59,7 @@ def read(tar: Path) -> list[Entry]:
     """
     found: dict[str, dict[str, list[TarMember]]] = {}
     for member in _members(tar):
-        key, ending = _parted(member.name)
+        key, ending = _split_name(member.name)
         found.setdefault(key, {}).setdefault(ending, []).append(member)
     samples = {key: parts for key, parts in found.items() if _names_sample(parts)}
     return [_entry(tar / key, parts) for key, parts in samples.items()]
@@ -79,7 +79,7 @@ def _members(tar: Path) -> list[TarMember]:
         ) from error
 
 
-def _parted(name: str) -> tuple[str, str]:
+def _split_name(name: str) -> tuple[str, str]:
     """Returns a member's key and ending, which begins after the first dot of its file name, as in webdataset."""
     folder, slash, file = name.rpartition("/")
     stem, _, ending = file.partition(".")

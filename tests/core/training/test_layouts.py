@@ -15,7 +15,7 @@ from training_models import SmallBase, weights
 from cnet_core.control.edges import find_edges
 from cnet_core.control.hints import tensor_of
 from cnet_core.training import Trainer, TrainingSettings
-from cnet_core.training.data import Usable, usable
+from cnet_core.training.data import UsableItems, find_usable
 from cnet_core.training.made_hints import HINT_MAKERS, HintMaker
 from cnet_core.training.order import Visit
 from cnet_core.training.pictures import Cache, PictureSamples
@@ -46,7 +46,7 @@ def write(layout: str, folder: Path, count: int = 20) -> list[Sample]:
 
 
 def prepared(data: Path, cache: Path, maker: HintMaker | None = None) -> PictureSamples:
-    found = usable(data, SIDE, needs_hint=maker is None)
+    found = find_usable(data, SIDE, needs_hint=maker is None)
     ready = PictureSamples(found, Encoder(), Cache(cache), maker)
     ready.prepare(flip=True)
     return ready
@@ -107,7 +107,7 @@ def test_a_folder_that_datasets_wrote_is_read(tmp_path: Path) -> None:
     features = {"image": image, "conditioning_image": image, "text": datasets.Value("string")}
     made = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
     made.select([4, 2, 0]).save_to_disk(str(tmp_path / "data"))
-    items = usable(tmp_path / "data", SIDE).items
+    items = find_usable(tmp_path / "data", SIDE).items
     assert [item.prompt for item in items] == [found[i].caption for i in (4, 2, 0)]
     assert [item.picture.read() for item in items] == [found[i].picture for i in (4, 2, 0)]
 
@@ -195,8 +195,8 @@ def test_what_a_hint_maker_returns_is_checked(
 def first_bad(data: Path, **options: object) -> str:
     """Returns what is wrong with the first bad sample, and checks that it is counted and skipped when asked."""
     with pytest.raises(ValueError, match=r"1 of 3 samples cannot be used.*--skip-bad") as raised:
-        usable(data, SIDE, **options)
-    found: Usable = usable(data, SIDE, skip_bad=True, **options)
+        find_usable(data, SIDE, **options)
+    found: UsableItems = find_usable(data, SIDE, skip_bad=True, **options)
     assert (len(found.items), len(found.bad)) == (2, 1)
     assert found.bad[0] in str(raised.value)
     return found.bad[0]
@@ -242,7 +242,7 @@ def test_pairs_may_lie_in_folders_of_their_own(tmp_path: Path, pictures: str, hi
         (tmp_path / pictures).mkdir()
         for file in [f for f in tmp_path.iterdir() if f.is_file()]:
             file.rename(tmp_path / pictures / file.name)
-    items = usable(tmp_path, SIDE).items
+    items = find_usable(tmp_path, SIDE).items
     assert [item.picture.path.name for item in items] == ["00.png", "01.png", "02.png"]
     assert all(item.hint.path.parent == tmp_path / hints for item in items)
 
@@ -264,7 +264,7 @@ def test_pairs_may_lie_in_folders_of_their_own(tmp_path: Path, pictures: str, hi
 def test_what_is_wrong_with_a_csv_is_said(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "metadata.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        usable(tmp_path, SIDE)
+        find_usable(tmp_path, SIDE)
 
 
 def test_members_of_a_tar_that_do_not_match_are_named(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_members_of_a_tar_that_do_not_match_are_named(tmp_path: Path) -> None:
     for content in (whole[: len(whole) // 2], b"\x1f\x8b" + whole, b"no tar"):
         tar.write_bytes(content)
         with pytest.raises(ValueError, match=r"part-00000\.tar is compressed, cut off or no tar"):
-            usable(tmp_path / "data", SIDE)
+            find_usable(tmp_path / "data", SIDE)
 
 
 def test_members_of_a_tar_that_are_no_files_are_left_out(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_members_of_a_tar_that_are_no_files_are_left_out(tmp_path: Path) -> None
         link = tarfile.TarInfo("./09.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
         file.addfile(link)
-    assert len(usable(tmp_path / "data", SIDE).items) == 4
+    assert len(find_usable(tmp_path / "data", SIDE).items) == 4
 
 
 def test_tables_that_are_damaged_or_of_other_columns_are_named(tmp_path: Path) -> None:
@@ -300,16 +300,16 @@ def test_tables_that_are_damaged_or_of_other_columns_are_named(tmp_path: Path) -
     file = tmp_path / "a.parquet"
     file.write_bytes(b"PAR1 and no more")
     with pytest.raises(ValueError, match=r"a\.parquet is no whole Parquet file"):
-        usable(tmp_path, SIDE)
+        find_usable(tmp_path, SIDE)
     parquet.write_table(pyarrow.table({"pixels": [1], "text": ["a"]}), file)
     with pytest.raises(
         ValueError, match=r"has the columns pixels, text; pictures are expected in 'image'"
     ):
-        usable(tmp_path, SIDE)
+        find_usable(tmp_path, SIDE)
     columns = {"image": [[1, 2]], "conditioning_image": [[1, 2]], "text": ["a"]}
     parquet.write_table(pyarrow.table(columns), file)
     with pytest.raises(ValueError, match=r"row 1 of .* neither encoded bytes nor a file name"):
-        usable(tmp_path, SIDE)
+        find_usable(tmp_path, SIDE)
 
 
 def test_tables_may_name_files(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_tables_may_name_files(tmp_path: Path) -> None:
         "caption": ["a", "b"],
     }
     parquet.write_table(pyarrow.table(columns), tmp_path / "all.parquet")
-    items = usable(tmp_path / "all.parquet", SIDE).items
+    items = find_usable(tmp_path / "all.parquet", SIDE).items
     assert [item.hint.path for item in items] == [
         tmp_path / "conditioning" / f"{i:02d}.png" for i in (0, 1)
     ]
@@ -343,7 +343,7 @@ def test_without_pyarrow_a_table_says_what_to_install(
     with pytest.raises(
         ValueError, match=r"needs pyarrow 15 or newer: pip install 'cnet-nodes\[parquet\]'"
     ):
-        usable(tmp_path, SIDE)
+        find_usable(tmp_path, SIDE)
 
 
 def test_two_lists_in_one_folder_are_refused_until_one_is_named(tmp_path: Path) -> None:
@@ -353,13 +353,13 @@ def test_two_lists_in_one_folder_are_refused_until_one_is_named(tmp_path: Path) 
     with pytest.raises(
         ValueError, match=r"lists samples more than once: .*Name one file by `--data`"
     ):
-        usable(tmp_path / "data", SIDE)
-    assert len(usable(tmp_path / "data" / "metadata.csv", SIDE).items) == 4
+        find_usable(tmp_path / "data", SIDE)
+    assert len(find_usable(tmp_path / "data" / "metadata.csv", SIDE).items) == 4
     with pytest.raises(ValueError, match=r"is none of: prompt\.json"):
-        usable(tmp_path / "data" / "00.webp", SIDE)
+        find_usable(tmp_path / "data" / "00.webp", SIDE)
 
 
 def test_only_the_first_samples_count_if_a_number_is_given(tmp_path: Path) -> None:
     found = write("pairs", tmp_path / "data", 6)
-    items = usable(tmp_path / "data", SIDE, most=2).items
+    items = find_usable(tmp_path / "data", SIDE, most=2).items
     assert [item.prompt for item in items] == [sample.caption for sample in found[:2]]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fakes import SMALL, randomised, small_unet
+from fakes import SMALL, randomise_, small_unet
 from training_models import NoiseSamples, SmallBase, weights
 
 import cnet_core as cn
@@ -17,7 +17,7 @@ SETTINGS = TrainingSettings(batch_size=2, learning_rate=1e-3, warmup=0)
 
 def net_of(unet: cn.UNet) -> cn.ControlNet:
     """A ControlNet that differs from its UNet everywhere."""
-    return randomised(cn.ControlNet.from_unet(unet), 7)
+    return randomise_(cn.ControlNet.from_unet(unet), 7)
 
 
 @pytest.mark.parametrize("layout", ["ldm", "diffusers", "difference", "half"])
