@@ -9,6 +9,7 @@ from ..nets.controlnet import HintInit
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["constant", "cosine", "linear"]
+OptimizerName = Literal["adamw", "adamw8bit"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class TrainingSettings:
     warmup: int = 100  # steps in which the rate rises linearly; above 0 from the first step on
     schedule: Schedule = "constant"  # of the rate after the warm-up; the others fall to 0
     decay_steps: int | None = None  # the step after which "cosine" and "linear" are at 0
+    optimizer: OptimizerName = "adamw"
     weight_decay: float = 1e-2
     beta1: float = 0.9
     beta2: float = 0.999
@@ -126,6 +128,7 @@ LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or _within(1, 2**31)(value),
         "at least 1, or left out",
     ),
+    "optimizer": _one_of(get_args(OptimizerName)),
     "weight_decay": (_within(0, 1), "within 0..1"),
     "beta1": (_within(0, 0.99999), "at least 0 and below 1"),
     "beta2": (_within(0, 0.99999), "at least 0 and below 1"),
