@@ -82,7 +82,7 @@ def prepare_source(
         kept, held_out = _split_samples(samples, tell)
     else:
         kept, held_out = samples, _one_size(prepare(judged, False))
-    base.offload()
+    base.free_encoders()
     return TrainingSource(base, kept, held_out, _previewer(base, held_out), start)
 
 
