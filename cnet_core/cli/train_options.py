@@ -1,4 +1,4 @@
-"""What a run of `cnet train` learns from and begins with, as arguments."""
+"""The options of `cnet train` for its base, its start and its data."""
 
 import argparse
 
@@ -6,9 +6,9 @@ from ..training.made_hints import HINT_MAKERS
 
 
 def add_origin_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments for base, start and data; all are kept in the run's config.json."""
+    """Adds the options for base, start and data; config.json keeps all of them."""
     parser.add_argument(
-        "--tiny", action="store_true", default=None, help="the embedded base, its own data"
+        "--tiny", action="store_true", default=None, help="use the embedded model and its own data"
     )
     parser.add_argument("--base", help="a diffusers folder, or an SD1.x, SD2.x or SDXL checkpoint")
     parser.add_argument(
@@ -17,7 +17,7 @@ def add_origin_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--controlnet",
         metavar="FILE",
-        help="begin with this ControlNet, of any format (default: a fresh copy of the base's encoder)",
+        help="train this ControlNet further, of any format (default: a new copy of the base's encoder)",
     )
     group = parser.add_argument_group("data (docs/training.md shows every layout)")
     group.add_argument("--data", help="a folder of samples, or its list, table or tar file")
@@ -32,5 +32,5 @@ def add_origin_options(parser: argparse.ArgumentParser) -> None:
         "--skip-bad",
         action="store_true",
         default=None,
-        help="leave out pictures that cannot be used",
+        help="skip pictures that cannot be used",
     )

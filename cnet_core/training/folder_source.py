@@ -1,4 +1,4 @@
-"""prepare_source: a real base and a folder of pictures as something to train on."""
+"""prepare_source: turns a real base and a folder of pictures into a TrainingSource."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from .preview import Preview, sheet
 from .source import HELD_OUT_SHARE, MAX_HELD_OUT, Previewer, SourcePart, TrainingSource
 from .start import load_start
 
-#: How previews are drawn.
+#: The settings of previews.
 SHOWN, STEPS, CFG_SCALE = 4, 20, 7.5
-#: Fewer samples are not parted into those to learn from and those to be judged by.
-MIN_PARTED = 4
+#: Fewer samples cannot be split into training and held-out samples.
+MIN_SPLIT = 4
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run's base and data are, and how pictures are used."""
+    """Where a run's base and data are, and how to use the pictures."""
 
     base: Path
     config: Path | None
@@ -49,15 +49,15 @@ def prepare_source(
     tell: Callable[[str], None] = lambda line: None,
     progress: Callable[[str], Progress | None] = lambda what: None,
 ) -> TrainingSource:
-    """Returns the source; pictures are checked and latents and texts computed before the first step.
+    """Returns the source. Checks pictures, and computes latents and texts before the first step.
 
     Args:
         origin: base and data.
-        cache: folder in which latents and texts are kept.
-        device: on which they are computed.
-        check: gets the base's weights and the samples by content; raises if the run must not use them.
-        tell: gets a sentence about bad pictures, made hints, and samples that are too few to be parted.
-        progress: gives a counter for a stretch of work, by its name.
+        cache: folder for latents and texts.
+        device: computes them.
+        check: gets the contents of base and samples; raises if the run must not use them.
+        tell: gets sentences about skipped pictures, made hints, and samples too few to hold some out.
+        progress: returns a counter for a named part of the work.
 
     Raises:
         ValueError: bad pictures, or a base that cannot be loaded.
@@ -93,7 +93,7 @@ def _find_samples(
     tell: Callable[[str], None],
     progress: Callable[[str], Progress | None],
 ) -> UsableItems:
-    """Returns the samples of a data folder, of which sentences tell what is special about them."""
+    """Returns the usable samples of one data folder, and tells what it skipped and which hints are made."""
     maker = origin.hint_maker
     found = find_usable(
         data,
@@ -105,19 +105,19 @@ def _find_samples(
         option=option,
     )
     if found.bad:
-        tell(f"{len(found.bad)} samples are left out: {'; '.join(found.bad)}")
+        tell(f"Skipped {len(found.bad)} samples: {'; '.join(found.bad)}")
     if maker is not None:
         made = sum(item.hint is None for item in found.items)
         if not made and data == origin.data:
             raise ValueError(
-                f"`--hint` is {maker.name}, but every sample of {data} has a hint; leave `--hint` out."
+                f"`--hint` is {maker.name}, but every sample of {data} has a hint; omit `--hint`."
             )
         tell(f"{made} of {len(found.items)} hints in {data} are made by {maker.name}.")
     return found
 
 
 def _folder(data: Path) -> Path:
-    """Returns the folder of data that may be named by its list."""
+    """Returns the folder of data; `data` may also be its list."""
     return data if data.is_dir() else data.parent
 
 
@@ -135,12 +135,12 @@ def _previewer(base: PretrainedBase, held_out: SourcePart) -> Previewer:
 def _split_samples(
     samples: PictureSamples, tell: Callable[[str], None]
 ) -> tuple[SourcePart, SourcePart]:
-    """Holds out some samples of the size that most have; of fewer than MIN_PARTED none."""
+    """Holds out some samples of the most common size; none of fewer than MIN_SPLIT."""
     sizes, candidates = samples.sizes, _of_one_size(samples)
-    if len(sizes) < MIN_PARTED:
+    if len(sizes) < MIN_SPLIT:
         tell(
-            f"The data has {len(sizes)} of the {MIN_PARTED} samples that it takes to hold some out: the meter and "
-            "the previews use samples that the run learns from. `--validation` names others."
+            f"The data has {len(sizes)} of the {MIN_SPLIT} samples that it takes to hold some out: the meter and "
+            "the previews use samples that the run learns from. Give others with `--validation`."
         )
         return SourcePart(samples, range(len(sizes))), SourcePart(samples, candidates)
     count = min(MAX_HELD_OUT, max(2, len(sizes) // HELD_OUT_SHARE), len(candidates))
@@ -150,7 +150,7 @@ def _split_samples(
 
 
 def _one_size(samples: PictureSamples) -> SourcePart:
-    """Returns the first samples of the size that most have."""
+    """Returns the first samples of the most common size."""
     return SourcePart(samples, _of_one_size(samples)[:MAX_HELD_OUT])
 
 

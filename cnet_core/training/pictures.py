@@ -25,12 +25,12 @@ logger = logging.getLogger("cnet")
 
 @dataclass(frozen=True)
 class Cache:
-    """Tensors on disk by a text that says all that they depend on."""
+    """Tensors on disk, by a text with everything that they depend on."""
 
     folder: Path
 
     def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Returns what is kept under `key`; computes and keeps it first if it is missing or damaged."""
+        """Returns the tensors under `key`; computes and stores them first if they are missing or damaged."""
         path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
         kept = _read_cache(path)
         if kept is not None:
@@ -41,11 +41,11 @@ class Cache:
 
 
 class PictureEncoder(Protocol):
-    """What turns pictures into latents."""
+    """Turns pictures into latents."""
 
     @property
     def name(self) -> str:
-        """Unlike that of any other encoder."""
+        """A name that no other encoder has."""
         ...
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,7 +55,7 @@ class PictureEncoder(Protocol):
 
 @dataclass(frozen=True)
 class PictureSamples:
-    """The samples of a folder, cut to their buckets."""
+    """The samples of a folder, cropped to their buckets."""
 
     found: UsableItems
     encoder: PictureEncoder
@@ -68,7 +68,7 @@ class PictureSamples:
         return self.found.sizes
 
     def prepare(self, flip: bool, progress: Progress | None = None) -> None:
-        """Computes all latents, and hints to be made, that are not kept yet, so that no training step has to."""
+        """Computes all missing latents and made hints, so that no training step has to."""
         for index, item in enumerate(self.found.items):
             if item.hint is None or not item.hint.is_cheap:
                 self._hint(index, False)
@@ -78,7 +78,7 @@ class PictureSamples:
                 progress(index + 1, len(self.sizes))
 
     def batch(self, visits: Sequence[Visit], flips: Sequence[bool]) -> Batch:
-        """Returns the samples of these visits; latents are drawn anew from the encoder's distribution."""
+        """Returns the samples of these visits; draws new latents from the encoder's distribution."""
         pairs = list(zip(visits, flips, strict=True))
         return Batch(
             torch.cat([self._latents(visit, flip) for visit, flip in pairs]),
@@ -124,7 +124,7 @@ class PictureSamples:
         return kept["hint"].float() / 255
 
     def _hint_bytes(self, hint: Stored, digest: str) -> bytes:
-        """Returns an encoded hint; one that is slow to read is copied to the cache first."""
+        """Returns an encoded hint; a hint that is slow to read is copied to the cache first."""
         if hint.is_cheap:
             return hint.read()
 
@@ -135,20 +135,20 @@ class PictureSamples:
 
 
 def _read_cache(path: Path) -> dict[str, Tensor] | None:
-    """Returns the tensors of a cache file; None where it is missing or damaged."""
+    """Returns the tensors of a cache file; None if it is missing or damaged."""
     if not path.is_file():
         return None
     try:
         return read_tensors(path)[0]
     except ValueError as error:
-        logger.warning("A cached file is damaged and is computed again: %s", error)
+        logger.warning("A cached file is damaged and will be computed again: %s", error)
         return None
 
 
 def _fit_picture(
     content: bytes, path: Path, size: tuple[int, int], method: Image.Resampling
 ) -> Tensor:
-    """Returns an encoded picture as (1, 3, H, W), 0..1, scaled to cover its bucket and cut at the middle."""
+    """Returns an encoded picture as (1, 3, H, W), 0..1, scaled to cover its bucket and cropped at the centre."""
     with Image.open(io.BytesIO(content)) as image:
         check_gray(image, str(path))
         whole = _make_scalable(ImageOps.exif_transpose(image))
@@ -156,7 +156,7 @@ def _fit_picture(
 
 
 def _make_scalable(image: Image.Image) -> Image.Image:
-    """Returns a picture in a mode that Pillow scales well; more than 8 bits of gray are kept, in mode F."""
+    """Returns a picture in a mode that Pillow scales well; keeps more than 8 bits of gray, in mode F."""
     if image.mode in GRAY_PEAKS:
         return Image.fromarray(tensor_of(image)[0, 0].numpy())
     return image if image.mode in ("L", "RGB") else image.convert("RGBA")

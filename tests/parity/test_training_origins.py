@@ -67,7 +67,7 @@ def test_a_run_with_made_hints_from_a_given_net_goes_on_where_these_have_moved(
     (place / "net.safetensors").rename(place / "moved.safetensors")
     resumed = ["train", "--resume", "--out", str(out), "--steps", "2", "--device", "cpu"]
     assert main(resumed) == 1
-    assert "begun with `--controlnet`" in capsys.readouterr().err
+    assert "with `--controlnet`" in capsys.readouterr().err
     assert main([*resumed, "--controlnet", str(place / "moved.safetensors")]) == 0
     whole = tmp_path / "whole"
     net = ["--controlnet", str(place / "moved.safetensors")]
@@ -98,12 +98,12 @@ def test_fewer_samples_than_can_be_parted_are_all_trained_on(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--data", "csv", "--hint", "canny"], "every sample of .* has a hint; leave `--hint` out"),
+        (["--data", "csv", "--hint", "canny"], "every sample of .* has a hint; omit `--hint`"),
         (["--data", "pairs"], "has no text named 'conditioning_image'"),
         (["--data", "csv", "--max-samples", "0"], "`--max-samples` is 0; it must be at least 1"),
-        (["--data", "csv", "--validation", "no"], "`--validation` is .*, which is no folder"),
+        (["--data", "csv", "--validation", "no"], "`--validation` is .*, which is not a folder"),
         (["--data", "csv", "--controlnet", "no"], "There is no file"),
-        (["--tiny", "--hint", "canny"], "`--tiny` brings its own .*leave out `--base`, `--hint`"),
+        (["--tiny", "--hint", "canny"], "`--tiny` has its own .*omit `--base`, `--hint`"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -25,7 +25,7 @@ def read_entries(data: Path, option: str = "--data") -> list[Entry]:
 
     Raises:
         ValueError: there is no layout that is known, or more than one; or a list cannot be read.
-        PermissionError: the folder or its list may not be read.
+        PermissionError: no permission to read the folder or its list.
     """
     layout, files = _find_in_file(data) if is_file(data) else _find_in_folder(data, option)
     return [entry for file in files for entry in layout.read(file)]
@@ -41,7 +41,7 @@ def _find_in_file(file: Path) -> tuple[Layout, Sequence[Path]]:
 
 def _find_in_folder(folder: Path, option: str) -> tuple[Layout, Sequence[Path]]:
     if not folder.is_dir():
-        raise ValueError(f"`{option}` is {folder}, which is no folder.")
+        raise ValueError(f"`{option}` is {folder}, which is not a folder.")
     for place in (folder / name for name in PLACES):
         if not place.is_dir():
             continue
@@ -50,7 +50,7 @@ def _find_in_folder(folder: Path, option: str) -> tuple[Layout, Sequence[Path]]:
         files = [str(file) for _, files in found for file in files]
         if len(found) > 1 or (found and found[0][0] in lists.LAYOUTS and len(files) > 1):
             raise ValueError(
-                f"{place} lists samples more than once: {', '.join(files[:3])}. Name one file by `{option}`."
+                f"{place} lists samples more than once: {', '.join(files[:3])}. Give one file with `{option}`."
             )
         if found:
             return found[0]

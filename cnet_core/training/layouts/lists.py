@@ -14,7 +14,7 @@ from typing import cast
 
 from .sample import COLUMNS, Columns, Entry, Layout, Listed, Unusable, find_by_name
 
-#: What ends a line. A JSON string may hold other separators (U+2028, U+2029, U+0085), but none of these.
+#: Line endings. A JSON string may hold other separators (U+2028, U+2029, U+0085), but none of these.
 LINE_END = re.compile(r"\r\n?|\n")
 #: The columns in the released fill50k, where the hint is called the source.
 FILL50K: Columns = (("target",), ("source",), ("prompt",))
@@ -26,7 +26,7 @@ def read_json(listing: Path, columns: Columns) -> list[Entry]:
     """Returns the samples of a list with one JSON object per line, or with one JSON array of objects.
 
     Raises:
-        ValueError: it cannot be read as text or as JSON. PermissionError: it may not be read.
+        ValueError: it cannot be read as text or as JSON. PermissionError: no permission to read it.
     """
     text = decode(listing)
     if text.lstrip().startswith("["):
@@ -42,7 +42,7 @@ def read_csv(listing: Path) -> list[Entry]:
     """Returns the samples of a list with one row of cells per sample, below a row of column names.
 
     Raises:
-        ValueError: it cannot be read as text or as CSV. PermissionError: it may not be read.
+        ValueError: it cannot be read as text or as CSV. PermissionError: no permission to read it.
     """
     reader = csv.reader(io.StringIO(decode(listing), newline=""), strict=True)
     try:
@@ -63,7 +63,7 @@ def decode(listing: Path) -> str:
     """Returns the text of a list: UTF-8 with or without a byte order mark, UTF-16 or UTF-32.
 
     Raises:
-        ValueError: it has another encoding. PermissionError: it may not be read.
+        ValueError: it has another encoding. PermissionError: no permission to read it.
     """
     content = listing.read_bytes()
     encoding = json.detect_encoding(content)
@@ -81,9 +81,11 @@ def _array(listing: Path, text: str) -> list[object]:
     try:
         return cast(list[object], json.loads(text))
     except RecursionError as error:
-        raise ValueError(f"{listing} nests its brackets too deep; it must be one array.") from error
+        raise ValueError(
+            f"{listing} nests its brackets too deeply; it must be one array."
+        ) from error
     except ValueError as error:
-        raise ValueError(f"{listing} begins as a JSON array, but is not one: {error}.") from error
+        raise ValueError(f"{listing} starts like a JSON array, but is not one: {error}.") from error
 
 
 def _parse(line: str) -> object:

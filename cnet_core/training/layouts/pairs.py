@@ -31,7 +31,7 @@ def read(folder: Path) -> list[Entry]:
     """Returns the samples of a folder, in the order of their stems.
 
     Raises:
-        PermissionError: a folder may not be read.
+        PermissionError: no permission to read a folder.
     """
     names = _by_stem(os.listdir(folder))
     hints = _hint_folder(folder)
@@ -73,7 +73,7 @@ def _caption(file: Path) -> str:
     try:
         text = file.read_bytes().decode("utf-8-sig").strip()
     except PermissionError as error:
-        raise ValueError(f"{file} may not be read") from error
+        raise ValueError(f"there is no permission to read {file}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not UTF-8") from error
     if LINE_END.search(text):

@@ -43,13 +43,13 @@ class StoredFile:
     is_cheap = True
 
     def read(self) -> bytes:
-        """Returns the file's bytes; raises ValueError if it is missing or may not be read."""
+        """Returns the file's bytes; raises ValueError if it is missing, or without permission to read it."""
         try:
             if not is_file(self.path):
                 raise ValueError(f"{self.path} is missing")
             return self.path.read_bytes()
         except PermissionError as error:
-            raise ValueError(f"{self.path} may not be read") from error
+            raise ValueError(f"there is no permission to read {self.path}") from error
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def find_by_name(*names: str) -> Callable[[Path, Sequence[str]], Sequence[Path]]
 
 
 def is_file(path: Path) -> bool:
-    """As Path.is_file, which from Python 3.14 on returns False for what may not be looked at."""
+    """As Path.is_file, which from Python 3.14 on returns False without permission to look."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -55,7 +55,7 @@ def read(tar: Path) -> list[Entry]:
     """Returns the samples of a tar file, in its order.
 
     Raises:
-        ValueError: it is compressed, cut off or no tar file. PermissionError: it may not be read.
+        ValueError: it is compressed, cut off or no tar file. PermissionError: no permission to read it.
     """
     found: dict[str, dict[str, list[TarMember]]] = {}
     for member in _members(tar):

@@ -100,7 +100,7 @@ def test_ctrl_c_saves_and_ends_well(
     monkeypatch.setattr(train._TerminalEvents, "on_step", interrupt)
     before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
     assert run(tmp_path, *QUICK, "--steps", "9") == 0
-    assert "1 steps, interrupted; --resume goes on" in capsys.readouterr().out
+    assert "1 steps, interrupted; --resume continues" in capsys.readouterr().out
     assert (tmp_path / "checkpoints" / "step_00000001.safetensors").is_file()
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -115,7 +115,7 @@ def test_ctrl_c_saves_and_ends_well(
             ["--tiny", "--schedule", "spiral"],
             "`schedule` is spiral; it must be 'constant' or 'cosine'",
         ),
-        (["--tiny", "--decay-steps", "9"], "'constant' does not decay; leave it out"),
+        (["--tiny", "--decay-steps", "9"], "'constant' does not decay; omit it"),
         (
             ["--tiny", "--schedule", "linear", "--steps", "99", "--decay-steps", "98"],
             "`--decay-steps` is 98, but the run takes 99 steps",
@@ -125,8 +125,8 @@ def test_ctrl_c_saves_and_ends_well(
             "`decay_steps` is 50; it must be above `warmup`, which is 50",
         ),
         (["--tiny", "--size", "60"], "`--size` is 60; it must be a multiple of 8"),
-        (["--tiny", "--data", "x"], "`--tiny` brings its own"),
-        (["--steps", "3"], "Name a base model by `--base`"),
+        (["--tiny", "--data", "x"], "`--tiny` has its own"),
+        (["--steps", "3"], "Give a base model with `--base`"),
         (["--tiny", "--read-every", "0"], "interval `read` is 0"),
         (["--resume"], "holds no run to resume"),
         (["--tiny", "--device", "toaster"], "toaster"),

@@ -351,7 +351,7 @@ def test_two_lists_in_one_folder_are_refused_until_one_is_named(tmp_path: Path) 
     row = {"image": "00.png", "conditioning_image": "conditioning/00.png", "text": "other"}
     (tmp_path / "data" / "train.jsonl").write_text(json.dumps(row))
     with pytest.raises(
-        ValueError, match=r"lists samples more than once: .*Name one file by `--data`"
+        ValueError, match=r"lists samples more than once: .*Give one file with `--data`"
     ):
         find_usable(tmp_path / "data", SIDE)
     assert len(find_usable(tmp_path / "data" / "metadata.csv", SIDE).items) == 4
