@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from fakes import SMALL
 
+from cnet_core.bench import training_memory
 from cnet_core.bench.settings import BenchSettings
 from cnet_core.bench.training_memory import WAYS, count_step, measure_step, section
 from cnet_core.training.settings import TrainingSettings
@@ -32,8 +33,12 @@ def test_each_setting_saves_what_it_is_for() -> None:
     assert eight_bit.peak < checkpointed.peak - 0.7 * checkpointed.moments
 
 
-def test_the_section_has_a_row_for_each_way() -> None:
+def test_the_section_shows_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_memory, "WAYS", {"plain": PLAIN})
+    monkeypatch.setattr(BenchSettings, "config", NARROW)
     done: list[tuple[int, int]] = []
-    table = section(BenchSettings(width=0.1, side=64), lambda n, of: done.append((n, of)))
-    assert list(table.rows) == list(WAYS)
-    assert done[-1] == (len(WAYS), len(WAYS))
+    table = section(BenchSettings(side=64, pictures=2), lambda n, of: done.append((n, of)))
+    held = count_step(PLAIN, NARROW, 64, 2)
+    bytes = (held.peak, held.locked, held.trained, held.gradients, held.moments, held.rest)
+    assert table.rows == {"plain": tuple(n / 2**30 for n in bytes)}
+    assert done == [(1, 1)]
