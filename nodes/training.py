@@ -12,7 +12,7 @@ from .sockets import CATEGORY, ControlNetSocket
 
 
 class TrainControlNet(io.ComfyNode):
-    """Trains a new ControlNet for the MODEL on a few pictures."""
+    """Trains a new or an existing ControlNet for the MODEL on a few pictures."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -21,9 +21,9 @@ class TrainControlNet(io.ComfyNode):
             display_name="Train ControlNet",
             category=CATEGORY,
             **list_aliases("TrainControlNet"),
-            description="Trains a ControlNet for the model from pictures, one hint per picture, and captions. You can "
-            "interrupt it at any time: the graph continues with what it has learned so far.",
-            inputs=[*_materials(), *_numbers()],
+            description="Trains a ControlNet for the model from pictures, a hint for each of them, and captions. "
+            "Interrupt it at any time: what was learned so far goes on through the graph.",
+            inputs=[*_materials(), *_numbers(), _start()],
             outputs=[
                 ControlNetSocket.Output(
                     display_name="control_net",
@@ -42,8 +42,12 @@ class TrainControlNet(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, vae, clip, images, hints, captions, steps, **numbers) -> io.NodeOutput:
-        made = train_control_net(model, vae, clip, images, hints, captions, steps, numbers)
+    def execute(
+        cls, model, vae, clip, images, hints, captions, steps, control_net=None, **numbers
+    ) -> io.NodeOutput:
+        made = train_control_net(
+            model, vae, clip, images, hints, captions, steps, numbers, control_net
+        )
         return io.NodeOutput(*made, ui=ui.PreviewText(made[-1]))
 
 
@@ -177,6 +181,14 @@ def _numbers() -> list[io.Input]:
         ),
         _seed("The seed of the initial weights, the noise and the order of the pictures."),
     ]
+
+
+def _start() -> io.Input:
+    return ControlNetSocket.Input(
+        "control_net",
+        optional=True,
+        tooltip="Train this ControlNet further. With nothing here, training starts from a copy of the model's encoder.",
+    )
 
 
 def _integer(

@@ -28,6 +28,11 @@ SECTIONS = {
         "section",
         "a step of training: fine-tune, ControlNet as released, ours",
     ),
+    "training-memory": (
+        "training_memory",
+        "section",
+        "what a step of cnet train holds, by precision, checkpointing and optimizer",
+    ),
     "memory": ("memory", "section", "the peak of tensors in a step, with 1 to 4 units"),
     "prompts": ("comfyui", "section", "whole prompts in a real ComfyUI (needs --comfyui)"),
     "loading": ("loading", "section", "loading a file of random weights, and reading it once"),

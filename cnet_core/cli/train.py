@@ -4,9 +4,9 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,18 +20,23 @@ from ..training.folder import RESULT, MetricsRow, RunFolder
 from ..training.folder_source import Origin, prepare_source
 from ..training.launcher import are_several, join_processes
 from ..training.loop import Intervals, Outcome, SilentEvents, fit
+from ..training.made_hints import HINT_MAKERS
 from ..training.meter import Reading
 from ..training.processes import Processes, SingleProcess
 from ..training.settings import TrainingSettings
 from ..training.source import Previewer, TrainingSource
+from ..training.start import load_start
 from ..training.trainer import State, Trainer
 from .device import resolve_device
 from .progress import counter
-from .train_config import ContentsCheck, config_of
+from .train_config import ContentsCheck, changes_of, config_of
+from .train_options import add_origin_options
 
 if TYPE_CHECKING:
     from .subparsers import Subparsers
 
+#: Options that the embedded base does not take.
+NOT_TINY = ("base", "data", "hint", "validation", "max_samples")
 #: The options for intervals.
 INTERVALS = {"log": "write the loss", "read": "read the meter", "save": "save and draw a preview"}
 
@@ -46,22 +51,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         "checkpoints next to it. With --tiny it needs nothing else. --resume continues the run in OUT.",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    parser.add_argument(
-        "--tiny", action="store_true", default=None, help="use the embedded model and its own data"
-    )
-    parser.add_argument("--base", help="a diffusers folder, or an SD1.x, SD2.x or SDXL checkpoint")
-    parser.add_argument(
-        "--config", metavar="DIR", help="tokenizer and configs for a checkpoint file"
-    )
-    parser.add_argument(
-        "--data", help="a folder with prompt.json (fill50k) or metadata.jsonl (imagefolder)"
-    )
-    parser.add_argument(
-        "--skip-bad",
-        action="store_true",
-        default=None,
-        help="skip pictures that cannot be used",
-    )
+    add_origin_options(parser)
     parser.add_argument("--size", type=int, help="side in pixels (default: 512; --tiny: 64)")
     parser.add_argument("--steps", type=int, help="in all (default: 10000; --tiny: 500)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
@@ -86,18 +76,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("settings of the training")
     for field in fields(TrainingSettings):
         option = "--" + field.name.replace("_", "-")
-        if isinstance(field.default, bool):
+        if field.type is bool:
             group.add_argument(option, action="store_true", default=None)
         else:
-            group.add_argument(
-                option, type=_reader(field.default), help=f"default: {field.default}"
-            )
+            group.add_argument(option, type=_reader(field), help=f"default: {field.default}")
 
 
-def _reader(default: object) -> Callable[[str], Any]:
-    """Returns the function that parses an option: its default's type, or float for None."""
-    kinds: dict[str, Callable[[str], Any]] = {"int": int, "str": str}
-    return kinds.get(type(default).__name__, float)
+def _reader(field: Field[Any]) -> Callable[[str], Any]:
+    """Returns the function that parses an option: the type of its setting."""
+    if field.type in (int, int | None):
+        return int
+    return float if field.type in (float, float | None) else str
 
 
 def run(args: argparse.Namespace) -> int:
@@ -105,20 +94,22 @@ def run(args: argparse.Namespace) -> int:
     folder = RunFolder(args.out)
     if not args.resume:
         folder.check_free()  # checked before hours of encoding
-    config = config_of(args, folder.config() if args.resume else None)
+    kept = folder.config() if args.resume else None
+    config = config_of(args, kept)
     settings = TrainingSettings.from_dict(config["settings"])
     intervals = Intervals(args.log_every, args.read_every, args.save_every)
     processes = _processes(args.device)
     before = folder.contents() if args.resume else None
     check = ContentsCheck(before, args.out, accept=args.accept_changed_data, tell=_complain)
     source = _source(config, args, processes.device, check)
-    trainer = Trainer(source.base, source.samples, settings, processes=processes)
+    trainer = Trainer(source.base, source.samples, settings, net=source.start, processes=processes)
     state = folder.state() if args.resume else None
     if state is not None:
         trainer.restore(state)
     first = processes.index == 0
     if first:
-        _write_start(folder, config, check, trainer.step, resumed=args.resume)
+        changed = changes_of(kept, config) if kept is not None else {}
+        _write_start(folder, config, check, trainer.step, resumed=args.resume, changed=changed)
     events = (
         _TerminalEvents(folder, source.preview, config["steps"], trainer.step)
         if first
@@ -142,9 +133,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_start(
-    folder: RunFolder, config: dict[str, Any], check: ContentsCheck, step: int, *, resumed: bool
+    folder: RunFolder,
+    config: dict[str, Any],
+    check: ContentsCheck,
+    step: int,
+    *,
+    resumed: bool,
+    changed: Mapping[str, tuple[Any, Any]],
 ) -> None:
-    """Writes the contents of the run, and whether its data changed at this step."""
+    """Writes the contents of the run, and what changed at this step."""
     if resumed:
         folder.forget_after(step)
         folder.set_config(config)
@@ -154,6 +151,10 @@ def _write_start(
         folder.set_contents(check.now)
     if check.changed:
         folder.write({"step": step, "data_changed": check.changed})
+    if changed:
+        folder.write({"step": step, "changed": changed})
+    for name, (before, now) in changed.items():
+        _complain(f"From step {step} on, `{name}` is {now} instead of {before}.")
 
 
 def _source(
@@ -163,14 +164,20 @@ def _source(
         raise ValueError(f"`--steps` is {config['steps']}; it must be at least 1.")
     if config["size"] < 8 or config["size"] % 8:
         raise ValueError(f"`--size` is {config['size']}; it must be a multiple of 8.")
-    if config["tiny"] and (config["base"] or config["data"]):
-        raise ValueError("`--tiny` has its own base and data; omit `--base` and `--data`.")
     if config["tiny"]:
-        return tiny_source(config["size"])
+        given = [f"`--{name.replace('_', '-')}`" for name in NOT_TINY if config[name]]
+        if given:
+            raise ValueError(f"`--tiny` has its own base and data; omit {', '.join(given)}.")
+        source = tiny_source(config["size"])
+        if not config["controlnet"]:
+            return source
+        return replace(source, start=load_start(Path(config["controlnet"]), source.base.unet))
     if not config["base"] or not config["data"]:
         raise ValueError(
             "Give a base model with `--base` and a data folder with `--data`, or use `--tiny`."
         )
+    if config["max_samples"] is not None and config["max_samples"] < 1:
+        raise ValueError(f"`--max-samples` is {config['max_samples']}; it must be at least 1.")
     origin = Origin(
         Path(config["base"]),
         config["config"] and Path(config["config"]),
@@ -178,6 +185,10 @@ def _source(
         config["size"],
         bool(config["skip_bad"]),
         config["settings"]["flip"],
+        config["hint"] and HINT_MAKERS[config["hint"]],
+        config["max_samples"],
+        config["validation"] and Path(config["validation"]),
+        config["controlnet"] and Path(config["controlnet"]),
     )
     cache = args.out / "cache"
     return prepare_source(origin, cache, device, check=check, tell=_complain, progress=counter)

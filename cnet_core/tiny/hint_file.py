@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from ..control.edges import find_edges
 from ..control.hints import check_gray, fit_hint, tensor_of
-from .edges import find_edges
 
 #: Smaller pictures hold no shape; larger ones would only fill the memory.
 MIN_SIDE, MAX_PIXELS = 8, 64_000_000

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .listing import Item
+from .layouts import Item
 
 #: How many names are listed per kind of change.
 NAMED = 3
@@ -38,30 +38,50 @@ class Contents:
 
     base: str  # digest of the UNet's weights
     samples: tuple[Sample, ...]
+    start: str = ""  # digest of the ControlNet that the run began with; of a fresh one nothing
 
     def to_rows(self) -> list[dict[str, str]]:
         """Returns plain values for JSON lines, the base first."""
-        return [{"base": self.base}, *(asdict(sample) for sample in self.samples)]
+        start = {"start": self.start} if self.start else {}
+        return [{"base": self.base, **start}, *(asdict(sample) for sample in self.samples)]
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, str]]) -> "Contents":
         """Returns the contents of `to_rows()`'s values."""
-        return cls(rows[0]["base"], tuple(Sample(**row) for row in rows[1:]))
+        first, *others = rows
+        samples = tuple(Sample(**row) for row in others)
+        return cls(first["base"], samples, first.get("start", ""))
 
 
-def contents_of(unet: nn.Module, items: Sequence[Item], folder: Path) -> Contents:
-    """Returns the contents of a base and of the samples of a data folder."""
+def contents_of(
+    unet: nn.Module,
+    items: Sequence[Item],
+    folder: Path,
+    *,
+    start: nn.Module | None = None,
+    made_by: str = "",
+) -> Contents:
+    """Returns the contents of a base and of the samples of a data folder.
+
+    Args:
+        unet: the base's.
+        items: the samples.
+        folder: below which their files are named.
+        start: the ControlNet that the run begins with; None is a fresh one.
+        made_by: names what makes the hints of samples that have none.
+    """
     samples = (
         Sample(
-            _below(folder, item.picture),
-            _below(folder, item.hint),
+            _below(folder, item.picture.path),
+            made_by if item.hint is None else _below(folder, item.hint.path),
             item.prompt,
             item.picture_digest,
-            item.hint_digest,
+            made_by if item.hint is None else item.hint_digest,
         )
         for item in items
     )
-    return Contents(weights_digest(unet), tuple(samples))
+    start_digest = "" if start is None else weights_digest(start)
+    return Contents(weights_digest(unet), tuple(samples), start_digest)
 
 
 def weights_digest(net: nn.Module) -> str:

@@ -1,4 +1,4 @@
-"""Folders of pictures with hints and prompts: which samples are usable, and at which size."""
+"""Pictures with hints and prompts on disk: which samples are usable, and at which size."""
 
 import hashlib
 import io
@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..checkpoints.container.files import Progress
 from ..control.hints import check_gray
-from .listing import Item, is_file, read_listing
+from .layouts import Item, Stored, read_entries
 
 #: Proportions of picture and hint may differ by this fraction, for rounding.
 MAX_MISMATCH = 0.02
@@ -32,27 +32,37 @@ class UsableItems:
 
 
 def find_usable(
-    folder: Path, side: int, *, skip_bad: bool = False, progress: Progress | None = None
+    folder: Path,
+    side: int,
+    *,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+    needs_hint: bool = True,
+    most: int | None = None,
+    option: str = "--data",
 ) -> UsableItems:
     """Returns the intact samples of a folder, each with its bucket; opens every picture.
 
     Args:
-        folder: with one of LAYOUTS.
+        folder: in one of the layouts, or one list, table or tar file.
         side: buckets have at most side x side pixels.
         skip_bad: skip unusable samples instead of raising.
         progress: called with (samples seen, samples in all).
+        needs_hint: whether a sample without a hint is unusable.
+        most: the number of samples to read; None reads all.
+        option: the option that named the folder, for messages.
 
     Raises:
         ValueError: no such layout, no samples; or, without `skip_bad`, bad ones, with their number and names.
         PermissionError: no permission to read the folder or its list of samples.
     """
-    entries = read_listing(folder)
+    entries = read_entries(folder, option)[:most]
     items: list[Item] = []
     sizes: list[tuple[int, int]] = []
     bad: list[str] = []
     for number, entry in enumerate(entries, start=1):
         try:
-            item, size = _inspect_item(entry.item())
+            item, size = _inspect_item(entry.item(needs_hint=needs_hint))
             sizes.append(bucket(*size, side))
             items.append(item)
         except ValueError as error:
@@ -90,29 +100,29 @@ def _inspect_item(item: Item) -> tuple[Item, tuple[int, int]]:
         ValueError: picture or hint is missing or damaged, or their proportions differ.
     """
     (height, width), picture_digest = _inspect_picture(item.picture)
+    if item.hint is None:
+        return replace(item, picture_digest=picture_digest), (height, width)
     (hint_height, hint_width), hint_digest = _inspect_picture(item.hint)
     if abs(math.log(height / width) - math.log(hint_height / hint_width)) > MAX_MISMATCH:
         raise ValueError(
-            f"{item.picture} is {width} x {height} pixels, but its hint {item.hint.name} {hint_width} x {hint_height}"
+            f"{item.picture.path} is {width} x {height} pixels, but its hint {item.hint.path.name} {hint_width} x "
+            f"{hint_height}"
         )
     found = replace(item, picture_digest=picture_digest, hint_digest=hint_digest)
     return found, (height, width)
 
 
-def _inspect_picture(path: Path) -> tuple[tuple[int, int], str]:
-    """Returns (height, width) and the digest of a picture file."""
+def _inspect_picture(stored: Stored) -> tuple[tuple[int, int], str]:
+    """Returns (height, width) and the digest of an encoded picture."""
+    path = stored.path
     try:
-        if not is_file(path):
-            raise ValueError(f"{path} is missing")
-        content = path.read_bytes()
+        content = stored.read()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # below the limit
             with Image.open(io.BytesIO(content)) as image:
                 check_gray(image, str(path))
                 upright = ImageOps.exif_transpose(image)  # reads it all
         return (upright.height, upright.width), hashlib.blake2b(content, digest_size=16).hexdigest()
-    except PermissionError as error:
-        raise ValueError(f"there is no permission to read {path}") from error
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise ValueError(f"{path} has more than {limit} million pixels, Pillow's limit") from error

@@ -9,17 +9,19 @@ from torch import Tensor
 
 from ..nets.controlnet import ControlNet
 from .contents import Contents, contents_of
-from .data import Progress, find_usable
+from .data import Progress, UsableItems, find_usable
+from .made_hints import HintMaker
 from .order import SampleOrder
 from .pictures import Cache, PictureSamples
-from .pretrained import load_base
+from .pretrained import PretrainedBase, load_base
 from .preview import Preview, sheet
-from .source import HELD_OUT_SHARE, MAX_HELD_OUT, SourcePart, TrainingSource
+from .source import HELD_OUT_SHARE, MAX_HELD_OUT, Previewer, SourcePart, TrainingSource
+from .start import load_start
 
 #: The settings of previews.
 SHOWN, STEPS, CFG_SCALE = 4, 20, 7.5
 #: Fewer samples cannot be split into training and held-out samples.
-MIN_SAMPLES = 4
+MIN_SPLIT = 4
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,12 @@ class Origin:
     config: Path | None
     data: Path
     side: int
-    skip_bad: bool
-    flip: bool
+    skip_bad: bool = False
+    flip: bool = False
+    hint_maker: HintMaker | None = None  # for samples without a hint
+    max_samples: int | None = None
+    validation: Path | None = None  # data of its own for the meter and the previews
+    controlnet: Path | None = None  # where the run begins; None is a fresh net
 
 
 def prepare_source(
@@ -50,28 +56,72 @@ def prepare_source(
         cache: folder for latents and texts.
         device: computes them.
         check: gets the contents of base and samples; raises if the run must not use them.
-        tell: gets a sentence about skipped pictures.
+        tell: gets sentences about skipped pictures, made hints, and samples too few to hold some out.
         progress: returns a counter for a named part of the work.
 
     Raises:
-        ValueError: bad pictures, too few, or a base that cannot be loaded.
+        ValueError: bad pictures, or a base that cannot be loaded.
     """
+    found = _find_samples(origin, origin.data, "--data", tell, progress)
+    judged = origin.validation and _find_samples(
+        origin, origin.validation, "--validation", tell, progress
+    )
+    base = load_base(origin.base, Cache(cache), device, origin.config)
+    start = load_start(origin.controlnet, base.unet) if origin.controlnet else None
+    made_by = origin.hint_maker.name if origin.hint_maker else ""
+    check(contents_of(base.unet, found.items, _folder(origin.data), start=start, made_by=made_by))
+
+    def prepare(found: UsableItems, flip: bool) -> PictureSamples:
+        samples = PictureSamples(found, base, Cache(cache), origin.hint_maker)
+        samples.prepare(flip, progress("encoding pictures"))
+        base.prepare([item.prompt for item in found.items], progress("encoding prompts"))
+        return samples
+
+    samples = prepare(found, origin.flip)
+    if judged is None:
+        kept, held_out = _split_samples(samples, tell)
+    else:
+        kept, held_out = samples, _one_size(prepare(judged, False))
+    base.free_encoders()
+    return TrainingSource(base, kept, held_out, _previewer(base, held_out), start)
+
+
+def _find_samples(
+    origin: Origin,
+    data: Path,
+    option: str,
+    tell: Callable[[str], None],
+    progress: Callable[[str], Progress | None],
+) -> UsableItems:
+    """Returns the usable samples of one data folder, and tells what it skipped and which hints are made."""
+    maker = origin.hint_maker
     found = find_usable(
-        origin.data, origin.side, skip_bad=origin.skip_bad, progress=progress("checking pictures")
+        data,
+        origin.side,
+        skip_bad=origin.skip_bad,
+        progress=progress("checking pictures"),
+        needs_hint=maker is None,
+        most=origin.max_samples if data == origin.data else None,
+        option=option,
     )
     if found.bad:
         tell(f"Skipped {len(found.bad)} samples: {'; '.join(found.bad)}")
-    if len(found.items) < MIN_SAMPLES:
-        raise ValueError(
-            f"{origin.data} holds {len(found.items)} samples; at least {MIN_SAMPLES} are needed."
-        )
-    base = load_base(origin.base, Cache(cache), device, origin.config)
-    check(contents_of(base.unet, found.items, origin.data))
-    samples = PictureSamples(found, base, Cache(cache))
-    samples.prepare(origin.flip, progress("encoding pictures"))
-    base.prepare([item.prompt for item in found.items], progress("encoding prompts"))
-    base.offload()
-    kept, held_out = _split_samples(samples)
+    if maker is not None:
+        made = sum(item.hint is None for item in found.items)
+        if not made and data == origin.data:
+            raise ValueError(
+                f"`--hint` is {maker.name}, but every sample of {data} has a hint; omit `--hint`."
+            )
+        tell(f"{made} of {len(found.items)} hints in {data} are made by {maker.name}.")
+    return found
+
+
+def _folder(data: Path) -> Path:
+    """Returns the folder of data; `data` may also be its list."""
+    return data if data.is_dir() else data.parent
+
+
+def _previewer(base: PretrainedBase, held_out: SourcePart) -> Previewer:
     count = min(SHOWN, len(held_out.indices))
     shown = held_out.batch(SampleOrder(held_out.sizes, count, 0).batch(0), [False] * count)
     preview = Preview(base, shown.hints, shown.prompts, STEPS, CFG_SCALE)
@@ -79,15 +129,32 @@ def prepare_source(
     def draw(net: ControlNet) -> tuple[Tensor, dict[str, float]]:
         return sheet([shown.hints, preview.draw(net), preview.draw(net, empty=True)]), {}
 
-    return TrainingSource(base, kept, held_out, draw)
+    return draw
 
 
-def _split_samples(samples: PictureSamples) -> tuple[SourcePart, SourcePart]:
-    """Holds out some samples of the most common size."""
-    sizes = list(samples.sizes)
-    most = max(sorted(set(sizes)), key=sizes.count)
-    candidates = [index for index, size in enumerate(sizes) if size == most]
+def _split_samples(
+    samples: PictureSamples, tell: Callable[[str], None]
+) -> tuple[SourcePart, SourcePart]:
+    """Holds out some samples of the most common size; none of fewer than MIN_SPLIT."""
+    sizes, candidates = samples.sizes, _of_one_size(samples)
+    if len(sizes) < MIN_SPLIT:
+        tell(
+            f"The data has {len(sizes)} of the {MIN_SPLIT} samples that it takes to hold some out: the meter and "
+            "the previews use samples that the run learns from. Give others with `--validation`."
+        )
+        return SourcePart(samples, range(len(sizes))), SourcePart(samples, candidates)
     count = min(MAX_HELD_OUT, max(2, len(sizes) // HELD_OUT_SHARE), len(candidates))
     held_out = candidates[-count:]
     kept = [index for index in range(len(sizes)) if index not in set(held_out)]
     return SourcePart(samples, kept or held_out), SourcePart(samples, held_out)
+
+
+def _one_size(samples: PictureSamples) -> SourcePart:
+    """Returns the first samples of the most common size."""
+    return SourcePart(samples, _of_one_size(samples)[:MAX_HELD_OUT])
+
+
+def _of_one_size(samples: PictureSamples) -> list[int]:
+    sizes = list(samples.sizes)
+    most = max(sorted(set(sizes)), key=sizes.count)
+    return [index for index, size in enumerate(sizes) if size == most]

@@ -1,6 +1,7 @@
 """PictureSamples: pictures, hints and prompts from a folder; latents are computed once and kept on disk."""
 
 import hashlib
+import io
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from ..checkpoints.container.files import read_tensors, write_tensors
 from ..control.hints import GRAY_PEAKS, check_gray, tensor_of
 from .base import Batch
 from .data import Progress, UsableItems
-from .listing import Item
+from .layouts import Stored
+from .made_hints import HintMaker
 from .order import Visit
 
 logger = logging.getLogger("cnet")
@@ -58,6 +60,7 @@ class PictureSamples:
     found: UsableItems
     encoder: PictureEncoder
     cache: Cache
+    hint_maker: HintMaker | None = None  # for samples without a hint
 
     @property
     def sizes(self) -> Sequence[tuple[int, int]]:
@@ -65,8 +68,10 @@ class PictureSamples:
         return self.found.sizes
 
     def prepare(self, flip: bool, progress: Progress | None = None) -> None:
-        """Computes all missing latents, so that no training step has to."""
-        for index in range(len(self.sizes)):
+        """Computes all missing latents and made hints, so that no training step has to."""
+        for index, item in enumerate(self.found.items):
+            if item.hint is None or not item.hint.is_cheap:
+                self._hint(index, False)
             for flipped in (False, True) if flip else (False,):
                 self._moments(index, flipped)
             if progress is not None:
@@ -91,15 +96,42 @@ class PictureSamples:
         key = f"{self.encoder.name} {item.picture_digest} {size} {flip}"
 
         def encode() -> dict[str, Tensor]:
-            picture = _read_picture(item, size, hint=False)
+            picture = self._picture(index)
             mean, std = self.encoder.encode(picture.flip(-1) if flip else picture)
             return {"mean": mean.float(), "std": std.float()}
 
         return self.cache.get(key, encode)
 
+    def _picture(self, index: int) -> Tensor:
+        item, size = self.found.items[index], self.sizes[index]
+        return _fit_picture(item.picture.read(), item.picture.path, size, Image.Resampling.LANCZOS)
+
     def _hint(self, index: int, flip: bool) -> Tensor:
-        hint = _read_picture(self.found.items[index], self.sizes[index], hint=True)
+        item, size = self.found.items[index], self.sizes[index]
+        if item.hint is None:
+            hint = self._make_hint(index)
+        else:
+            content = self._hint_bytes(item.hint, item.hint_digest)
+            hint = _fit_picture(content, item.hint.path, size, Image.Resampling.BILINEAR)
         return hint.flip(-1) if flip else hint
+
+    def _make_hint(self, index: int) -> Tensor:
+        item, size, maker = self.found.items[index], self.sizes[index], self.hint_maker
+        if maker is None:
+            raise ValueError(f"{item.picture.path} has no hint, and no hint maker was given.")
+        key = f"hint {maker.name} {item.picture_digest} {size}"
+        kept = self.cache.get(key, lambda: {"hint": maker.hint(self._picture(index)).contiguous()})
+        return kept["hint"].float() / 255
+
+    def _hint_bytes(self, hint: Stored, digest: str) -> bytes:
+        """Returns an encoded hint; a hint that is slow to read is copied to the cache first."""
+        if hint.is_cheap:
+            return hint.read()
+
+        def copy() -> dict[str, Tensor]:
+            return {"bytes": torch.frombuffer(bytearray(hint.read()), dtype=torch.uint8)}
+
+        return self.cache.get(f"hint bytes {digest}", copy)["bytes"].numpy().tobytes()
 
 
 def _read_cache(path: Path) -> dict[str, Tensor] | None:
@@ -113,12 +145,12 @@ def _read_cache(path: Path) -> dict[str, Tensor] | None:
         return None
 
 
-def _read_picture(item: Item, size: tuple[int, int], *, hint: bool) -> Tensor:
-    """Returns a picture (1, 3, H, W), 0..1, scaled to cover its bucket and cropped at the centre."""
-    path = item.hint if hint else item.picture
-    with Image.open(path) as image:
+def _fit_picture(
+    content: bytes, path: Path, size: tuple[int, int], method: Image.Resampling
+) -> Tensor:
+    """Returns an encoded picture as (1, 3, H, W), 0..1, scaled to cover its bucket and cropped at the centre."""
+    with Image.open(io.BytesIO(content)) as image:
         check_gray(image, str(path))
-        method = Image.Resampling.BILINEAR if hint else Image.Resampling.LANCZOS
         whole = _make_scalable(ImageOps.exif_transpose(image))
         return tensor_of(ImageOps.fit(whole, (size[1], size[0]), method))
 

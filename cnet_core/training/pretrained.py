@@ -80,10 +80,13 @@ class PretrainedBase:
             if progress is not None:
                 progress(index, len(different))
 
-    def offload(self) -> None:
-        """Moves everything but the UNet off the device."""
-        for part in (self.parts.vae, *(encoder for encoder, _ in self._encoders)):
-            part.to("cpu")
+    def free_encoders(self) -> None:
+        """Frees what made latents and texts: from now on these come from the cache. The decoder goes to the CPU."""
+        self.parts.vae.encoder = self.parts.vae.quant_conv = None
+        self.parts.vae.to("cpu")
+        for name in ("text_encoder", "text_encoder_2"):
+            if getattr(self.parts, name, None) is not None:
+                setattr(self.parts, name, None)
 
     @property
     def _encoders(self) -> list[tuple[Any, Any]]:
@@ -96,6 +99,11 @@ class PretrainedBase:
         outputs = [
             self._output(encoder, tokenizer, prompt) for encoder, tokenizer in self._encoders
         ]
+        if not outputs:
+            raise ValueError(
+                f"The text encoders are freed, and the cache has no text for the prompt {prompt!r}; go on by "
+                "`--resume`, which encodes all prompts again."
+            )
         if self.unet.config.y_dim is None:
             return {"context": outputs[0].last_hidden_state.float()}
         hidden = [output.hidden_states[-2] for output in outputs]

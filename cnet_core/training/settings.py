@@ -8,11 +8,13 @@ from typing import Any, Literal, get_args
 from ..nets.controlnet import HintInit
 
 Precision = Literal["fp32", "bf16", "fp16"]
+Schedule = Literal["constant", "cosine", "linear"]
+OptimizerName = Literal["adamw", "adamw8bit"]
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What a training computes. The number of steps is not included: nothing here depends on how long it runs.
+    """What a training computes. How long it runs is not part of it, but a rate that decays ends at `decay_steps`.
 
     Raises:
         ValueError: a number out of range; the message names it.
@@ -22,6 +24,9 @@ class TrainingSettings:
     accumulation: int = 1  # pieces of each process's part of a batch
     learning_rate: float = 1e-5
     warmup: int = 100  # steps in which the rate rises linearly; above 0 from the first step on
+    schedule: Schedule = "constant"  # of the rate after the warm-up; the others fall to 0
+    decay_steps: int | None = None  # the step after which "cosine" and "linear" are at 0
+    optimizer: OptimizerName = "adamw"
     weight_decay: float = 1e-2
     beta1: float = 0.9
     beta2: float = 0.999
@@ -49,9 +54,43 @@ class TrainingSettings:
                 f"`batch_size` is {self.batch_size}; it must be a multiple of `accumulation` {self.accumulation}."
             )
 
+        self._check_schedule()
+
+    @property
+    def decays(self) -> bool:
+        """Whether the learning rate depends on when the run ends."""
+        return self.schedule != "constant"
+
     def rate(self, step: int) -> float:
-        """Returns the learning rate of a step, counted from 1: a linear rise, then constant."""
-        return self.learning_rate * min(1.0, step / max(self.warmup, 1))
+        """Returns the learning rate of a step, counted from 1: a linear rise, then as the schedule says.
+
+        "cosine" and "linear" are as in diffusers.optimization, whose first step after the warm-up has the whole rate.
+        """
+        rise = min(1.0, step / max(self.warmup, 1))
+        return self.learning_rate * rise * self._decay(step)
+
+    def _decay(self, step: int) -> float:
+        """Returns the factor of the schedule at a step: 1 until the warm-up is over, 0 after `decay_steps`."""
+        if self.decay_steps is None or not self.decays:
+            return 1.0
+        after = max(0, step - 1 - self.warmup)
+        share = min(1.0, after / (self.decay_steps - self.warmup))
+        return 1 - share if self.schedule == "linear" else (1 + math.cos(math.pi * share)) / 2
+
+    def _check_schedule(self) -> None:
+        """Raises ValueError if the schedule has no end, or one within the warm-up."""
+        if self.decays and self.decay_steps is None:
+            raise ValueError(
+                f"`schedule` is {self.schedule!r}, which falls to 0 at a step; give that step as `decay_steps`."
+            )
+        if not self.decays and self.decay_steps is not None:
+            raise ValueError(
+                f"`decay_steps` is {self.decay_steps}, but the `schedule` 'constant' does not decay; omit it."
+            )
+        if self.decay_steps is not None and self.decay_steps <= self.warmup:
+            raise ValueError(
+                f"`decay_steps` is {self.decay_steps}; it must be above `warmup`, which is {self.warmup}."
+            )
 
     def ema_decay(self, step: int) -> float:
         """Returns the average's decay at a step, counted from 1; small at first, to forget the start."""
@@ -84,6 +123,12 @@ LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "accumulation": (_within(1, 2**16), "at least 1"),
     "learning_rate": (_within(1e-12, 1), "above 0 and at most 1"),
     "warmup": (_within(0, 2**31), "0 or more"),
+    "schedule": _one_of(get_args(Schedule)),
+    "decay_steps": (
+        lambda value: value is None or _within(1, 2**31)(value),
+        "at least 1, or left out",
+    ),
+    "optimizer": _one_of(get_args(OptimizerName)),
     "weight_decay": (_within(0, 1), "within 0..1"),
     "beta1": (_within(0, 0.99999), "at least 0 and below 1"),
     "beta2": (_within(0, 0.99999), "at least 0 and below 1"),

@@ -26,6 +26,7 @@ class TrainingSource:
     samples: Samples
     held_out: Samples  # all of one size; with only one the meter cannot compare hints
     preview: Previewer
+    start: ControlNet | None = None  # where the run begins; None is a fresh net
 
     def meter(self, settings: TrainingSettings) -> ConvergenceMeter:
         """Returns the meter on all held-out samples; the base must be on its device and in its dtype already."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from ..checkpoints.keys import check_keys
 from ..nets.controlnet import ControlNet
 from .base import Samples, TrainingBase
 from .locked import lock
+from .optimizers import make_optimizer, read_moments, restore_moments_
 from .order import SampleOrder
 from .processes import Processes, SingleProcess
 from .settings import Precision, TrainingSettings
@@ -34,7 +34,7 @@ class State:
 
 
 class Trainer:
-    """Trains `net` (or a new ControlNet of the base) with AdamW; the base stays locked.
+    """Trains `net` (or a new ControlNet of the base); the base stays locked.
 
     Args:
         base: the base model. Its UNet is locked, and moved to the device and to `settings.precision`.
@@ -62,20 +62,13 @@ class Trainer:
         self._skeleton = deepcopy(self.net).to("meta").requires_grad_(False)
         lock(base.unet).to(self.device, DTYPES[settings.precision])
         base.unet.gradient_checkpointing = settings.gradient_checkpointing
-        if self.processes.sharded and settings.precision == "fp16":
-            raise ValueError(
-                "`precision` is 'fp16', whose loss scale needs the whole gradient; with sharded weights use 'bf16'."
-            )
+        if self.processes.sharded:
+            _check_sharded(settings)
         self._model = self.processes.wrap(self.net)
         self._parameters = list(self.net.parameters())
         copies = (p.detach().clone() for p in self._parameters)
         self._average = list(copies) if settings.ema else None
-        self._optimizer = torch.optim.AdamW(
-            self._parameters,
-            lr=settings.learning_rate,
-            betas=(settings.beta1, settings.beta2),
-            weight_decay=settings.weight_decay,
-        )
+        self._optimizer = make_optimizer(self._parameters, settings)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
         self._order = SampleOrder(samples.sizes, settings.batch_size, settings.seed)
         self.processes.share_of(range(settings.batch_size), settings.accumulation)
@@ -144,9 +137,7 @@ class Trainer:
         if self._average is not None:
             self._fill(self._average, state.tensors, "average.")
         if state.step:
-            groups = self._optimizer.state_dict()["param_groups"]
-            moments = dict(self._moments(state.tensors))
-            self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+            restore_moments_(self._optimizer, self._moments(state.tensors))
         if state.scaler:
             self._scaler.load_state_dict(state.scaler)
         self.step = state.step
@@ -172,20 +163,20 @@ class Trainer:
             yield from (
                 (prefix + n, t.detach()) for n, t in zip(self._names, tensors, strict=False)
             )
-        moments: dict[int, dict[str, Any]] = self._optimizer.state_dict()["state"]
-        for index, values in moments.items():
-            yield from ((f"optimizer.{index}.{k}", values[k]) for k in MOMENTS)
+        for index, kept in read_moments(self._optimizer):
+            yield from ((f"optimizer.{index}.{k}", tensor) for k, tensor in kept.items())
 
-    def _moments(self, tensors: Mapping[str, Tensor]) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """Yields AdamW's tensors of each parameter by its index; a parameter without a gradient so far has none."""
-        for index, like in enumerate(self._parameters):
-            if f"optimizer.{index}.step" not in tensors:
-                continue
-            found = {k: tensors[f"optimizer.{index}.{k}"] for k in MOMENTS}
-            yield (
-                index,
-                {k: self.processes.part(t, like) if t.dim() else t for k, t in found.items()},
-            )
+    def _moments(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+        """Returns this process's part of what a state keeps of each parameter, by the parameter's index."""
+        found: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            kind, _, rest = key.partition(".")
+            if kind == "optimizer":
+                index, _, name = rest.partition(".")
+                like = self._parameters[int(index)]
+                part = self.processes.part(tensor, like) if tensor.dim() else tensor
+                found.setdefault(int(index), {})[name] = part
+        return found
 
     @torch.no_grad()
     def _fill(self, into: Sequence[Tensor], tensors: Mapping[str, Tensor], prefix: str) -> None:
@@ -195,8 +186,16 @@ class Trainer:
             tensor.copy_(self.processes.part(found[name], tensor))
 
 
-#: The tensors that AdamW keeps per parameter.
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+def _check_sharded(settings: TrainingSettings) -> None:
+    """Raises ValueError for settings that need a weight whole where each process holds a part."""
+    if settings.precision == "fp16":
+        raise ValueError(
+            "`precision` is 'fp16', whose loss scale needs the whole gradient; with sharded weights use 'bf16'."
+        )
+    if settings.optimizer != "adamw":
+        raise ValueError(
+            f"`optimizer` is {settings.optimizer!r}, which keeps weights whole; with sharded weights use 'adamw'."
+        )
 
 
 def fresh_net(base: TrainingBase, settings: TrainingSettings) -> ControlNet:

@@ -29,6 +29,7 @@ from ...cnet_core.training.preview import Preview, sheet
 from ...cnet_core.training.processes import SingleProcess
 from ...cnet_core.training.settings import Precision
 from ...cnet_core.training.source import TensorSamples, tensor_source
+from ...cnet_core.training.start import check_start
 from ...cnet_core.training.trainer import State
 from .families import check_unet
 from .files import manage_net, unet_weights
@@ -52,6 +53,7 @@ def train_control_net(
     captions: str,
     steps: int,
     numbers: dict[str, Any],
+    control_net: object = None,
 ) -> tuple[LoadedNet, Tensor, str]:
     """Returns the trained ControlNet, its plots (N, H, W, 3) and a report.
 
@@ -62,9 +64,11 @@ def train_control_net(
         captions: one line per picture, or one for all.
         steps: optimizer steps.
         numbers: further training settings by name.
+        control_net: where to begin; None is a fresh net.
 
     Raises:
-        TypeError: the MODEL has no UNet. ValueError: pictures, hints and captions do not fit together.
+        TypeError: the MODEL has no UNet, or `control_net` is no net of ours.
+        ValueError: pictures, hints and captions do not fit together, or the net does not fit the MODEL.
     """
     check_unet(model)
     prompts = _prompts(captions, images, hints)
@@ -77,18 +81,24 @@ def train_control_net(
     comfy.model_management.unload_all_models()
     with torch.inference_mode(False), torch.enable_grad():
         samples = TensorSamples(latents.clone().float(), fitted.clone().float(), tuple(prompts))
-        return _train(base, samples, steps, {**numbers, "precision": _precision(model)})
+        start = None if control_net is None else _start(control_net, base.unet)
+        return _train(base, samples, steps, {**numbers, "precision": _precision(model)}, start)
 
 
 def _train(
-    base: "_Base", samples: TensorSamples, steps: int, numbers: dict[str, Any]
+    base: "_Base",
+    samples: TensorSamples,
+    steps: int,
+    numbers: dict[str, Any],
+    start: ControlNet | None,
 ) -> tuple[LoadedNet, Tensor, str]:
     device = comfy.model_management.get_torch_device()
     settings = TrainingSettings(**numbers, warmup=min(100, steps // 10))
     logger.info("Train ControlNet computes in %s.", settings.precision)
     shown = Preview(base, samples.hints[:SHOWN], samples.prompts[:SHOWN])
     source = tensor_source(base, samples, lambda net: (sheet([shown.draw(net)]), {}))
-    trainer = Trainer(base, source.samples, settings, processes=SingleProcess(device))
+    processes = SingleProcess(device)
+    trainer = Trainer(base, source.samples, settings, net=start, processes=processes)
     events = _ProgressEvents(steps, lambda: to_image(sheet([shown.hints, shown.draw(trainer.net)])))
     every = Intervals(log=max(1, steps // 100), read=max(1, steps // READINGS), save=steps)
     outcome = fit(
@@ -99,13 +109,31 @@ def _train(
 
 
 def _result(trained: ControlNet) -> LoadedNet:
-    """Returns a trained net under ComfyUI's memory management, which may use half precision for it."""
-    exact = ControlNet(trained.config).requires_grad_(False)
-    exact.load_state_dict(trained.state_dict())
-    net = ControlNet(trained.config, ops=OPS)
+    """Returns a trained net under ComfyUI's memory management, which may keep it in half precision."""
+    exact = _copy(trained).requires_grad_(False)
+    net = ControlNet(trained.config, ops=OPS, pooled=trained.pooled)
     net.load_state_dict(exact.state_dict())
     found = manage_net(net)
     return found if found.is_float32 else replace(found, exact=exact)
+
+
+def _start(control_net: object, unet: UNet) -> ControlNet:
+    """Returns a copy of a net from a node, to be trained for this UNet."""
+    if not isinstance(control_net, LoadedNet):
+        raise TypeError(
+            "TrainControlNet trains nets of LoadControlNet and TrainControlNet further, not a "
+            f"{type(control_net).__name__}."
+        )
+    net = control_net.exact or control_net.net
+    check_start(net, unet.config, "The ControlNet at `control_net`")
+    return _copy(net)
+
+
+def _copy(net: ControlNet) -> ControlNet:
+    """Returns a net of plain layers in float32 with the weights of another one."""
+    copy = ControlNet(net.config, net.hint_channels, pooled=net.pooled)
+    copy.load_state_dict(net.state_dict())
+    return copy
 
 
 @dataclass

@@ -56,6 +56,7 @@ NODES = {
             "prompt_dropout": 0.5,
             "hint_init": "balanced",
             "seed": 0,
+            "control_net": None,
         },
         ["CNET_CONTROL_NET", "IMAGE", "STRING"],
     ),

@@ -12,6 +12,7 @@ from tiny_graph import PROMPT, tiny_nodes
 from weights import SD15, family, write_models
 
 import cnet_core as cn
+from cnet_core.tiny.model import TinyStableDiffusion
 from cnet_core.tiny.training import TinyBase, TinySamples
 
 SIDE, COUNT = 32, 16
@@ -77,6 +78,30 @@ def test_the_samples_are_the_librarys(comfy: Host) -> None:
     drawn = TinySamples(base.autoencoder, SIDE, 2, "node 5")
     expected = base.autoencoder.encode(torch.cat([drawn.sample(i)[0] for i in range(2)]))
     torch.testing.assert_close(comfy.saved("samples").samples, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_net_is_trained_further(comfy: Host) -> None:
+    """One step moves each weight by at most its rate: what is saved is the embedded net, and no fresh one."""
+    graph = Graph()
+    start = tiny_nodes(graph)[3]
+    net = trained(graph, control_net=start, steps=1, learning_rate=1e-6)
+    graph.add("SaveControlNet", control_net=net, filename_prefix="controlnet/more", layout="ldm")
+    comfy.run(graph.nodes)
+    (file,) = (comfy.base / "output" / "controlnet").glob("more_*.safetensors")
+    found, expected = cn.load_controlnet(file).state_dict(), TinyStableDiffusion.load().control_net
+    for name, value in expected.state_dict().items():
+        torch.testing.assert_close(found[name].float(), value.float(), rtol=0, atol=2e-6)
+    zero_conv = "zero_convs.0.0.weight"
+    assert not torch.equal(found[zero_conv].float(), expected.state_dict()[zero_conv].float())
+
+
+def test_a_net_of_another_family_is_not_trained_further(comfy: Host) -> None:
+    graph = Graph()
+    start = graph.add("LoadControlNet", control_net_name="sd15.safetensors")
+    net = trained(graph, control_net=start)
+    graph.add("SaveImage", images=output(net, 1), filename_prefix="plot")
+    with pytest.raises(Failed, match="The ControlNet at `control_net` does not fit the base"):
+        comfy.run(graph.nodes)
 
 
 def test_an_interrupt_keeps_what_was_learned(comfy: Host) -> None:

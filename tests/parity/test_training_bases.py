@@ -1,6 +1,8 @@
 """Real bases against diffusers: the same text, the same UNet; `cnet train` on them, and the result in diffusers."""
 
+import gc
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +124,26 @@ def test_a_checkpoint_file_with_configs_is_the_same_base_as_its_folder(
     assert torch.equal(folder.encode(picture)[0], file.encode(picture)[0])
     weights = file.unet.state_dict()
     assert all(torch.equal(weights[k], v) for k, v in folder.unet.state_dict().items())
+
+
+@pytest.mark.parametrize("family", [sd15, sdxl], ids=["SD1.5", "SDXL"])
+def test_encoders_are_freed_once_texts_are_cached(family, tmp_path: Path) -> None:
+    family(tmp_path / "base")
+    base = load_base(tmp_path / "base", Cache(tmp_path / "cache"), CPU)
+    parts = [base.parts.vae.encoder, base.parts.text_encoder]
+    alive = [weakref.ref(part) for part in parts]
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    latents = base.encode(picture)[0]
+    base.prepare(["a red star"])
+    before = base.text(["a red star", ""], 64, 64).context, base.decode(latents)
+    base.free_encoders()
+    del parts
+    gc.collect()
+    assert [part() for part in alive] == [None, None]
+    assert torch.equal(base.text(["a red star", ""], 64, 64).context, before[0])
+    assert torch.equal(base.decode(latents), before[1])
+    with pytest.raises(ValueError, match="no text for the prompt 'a blue star'; go on by"):
+        base.text(["a blue star"], 64, 64)
 
 
 def test_a_schedule_that_ends_without_signal_keeps_a_trace_of_it(tmp_path: Path) -> None:

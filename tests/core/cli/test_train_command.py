@@ -111,6 +111,19 @@ def test_ctrl_c_saves_and_ends_well(
         (["--tiny", "--steps", "0"], "`--steps` is 0"),
         (["--tiny", "--learning-rate", "-1"], "`learning_rate` is -1.0; it must be above 0"),
         (["--tiny", "--prompt-dropout", "2"], "`prompt_dropout` is 2.0; it must be within 0..1"),
+        (
+            ["--tiny", "--schedule", "spiral"],
+            "`schedule` is spiral; it must be 'constant' or 'cosine'",
+        ),
+        (["--tiny", "--decay-steps", "9"], "'constant' does not decay; omit it"),
+        (
+            ["--tiny", "--schedule", "linear", "--steps", "99", "--decay-steps", "98"],
+            "`--decay-steps` is 98, but the run takes 99 steps",
+        ),
+        (
+            ["--tiny", "--schedule", "cosine", "--steps", "50"],
+            "`decay_steps` is 50; it must be above `warmup`, which is 50",
+        ),
         (["--tiny", "--size", "60"], "`--size` is 60; it must be a multiple of 8"),
         (["--tiny", "--data", "x"], "`--tiny` has its own"),
         (["--steps", "3"], "Give a base model with `--base`"),
@@ -142,7 +155,29 @@ def test_a_run_is_not_resumed_with_other_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path, *QUICK, "--steps", "1") == 0
-    assert run(tmp_path, "--resume", "--learning-rate", "0.1") == 1
-    assert "`--learning-rate` is 0.1, but the run in" in capsys.readouterr().err
+    assert run(tmp_path, "--resume", "--weight-decay", "0.1") == 1
+    assert "`--weight-decay` is 0.1, but the run in" in capsys.readouterr().err
     assert run(tmp_path, *QUICK) == 1
     assert "already holds a run" in capsys.readouterr().err
+
+
+def test_a_resumed_run_may_have_another_rate_and_more_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What changed is noted at its step; a decay ends at the new last step."""
+    decay = ["--schedule", "linear", "--warmup", "0", "--learning-rate", "0.001"]
+    assert run(tmp_path, *QUICK, *decay, "--steps", "2") == 0
+    more = ["--resume", "--steps", "4", "--learning-rate", "0.002", "--device", "cpu"]
+    assert run(tmp_path, *more, "--log-every", "1") == 0
+    said = capsys.readouterr().err
+    assert "From step 2 on, `learning_rate` is 0.002 instead of 0.001." in said
+    assert "From step 2 on, `decay_steps` is 4 instead of 2." in said
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    expected = [0.001, 0.0005, 0.001, 0.0005]
+    assert [row["rate"] for row in rows if "rate" in row] == pytest.approx(expected)
+    (changed,) = [row for row in rows if "changed" in row]
+    assert changed["step"] == 2
+    assert changed["changed"]["steps"] == [2, 4]
+    assert run(tmp_path, "--resume", "--schedule", "constant", "--device", "cpu") == 0
+    config = json.loads((tmp_path / "config.json").read_text())["settings"]
+    assert (config["schedule"], config["decay_steps"]) == ("constant", None)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from cnet_core.control.edges import find_edges
 from cnet_core.tiny.data import distance_field, outline, picture, random_scene
-from cnet_core.tiny.edges import find_edges
 from cnet_core.tiny.hint_file import read_hint
 from cnet_core.tiny.measure import fill_outline, iou
 

@@ -24,10 +24,10 @@ LAYOUTS = ["prompt.json", "metadata.jsonl"]
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_both_layouts_give_the_same_samples(tmp_path: Path, layout: str) -> None:
     found = find_usable(pictures(tmp_path, layout, 4), 32)
-    assert [i.picture.relative_to(tmp_path).as_posix() for i in found.items] == [
+    assert [i.picture.path.relative_to(tmp_path).as_posix() for i in found.items] == [
         f"target/{i}.png" for i in range(4)
     ]
-    assert [i.hint.parent.name for i in found.items] == ["source"] * 4
+    assert [i.hint.path.parent.name for i in found.items] == ["source"] * 4
     assert found.items[1].prompt == "a blue star"
     assert (found.sizes, found.bad) == (((32, 32),) * 4, ())
 
@@ -99,7 +99,9 @@ def test_a_bad_sample_is_named_counted_and_skipped_only_when_asked(
 
 
 def test_folders_without_samples_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"neither prompt\.json"):
+    with pytest.raises(
+        ValueError, match=r"holds no samples in a layout that is known: prompt\.json"
+    ):
         find_usable(tmp_path, 32)
     with pytest.raises(ValueError, match="which is not a folder"):
         find_usable(tmp_path / "nowhere", 32)

@@ -1,0 +1,72 @@
+"""The optimizers of a run, and what they keep of each parameter as tensors that a checkpoint holds."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .settings import OptimizerName, TrainingSettings
+
+NEEDED = (
+    "`optimizer` is 'adamw8bit', which needs bitsandbytes: pip install 'cnet-nodes[train-8bit]'."
+)
+#: What an optimizer keeps of one parameter, by name.
+Moments = dict[str, Tensor]
+
+
+def make_optimizer(
+    parameters: Sequence[nn.Parameter], settings: TrainingSettings
+) -> torch.optim.Optimizer:
+    """Returns the optimizer that the settings name, for these parameters.
+
+    Raises:
+        ValueError: its library is missing.
+    """
+    return _KINDS[settings.optimizer]()(
+        parameters,
+        lr=settings.learning_rate,
+        betas=(settings.beta1, settings.beta2),
+        weight_decay=settings.weight_decay,
+    )
+
+
+def read_moments(optimizer: torch.optim.Optimizer) -> Iterator[tuple[int, Moments]]:
+    """Yields what is kept of each parameter by its index; of one that had no gradient yet there is nothing."""
+    parameters: list[nn.Parameter] = optimizer.param_groups[0]["params"]
+    for index, parameter in enumerate(parameters):
+        kept: Mapping[str, Tensor | int] = optimizer.state.get(parameter, {})
+        if kept:
+            yield index, {name: torch.as_tensor(value) for name, value in kept.items()}
+
+
+def restore_moments_(
+    optimizer: torch.optim.Optimizer, moments: Mapping[int, Mapping[str, Tensor]]
+) -> None:
+    """Puts back what `read_moments` yielded; counters that were plain numbers become numbers again."""
+    state = {
+        index: {name: _number_or_tensor(value) for name, value in kept.items()}
+        for index, kept in moments.items()
+    }
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _number_or_tensor(value: Tensor) -> Tensor | int:
+    is_counter = value.dim() == 0 and value.dtype == torch.int64
+    return int(value) if is_counter else value
+
+
+def _eight_bit() -> Any:
+    """Returns AdamW with moments of 8 bits by blocks (Dettmers et al., arXiv 2110.02861)."""
+    try:
+        return import_module("bitsandbytes.optim").AdamW8bit
+    except ImportError as error:
+        raise ValueError(NEEDED) from error
+
+
+_KINDS: Mapping[OptimizerName, Callable[[], Any]] = {
+    "adamw": lambda: torch.optim.AdamW,
+    "adamw8bit": _eight_bit,
+}

@@ -1,0 +1,44 @@
+"""What a training step holds: counted without data as with it, and each setting saves what it should."""
+
+from dataclasses import replace
+
+import pytest
+from fakes import SMALL
+
+from cnet_core.bench import training_memory
+from cnet_core.bench.settings import BenchSettings
+from cnet_core.bench.training_memory import WAYS, count_step, measure_step, section
+from cnet_core.training.settings import TrainingSettings
+
+NARROW = replace(SMALL, channel_mult=(1, 1), num_res_blocks=1, transformer_depth=(1, 0))
+PLAIN = TrainingSettings()
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_step_that_is_taken_holds_what_is_counted(checkpointing: bool) -> None:
+    settings = replace(PLAIN, gradient_checkpointing=checkpointing)
+    counted, measured = (how(settings, NARROW, 128, 2) for how in (count_step, measure_step))
+    assert counted.peak == pytest.approx(measured.peak, rel=0.02)
+    assert replace(counted, peak=0) == replace(measured, peak=0)
+
+
+def test_each_setting_saves_what_it_is_for() -> None:
+    held = {name: count_step(way, NARROW, 128, 2) for name, way in WAYS.items()}
+    plain, half, checkpointed, eight_bit = held.values()
+    assert half.locked == plain.locked / 2
+    assert half.trained == half.gradients == plain.trained
+    assert plain.moments == pytest.approx(2 * plain.trained, rel=1e-3)
+    assert checkpointed.peak < half.peak
+    assert eight_bit.moments < 0.3 * checkpointed.moments
+    assert eight_bit.peak < checkpointed.peak - 0.7 * checkpointed.moments
+
+
+def test_the_section_shows_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_memory, "WAYS", {"plain": PLAIN})
+    monkeypatch.setattr(BenchSettings, "config", NARROW)
+    done: list[tuple[int, int]] = []
+    table = section(BenchSettings(side=64, pictures=2), lambda n, of: done.append((n, of)))
+    held = count_step(PLAIN, NARROW, 64, 2)
+    bytes = (held.peak, held.locked, held.trained, held.gradients, held.moments, held.rest)
+    assert table.rows == {"plain": tuple(n / 2**30 for n in bytes)}
+    assert done == [(1, 1)]

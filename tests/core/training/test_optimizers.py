@@ -1,0 +1,70 @@
+"""AdamW with moments of 8 bits: it learns as AdamW does, resumes bit for bit, and keeps a quarter of the bytes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from training_models import NoiseSamples, trainer, weights
+
+from cnet_core.training.folder import RunFolder
+from cnet_core.training.optimizers import read_moments
+
+EIGHT_BIT = {"optimizer": "adamw8bit", "batch_size": 2}
+
+
+@pytest.fixture(autouse=True)
+def _installed(request: pytest.FixtureRequest) -> None:
+    if "missing" not in request.node.name:
+        pytest.importorskip("bitsandbytes")
+
+
+def test_a_resumed_run_with_8_bits_is_the_same_bit_for_bit(tmp_path: Path) -> None:
+    whole, first, second = (trainer(**EIGHT_BIT) for _ in range(3))
+    for _ in range(4):
+        whole.advance()
+    for _ in range(2):
+        first.advance()
+    folder = RunFolder(tmp_path)
+    folder.begin({})
+    folder.save(first.state(), first.result)
+    state = folder.state()
+    assert state is not None
+    second.restore(state)
+    for _ in range(2):
+        second.advance()
+    expected = weights(whole.net)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(second.net).items())
+
+
+def test_it_goes_the_way_of_adamw_with_a_quarter_of_the_bytes() -> None:
+    plain, eight = (trainer(optimizer=name, batch_size=2) for name in ("adamw", "adamw8bit"))
+    for run in (plain, eight):
+        for _ in range(3):
+            run.advance()
+    start = weights(trainer().net)
+    moved, other = (
+        torch.cat([(value - start[name]).flatten() for name, value in weights(run.net).items()])
+        for run in (plain, eight)
+    )
+    assert float(torch.cosine_similarity(moved, other, dim=0)) > 0.98
+    sizes = [_bytes(run._optimizer) for run in (plain, eight)]
+    assert sizes[1] < 0.3 * sizes[0]
+
+
+def _bytes(optimizer: torch.optim.Optimizer) -> int:
+    """Returns the memory of the moments; tables that all parameters share count once."""
+    tensors = [t for _, kept in read_moments(optimizer) for t in kept.values()]
+    return sum({t.data_ptr(): t.nbytes for t in tensors}.values())
+
+
+def test_a_missing_bitsandbytes_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnet_core.training import optimizers
+
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(optimizers, "import_module", missing)
+    with pytest.raises(
+        ValueError, match=r"needs bitsandbytes: pip install 'cnet-nodes\[train-8bit\]'"
+    ):
+        trainer(NoiseSamples(), **EIGHT_BIT)
