@@ -6,7 +6,7 @@ from ..cnet_core.control.hints import FITS
 from ..cnet_core.nets.union import TYPES
 from . import comfyui as bridge
 from .newer import ADVANCED, found_by
-from .sockets import CATEGORY, ControlNetSocket, Routing, Scales
+from .sockets import CATEGORY, Routing, Scales
 
 CONTROL_TYPES = ["auto", *("/".join(names) for names in TYPES)]
 
@@ -43,9 +43,8 @@ def _required() -> list[io.Input]:
             "model",
             tooltip="The model to control; give this node's output to the sampler in its place.",
         ),
-        io.MultiType.Input(
+        io.ControlNet.Input(
             "control_net",
-            types=[ControlNetSocket, io.ControlNet],
             tooltip="From Load ControlNet here, or from ComfyUI's own loader.",
         ),
         io.Image.Input(

@@ -8,7 +8,7 @@ from ..cnet_core.checkpoints.save import LAYOUTS
 from ..cnet_core.nets.controlnet import HintInit
 from . import comfyui as bridge
 from .newer import ADVANCED, found_by
-from .sockets import CATEGORY, ControlNetSocket
+from .sockets import CATEGORY
 
 
 class TrainControlNet(io.ComfyNode):
@@ -25,7 +25,7 @@ class TrainControlNet(io.ComfyNode):
             "Interrupt it at any time: what was learned so far goes on through the graph.",
             inputs=[*_materials(), *_numbers()],
             outputs=[
-                ControlNetSocket.Output(
+                io.ControlNet.Output(
                     display_name="control_net",
                     tooltip="The trained ControlNet, for Apply ControlNet (to the model) or Save ControlNet.",
                 ),
@@ -59,7 +59,7 @@ class SaveControlNet(io.ComfyNode):
             description="Writes a ControlNet below ComfyUI's output folder; in output/controlnet Load ControlNet finds "
             "it after a refresh.",
             inputs=[
-                ControlNetSocket.Input(
+                io.ControlNet.Input(
                     "control_net", tooltip="From Train ControlNet or Load ControlNet."
                 ),
                 io.String.Input(

@@ -3,6 +3,7 @@
 from .apply import apply
 from .files import describe_file, file_names, file_state, load_file
 from .registry import control_category, warn_of_taken_ids
+from .route import route
 from .saving import register_output, save
 from .tiny import draw_hint, load_tiny, tiny_samples
 from .training import train
@@ -18,6 +19,7 @@ __all__ = [
     "load_file",
     "load_tiny",
     "register_output",
+    "route",
     "save",
     "tiny_samples",
     "train",

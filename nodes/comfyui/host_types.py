@@ -6,6 +6,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from ...cnet_core.hosting import NetSource
+
 #: What a wrapped function belongs to.
 Owner = TypeVar("Owner", covariant=True)
 
@@ -40,6 +42,10 @@ class ModelSampling(Protocol):
     """How a model counts noise."""
 
     def percent_to_sigma(self, percent: float) -> float: ...
+
+    def timestep(self, sigma: Tensor) -> Tensor: ...
+
+    def calculate_input(self, sigma: Tensor, noise: Tensor) -> Tensor: ...
 
 
 class CurrentPatcher(Protocol):
@@ -119,6 +125,14 @@ class Guider(Protocol):
 
     @property
     def conds(self) -> Mapping[str, Conds]: ...
+
+
+class DeviceSource(NetSource, Protocol):
+    """A source whose net ComfyUI may want on a further GPU."""
+
+    def on_device(self, device: torch.device) -> "DeviceSource":
+        """Returns a source of the same net on another device."""
+        ...
 
 
 class UNetModel(Protocol):

@@ -1,7 +1,7 @@
 """ModelControl: control on a clone of a MODEL, through ComfyUI's keyed wrappers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from comfy.patcher_extension import CallbacksMP, WrappersMP
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ...cnet_core.hosting import UnitSpec
 from ...cnet_core.xray import Watch
+from .arriving import take_arrivals
+from .conds import travelling_sources
 from .history import History
 from .host_types import BaseModel, Conds, Executor, Guider, Model, Options, UNetModel
 from .inject import INJECTION, Injection, inject
@@ -91,7 +93,12 @@ class ModelControl(SharedByCopies):
         replay = None
         if run.last is not None and run.start is not None:
             replay = Replay(run.guider, run.start, *run.last, run_key=RUN)
-        self.history.add(run.record.recorder, run.percent_to_sigma, latents, replay)
+        history = self._history(run)
+        history.add(run.record.recorder, run.percent_to_sigma, latents, replay)
+
+    def _history(self, run: Run) -> History:
+        """Returns where a run is remembered."""
+        return self.history
 
     def _predict_noise(
         self,
@@ -138,6 +145,7 @@ class ModelControl(SharedByCopies):
         executor: Executor[None],
         model: Model,
         noise_shape: Sequence[int],
+        conds: Mapping[str, Conds],
         *args: Any,
         **kwargs: Any,
     ) -> Any:
@@ -147,10 +155,11 @@ class ModelControl(SharedByCopies):
         element = model.model.get_dtype().itemsize
         size = (noise_shape[-2], noise_shape[-1])
         sources = {spec.source.key: spec.source for spec in self.specs if not spec.off}
+        sources.update((source.key, source) for source in travelling_sources(conds))
         ours = sum(source.memory(rows, *size, element) for source in sources.values())
         share = ours / max(1.0, model.model.memory_required(shape))
         wider = [*noise_shape[:-1], math.ceil(noise_shape[-1] * (1 + share))]
-        return executor(model, wider, *args, **kwargs)
+        return executor(model, wider, conds, *args, **kwargs)
 
     def _calc_cond_batch(
         self,
@@ -225,11 +234,14 @@ class ModelControl(SharedByCopies):
             )
         step: CondBatchStep = options[STEP]
         step.run.reached = True
-        if INJECTION in options:  # another pack runs the UNet once more inside the call
+        arrived, control = take_arrivals(control)
+        if INJECTION in options or not (
+            arrived or step.run.specs
+        ):  # another pack runs the UNet once more inside the call
             return executor(x, timesteps, context, y, control, options, **kwargs)
         text = kwargs.get("crossattn_controlnet", context)
         watch = Watch()
-        residuals = step.compute(x, timesteps, text, y, options, watch)
+        residuals = step.compute(x, timesteps, text, y, options, watch, arrived)
         injection = None
         if residuals is not None:
             _check_count(executor.class_obj, len(residuals.residuals.skips))

@@ -30,6 +30,7 @@ from ...cnet_core.training.processes import SingleProcess
 from ...cnet_core.training.settings import Precision
 from ...cnet_core.training.source import TensorSamples, tensor_source
 from ...cnet_core.training.trainer import State
+from .control_net import CondControl
 from .families import check_unet
 from .files import loaded, unet_weights
 from .host_types import Model
@@ -52,7 +53,7 @@ def train(
     captions: str,
     steps: int,
     numbers: dict[str, Any],
-) -> tuple[LoadedNet, Tensor, str]:
+) -> tuple[CondControl, Tensor, str]:
     """Returns the trained ControlNet, its plots (N, H, W, 3) and a report.
 
     An interrupt ends the training and keeps what was learned; the graph goes on with it.
@@ -77,7 +78,9 @@ def train(
     comfy.model_management.unload_all_models()
     with torch.inference_mode(False), torch.enable_grad():
         samples = TensorSamples(latents.clone().float(), fitted.clone().float(), tuple(prompts))
-        return _train(base, samples, steps, {**numbers, "precision": _precision(model)})
+        settings = {**numbers, "precision": _precision(model)}
+        net, plots, report = _train(base, samples, steps, settings)
+    return CondControl(net), plots, report
 
 
 def _train(

@@ -71,8 +71,10 @@ def _native_positive(graph: Graph, control: Control, wired: Wired) -> Wired:
     return model, _native_apply(graph, control, positive, negative), negative
 
 
-def _native_apply(graph: Graph, control: Control, positive: Link, negative: Link) -> Link:
-    net = control.net(graph, "ControlNetLoader")
+def _native_apply(
+    graph: Graph, control: Control, positive: Link, negative: Link, net: Link | None = None
+) -> Link:
+    net = control.net(graph, "ControlNetLoader") if net is None else net
     return graph.add(
         "ControlNetApplyAdvanced",
         positive=positive,
@@ -103,10 +105,52 @@ def _advanced(graph: Graph, control: Control, wired: Wired) -> Wired:
 
 def _ours(graph: Graph, control: Control, wired: Wired, loader: str = "LoadControlNet") -> Wired:
     model, positive, negative = wired
+    patched = graph.add(
+        "ApplyControlNet",
+        model=model,
+        control_net=_counted_net(graph, control, loader),
+        image=control.picture(graph),
+        **control.numbers,
+        **_settings(graph, control),
+    )
+    return patched, positive, negative
+
+
+def _ours_from_native_loader(graph: Graph, control: Control, wired: Wired) -> Wired:
+    return _ours(graph, control, wired, loader="ControlNetLoader")
+
+
+def _routed(graph: Graph, control: Control, wired: Wired, loader: str = "LoadControlNet") -> Wired:
+    """Route ControlNet, and ComfyUI's Apply node behind it."""
+    model, positive, negative = wired
+    net = _counted_net(graph, control, loader)
+    net = graph.add("RouteControlNet", control_net=net, **_settings(graph, control))
+    both = _native_apply(graph, control, positive, negative, net)
+    return model, both, output(both, 1)
+
+
+def _routed_from_native_loader(graph: Graph, control: Control, wired: Wired) -> Wired:
+    return _routed(graph, control, wired, loader="ControlNetLoader")
+
+
+def _loaded(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """Our loader, and ComfyUI's Apply node behind it."""
+    model, positive, negative = wired
+    net = _counted_net(graph, control, "LoadControlNet")
+    both = _native_apply(graph, control, positive, negative, net)
+    return model, both, output(both, 1)
+
+
+def _counted_net(graph: Graph, control: Control, loader: str) -> Link:
     net = control.net(graph, loader)
-    if control.count_as:
-        counting = {"name": control.count_as, "go_on": control.count_on}
-        net = graph.add("ProbeCountNet", control_net=net, **counting)
+    if not control.count_as:
+        return net
+    counting = {"name": control.count_as, "go_on": control.count_on}
+    return graph.add("ProbeCountNet", control_net=net, **counting)
+
+
+def _settings(graph: Graph, control: Control) -> dict[str, Any]:
+    """Adds the nodes of a control's settings; returns the inputs that they go to."""
     inputs = dict(control.inputs)
     if control.mask is not None:
         inputs["mask"] = graph.add("SolidMask", value=control.mask, width=32, height=32)
@@ -114,19 +158,7 @@ def _ours(graph: Graph, control: Control, wired: Wired, loader: str = "LoadContr
         inputs["routing"] = graph.add("CFGHintRouting", **{**ROUTING, **control.routing})
     if control.scales is not None:
         inputs["scales"] = graph.add("BlockScaleSchedule", **{**SCALES, **control.scales})
-    patched = graph.add(
-        "ApplyControlNet",
-        model=model,
-        control_net=net,
-        image=control.picture(graph),
-        **control.numbers,
-        **inputs,
-    )
-    return patched, positive, negative
-
-
-def _ours_from_native_loader(graph: Graph, control: Control, wired: Wired) -> Wired:
-    return _ours(graph, control, wired, loader="ControlNetLoader")
+    return inputs
 
 
 ROUTING = {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0}
@@ -141,6 +173,9 @@ WIRINGS: dict[str, Callable[[Graph, Control, Wired], Wired]] = {
     "advanced": _advanced,
     "ours": _ours,
     "ours_from_native_loader": _ours_from_native_loader,
+    "loaded": _loaded,
+    "routed": _routed,
+    "routed_from_native_loader": _routed_from_native_loader,
 }
 
 
