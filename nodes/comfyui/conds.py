@@ -46,11 +46,10 @@ def release_hooks(conds: NamedConds, ours: Any) -> None:
     """Takes our hooks (a HookGroup) off conds, since ComfyUI runs conds of different groups in calls of their own."""
     groups = {frozenset(c["hooks"].hooks): c["hooks"] for c in _each(conds) if c.get("hooks")}
     for cond in _each(conds):
-        group = cond.get("hooks")
-        if group is None:
-            continue
-        left = frozenset(group.hooks) - frozenset(ours.hooks)
-        cond["hooks"] = groups.setdefault(left, _without(group, ours)) if left else None
+        group = cond.pop("hooks", None)
+        left = frozenset(group.hooks if group else ()) - frozenset(ours.hooks)
+        if left:
+            cond["hooks"] = groups.setdefault(left, _without(group, ours))
 
 
 def _without(group: Any, ours: Any) -> Any:

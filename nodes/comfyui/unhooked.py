@@ -5,6 +5,7 @@ ours is around the UNet; so the residuals go into ComfyUI's own lists, as those 
 """
 
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -33,13 +34,13 @@ class Unhooked(SharedByCopies):
     """What one control keeps in such a sampling, from `pre_run` to `cleanup`."""
 
     def __init__(self) -> None:
-        self._model: BaseModel | None = None
+        self._model: weakref.ref[BaseModel] | None = None  # after an error nobody calls `close`
         self._run: Run | None = None
 
     def begin(self, model: BaseModel) -> None:
         """Begins a sampling with a model."""
         self.close()
-        self._model = model
+        self._model = weakref.ref(model)
 
     def close(self) -> None:
         """Drops everything kept."""
@@ -73,7 +74,7 @@ class Unhooked(SharedByCopies):
         chunks: int,
         options: Options,
     ) -> Residuals | None:
-        model = self._model
+        model = None if self._model is None else self._model()
         if model is None:
             raise RuntimeError(
                 f"The sampler {_sampler()} uses a ControlNet without ComfyUI's `pre_run`; use another sampler."

@@ -133,6 +133,24 @@ def _routed_from_native_loader(graph: Graph, control: Control, wired: Wired) -> 
     return _routed(graph, control, wired, loader="ControlNetLoader")
 
 
+def _routed_by_advanced(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """Route ControlNet, and the Apply node of Advanced-ControlNet behind it, with the mask there."""
+    model, positive, negative = wired
+    net = _counted_net(graph, control, "LoadControlNet")
+    settings = _settings(graph, control)
+    mask = {"mask_optional": settings.pop("mask")} if "mask" in settings else {}
+    applied = graph.add(
+        "ACN_AdvancedControlNetApply_v2",
+        positive=positive,
+        negative=negative,
+        control_net=graph.add("RouteControlNet", control_net=net, **settings),
+        image=control.picture(graph),
+        **control.numbers,
+        **mask,
+    )
+    return model, applied, output(applied, 1)
+
+
 def _loaded(graph: Graph, control: Control, wired: Wired) -> Wired:
     """Our loader, and ComfyUI's Apply node behind it."""
     model, positive, negative = wired
@@ -174,6 +192,7 @@ WIRINGS: dict[str, Callable[[Graph, Control, Wired], Wired]] = {
     "ours": _ours,
     "ours_from_native_loader": _ours_from_native_loader,
     "loaded": _loaded,
+    "routed_by_advanced": _routed_by_advanced,
     "routed": _routed,
     "routed_from_native_loader": _routed_from_native_loader,
 }
