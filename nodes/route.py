@@ -2,9 +2,9 @@
 
 from comfy_api.latest import io
 
-from . import comfyui as bridge
 from .apply import CONTROL_TYPES
-from .newer import ADVANCED, found_by
+from .comfyui import route_control_net
+from .newer import ADVANCED, list_aliases
 from .sockets import CATEGORY, Routing, Scales
 
 
@@ -17,7 +17,7 @@ class RouteControlNet(io.ComfyNode):
             node_id="RouteControlNet",
             display_name="Route ControlNet (for any Apply node)",
             category=CATEGORY,
-            **found_by("RouteControlNet"),
+            **list_aliases("RouteControlNet"),
             description="Gives a ControlNet a guess mode, block weights and a mask, and passes it on to any Apply "
             "ControlNet node. Use it with tiled upscalers, detailers, regional prompts and animation windows.",
             inputs=[
@@ -25,7 +25,7 @@ class RouteControlNet(io.ComfyNode):
                     "control_net",
                     tooltip="From Load ControlNet here, or from ComfyUI's own loader.",
                 ),
-                *_settings(),
+                *_setting_inputs(),
             ],
             outputs=[
                 io.ControlNet.Output(
@@ -37,10 +37,10 @@ class RouteControlNet(io.ComfyNode):
 
     @classmethod
     def execute(cls, control_net, **settings) -> io.NodeOutput:
-        return io.NodeOutput(bridge.route(control_net, **settings))
+        return io.NodeOutput(route_control_net(control_net, **settings))
 
 
-def _settings() -> list[io.Input]:
+def _setting_inputs() -> list[io.Input]:
     return [
         Routing.Input(
             "routing",

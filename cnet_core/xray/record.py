@@ -160,18 +160,18 @@ class Watch:
     )  # |residual| and |skip| in turn, (rows,)
     order: list[int] = field(default_factory=list[int])  # which block each pair of norms is of
 
-    def used(self, stack: ControlStack) -> None:
+    def record_uses(self, stack: ControlStack) -> None:
         """Notes what the controls of a stack did in the last call that it answered."""
         self.gains += [use.gains for use in stack.uses]
         self.states += [use.states for use in stack.uses]
 
-    def injects(self, residuals: RowResiduals | None) -> None:
+    def expect(self, residuals: RowResiduals | None) -> None:
         """Notes which blocks and rows are to get something."""
         if residuals is not None:
             self.wanted = tuple(block is not None for block in residuals.residuals.blocks)
             self.controlled = residuals.rows
 
-    def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
+    def measure(self, block: int, feature: Tensor, residual: Tensor) -> None:
         """Measures what is about to be added to what, both (rows, C, H, W): the controlled rows, or all."""
         self.order.append(block)
         self.norms += [_norms(residual), _norms(feature)]

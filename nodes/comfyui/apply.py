@@ -22,7 +22,7 @@ logger = logging.getLogger("cnet")
 ROUTED = ("mask", "reuse_tolerance", "control_type")
 
 
-def apply(
+def apply_control_net(
     model: Model,
     control_net: Any,
     image: Tensor,

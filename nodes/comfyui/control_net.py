@@ -46,7 +46,7 @@ class CondControl(ControlBase, TakenForAdvanced):
         self._masked = False  # whether the last channel of the picture is the mask
         self._unhooked = Unhooked()
 
-    def routed(self, settings: RouteSettings) -> "CondControl":
+    def with_settings(self, settings: RouteSettings) -> "CondControl":
         """Returns a copy with further settings."""
         return self._copy(self.net_source, settings.over(self.settings))
 

@@ -20,7 +20,7 @@ from ...cnet_core.nets.controlnet import check_scale_count
 from ...cnet_core.nets.union import TYPES, type_indices
 from .host_types import BaseModel, DeviceSource, Patcher
 from .loaded import residual_bytes
-from .patcher import repeatable
+from .patcher import allow_copies_
 
 SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memory")
 
@@ -36,7 +36,7 @@ def source_of(control_net: Any) -> DeviceSource:
         return travelling
     if all(hasattr(control_net, name) for name in SOURCE_NAMES):
         return control_net
-    inner = _uncompiled(getattr(control_net, "control_model", None))
+    inner = _strip_compile(getattr(control_net, "control_model", None))
     # Subclasses are other packs': what they add (weights over time, motion) would be lost without a word.
     if type(control_net) is comfy.controlnet.ControlLora:
         return ControlLoraSource(control_net)
@@ -53,7 +53,7 @@ def source_of(control_net: Any) -> DeviceSource:
     )
 
 
-def _uncompiled(model: Any) -> Any:
+def _strip_compile(model: Any) -> Any:
     """Returns what `torch.compile` was given, as by TorchCompileControlNet: ours runs block by block, uncompiled."""
     return getattr(model, "_orig_mod", model)
 
@@ -177,10 +177,10 @@ class NativeNet:
             if index == 0:
                 h = h + features
             if scales[index] != 0:
-                found[index] = _scaled(model.zero_convs[index](h, emb, context), scales[index])
+                found[index] = _scale_(model.zero_convs[index](h, emb, context), scales[index])
         if depth == len(scales):
             h = model.middle_block(h, emb, context)
-            found[-1] = _scaled(model.middle_block_out(h, emb, context), scales[-1])
+            found[-1] = _scale_(model.middle_block_out(h, emb, context), scales[-1])
         return Residuals.of(found)
 
     def _type_indices(self, control_types: Sequence[str] | None) -> list[int]:
@@ -202,7 +202,7 @@ class NativeNet:
         return emb + model.label_emb(y)
 
 
-def _scaled(residual: Tensor, scale: float) -> Tensor:
+def _scale_(residual: Tensor, scale: float) -> Tensor:
     return residual if scale == 1 else residual.mul_(scale)  # a zero conv's output, nobody else's
 
 
@@ -211,12 +211,12 @@ class NativeSource:
 
     def __init__(self, control: Any) -> None:
         self._control = control
-        model = _uncompiled(control.control_model)
+        model = _strip_compile(control.control_model)
         self._net = NativeNet(control, model)
         self.config = self._net.config
         self.hint_channels = self._net.hint_channels
         self.key = f"{id(model)} {control.extra_args}"
-        self.patchers: Sequence[Patcher] = [repeatable(control.control_model_wrapped.clone())]
+        self.patchers: Sequence[Patcher] = [allow_copies_(control.control_model_wrapped.clone())]
         self.check_types = self._net.check_types
 
     def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> NativeNet:
@@ -252,7 +252,7 @@ class ControlLoraSource:
         """Returns the net for this UNet."""
         opened = self._control.copy()
         opened.pre_run(base_model, base_model.model_sampling.percent_to_sigma)
-        return _OpenedLora(opened)
+        return _LoraNet(opened)
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
         """Returns the bytes of the weights, as ComfyUI counts them."""
@@ -263,7 +263,7 @@ class ControlLoraSource:
         return self
 
 
-class _OpenedLora(NativeNet):
+class _LoraNet(NativeNet):
     """The net of a Control-LoRA, alive for one run."""
 
     def __init__(self, control: Any) -> None:

@@ -1,4 +1,4 @@
-"""route: a CONTROL_NET with settings, for any node that puts control on conditioning."""
+"""route_control_net: a CONTROL_NET with settings, for any node that puts control on conditioning."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .native import source_of
 from .route_settings import RouteSettings
 
 
-def route(
+def route_control_net(
     control_net: Any,
     routing: HintRouting | None = None,
     scales: BlockScales | None = None,
@@ -36,7 +36,7 @@ def route(
     ours = (
         control_net if isinstance(control_net, CondControl) else CondControl(source_of(control_net))
     )
-    found = ours.routed(given)
+    found = ours.with_settings(given)
     _check(found.net_source, found.travelling_settings())
     return found
 

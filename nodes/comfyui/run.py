@@ -48,7 +48,7 @@ class Run(SharedByCopies):
         self.specs = tuple(specs)
         self.guider = guider
         self.start = start
-        self.nets = OpenNets(self._loaded)
+        self.nets = OpenNets(self._find_patchers)
         self.controls = Controls(self.nets)
         self.record = RunRecord()
         self.asked = False
@@ -57,7 +57,7 @@ class Run(SharedByCopies):
         self.last: tuple[Tensor, Tensor, int | None] | None = None
         self._resize_logged = False
 
-    def _loaded(self, source: NetSource, model: BaseModel) -> Sequence[Patcher]:
+    def _find_patchers(self, source: NetSource, model: BaseModel) -> Sequence[Patcher]:
         """Returns the patchers that were loaded with a model; a guider's second model uses those of its main one."""
         for holder in (model, getattr(self.guider, "inner_model", model)):
             loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))

@@ -12,7 +12,7 @@ from ...cnet_core.control.clock import SigmaClock
 from ...cnet_core.control.routing import Branch
 from ...cnet_core.control.rows import Row, rows_of
 from ...cnet_core.hosting import UnitSpec
-from ...cnet_core.hosting.untraced import untraced
+from ...cnet_core.hosting.tracing import never_trace
 from ...cnet_core.nets.residuals import RowResiduals
 from ...cnet_core.xray import Watch
 from .host_types import BaseModel, Model
@@ -49,7 +49,7 @@ class CondBatchStep(SharedByCopies):
         guided = is_guided(run.guider, branches)
         return cls(run, model, copies, branches, batch, cfg_scale_of(run.guider), guided)
 
-    @untraced
+    @never_trace
     def compute(
         self,
         x: Tensor,
@@ -79,10 +79,10 @@ class CondBatchStep(SharedByCopies):
         total: RowResiduals | None = None
         for specs, rows, frames in self._layouts(x, options, arrived):
             call = UNetCall(x, timesteps, context, y, rows, self.cfg_scale, self.guided, clock)
-            stack = self.run.controls.stack(specs, self._called(options), size, frames)
+            stack = self.run.controls.stack(specs, self._find_model(options), size, frames)
             part = stack.sum_rows(call)
             watch.rows = rows
-            watch.used(stack)
+            watch.record_uses(stack)
             total = part if total is None or part is None else total + part
         return self.run.record.filter(watch, total)
 
@@ -112,7 +112,7 @@ class CondBatchStep(SharedByCopies):
         layout = branches * tiles if not rest else branches
         return tuple(replace(row, picture=k) for k, row in enumerate(rows_of(layout, count)))
 
-    def _called(self, options: Mapping[str, Any]) -> BaseModel:
+    def _find_model(self, options: Mapping[str, Any]) -> BaseModel:
         """Returns the BaseModel whose UNet is called: on several GPUs each has a copy."""
         device = options.get("multigpu_thread_device")
         return self.model if device is None else self.copies[device].model
