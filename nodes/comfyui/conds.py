@@ -6,7 +6,7 @@ from typing import Any
 from ...cnet_core.hosting import NetSource
 
 #: Conds of a guider by name; ComfyUI copied them for this sampling, so they may be changed.
-NamedConds = Mapping[str, Sequence[dict[str, Any]]]
+NamedConds = Mapping[str, Sequence[Any]]
 
 
 def chain_of(control: Any) -> Iterator[Any]:

@@ -109,7 +109,7 @@ class CondBatchStep(SharedByCopies):
             ValueError: the rows cannot be cut into tiles.
         """
         tiles, rest = divmod(count, len(branches) * self.batch.pictures)
-        layout = branches * tiles if not rest else branches
+        layout = tuple(branches) * tiles if not rest else branches
         return tuple(replace(row, picture=k) for k, row in enumerate(rows_of(layout, count)))
 
     def _find_model(self, options: Mapping[str, Any]) -> BaseModel:
