@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...cnet_core.hosting import NetSource
+from .host_types import Conds
 
 #: Conds of a guider by name; ComfyUI copied them for this sampling, so they may be changed.
 NamedConds = Mapping[str, Sequence[Any]]
@@ -16,8 +17,8 @@ def chain_of(control: Any) -> Iterator[Any]:
         control = control.previous_controlnet
 
 
-def travelling_sources(conds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[NetSource]:
-    """Gives the sources of our controls on conds, as often as they are there."""
+def travelling_sources(conds: Mapping[Any, Conds | None]) -> Iterator[NetSource]:
+    """Gives the sources of our controls on conds, by name or position, as often as they are there."""
     for cond in _each(conds):
         for control in chain_of(cond.get("control")):
             source = getattr(control, "net_source", None)
@@ -69,5 +70,5 @@ def _are_equal(first: Any, second: Any) -> bool:
     )
 
 
-def _each(conds: Mapping[str, Sequence[Any]]) -> Iterator[Any]:
+def _each(conds: Mapping[Any, Sequence[Any] | None]) -> Iterator[Any]:
     return (cond for side in conds.values() for cond in side or ())

@@ -18,7 +18,8 @@ Size = tuple[int, int]
 
 WAY_OUT = (
     "A node between the sampler and the model changes the batch (tiled samplers do). Use it without "
-    "ApplyControlNet, or put the ControlNet on the conditionings with ComfyUI's own Apply ControlNet node."
+    "ApplyControlNet, or put the ControlNet on the conditionings with Route ControlNet and ComfyUI's own Apply "
+    "ControlNet node."
 )
 
 

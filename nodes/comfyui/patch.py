@@ -25,7 +25,10 @@ RUN = "cnet_run"
 STEP = "cnet_step"
 
 #: What to do where control cannot reach the UNet.
-WAY_OUT = "Leave that node out, or put the ControlNet on the conditionings with ComfyUI's own Apply ControlNet node."
+WAY_OUT = (
+    "Leave that node out, or put a ControlNet of ComfyUI's own loader on the conditionings with ComfyUI's own Apply "
+    "ControlNet node."
+)
 
 
 class ModelControl(SharedByCopies):
@@ -116,7 +119,7 @@ class ModelControl(SharedByCopies):
             return executor(x, timestep, model_options, seed, *args, **kwargs)
         before, start = run.record.injections, x.clone()
         found = executor(x, timestep, model_options, seed, *args, **kwargs)
-        if not run.asked:
+        if run.specs and not run.asked:
             raise RuntimeError(
                 "A guider or a node on the model predicts without ComfyUI's `calc_cond_batch`, or with options that "
                 f"were copied before the sampling began, so ApplyControlNet would have no effect. {WAY_OUT}"
@@ -183,10 +186,11 @@ class ModelControl(SharedByCopies):
         inner = {**model_options, "transformer_options": {**self._around_unet(options), STEP: step}}
         try:
             found = executor(model, conds, x, timestep, inner, *args, **kwargs)
-            if not run.reached and batch.has_work(timestep.flatten()[0]):
+            controlled = run.specs or any(travelling_sources(dict(enumerate(conds))))
+            if controlled and not run.reached and batch.has_work(timestep.flatten()[0]):
                 raise RuntimeError(
-                    "A node on the model computes the UNet by a forward of its own (DeepCache does), so "
-                    f"ApplyControlNet would have no effect. {WAY_OUT}"
+                    "A node on the model computes the UNet by a forward of its own (DeepCache does), so the ControlNet "
+                    f"would have no effect. {WAY_OUT}"
                 )
             return found
         finally:

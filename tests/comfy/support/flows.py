@@ -133,6 +133,40 @@ def _routed_from_native_loader(graph: Graph, control: Control, wired: Wired) -> 
     return _routed(graph, control, wired, loader="ControlNetLoader")
 
 
+def _routed_twice(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """Two Route ControlNets that share the settings, and ComfyUI's Apply node."""
+    model, positive, negative = wired
+    settings = _settings(graph, control)
+    routing = {name: settings.pop(name) for name in ("routing",) if name in settings}
+    net = graph.add("RouteControlNet", control_net=control.net(graph, "LoadControlNet"), **settings)
+    net = graph.add("RouteControlNet", control_net=net, **routing)
+    both = _native_apply(graph, control, positive, negative, net)
+    return model, both, output(both, 1)
+
+
+def _routed_to_model(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """Route ControlNet, and our Apply node behind it."""
+    model, positive, negative = wired
+    net = control.net(graph, "LoadControlNet")
+    net = graph.add("RouteControlNet", control_net=net, **_settings(graph, control))
+    given = {"control_net": net, "image": control.picture(graph), **control.numbers}
+    return graph.add("ApplyControlNet", model=model, **given), positive, negative
+
+
+def _routed_beside_mask(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """A mask for the right half of the picture."""
+    model, positive, negative = wired
+    side = control.hint_side
+    black = graph.add("SolidMask", value=0.0, width=side, height=side)
+    white = graph.add("SolidMask", value=1.0, width=side // 2, height=side)
+    place = {"x": side // 2, "y": 0, "operation": "add"}
+    mask = graph.add("MaskComposite", destination=black, source=white, **place)
+    net = control.net(graph, "LoadControlNet")
+    net = graph.add("RouteControlNet", control_net=net, mask=mask)
+    both = _native_apply(graph, control, positive, negative, net)
+    return model, both, output(both, 1)
+
+
 def _routed_by_advanced(graph: Graph, control: Control, wired: Wired) -> Wired:
     """Route ControlNet, and the Apply node of Advanced-ControlNet behind it, with the mask there."""
     model, positive, negative = wired
@@ -192,6 +226,9 @@ WIRINGS: dict[str, Callable[[Graph, Control, Wired], Wired]] = {
     "ours": _ours,
     "ours_from_native_loader": _ours_from_native_loader,
     "loaded": _loaded,
+    "routed_twice": _routed_twice,
+    "routed_to_model": _routed_to_model,
+    "routed_beside_mask": _routed_beside_mask,
     "routed_by_advanced": _routed_by_advanced,
     "routed": _routed,
     "routed_from_native_loader": _routed_from_native_loader,
