@@ -100,7 +100,7 @@ class CondControl(ControlBase, TakenForAdvanced):
         picture = self._spec(by_row=False).hint(self.net_source.hint_channels)
         channel = mask.reshape(-1, 1, *mask.shape[-2:]).to(picture)
         if channel.shape[-2:] != picture.shape[-2:]:
-            channel = F.interpolate(channel, size=picture.shape[-2:], mode="bilinear")
+            channel = F.interpolate(channel, size=picture.shape[-2:], mode="nearest-exact")
         frames = range(math.lcm(len(picture), len(channel)))
         both = [
             pick_frames(one, frames).expand(len(frames), -1, -1, -1) for one in (picture, channel)
