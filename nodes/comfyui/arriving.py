@@ -7,12 +7,18 @@ place that other controls use: they add up equal places and copy the rest.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from ...cnet_core.hosting import UnitSpec
 
 #: The lists of a `control`.
 KINDS = ("input", "middle", "output")
+
+OWN_FORWARD = (
+    "A node on the model computes the UNet with a forward of its own (DeepCache does), so the ControlNet would have no "
+    "effect. Leave that node out, or put a ControlNet of ComfyUI's own loader on the conditionings with ComfyUI's own "
+    "Apply ControlNet node."
+)
 
 #: Lists of residuals by kind, as ComfyUI's controls return them.
 Control = dict[str, list[Any]]
@@ -23,6 +29,11 @@ class Arrivals:
     """The controls that one call of the UNet is to compute, in the order in which they add up."""
 
     specs: tuple[UnitSpec, ...]
+
+    @property
+    def shape(self) -> NoReturn:
+        """Raises: only code that takes a control for a tensor asks, as ComfyUI's does where it cannot add one."""
+        raise RuntimeError(OWN_FORWARD)
 
 
 def put_arrival(control: Mapping[str, Sequence[Any]] | None, spec: UnitSpec) -> Control:

@@ -1,6 +1,6 @@
 """What hangs on the conds of a sampling: chains of controls, and the hooks that ComfyUI puts there with them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...cnet_core.hosting import NetSource
@@ -24,6 +24,14 @@ def travelling_sources(conds: Mapping[Any, Conds | None]) -> Iterator[NetSource]
             source = getattr(control, "net_source", None)
             if source is not None:
                 yield source
+
+
+def spare_models(conds: NamedConds, is_loaded: Callable[[NetSource], bool]) -> None:
+    """Has our controls leave out models that ComfyUI loads anyway: two patchers of one net would count twice."""
+    for cond in _each(conds):
+        for control in chain_of(cond.get("control")):
+            if hasattr(control, "net_source"):
+                control.models_are_loaded = is_loaded(control.net_source)
 
 
 def share_equal_controls(conds: NamedConds) -> None:

@@ -43,6 +43,9 @@ class CondControl(ControlBase, TakenForAdvanced):
         self.net_source = source
         self.settings = RouteSettings() if settings is None else settings
         self.extra_hooks = HOOKS
+        self.models_are_loaded = (
+            False  # with the MODEL, which has a control of the same net; each run says so
+        )
         self._masked = False  # whether the last channel of the picture is the mask
         self._unhooked = Unhooked()
 
@@ -150,7 +153,8 @@ class CondControl(ControlBase, TakenForAdvanced):
 
     def get_models(self) -> list[Patcher]:
         """Returns what ComfyUI loads together with the model."""
-        return [*super().get_models(), *self.net_source.patchers]
+        ours = () if self.models_are_loaded else self.net_source.patchers
+        return [*super().get_models(), *ours]
 
     def get_control(
         self,

@@ -1,4 +1,4 @@
-"""Families of models, as the width of their text embeddings tells them."""
+"""Model families, identified by the width of their text embeddings."""
 
 from ...cnet_core.hosting import NetSource
 from .host_types import BaseModel, Model
@@ -15,10 +15,10 @@ BLOCK_LISTS = ("input_blocks", "middle_block", "output_blocks")
 
 
 def check_pair(model: Model, source: NetSource) -> None:
-    """Raises unless the MODEL has a UNet, and one of the ControlNet's family.
+    """Raises unless the MODEL has a UNet of the ControlNet's family.
 
     Raises:
-        TypeError: the MODEL is no UNet (Flux, SD3, ...).
+        TypeError: the MODEL has no UNet (Flux, SD3, ...).
         ValueError: different families; the message names both.
     """
     check_base_pair(model.model, source)
@@ -28,7 +28,7 @@ def check_base_pair(base: BaseModel, source: NetSource) -> None:
     """As check_pair, for the module of a MODEL."""
     _check_unet(base)
     config = source.config
-    if config is None:  # made from the UNet itself when the run starts
+    if config is None:  # built from the UNet itself when the run starts
         return
     ours = (config.context_dim, config.num_blocks)
     theirs = (_context_dim(base), _block_count(base))
@@ -54,7 +54,7 @@ def _check_unet(base: BaseModel) -> None:
 
 
 def block_count(model: Model) -> int:
-    """Returns how many blocks of a MODEL's UNet take residuals, the middle included."""
+    """Returns how many blocks of a MODEL's UNet take residuals, including the middle."""
     return _block_count(model.model)
 
 
@@ -63,7 +63,7 @@ def _block_count(base: BaseModel) -> int:
 
 
 def family(context_dim: int | None) -> str:
-    """Returns a family's name."""
+    """Returns the name of a family."""
     return FAMILIES.get(context_dim or 0, "an unknown family")
 
 

@@ -1,4 +1,4 @@
-"""Protocols of ComfyUI's objects: no more of each than we use."""
+"""Protocols of ComfyUI's objects, with only the members that the pack uses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...cnet_core.hosting import NetSource
 
-#: What a wrapped function belongs to.
+#: The object that a wrapped function belongs to.
 Owner = TypeVar("Owner", covariant=True)
 
 #: ComfyUI's model options and transformer options, which every pack writes to.
@@ -20,7 +20,7 @@ Conds = Sequence[Cond]
 
 
 class Executor(Protocol[Owner]):
-    """What a wrapper gets to go on with: the next wrapper, or the function itself."""
+    """What a wrapper calls next: the next wrapper or the function itself."""
 
     @property
     def class_obj(self) -> Owner: ...
@@ -39,7 +39,7 @@ class Patcher(Protocol):
 
 
 class ModelSampling(Protocol):
-    """How a model counts noise."""
+    """A model's noise levels."""
 
     def percent_to_sigma(self, percent: float) -> float: ...
 
@@ -81,14 +81,14 @@ class BaseModel(Protocol):
 
 
 class WeightBackup(Protocol):
-    """A weight as it was before a patch was written into it."""
+    """A weight before a patch was written into it."""
 
     @property
     def weight(self) -> Tensor: ...
 
 
 class Model(Protocol):
-    """ModelPatcher of a BaseModel: what is on a MODEL socket."""
+    """ModelPatcher of a BaseModel: the value of a MODEL socket."""
 
     model_options: Options
 
@@ -101,6 +101,8 @@ class Model(Protocol):
     def clone(self) -> "Model": ...
 
     def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, Tensor]: ...
+
+    def get_additional_models_with_key(self, key: str) -> Sequence[Patcher]: ...
 
     def get_attachment(self, key: str) -> Any: ...
 
@@ -116,7 +118,7 @@ class Model(Protocol):
 
 
 class Guider(Protocol):
-    """What guides a sampling. Scales and further models differ by kind and are asked for."""
+    """The guider of a run. Scales and further models differ by kind, so callers look for them."""
 
     model_options: Options
 

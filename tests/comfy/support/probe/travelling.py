@@ -22,13 +22,15 @@ class ProbeCopyControls:
         return ([[text, self._copied(options, half)] for text, options in conditioning],)
 
     def _copied(self, options, half):
-        controls = [control.copy() for control in chain_of(options.get("control"))]
+        if "control" not in options:
+            return options
+        controls = [control.copy() for control in chain_of(options["control"])]
         for control, previous in zip(controls, [*controls[1:], None], strict=True):
             control.set_previous_controlnet(previous)
             picture = control.cond_hint_original.clone()
             width = picture.shape[-1] // 2 if half else picture.shape[-1]
             control.cond_hint_original = picture[..., :width]
-        return {**options, "control": controls[0]} if controls else options
+        return {**options, "control": controls[0]}
 
 
 @node(("MODEL",), model="MODEL", side="INT", batch="INT")
