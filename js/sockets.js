@@ -5,8 +5,6 @@
 
 /** Apart from ComfyUI's own colours, and from each other. @type {Record<string, string>} */
 export const COLOURS = {
-  CNET_CONTROL_NET: "#1fb8a6",
-  "CNET_CONTROL_NET,CONTROL_NET": "#1fb8a6",
   CNET_ROUTING: "#b5cc36",
   CNET_SCALES: "#d08a4e",
 };

@@ -2,11 +2,12 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import apply, embedded, loading, settings, training, xray
+from . import apply, embedded, loading, route, settings, training, xray
 from .comfyui import register_output, warn_of_taken_ids
 
 NODES: list[type[io.ComfyNode]] = [
     *apply.NODES,
+    *route.NODES,
     *loading.NODES,
     *settings.NODES,
     *embedded.NODES,

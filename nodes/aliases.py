@@ -10,6 +10,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "union controlnet",
         "control strength",
     ),
+    "RouteControlNet": (
+        "cnet",
+        "guess mode",
+        "control mode",
+        "tiled upscale controlnet",
+        "regional controlnet",
+        "advanced controlnet",
+    ),
     "LoadControlNet": ("cnet loader", "union controlnet loader", "control lora loader"),
     "CFGHintRouting": (
         "guess mode",

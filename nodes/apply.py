@@ -6,7 +6,7 @@ from ..cnet_core.control.hints import FITS
 from ..cnet_core.nets.union import TYPES
 from .comfyui import apply_control_net
 from .newer import ADVANCED, list_aliases
-from .sockets import CATEGORY, ControlNetSocket, Routing, Scales
+from .sockets import CATEGORY, Routing, Scales
 
 CONTROL_TYPES = ["auto", *("/".join(names) for names in TYPES)]
 
@@ -43,9 +43,8 @@ def _required_inputs() -> list[io.Input]:
             "model",
             tooltip="The model to control. Connect this node's output to the sampler in its place.",
         ),
-        io.MultiType.Input(
+        io.ControlNet.Input(
             "control_net",
-            types=[ControlNetSocket, io.ControlNet],
             tooltip="A ControlNet from Load ControlNet in this pack, or from ComfyUI's own loader.",
         ),
         io.Image.Input(

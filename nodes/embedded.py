@@ -5,7 +5,7 @@ from comfy_api.latest import io, ui
 from ..cnet_core.tiny.data import SHAPES
 from .comfyui import draw_hint, load_tiny
 from .newer import list_aliases
-from .sockets import CATEGORY, ControlNetSocket
+from .sockets import CATEGORY
 
 
 class LoadTinyStableDiffusion(io.ComfyNode):
@@ -31,7 +31,7 @@ class LoadTinyStableDiffusion(io.ComfyNode):
                     display_name="clip", tooltip="Its text encoder, for CLIP Text Encode."
                 ),
                 io.Vae.Output(display_name="vae", tooltip="Its VAE, for VAE Decode."),
-                ControlNetSocket.Output(
+                io.ControlNet.Output(
                     display_name="control_net", tooltip="Its ControlNet, which follows outlines."
                 ),
             ],

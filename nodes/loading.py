@@ -4,7 +4,7 @@ from comfy_api.latest import io, ui
 
 from .comfyui import describe_file, file_state, list_files, load_file
 from .newer import list_aliases
-from .sockets import CATEGORY, ControlNetSocket
+from .sockets import CATEGORY
 
 
 class LoadControlNet(io.ComfyNode):
@@ -30,7 +30,7 @@ class LoadControlNet(io.ComfyNode):
                 ),
             ],
             outputs=[
-                ControlNetSocket.Output(
+                io.ControlNet.Output(
                     display_name="control_net",
                     tooltip="The ControlNet, for Apply ControlNet (to the model) or Save ControlNet.",
                 )

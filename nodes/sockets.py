@@ -4,7 +4,6 @@ from comfy_api.latest import io
 
 from .comfyui import control_category
 
-ControlNetSocket = io.Custom("CNET_CONTROL_NET")
 Routing = io.Custom("CNET_ROUTING")
 Scales = io.Custom("CNET_SCALES")
 

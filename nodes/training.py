@@ -8,7 +8,7 @@ from ..cnet_core.checkpoints.formats import LAYOUTS
 from ..cnet_core.nets.controlnet import HintInit
 from .comfyui import draw_tiny_samples, save_control_net, train_control_net
 from .newer import ADVANCED, list_aliases
-from .sockets import CATEGORY, ControlNetSocket
+from .sockets import CATEGORY
 
 
 class TrainControlNet(io.ComfyNode):
@@ -25,7 +25,7 @@ class TrainControlNet(io.ComfyNode):
             "Interrupt it at any time: what was learned so far goes on through the graph.",
             inputs=[*_materials(), *_numbers(), _start()],
             outputs=[
-                ControlNetSocket.Output(
+                io.ControlNet.Output(
                     display_name="control_net",
                     tooltip="The trained ControlNet, for Apply ControlNet (to the model) or Save ControlNet.",
                 ),
@@ -64,7 +64,7 @@ class SaveControlNet(io.ComfyNode):
             description="Saves a ControlNet in ComfyUI's output folder. After a refresh, Load ControlNet lists what "
             "is in output/controlnet.",
             inputs=[
-                ControlNetSocket.Input(
+                io.ControlNet.Input(
                     "control_net", tooltip="A ControlNet from Train ControlNet or Load ControlNet."
                 ),
                 io.String.Input(
@@ -184,7 +184,7 @@ def _numbers() -> list[io.Input]:
 
 
 def _start() -> io.Input:
-    return ControlNetSocket.Input(
+    return io.ControlNet.Input(
         "control_net",
         optional=True,
         tooltip="Train this ControlNet further. With nothing here, training starts from a copy of the model's encoder.",

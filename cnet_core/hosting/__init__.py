@@ -4,6 +4,15 @@ from .controls import Controls
 from .open_nets import OpenNets
 from .run_record import RunRecord
 from .source import NetSource
-from .unit_spec import AUTO, UnitSpec, check_spec
+from .unit_spec import AUTO, UnitSpec, check_spec, pick_frames
 
-__all__ = ["AUTO", "Controls", "NetSource", "OpenNets", "RunRecord", "UnitSpec", "check_spec"]
+__all__ = [
+    "AUTO",
+    "Controls",
+    "NetSource",
+    "OpenNets",
+    "RunRecord",
+    "UnitSpec",
+    "check_spec",
+    "pick_frames",
+]

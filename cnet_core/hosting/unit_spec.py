@@ -36,14 +36,18 @@ class UnitSpec:
     reuse_tolerance: float = 0.0
     control_type: str = AUTO
     window: Window = field(default_factory=Window.training)
+    by_row: bool = (
+        False  # whether `image` has an entry for each row of a call, not for each picture
+    )
+    masked: bool = False  # whether the mask is the last channel of `image`, which is fitted with it; `mask` is None
 
     @property
     def key(self) -> Hashable:
         """Equal for specs with the same weights, tensors and settings; callers that keep it must keep the spec, too."""
-        tensors = (id(self.image), None if self.mask is None else id(self.mask))
+        tensors = (_view_key(self.image), None if self.mask is None else _view_key(self.mask))
         times = (self.strength, self.start_percent, self.end_percent, self.window)
         others = (self.routing, self.scales, self.hint_fit, self.reuse_tolerance, self.control_type)
-        return (self.source.key, *tensors, *times, *others)
+        return (self.source.key, *tensors, *times, *others, self.by_row, self.masked)
 
     @property
     def off(self) -> bool:
@@ -62,15 +66,20 @@ class UnitSpec:
         Hints and masks of another number are repeated or truncated, as in ComfyUI.
         """
         size = (HINT_DOWNSCALE * height, HINT_DOWNSCALE * width)
+
+        def fit(pictures: Tensor) -> Tensor:
+            return fit_hint(pick_frames(pictures, frames), *size, self.hint_fit)
+
+        mask = None if self.mask is None else pick_frames(_stack_masks(self.mask), frames)
         return ControlUnit(
             net,
-            fit_hint(pick_frames(self.hint(net.hint_channels), frames), *size, self.hint_fit),
+            fit(self.hint(net.hint_channels)),
             strength=self.strength,
             routing=self.routing,
             scales=self.scales,
             start_percent=self.start_percent,
             end_percent=self.end_percent,
-            mask=None if self.mask is None else pick_frames(_stack_masks(self.mask), frames),
+            mask=fit(self.image[..., -1:].movedim(-1, 1))[:, 0] if self.masked else mask,
             control_types=None if self.control_type == AUTO else (self.control_type,),
             reuse_tolerance=self.reuse_tolerance,
             window=self.window,
@@ -78,7 +87,8 @@ class UnitSpec:
 
     def hint(self, channels: int) -> Tensor:
         """Returns the image as (N, C, H, W) with the channels that the net takes: no alpha, grey as RGB."""
-        hint = self.image.movedim(-1, 1)
+        image = self.image[..., :-1] if self.masked else self.image
+        hint = image.movedim(-1, 1)
         if hint.shape[1] == 1 and channels > 1:
             hint = hint.expand(-1, channels, -1, -1)
         return hint[:, :channels]
@@ -91,7 +101,8 @@ def check_spec(spec: UnitSpec) -> None:
         ValueError: an empty or non-finite picture, percents outside 0..1, a mask of a wrong shape, and anything else
             that a ControlUnit refuses.
     """
-    _check_image(spec.image, spec.source.hint_channels)
+    image = spec.image[..., :-1] if spec.masked else spec.image
+    _check_image(image, spec.source.hint_channels)
     if spec.mask is not None and 0 in spec.mask.shape:
         raise ValueError(
             f"`mask` has the shape {tuple(spec.mask.shape)}: it holds no pixels. Connect a mask, or none."
@@ -125,6 +136,11 @@ def pick_frames(pictures: Tensor, frames: Sequence[int]) -> Tensor:
     if len(pictures) == 1:
         return pictures
     return pictures[torch.tensor([frame % len(pictures) for frame in frames])]
+
+
+def _view_key(tensor: Tensor) -> Hashable:
+    """Returns what is equal for views of the same numbers, as long as one of them lives."""
+    return (tensor.device, tensor.dtype, tensor.data_ptr(), tensor.shape, tensor.stride())
 
 
 def _stack_masks(mask: Tensor) -> Tensor:

@@ -54,6 +54,14 @@ class Call:
         """Returns the rows of a branch."""
         return [index for index, row in enumerate(self.rows) if row.branch == branch]
 
+    def gain(self, unit: int, row: int) -> float:
+        """Returns a unit's gain of a row; 0 where the unit was not part of this call."""
+        return self.gains[unit][row] if unit < len(self.gains) else 0.0
+
+    def state(self, unit: int, row: int) -> RowState:
+        """Returns what became of a row; "skipped" where the unit was not part of this call."""
+        return self.states[unit][row] if unit < len(self.states) else "skipped"
+
 
 @dataclass(frozen=True)
 class Record:
@@ -99,7 +107,7 @@ class Record:
     def gains(self, unit: int, branch: Branch) -> Numbers:
         """Returns the mean gain of a unit in a branch by step, (steps,); NaN if the branch was missing."""
         values = [
-            [call.gains[unit][row] for call in step for row in call.rows_of(branch)]
+            [call.gain(unit, row) for call in step for row in call.rows_of(branch)]
             for step in self.steps
         ]
         return np.array([np.mean(gains) if gains else np.nan for gains in values])
@@ -117,7 +125,7 @@ class Record:
     def states(self, unit: int, branch: Branch) -> tuple[frozenset[RowState], ...]:
         """Returns the states of a branch's rows by step; an empty set if the branch was missing."""
         return tuple(
-            frozenset(call.states[unit][row] for call in step for row in call.rows_of(branch))
+            frozenset(call.state(unit, row) for call in step for row in call.rows_of(branch))
             for step in self.steps
         )
 

@@ -3,6 +3,7 @@
 from .apply import apply_control_net
 from .files import describe_file, file_state, list_files, load_file
 from .registry import control_category, warn_of_taken_ids
+from .route import route_control_net
 from .saving import register_output, save_control_net
 from .tiny import draw_hint, draw_tiny_samples, load_tiny
 from .training import train_control_net
@@ -20,6 +21,7 @@ __all__ = [
     "load_file",
     "load_tiny",
     "register_output",
+    "route_control_net",
     "save_control_net",
     "train_control_net",
     "warn_of_taken_ids",

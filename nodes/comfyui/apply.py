@@ -8,13 +8,18 @@ from torch import Tensor
 from ...cnet_core import BlockScales, HintRouting
 from ...cnet_core.control.net import ControlTypeError
 from ...cnet_core.hosting import UnitSpec, check_spec
+from .control_net import settings_of
 from .families import block_count, check_pair
 from .host_types import Model
 from .native import source_of
 from .patch import ModelControl
+from .route_settings import RouteSettings
 from .wrappers import KEY
 
 logger = logging.getLogger("cnet")
+
+#: Settings that may have come with the ControlNet, too.
+ROUTED = ("mask", "reuse_tolerance", "control_type")
 
 
 def apply_control_net(
@@ -28,7 +33,7 @@ def apply_control_net(
     scales: BlockScales | None = None,
     **settings: Any,
 ) -> Model:
-    """Returns a clone of `model` that follows `image`.
+    """Returns a clone of `model` that follows `image`; settings of Route ControlNet hold where none is given here.
 
     Raises:
         TypeError: `control_net` is neither a net of this pack nor a cldm ControlNet of ComfyUI, or `model` has no UNet.
@@ -37,16 +42,9 @@ def apply_control_net(
     """
     source = source_of(control_net)
     check_pair(model, source)
-    spec = UnitSpec(
-        source,
-        image,
-        strength,
-        start_percent,
-        end_percent,
-        HintRouting.both() if routing is None else routing,
-        BlockScales.uniform() if scales is None else scales,
-        **settings,
-    )
+    given = RouteSettings(routing, scales, **{n: settings.pop(n) for n in ROUTED if n in settings})
+    values = given.over(settings_of(control_net)).values()
+    spec = UnitSpec(source, image, strength, start_percent, end_percent, **values, **settings)
     try:
         check_spec(spec)
         spec.scales.values((1.0,) * block_count(model))

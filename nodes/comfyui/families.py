@@ -1,7 +1,7 @@
 """Model families, identified by the width of their text embeddings."""
 
 from ...cnet_core.hosting import NetSource
-from .host_types import Model
+from .host_types import BaseModel, Model
 
 #: Width of the text embeddings -> family.
 FAMILIES = {
@@ -21,12 +21,17 @@ def check_pair(model: Model, source: NetSource) -> None:
         TypeError: the MODEL has no UNet (Flux, SD3, ...).
         ValueError: different families; the message names both.
     """
-    check_unet(model)
+    check_base_pair(model.model, source)
+
+
+def check_base_pair(base: BaseModel, source: NetSource) -> None:
+    """As check_pair, for the module of a MODEL."""
+    _check_unet(base)
     config = source.config
     if config is None:  # built from the UNet itself when the run starts
         return
     ours = (config.context_dim, config.num_blocks)
-    theirs = (_context_dim(model), block_count(model))
+    theirs = (_context_dim(base), _block_count(base))
     if ours != theirs:
         raise ValueError(
             f"The ControlNet is made for {_describe(*ours)}, but the MODEL is {_describe(*theirs)}. "
@@ -36,17 +41,25 @@ def check_pair(model: Model, source: NetSource) -> None:
 
 def check_unet(model: Model) -> None:
     """Raises TypeError unless the MODEL has a UNet."""
-    unet = model.model.diffusion_model
+    _check_unet(model.model)
+
+
+def _check_unet(base: BaseModel) -> None:
+    unet = base.diffusion_model
     if not all(hasattr(unet, name) for name in BLOCK_LISTS):
         raise TypeError(
-            f"The MODEL is a {type(model.model).__name__} ({type(unet).__name__}), which has no UNet. This node "
-            "is for Stable Diffusion 1.x, 2.x and SDXL; use ComfyUI's own nodes with a ControlNet of that model."
+            f"The MODEL is a {type(base).__name__} ({type(unet).__name__}), which has no UNet. This pack's "
+            "nodes are for Stable Diffusion 1.x, 2.x and SDXL; use ComfyUI's own nodes with a ControlNet of that model."
         )
 
 
 def block_count(model: Model) -> int:
     """Returns how many blocks of a MODEL's UNet take residuals, including the middle."""
-    return len(model.model.diffusion_model.output_blocks) + 1
+    return _block_count(model.model)
+
+
+def _block_count(base: BaseModel) -> int:
+    return len(base.diffusion_model.output_blocks) + 1
 
 
 def family(context_dim: int | None) -> str:
@@ -58,6 +71,6 @@ def _describe(context_dim: int | None, blocks: int) -> str:
     return f"{family(context_dim)} (text embeddings {context_dim} wide, {blocks} blocks)"
 
 
-def _context_dim(model: Model) -> int | None:
-    dim = model.model.model_config.unet_config.get("context_dim")
+def _context_dim(base: BaseModel) -> int | None:
+    dim = base.model_config.unet_config.get("context_dim")
     return dim[0] if isinstance(dim, list) else dim

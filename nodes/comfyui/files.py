@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ... import cnet_core as cn
 from ...cnet_core.checkpoints import BaseError
+from .control_net import CondControl
 from .host_types import Model
 from .loaded import LoadedNet, cast_weights
 from .ops import OPS
@@ -53,13 +54,13 @@ def path_of(name: str) -> Path:
     return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
-def load_file(name: str, base_model: Model | None = None) -> LoadedNet:
-    """Returns the ControlNet of a file; only difference files need `base_model` (MODEL)."""
+def load_file(name: str, base_model: Model | None = None) -> CondControl:
+    """Returns the CONTROL_NET of a file; only difference files need `base_model` (MODEL)."""
     base = None if base_model is None else unet_weights(base_model)
     pooled = True if Path(name).stem.endswith(POOLED_NAMES) else None
     path = path_of(name)
     try:
-        return load_path(path, base, pooled)
+        return CondControl(load_path(path, base, pooled))
     except ValueError as error:
         raise ValueError(str(error).replace(str(path), name)) from error
 

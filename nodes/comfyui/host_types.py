@@ -6,6 +6,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from ...cnet_core.hosting import NetSource
+
 #: The object that a wrapped function belongs to.
 Owner = TypeVar("Owner", covariant=True)
 
@@ -40,6 +42,10 @@ class ModelSampling(Protocol):
     """A model's noise levels."""
 
     def percent_to_sigma(self, percent: float) -> float: ...
+
+    def timestep(self, sigma: Tensor) -> Tensor: ...
+
+    def calculate_input(self, sigma: Tensor, noise: Tensor) -> Tensor: ...
 
 
 class CurrentPatcher(Protocol):
@@ -96,6 +102,8 @@ class Model(Protocol):
 
     def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, Tensor]: ...
 
+    def get_additional_models_with_key(self, key: str) -> Sequence[Patcher]: ...
+
     def get_attachment(self, key: str) -> Any: ...
 
     def set_attachments(self, key: str, attachment: object) -> None: ...
@@ -119,6 +127,14 @@ class Guider(Protocol):
 
     @property
     def conds(self) -> Mapping[str, Conds]: ...
+
+
+class DeviceSource(NetSource, Protocol):
+    """A source whose net ComfyUI may want on a further GPU."""
+
+    def on_device(self, device: torch.device) -> "DeviceSource":
+        """Returns a source of the same net on another device."""
+        ...
 
 
 class UNetModel(Protocol):

@@ -18,7 +18,8 @@ Size = tuple[int, int]
 
 WAY_OUT = (
     "A node between the sampler and the model changes the batch (tiled samplers do). Use it without "
-    "ApplyControlNet, or put the ControlNet on the conditionings with ComfyUI's own Apply ControlNet node."
+    "ApplyControlNet, or put the ControlNet on the conditionings with Route ControlNet and ComfyUI's own Apply "
+    "ControlNet node."
 )
 
 
@@ -44,12 +45,15 @@ class CondBatch:
         """Whether any cond is active at a noise level, so that ComfyUI must call the UNet."""
         return any(_is_active(cond, sigma) for conds in self.conds for cond in conds or ())
 
-    def frames(self, x: Tensor, options: Mapping[str, Any]) -> tuple[int, ...]:
+    def frames(
+        self, x: Tensor, options: Mapping[str, Any], check_size: bool = True
+    ) -> tuple[int, ...]:
         """Returns which picture of the whole batch each picture of a UNet call is.
 
         Args:
             x: the call's latents, (chunks x pictures, C, h, w).
             options: the call's transformer options.
+            check_size: whether the latents must have the size of their cond.
 
         Raises:
             ValueError: the call has other rows, pictures or sizes than this batch asks for.
@@ -67,7 +71,8 @@ class CondBatch:
                 f"The UNet was called with {pictures} pictures per conditioning instead of {len(frames)}, so "
                 f"ApplyControlNet cannot match the hints to them. {WAY_OUT}"
             )
-        self._check_size((x.shape[-2], x.shape[-1]), chunks, options.get("uuids"))
+        if check_size:
+            self._check_size((x.shape[-2], x.shape[-1]), chunks, options.get("uuids"))
         return frames
 
     def _check_size(

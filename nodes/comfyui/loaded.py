@@ -1,5 +1,6 @@
 """LoadedNet: a ControlNet of the library, as nodes exchange it, with ComfyUI's patcher of its weights."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -14,7 +15,7 @@ from .host_types import BaseModel, Patcher
 
 @dataclass(frozen=True)
 class LoadedNet:
-    """A Net that is its own NetSource (CNET_CONTROL_NET). It computes in `dtype`, whatever dtype its weights have."""
+    """A Net that is its own NetSource. It computes in `dtype`, whatever dtype its weights have."""
 
     net: ControlNet
     patcher: Patcher
@@ -69,6 +70,13 @@ class LoadedNet:
         if loaded[0].load_device != base_model.device:
             cast_weights(loaded[0].model)
         return LoadedNet(loaded[0].model, loaded[0], self.dtype)
+
+    def on_device(self, device: torch.device) -> "LoadedNet":
+        """Returns a copy of the net for a further GPU."""
+        from .patcher import patcher_of
+
+        net = copy.deepcopy(self.net)
+        return LoadedNet(net, patcher_of(net, device, torch.device("cpu")), self.dtype)
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
         """Returns the bytes of the residuals, which need memory in addition to the UNet's features."""

@@ -14,24 +14,26 @@ from torch import Tensor
 
 from ...cnet_core import Residuals
 from ...cnet_core.checkpoints.shapes import text_width_without_attention
-from ...cnet_core.control.net import BlockLayout
-from ...cnet_core.hosting import NetSource
+from ...cnet_core.control.net import BlockLayout, ControlTypeError
 from ...cnet_core.nets.blocks import timestep_embedding
 from ...cnet_core.nets.controlnet import check_scale_count
 from ...cnet_core.nets.union import TYPES, type_indices
-from .host_types import BaseModel, Patcher
+from .host_types import BaseModel, DeviceSource, Patcher
 from .loaded import residual_bytes
 from .patcher import allow_copies_
 
 SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memory")
 
 
-def source_of(control_net: Any) -> NetSource:
+def source_of(control_net: Any) -> DeviceSource:
     """Returns a NetSource for the value of the control_net socket.
 
     Raises:
         TypeError: it is no net of this pack, and no cldm ControlNet or Control-LoRA; the message names it.
     """
+    travelling = getattr(control_net, "net_source", None)
+    if travelling is not None:
+        return travelling
     if all(hasattr(control_net, name) for name in SOURCE_NAMES):
         return control_net
     inner = _strip_compile(getattr(control_net, "control_model", None))
@@ -45,7 +47,7 @@ def source_of(control_net: Any) -> NetSource:
         return NativeSource(control_net)
     kind = type(control_net).__name__ + ("" if inner is None else f" ({type(inner).__name__})")
     raise TypeError(
-        f"`control_net` is a {kind}. ApplyControlNet takes ControlNets and Control-LoRAs for Stable Diffusion 1.x, 2.x "
+        f"`control_net` is a {kind}. This node takes ControlNets and Control-LoRAs for Stable Diffusion 1.x, 2.x "
         "and SDXL, from Load ControlNet or from ComfyUI's own loaders; for T2I adapters, other models and other packs' "
         "kinds of control use the Apply node that goes with them."
     )
@@ -141,7 +143,7 @@ class NativeNet:
         if hints != 1:
             raise ValueError(f"There are {hints} hints; a ControlNet of ComfyUI's takes one.")
         if control_types is not None and not self._union:
-            raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
+            raise ControlTypeError(control_types)
         type_indices(control_types, getattr(self._model, "num_control_type", 0))
 
     def hint_features(
@@ -231,6 +233,10 @@ class NativeSource:
         """Returns the bytes of the residuals."""
         return residual_bytes(self.config, rows, height, width, element)
 
+    def on_device(self, device: torch.device) -> "NativeSource":
+        """Returns a source of a copy of the net for a further GPU."""
+        return NativeSource(self._control.deepclone_multigpu(device))
+
 
 class ControlLoraSource:
     """A Control-LoRA of ComfyUI: its net is built from the UNet's weights when the run starts."""
@@ -246,7 +252,7 @@ class ControlLoraSource:
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
         """Raises ValueError for any type: there is no Union Control-LoRA."""
         if control_types is not None:
-            raise ValueError("`control_type` is for Union ControlNets; set it to auto.")
+            raise ControlTypeError(control_types)
 
     def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> NativeNet:
         """Returns the net for this UNet."""
@@ -257,6 +263,10 @@ class ControlLoraSource:
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
         """Returns the bytes of the weights, as ComfyUI counts them."""
         return self._control.inference_memory_requirements(comfy.model_management.unet_dtype())
+
+    def on_device(self, device: torch.device) -> "ControlLoraSource":
+        """Returns itself: its net is made from the weights of the UNet that is called."""
+        return self
 
 
 class _LoraNet(NativeNet):

@@ -1,7 +1,7 @@
 """ModelControl: control on a clone of a MODEL, through ComfyUI's keyed wrappers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from comfy.patcher_extension import CallbacksMP, WrappersMP
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ...cnet_core.hosting import UnitSpec
 from ...cnet_core.xray import Watch
+from .arriving import OWN_FORWARD, take_arrivals
+from .conds import travelling_sources
 from .history import History
 from .host_types import BaseModel, Conds, Executor, Guider, Model, Options, UNetModel
 from .inject import INJECTION, Injection, inject
@@ -23,7 +25,10 @@ RUN = "cnet_run"
 STEP = "cnet_step"
 
 #: What to do if control cannot reach the UNet.
-WAY_OUT = "Leave that node out, or put the ControlNet on the conditionings with ComfyUI's own Apply ControlNet node."
+WAY_OUT = (
+    "Leave that node out, or put a ControlNet of ComfyUI's own loader on the conditionings with ComfyUI's own Apply "
+    "ControlNet node."
+)
 
 
 class ModelControl(SharedByCopies):
@@ -91,7 +96,12 @@ class ModelControl(SharedByCopies):
         replay = None
         if run.last is not None and run.start is not None:
             replay = Replay(run.guider, run.start, *run.last, run_key=RUN)
-        self.history.add(run.record.recorder, run.percent_to_sigma, latents, replay)
+        history = self._history(run)
+        history.add(run.record.recorder, run.percent_to_sigma, latents, replay)
+
+    def _history(self, run: Run) -> History:
+        """Returns where a run is remembered."""
+        return self.history
 
     def _predict_noise(
         self,
@@ -109,7 +119,7 @@ class ModelControl(SharedByCopies):
             return executor(x, timestep, model_options, seed, *args, **kwargs)
         before, start = run.record.injections, x.clone()
         found = executor(x, timestep, model_options, seed, *args, **kwargs)
-        if not run.asked:
+        if run.specs and not run.asked:
             raise RuntimeError(
                 "A guider or a node on the model predicts without ComfyUI's `calc_cond_batch`, or with options that "
                 f"were copied before the sampling began, so ApplyControlNet would have no effect. {WAY_OUT}"
@@ -138,6 +148,7 @@ class ModelControl(SharedByCopies):
         executor: Executor[None],
         model: Model,
         noise_shape: Sequence[int],
+        conds: Mapping[str, Conds],
         *args: Any,
         **kwargs: Any,
     ) -> Any:
@@ -147,10 +158,11 @@ class ModelControl(SharedByCopies):
         element = model.model.get_dtype().itemsize
         size = (noise_shape[-2], noise_shape[-1])
         sources = {spec.source.key: spec.source for spec in self.specs if not spec.off}
+        sources.update((source.key, source) for source in travelling_sources(conds))
         ours = sum(source.memory(rows, *size, element) for source in sources.values())
         share = ours / max(1.0, model.model.memory_required(shape))
         wider = [*noise_shape[:-1], math.ceil(noise_shape[-1] * (1 + share))]
-        return executor(model, wider, *args, **kwargs)
+        return executor(model, wider, conds, *args, **kwargs)
 
     def _calc_cond_batch(
         self,
@@ -174,11 +186,9 @@ class ModelControl(SharedByCopies):
         inner = {**model_options, "transformer_options": {**self._around_unet(options), STEP: step}}
         try:
             found = executor(model, conds, x, timestep, inner, *args, **kwargs)
-            if not run.reached and batch.has_work(timestep.flatten()[0]):
-                raise RuntimeError(
-                    "A node on the model computes the UNet with a forward of its own (DeepCache does), so "
-                    f"ApplyControlNet would have no effect. {WAY_OUT}"
-                )
+            controlled = run.specs or any(travelling_sources(dict(enumerate(conds))))
+            if controlled and not run.reached and batch.has_work(timestep.flatten()[0]):
+                raise RuntimeError(OWN_FORWARD)
             return found
         finally:
             for other in (run, *self._open):
@@ -224,11 +234,13 @@ class ModelControl(SharedByCopies):
             )
         step: CondBatchStep = options[STEP]
         step.run.reached = True
-        if INJECTION in options:  # another pack runs the UNet again inside the call
+        arrived, control = take_arrivals(control)
+        # Another pack may run the UNet again inside the call.
+        if INJECTION in options or not (arrived or step.run.specs):
             return executor(x, timesteps, context, y, control, options, **kwargs)
         text = kwargs.get("crossattn_controlnet", context)
         watch = Watch()
-        residuals = step.answer(x, timesteps, text, y, options, watch)
+        residuals = step.answer(x, timesteps, text, y, options, watch, arrived)
         injection = None
         if residuals is not None:
             _check_count(executor.class_obj, len(residuals.residuals.skips))

@@ -63,7 +63,7 @@ class Run(SharedByCopies):
             loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
             if loaded:
                 return loaded
-        return ()
+        return tuple(source.patchers)  # it arrived with the call, and ComfyUI loaded it from there
 
     def log_resize(self) -> None:
         """Logs once per run that residuals are resized."""

@@ -29,9 +29,11 @@ def save_control_net(
     Raises:
         TypeError: not a net of this pack. ValueError: `base_model` missing or of another family, an impossible layout.
     """
-    if not isinstance(control_net, LoadedNet):
+    net = getattr(control_net, "net_source", None)
+    if not isinstance(net, LoadedNet):
         raise TypeError(
-            f"SaveControlNet writes nets of TrainControlNet and LoadControlNet, not a {type(control_net).__name__}."
+            f"`control_net` is a {type(control_net).__name__} of another loader. Save ControlNet writes nets from "
+            "Train ControlNet and Load ControlNet: load the file with Load ControlNet to save it."
         )
     format = layout_format(layout)
     if format.needs_base and base_model is None:
@@ -46,5 +48,5 @@ def save_control_net(
     path = Path(folder) / f"{name}_{counter:05}_{ending}"
     base = unet_weights(base_model) if base_model is not None and format.needs_base else None
     with words_of_nodes():
-        save_controlnet(control_net.exact or control_net.net, path, layout=layout, base=base)
+        save_controlnet(net.exact or net.net, path, layout=layout, base=base)
     return path

@@ -1,7 +1,7 @@
 """CondBatchStep: the facts of one call of ComfyUI's `calc_cond_batch`, for the UNet calls inside it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from ...cnet_core import UNetCall
 from ...cnet_core.control.clock import SigmaClock
 from ...cnet_core.control.routing import Branch
-from ...cnet_core.control.rows import rows_of
+from ...cnet_core.control.rows import Row, rows_of
 from ...cnet_core.engine.tracing import never_trace
 from ...cnet_core.hosting import UnitSpec
 from ...cnet_core.nets.residuals import RowResiduals
@@ -72,18 +72,45 @@ class CondBatchStep(SharedByCopies):
         Raises:
             ValueError: the rows cannot be matched to the conds, or a control does not fit the call.
         """
-        frames = self.batch.frames(x, options)
-        rows = rows_of([self.branches[index] for index in options["cond_or_uncond"]], len(x))
         sigma = float(options["sigmas"].flatten()[0])
-        watch.position, watch.rows, watch.cfg_scale = sigma, rows, self.cfg_scale
-        clock = SigmaClock(sigma, self.model.model_sampling.percent_to_sigma, len(rows))
-        call = UNetCall(x, timesteps, context, y, rows, self.cfg_scale, self.guided, clock)
-        specs = (*self.run.specs, *arrived)
+        watch.position, watch.cfg_scale = sigma, self.cfg_scale
+        clock = SigmaClock(sigma, self.model.model_sampling.percent_to_sigma, len(x))
         size = (x.shape[-2], x.shape[-1])
-        stack = self.run.controls.stack(specs, self._find_model(options), size, frames)
-        residuals = stack.sum_rows(call)
-        watch.record_uses(stack)
-        return self.run.record.filter(watch, residuals)
+        total: RowResiduals | None = None
+        for specs, rows, frames in self._layouts(x, options, arrived):
+            call = UNetCall(x, timesteps, context, y, rows, self.cfg_scale, self.guided, clock)
+            stack = self.run.controls.stack(specs, self._find_model(options), size, frames)
+            part = stack.sum_rows(call)
+            watch.rows = rows
+            watch.record_uses(stack)
+            total = part if total is None or part is None else total + part
+        return self.run.record.filter(watch, total)
+
+    def _layouts(
+        self, x: Tensor, options: Mapping[str, Any], arrived: Sequence[UnitSpec]
+    ) -> Iterator[tuple[Sequence[UnitSpec], tuple[Row, ...], tuple[int, ...]]]:
+        """Gives the controls of a call with its rows and frames, apart for hints by picture and hints by row.
+
+        The size is checked for controls on the MODEL alone: whoever tiles the latents crops the hints that arrive.
+        """
+        branches = [self.branches[index] for index in options["cond_or_uncond"]]
+        by_row = [spec for spec in arrived if spec.by_row]
+        by_picture = (*self.run.specs, *(spec for spec in arrived if not spec.by_row))
+        if by_picture:
+            frames = self.batch.frames(x, options, check_size=bool(self.run.specs))
+            yield by_picture, rows_of(branches, len(x)), frames
+        if by_row:
+            yield by_row, self._tiled_rows(branches, len(x)), tuple(range(len(x)))
+
+    def _tiled_rows(self, branches: Sequence[Branch], count: int) -> tuple[Row, ...]:
+        """Returns the rows of tiles that are stacked in one call, each with all branches; every row has its own hint.
+
+        Raises:
+            ValueError: the rows cannot be cut into tiles.
+        """
+        tiles, rest = divmod(count, len(branches) * self.batch.pictures)
+        layout = tuple(branches) * tiles if not rest else branches
+        return tuple(replace(row, picture=k) for k, row in enumerate(rows_of(layout, count)))
 
     def _find_model(self, options: Mapping[str, Any]) -> BaseModel:
         """Returns the BaseModel whose UNet is called; with several GPUs each has a copy."""

@@ -19,8 +19,8 @@ from ...cnet_core.nets.config import UNetConfig
 from ...cnet_core.nets.unet import UNet
 from ...cnet_core.tiny.autoencoder import Autoencoder
 from ...cnet_core.tiny.text import TextEmbedding, tokenize
+from .control_net import CondControl
 from .files import load_path
-from .loaded import LoadedNet
 from .patcher import patcher_of
 
 #: Bytes that the autoencoder needs per pixel of a picture (its widest features: 32 channels at a quarter of the side).
@@ -29,12 +29,12 @@ BYTES_PER_PIXEL = 256
 MASK_MARGIN = 1 / 16
 
 
-def load_tiny() -> tuple[Any, Any, Any, LoadedNet]:
-    """Returns the embedded model's MODEL, CLIP, VAE and CNET_CONTROL_NET."""
+def load_tiny() -> tuple[Any, Any, Any, CondControl]:
+    """Returns the embedded model's MODEL, CLIP, VAE and CONTROL_NET."""
     from ...cnet_core.tiny.model import WEIGHTS, TinyStableDiffusion
 
     tiny = TinyStableDiffusion.load()
-    control_net = load_path(WEIGHTS / "control_net.safetensors")
+    control_net = CondControl(load_path(WEIGHTS / "control_net.safetensors"))
     return _model(tiny.unet), _clip(tiny.text), _vae(tiny.autoencoder), control_net
 
 

@@ -31,6 +31,7 @@ from ...cnet_core.training.settings import Precision
 from ...cnet_core.training.source import TensorSamples, tensor_source
 from ...cnet_core.training.start import check_start
 from ...cnet_core.training.trainer import State
+from .control_net import CondControl
 from .families import check_unet
 from .files import manage_net, unet_weights
 from .host_types import Model
@@ -54,7 +55,7 @@ def train_control_net(
     steps: int,
     numbers: dict[str, Any],
     control_net: object = None,
-) -> tuple[LoadedNet, Tensor, str]:
+) -> tuple[CondControl, Tensor, str]:
     """Returns the trained ControlNet, its plots (N, H, W, 3) and a report.
 
     An interrupt ends the training and keeps what the net has learned; the graph continues with that.
@@ -82,7 +83,9 @@ def train_control_net(
     with torch.inference_mode(False), torch.enable_grad():
         samples = TensorSamples(latents.clone().float(), fitted.clone().float(), tuple(prompts))
         start = None if control_net is None else _start(control_net, base.unet)
-        return _train(base, samples, steps, {**numbers, "precision": _precision(model)}, start)
+        settings = {**numbers, "precision": _precision(model)}
+        net, plots, report = _train(base, samples, steps, settings, start)
+    return CondControl(net), plots, report
 
 
 def _train(
@@ -119,12 +122,13 @@ def _result(trained: ControlNet) -> LoadedNet:
 
 def _start(control_net: object, unet: UNet) -> ControlNet:
     """Returns a copy of a net from a node, to be trained for this UNet."""
-    if not isinstance(control_net, LoadedNet):
+    source = getattr(control_net, "net_source", None)
+    if not isinstance(source, LoadedNet):
         raise TypeError(
-            "TrainControlNet trains nets of LoadControlNet and TrainControlNet further, not a "
-            f"{type(control_net).__name__}."
+            f"`control_net` is a {type(control_net).__name__} of another loader. Train ControlNet continues nets from "
+            "Load ControlNet and Train ControlNet: load the file with Load ControlNet to train it."
         )
-    net = control_net.exact or control_net.net
+    net = source.exact or source.net
     check_start(net, unet.config, "The ControlNet at `control_net`")
     return _copy(net)
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ...cnet_core.xray import describe, draw
+from .cond_hooks import history_of
 from .host_types import Model
-from .wrappers import KEY
 
 
 def draw_xray(model: Model, samples: Any, leave_one_out: bool = False) -> tuple[Tensor, str]:
@@ -17,12 +17,13 @@ def draw_xray(model: Model, samples: Any, leave_one_out: bool = False) -> tuple[
     Raises:
         ValueError: the model has no ControlNet of this pack, or the latents come from none of its runs.
     """
-    control = model.get_attachment(KEY)
-    if control is None:
+    history = history_of(model)
+    if history is None:
         raise ValueError(
-            "`model` has no ControlNet on it: connect the model that comes out of Apply ControlNet (to the model)."
+            "`model` has no ControlNet on it, and none of this pack's controlled its last runs: connect the very model "
+            "that goes into the sampler, and its output."
         )
-    past = control.history.of(samples["samples"])
+    past = history.of(samples["samples"])
     record = past.record
     influence = None
     if leave_one_out and past.replay is not None:

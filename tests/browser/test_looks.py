@@ -72,7 +72,7 @@ def test_our_sockets_and_links_have_colours_in_every_palette(front: Front, palet
         "(id) => app.extensionManager.setting.set('Comfy.ColorPalette', id)", palette
     )
     front.page.wait_for_timeout(500)
-    for kind in ("CNET_CONTROL_NET", "CNET_ROUTING", "CNET_SCALES"):
+    for kind in ("CNET_ROUTING", "CNET_SCALES"):
         drawn = front.page.evaluate(SOCKET_COLOURS, kind)
         assert len(set(drawn)) == 1, drawn
         assert drawn[0].startswith("#"), drawn

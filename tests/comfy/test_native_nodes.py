@@ -156,13 +156,48 @@ def _applied(
     return both, output(both, 1)
 
 
-@pytest.mark.parametrize("kind", ["SetUnionControlNetType", "ControlNetApply"])
-def test_our_loaders_output_is_refused_where_comfyuis_own_is_wanted(comfy: Host, kind: str) -> None:
-    def nodes(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
-        net = graph.add("LoadControlNet", control_net_name="sd15.safetensors")
-        if kind == "SetUnionControlNetType":
-            net = graph.add(kind, control_net=net, type="auto")
-        return model, *_applied(comfy, graph, "ControlNetApply", net, conds)
+def test_our_loaders_output_is_native_control_in_every_core_node_that_applies_one(
+    comfy: Host,
+) -> None:
+    def loaded(kind: str, loader: str) -> Nodes:
+        def nodes(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
+            net = graph.add(loader, control_net_name="sd15.safetensors")
+            return model, *_applied(comfy, graph, kind, net, conds)
 
-    with pytest.raises(Failed, match="CNET_CONTROL_NET"):
-        run(comfy, family(SD15), nodes)
+        return nodes
+
+    plain = run(comfy, family(SD15), nothing)
+    for kind in control_net_appliers(comfy.info):
+        expected = run(comfy, family(SD15), loaded(kind, "ControlNetLoader"))
+        found = run(comfy, family(SD15), loaded(kind, "LoadControlNet"))
+        assert effect_share(plain, expected, found) <= TOLERANCE, kind
+
+
+@pytest.mark.parametrize("file", ["union", "sdxl"])
+@pytest.mark.parametrize("kind", ["auto", "openpose", "depth"])
+def test_comfyuis_node_sets_the_type_of_our_loaders_output(
+    comfy: Host, kind: str, file: str
+) -> None:
+    """A net of one type takes any, as ComfyUI's own does."""
+
+    def typed(loader: str, apply: Callable) -> Nodes:
+        def nodes(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
+            net = graph.add(loader, control_net_name=f"{file}.safetensors")
+            net = graph.add("SetUnionControlNetType", control_net=net, type=kind)
+            return apply(graph, net, model, conds)
+
+        return nodes
+
+    shape = family(SDXL)
+    plain, expected = (run(comfy, shape, n) for n in (nothing, typed("ControlNetLoader", native)))
+    for apply in (native, ours):
+        found = run(comfy, shape, typed("LoadControlNet", apply))
+        assert effect_share(plain, expected, found) <= TOLERANCE
+
+
+def test_saving_a_net_of_comfyuis_loader_says_how_to_save_it(comfy: Host) -> None:
+    graph = Graph()
+    net = graph.add("ControlNetLoader", control_net_name="sd15.safetensors")
+    graph.add("SaveControlNet", control_net=net, filename_prefix="controlnet/x", layout="ldm")
+    with pytest.raises(Failed, match="load the file with Load ControlNet"):
+        comfy.run(graph.nodes)

@@ -9,7 +9,7 @@ from locales import aliases
 NODES = {
     "LoadControlNet": (
         {"control_net_name": None, "base_model": None},
-        ["CNET_CONTROL_NET"],
+        ["CONTROL_NET"],
     ),
     "ApplyControlNet": (
         {
@@ -28,6 +28,17 @@ NODES = {
         },
         ["MODEL"],
     ),
+    "RouteControlNet": (
+        {
+            "control_net": None,
+            "routing": None,
+            "scales": None,
+            "mask": None,
+            "reuse_tolerance": 0.0,
+            "control_type": "auto",
+        },
+        ["CONTROL_NET"],
+    ),
     "CFGHintRouting": (
         {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0},
         ["CNET_ROUTING"],
@@ -36,7 +47,7 @@ NODES = {
         {"profile": "soft", "base": 0.825, "custom_scales": "", "time_curve": ""},
         ["CNET_SCALES"],
     ),
-    "LoadTinyStableDiffusion": ({}, ["MODEL", "CLIP", "VAE", "CNET_CONTROL_NET"]),
+    "LoadTinyStableDiffusion": ({}, ["MODEL", "CLIP", "VAE", "CONTROL_NET"]),
     "ControlXRay": (
         {"model": None, "samples": None, "leave_one_out": False},
         ["IMAGE", "STRING"],
@@ -58,7 +69,7 @@ NODES = {
             "seed": 0,
             "control_net": None,
         },
-        ["CNET_CONTROL_NET", "IMAGE", "STRING"],
+        ["CONTROL_NET", "IMAGE", "STRING"],
     ),
     "SaveControlNet": (
         {
@@ -130,9 +141,9 @@ def test_inputs_that_nobody_needs_at_first_are_folded_away(comfy: Host) -> None:
     assert folded == {"hint_fit", "reuse_tolerance", "control_type"}
 
 
-def test_control_net_takes_our_type_and_comfyuis(comfy: Host) -> None:
-    kinds = inputs_of(comfy, "ApplyControlNet")["control_net"][0]
-    assert set(kinds.split(",")) == {"CNET_CONTROL_NET", "CONTROL_NET"}
+@pytest.mark.parametrize("node", ["ApplyControlNet", "RouteControlNet", "SaveControlNet"])
+def test_control_net_is_comfyuis_type(comfy: Host, node: str) -> None:
+    assert inputs_of(comfy, node)["control_net"][0] == "CONTROL_NET"
 
 
 @pytest.mark.parametrize(

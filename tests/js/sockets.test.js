@@ -18,7 +18,7 @@ test("each of our types has a colour of its own in sockets and links, and keeps 
     Object.assign(colours, { CNET_ROUTING: "", CNET_SCALES: "" });
     assert.deepEqual({ ...colours }, COLOURS);
   }
-  assert.equal(new Set(["CNET_CONTROL_NET", "CNET_ROUTING", "CNET_SCALES"].map((type) => COLOURS[type])).size, 3);
+  assert.equal(new Set(["CNET_ROUTING", "CNET_SCALES"].map((type) => COLOURS[type])).size, 2);
 });
 
 test("a palette that names a type of ours goes before", () => {
@@ -30,5 +30,4 @@ test("a palette that names a type of ours goes before", () => {
 
 test("Vue nodes find the colours by type", () => {
   assert.match(colourRule(), /--color-datatype-CNET_SCALES: #d08a4e;/);
-  assert.doesNotMatch(colourRule(), /,CONTROL_NET/);
 });

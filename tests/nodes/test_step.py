@@ -251,3 +251,48 @@ def test_a_control_outside_its_window_opens_no_net(part: Part) -> None:
     late = spec(part, start_percent=0.9)
     late.source.open = None  # calling it would raise
     assert residuals(part, late) is None
+
+
+@pytest.mark.parametrize("tiles", [1, 3])
+def test_hints_that_were_cut_for_each_row_go_to_their_rows(part: Part, tiles: int) -> None:
+    """Tilers stack the rows tile by tile, each tile with all prompts and pictures, and cut a hint for each row."""
+    routing = part("cnet_core").HintRouting.cond_only()
+    rows = tiles * 4  # uncond and cond of two pictures
+    images = torch.rand(rows, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    run = part("nodes.comfyui.run").Run([], GUIDER)
+    step = step_of(part, run)
+    inputs = fakes.call_inputs(rows=rows)
+    options = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
+    cut = spec(part, image=images, routing=routing, by_row=True)
+    found = compute(part, step, inputs, options, (cut,))
+    assert rows_with_control(found) == [False, False, True, True] * tiles
+    for row in (2, rows - 1):
+        alone = compute(
+            part,
+            step_of(part, part("nodes.comfyui.run").Run([], GUIDER), pictures=1),
+            tuple(value[row : row + 1] for value in inputs),
+            {"cond_or_uncond": [0], "sigmas": torch.tensor([5.0])},
+            (spec(part, image=images[row : row + 1], routing=routing),),
+        )
+        torch.testing.assert_close(found.middle[row : row + 1], alone.middle)
+
+
+def test_rows_that_cannot_be_cut_into_tiles_are_refused(part: Part) -> None:
+    step = step_of(part, part("nodes.comfyui.run").Run([], GUIDER))
+    images = torch.rand(5, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    options = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
+    with pytest.raises(ValueError, match="5 rows"):
+        compute(
+            part, step, fakes.call_inputs(rows=5), options, (spec(part, image=images, by_row=True),)
+        )
+
+
+def test_a_control_that_arrives_takes_latents_of_any_size(part: Part) -> None:
+    """Whoever crops the latents crops its hint; a control on the MODEL would get the whole one, and is refused."""
+    step = step_of(part, part("nodes.comfyui.run").Run([], GUIDER))
+    inputs = fakes.call_inputs(rows=4, height=4, width=4)
+    given = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
+    assert compute(part, step, inputs, given, (spec(part),)) is not None
+    both = step_of(part, part("nodes.comfyui.run").Run([spec(part)], GUIDER))
+    with pytest.raises(ValueError, match="cannot match the hint to them"):
+        compute(part, both, inputs, given, (spec(part),))

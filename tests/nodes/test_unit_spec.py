@@ -64,3 +64,23 @@ def test_a_start_after_the_end_is_no_control(part: Part) -> None:
 def test_inpaint_hints_pass(part: Part) -> None:
     image = torch.full((1, 64, 64, 3), -1.0)
     part("cnet_core.hosting").check_spec(spec(part, image=image))
+
+
+def test_a_mask_inside_the_picture_is_cropped_with_it(part: Part) -> None:
+    picture = torch.rand(1, 64, 128, 3, generator=torch.Generator().manual_seed(1))
+    mask = torch.zeros(1, 64, 128)
+    mask[:, :, 64:] = 1
+    joined = spec(part, image=torch.cat([picture, mask[..., None]], -1), masked=True)
+    unit = joined.unit(joined.source.net, 8, 8, [0])
+    centre = slice(32, 96)
+    assert torch.equal(unit.hint, picture[:, :, centre].movedim(-1, 1))
+    assert torch.equal(unit.mask, mask[:, :, centre])
+
+
+def test_views_of_one_picture_have_one_key(part: Part) -> None:
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    one = spec(part, image=picture.movedim(1, -1))
+    same = spec(part, image=picture.movedim(1, -1))
+    assert one.key == same.key
+    assert one.key != spec(part, image=picture.clone().movedim(1, -1)).key
+    assert one.key != spec(part, image=picture.movedim(1, -1), by_row=True).key

@@ -19,6 +19,7 @@ class NetSource:
         self.check_types = self.net.check_types
         self.key = "small"
         self.config = self.net.config
+        self.patchers = ()
 
     def open(self, base_model: object, loaded: object) -> Any:
         """Returns the net."""

@@ -32,7 +32,7 @@ def pose() -> Subgraph:
 def _inside(**hint: str) -> Inside:
     return Inside(
         model="MODEL",
-        control_net="CNET_CONTROL_NET,CONTROL_NET",
+        control_net="CONTROL_NET",
         **hint,
         strength="FLOAT",
         end_percent="FLOAT",

@@ -71,8 +71,10 @@ def _native_positive(graph: Graph, control: Control, wired: Wired) -> Wired:
     return model, _native_apply(graph, control, positive, negative), negative
 
 
-def _native_apply(graph: Graph, control: Control, positive: Link, negative: Link) -> Link:
-    net = control.net(graph, "ControlNetLoader")
+def _native_apply(
+    graph: Graph, control: Control, positive: Link, negative: Link, net: Link | None = None
+) -> Link:
+    net = control.net(graph, "ControlNetLoader") if net is None else net
     return graph.add(
         "ControlNetApplyAdvanced",
         positive=positive,
@@ -103,10 +105,104 @@ def _advanced(graph: Graph, control: Control, wired: Wired) -> Wired:
 
 def _ours(graph: Graph, control: Control, wired: Wired, loader: str = "LoadControlNet") -> Wired:
     model, positive, negative = wired
+    patched = graph.add(
+        "ApplyControlNet",
+        model=model,
+        control_net=_counted_net(graph, control, loader),
+        image=control.picture(graph),
+        **control.numbers,
+        **_settings(graph, control),
+    )
+    return patched, positive, negative
+
+
+def _ours_from_native_loader(graph: Graph, control: Control, wired: Wired) -> Wired:
+    return _ours(graph, control, wired, loader="ControlNetLoader")
+
+
+def _routed(graph: Graph, control: Control, wired: Wired, loader: str = "LoadControlNet") -> Wired:
+    """Route ControlNet, and ComfyUI's Apply node behind it."""
+    model, positive, negative = wired
+    net = _counted_net(graph, control, loader)
+    net = graph.add("RouteControlNet", control_net=net, **_settings(graph, control))
+    both = _native_apply(graph, control, positive, negative, net)
+    return model, both, output(both, 1)
+
+
+def _routed_from_native_loader(graph: Graph, control: Control, wired: Wired) -> Wired:
+    return _routed(graph, control, wired, loader="ControlNetLoader")
+
+
+def _routed_twice(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """Two Route ControlNets that share the settings, and ComfyUI's Apply node."""
+    model, positive, negative = wired
+    settings = _settings(graph, control)
+    routing = {name: settings.pop(name) for name in ("routing",) if name in settings}
+    net = graph.add("RouteControlNet", control_net=control.net(graph, "LoadControlNet"), **settings)
+    net = graph.add("RouteControlNet", control_net=net, **routing)
+    both = _native_apply(graph, control, positive, negative, net)
+    return model, both, output(both, 1)
+
+
+def _routed_to_model(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """Route ControlNet, and our Apply node behind it."""
+    model, positive, negative = wired
+    net = control.net(graph, "LoadControlNet")
+    net = graph.add("RouteControlNet", control_net=net, **_settings(graph, control))
+    given = {"control_net": net, "image": control.picture(graph), **control.numbers}
+    return graph.add("ApplyControlNet", model=model, **given), positive, negative
+
+
+def _routed_beside_mask(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """A mask for the right half of the picture."""
+    model, positive, negative = wired
+    side = control.hint_side
+    black = graph.add("SolidMask", value=0.0, width=side, height=side)
+    white = graph.add("SolidMask", value=1.0, width=side // 2, height=side)
+    place = {"x": side // 2, "y": 0, "operation": "add"}
+    mask = graph.add("MaskComposite", destination=black, source=white, **place)
+    net = control.net(graph, "LoadControlNet")
+    net = graph.add("RouteControlNet", control_net=net, mask=mask)
+    both = _native_apply(graph, control, positive, negative, net)
+    return model, both, output(both, 1)
+
+
+def _routed_by_advanced(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """Route ControlNet, and the Apply node of Advanced-ControlNet behind it, with the mask there."""
+    model, positive, negative = wired
+    net = _counted_net(graph, control, "LoadControlNet")
+    settings = _settings(graph, control)
+    mask = {"mask_optional": settings.pop("mask")} if "mask" in settings else {}
+    applied = graph.add(
+        "ACN_AdvancedControlNetApply_v2",
+        positive=positive,
+        negative=negative,
+        control_net=graph.add("RouteControlNet", control_net=net, **settings),
+        image=control.picture(graph),
+        **control.numbers,
+        **mask,
+    )
+    return model, applied, output(applied, 1)
+
+
+def _loaded(graph: Graph, control: Control, wired: Wired) -> Wired:
+    """Our loader, and ComfyUI's Apply node behind it."""
+    model, positive, negative = wired
+    net = _counted_net(graph, control, "LoadControlNet")
+    both = _native_apply(graph, control, positive, negative, net)
+    return model, both, output(both, 1)
+
+
+def _counted_net(graph: Graph, control: Control, loader: str) -> Link:
     net = control.net(graph, loader)
-    if control.count_as:
-        counting = {"name": control.count_as, "go_on": control.count_on}
-        net = graph.add("ProbeCountNet", control_net=net, **counting)
+    if not control.count_as:
+        return net
+    counting = {"name": control.count_as, "go_on": control.count_on}
+    return graph.add("ProbeCountNet", control_net=net, **counting)
+
+
+def _settings(graph: Graph, control: Control) -> dict[str, Any]:
+    """Adds the nodes of a control's settings; returns the inputs that they go to."""
     inputs = dict(control.inputs)
     if control.mask is not None:
         inputs["mask"] = graph.add("SolidMask", value=control.mask, width=32, height=32)
@@ -114,19 +210,7 @@ def _ours(graph: Graph, control: Control, wired: Wired, loader: str = "LoadContr
         inputs["routing"] = graph.add("CFGHintRouting", **{**ROUTING, **control.routing})
     if control.scales is not None:
         inputs["scales"] = graph.add("BlockScaleSchedule", **{**SCALES, **control.scales})
-    patched = graph.add(
-        "ApplyControlNet",
-        model=model,
-        control_net=net,
-        image=control.picture(graph),
-        **control.numbers,
-        **inputs,
-    )
-    return patched, positive, negative
-
-
-def _ours_from_native_loader(graph: Graph, control: Control, wired: Wired) -> Wired:
-    return _ours(graph, control, wired, loader="ControlNetLoader")
+    return inputs
 
 
 ROUTING = {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0}
@@ -141,6 +225,13 @@ WIRINGS: dict[str, Callable[[Graph, Control, Wired], Wired]] = {
     "advanced": _advanced,
     "ours": _ours,
     "ours_from_native_loader": _ours_from_native_loader,
+    "loaded": _loaded,
+    "routed_twice": _routed_twice,
+    "routed_to_model": _routed_to_model,
+    "routed_beside_mask": _routed_beside_mask,
+    "routed_by_advanced": _routed_by_advanced,
+    "routed": _routed,
+    "routed_from_native_loader": _routed_from_native_loader,
 }
 
 

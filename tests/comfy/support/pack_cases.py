@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flows import Control, Flow
+from flows import COND_ONLY, Control, Flow
 from graphs import Sampling
 from hosts import node
 from pack_graphs import (
@@ -193,6 +193,56 @@ NODES = {
     },
 }
 
+#: Control on the conditioning: native control on the same graph says what is right.
+ROUTED = {
+    "routed, both": (Control("native"), Control("routed")),
+    "routed, cond only": (Control("native_positive"), Control("routed", routing=COND_ONLY)),
+}
+#: Advanced-ControlNet's own Apply node, with a mask; the same on the MODEL says what is right.
+BY_ADVANCED = {
+    "its Apply node": (Control(mask=0.4), Control("routed_by_advanced", mask=0.4)),
+    "its Apply node, cond only": (
+        Control(mask=0.4, routing=COND_ONLY),
+        Control("routed_by_advanced", mask=0.4, routing=COND_ONLY),
+    ),
+}
+#: Its tiles become pictures of 8 bits; a step of one of them, as a share of the mean effect.
+EIGHT_BITS = 0.02
+
+#: Packs that act on conditioning, with our ControlNets there.
+TRAVELLING = (
+    *(
+        Case(TILED, f"{method}, {batch} a call", tiles(method, batch), controls=ROUTED)
+        for method in METHODS
+        for batch in (1, 4)
+    ),
+    *(
+        Case(EVOLVED, kind, windows(kind, overlap), expected=Flow(FAMILY, WINDOWS), controls=ROUTED)
+        for kind, overlap in (
+            ("ADE_StandardStaticContextOptions", 1),
+            ("ADE_LoopedUniformContextOptions", 1),
+            ("ADE_BatchedContextOptions", 0),
+        )
+    ),
+    Case(
+        "ComfyUI_UltimateSDUpscale",
+        "UltimateSDUpscaleNoUpscale",
+        Flow(FAMILY, Sampling(steps=2, side=256), sampler=tiles_upscaled),
+        controls=ROUTED,
+        tolerance=EIGHT_BITS,
+    ),
+    Case(
+        "ComfyUI-Advanced-ControlNet",
+        "ACN_AdvancedControlNetApply_v2",
+        Flow(FAMILY),
+        controls=BY_ADVANCED,
+    ),
+    *(
+        Case(pack, name, Flow(FAMILY, sampler=sampler), controls=ROUTED)
+        for (pack, name), sampler in SAMPLERS.items()
+    ),
+)
+
 #: Everything, in the order of the table. Windows change nothing: native control without them is what is right.
 CASES: tuple[Case | Nodes, ...] = (
     *(replace(c, expected=Flow(FAMILY, WINDOWS)) if c.pack == EVOLVED else c for c in WAYS),
@@ -202,4 +252,5 @@ CASES: tuple[Case | Nodes, ...] = (
         for (pack, name), sampler in SAMPLERS.items()
     ),
     *(Nodes(pack, values) for pack, values in NODES.items()),
+    *TRAVELLING,
 )

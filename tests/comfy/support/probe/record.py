@@ -71,9 +71,9 @@ class ProbeStacks:
 
 
 @node(
-    ("CNET_CONTROL_NET",),
+    ("CONTROL_NET",),
     {"go_on": ("BOOLEAN", {})},
-    control_net="CNET_CONTROL_NET",
+    control_net="CONTROL_NET",
     name="STRING",
 )
 class ProbeCountNet:
@@ -85,7 +85,9 @@ class ProbeCountNet:
         def hook(module, arguments, output):
             COUNTS[name].append(len(output))
 
-        control_net.net.zero_convs[0].register_forward_hook(hook)
+        source = getattr(control_net, "net_source", None)
+        net = control_net.control_model if source is None else source.net
+        net.zero_convs[0].register_forward_hook(hook)
         return (control_net,)
 
 

@@ -1,0 +1,82 @@
+"""What hangs on the conds of a sampling: chains of controls, and the hooks that ComfyUI puts there with them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...cnet_core.hosting import NetSource
+from .host_types import Conds
+
+#: Conds of a guider by name; ComfyUI copied them for this sampling, so they may be changed.
+NamedConds = Mapping[str, Sequence[Any]]
+
+
+def chain_of(control: Any) -> Iterator[Any]:
+    """Gives a control and those before it in its chain."""
+    while control is not None:
+        yield control
+        control = control.previous_controlnet
+
+
+def travelling_sources(conds: Mapping[Any, Conds | None]) -> Iterator[NetSource]:
+    """Gives the sources of our controls on conds, by name or position, as often as they are there."""
+    for cond in _each(conds):
+        for control in chain_of(cond.get("control")):
+            source = getattr(control, "net_source", None)
+            if source is not None:
+                yield source
+
+
+def spare_models(conds: NamedConds, is_loaded: Callable[[NetSource], bool]) -> None:
+    """Has our controls leave out models that ComfyUI loads anyway: two patchers of one net would count twice."""
+    for cond in _each(conds):
+        for control in chain_of(cond.get("control")):
+            if hasattr(control, "net_source"):
+                control.models_are_loaded = is_loaded(control.net_source)
+
+
+def share_equal_controls(conds: NamedConds) -> None:
+    """Makes equal chains of our controls one object, since ComfyUI runs conds in one call only if they share it.
+
+    Tilers and regional nodes give each cond a copy of its control.
+    """
+    seen: list[Any] = []
+    for cond in _each(conds):
+        control = cond.get("control")
+        if control is None:
+            continue
+        same = next((known for known in seen if _are_equal(known, control)), None)
+        if same is None:
+            seen.append(control)
+        else:
+            cond["control"] = same
+
+
+def release_hooks(conds: NamedConds, ours: Any) -> None:
+    """Takes our hooks (a HookGroup) off conds, since ComfyUI runs conds of different groups in calls of their own."""
+    groups = {frozenset(c["hooks"].hooks): c["hooks"] for c in _each(conds) if c.get("hooks")}
+    for cond in _each(conds):
+        group = cond.pop("hooks", None)
+        left = frozenset(group.hooks if group else ()) - frozenset(ours.hooks)
+        if left:
+            cond["hooks"] = groups.setdefault(left, _without(group, ours))
+
+
+def _without(group: Any, ours: Any) -> Any:
+    """Returns a HookGroup without some hooks."""
+    rest = group.clone()
+    for hook in ours.hooks:
+        rest.remove(hook)
+    return rest
+
+
+def _are_equal(first: Any, second: Any) -> bool:
+    """Whether two chains do the same; foreign controls only if they are one object."""
+    ones, others = list(chain_of(first)), list(chain_of(second))
+    return len(ones) == len(others) and all(
+        one is other or (hasattr(one, "does_as") and one.does_as(other))
+        for one, other in zip(ones, others, strict=True)
+    )
+
+
+def _each(conds: Mapping[Any, Sequence[Any] | None]) -> Iterator[Any]:
+    return (cond for side in conds.values() for cond in side or ())

@@ -1,0 +1,53 @@
+"""route_control_net: a CONTROL_NET with settings, for any node that puts control on conditioning."""
+
+from typing import Any
+
+import torch
+
+from ...cnet_core import BlockScales, HintRouting
+from ...cnet_core.control.net import ControlTypeError
+from ...cnet_core.hosting import UnitSpec, check_spec
+from .control_net import CondControl
+from .host_types import DeviceSource
+from .native import source_of
+from .route_settings import RouteSettings
+
+
+def route_control_net(
+    control_net: Any,
+    routing: HintRouting | None = None,
+    scales: BlockScales | None = None,
+    **settings: Any,
+) -> CondControl:
+    """Returns a ControlNet that takes its settings to whatever Apply node it is connected to.
+
+    Settings of an earlier Route ControlNet stay, where this one says nothing.
+
+    Args:
+        control_net: from our loaders or ComfyUI's, or from another Route ControlNet.
+        routing, scales: None for both prompts and uniform.
+        settings: the others of RouteSettings.
+
+    Raises:
+        TypeError: `control_net` is neither ours nor one of ComfyUI's cldm ControlNets.
+        ValueError: a setting does not fit the net.
+    """
+    given = RouteSettings(routing, scales, **settings)
+    ours = (
+        control_net if isinstance(control_net, CondControl) else CondControl(source_of(control_net))
+    )
+    found = ours.with_settings(given)
+    _check(found.net_source, found.travelling_settings())
+    return found
+
+
+def _check(source: DeviceSource, settings: RouteSettings) -> None:
+    """Raises ValueError for settings that do not fit a net; the picture is not known yet."""
+    picture = torch.zeros(1, 64, 64, source.hint_channels)
+    spec = UnitSpec(source, picture, 1.0, 0.0, 1.0, **settings.values())
+    try:
+        check_spec(spec)
+    except ControlTypeError as error:
+        raise ValueError(error.sentence("control_type", "Set it to auto.")) from error
+    if source.config is not None:
+        spec.scales.values((1.0,) * source.config.num_blocks)
