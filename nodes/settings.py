@@ -5,7 +5,7 @@ from collections.abc import Callable
 from comfy_api.latest import io
 
 from ..cnet_core import BlockScales, HintRouting
-from ..cnet_core.control.scales import SOFT_BASE, parse_curve, parse_scales
+from ..cnet_core.control.scales import SOFT_BASE, custom_scales, parse_curve
 from .newer import found_by
 from .sockets import CATEGORY, Routing, Scales
 
@@ -26,7 +26,7 @@ PROFILES: dict[str, Callable[[float, str], BlockScales]] = {
     "resolution": lambda base, custom: BlockScales.resolution(),
     "resolution_raw": lambda base, custom: BlockScales.resolution(normalised=False),
     "webui": lambda base, custom: BlockScales.webui(),
-    "custom": lambda base, custom: BlockScales.custom(parse_scales(custom)),
+    "custom": lambda base, custom: custom_scales(custom),
 }
 
 

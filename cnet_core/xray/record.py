@@ -19,7 +19,7 @@ from torch import Tensor
 from ..control.routing import Branch
 from ..control.rows import Row
 from ..engine.stack import ControlStack
-from ..engine.usage import RowState
+from ..engine.usage import RowState, Use
 from ..nets.residuals import RowResiduals
 
 #: Calls of the UNet that are kept; of longer runs, the last ones.
@@ -40,6 +40,7 @@ class Call:
         states: [unit][row]: what became of the row.
         residuals: (blocks, rows): |residual|, 0 where nothing was injected, NaN where the host did not show it.
         features: (blocks, rows): |skip| before the injection, for the last block |middle|; NaN where unknown.
+        names: of the blocks, where the model is no UNet.
     """
 
     percent: float
@@ -49,6 +50,7 @@ class Call:
     states: tuple[tuple[RowState, ...], ...]
     residuals: Numbers
     features: Numbers
+    names: tuple[str, ...] = ()
 
     def rows_of(self, branch: Branch) -> list[int]:
         """Returns which rows are of a branch."""
@@ -151,11 +153,32 @@ class Watch:
         default_factory=list[Tensor]
     )  # |residual| and |skip| in turn, (rows,)
     order: list[int] = field(default_factory=list[int])  # which block each pair of norms is of
+    names: tuple[
+        str, ...
+    ] = ()  # of the blocks that a host's own control nets add to, "" for a number
+    others: list[tuple[int, tuple[int, ...], Tensor]] = (
+        field(  # block, rows, |residual| and |feature|
+            default_factory=list[tuple[int, tuple[int, ...], Tensor]]
+        )
+    )
 
     def used(self, stack: ControlStack) -> None:
         """Notes what the controls of a stack did in the last call that it answered."""
         self.gains += [use.gains for use in stack.uses]
         self.states += [use.states for use in stack.uses]
+
+    def insert_use(self, place: int, use: Use) -> None:
+        """Notes what a host's own control net did, at its place among the others."""
+        self.gains.insert(place, use.gains)
+        self.states.insert(place, use.states)
+
+    def expect(self, names: tuple[str, ...]) -> None:
+        """Notes the blocks that a host's own control nets may add to."""
+        self.names = names
+
+    def seen_rows(self, block: int, rows: Sequence[int], feature: Tensor, residual: Tensor) -> None:
+        """Notes the norms of what a host's own control nets add in some rows, (rows,) each."""
+        self.others.append((block, tuple(rows), torch.stack([residual, feature])))
 
     def injects(self, residuals: RowResiduals | None) -> None:
         """Notes which blocks and rows are to get something."""
@@ -166,7 +189,7 @@ class Watch:
     def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
         """Measures what is about to be added to what, both (rows, C, H, W): the controlled rows, or all."""
         self.order.append(block)
-        self.norms += [_norms(residual), _norms(feature)]
+        self.norms += [row_norms(residual), row_norms(feature)]
 
     def close(self) -> None:
         """Packs the norms into one small tensor; after it nothing more is seen."""
@@ -177,12 +200,13 @@ class Watch:
         """Brings the numbers to the CPU; here, and only here, somebody waits for the device."""
         self.close()
         self.norms = [norms.cpu() for norms in self.norms]
+        self.others = [(block, rows, norms.cpu()) for block, rows, norms in self.others]
         self.position = float(self.position)
 
     def call(self, percent_of: Callable[[float], float]) -> Call:
         """Returns the finished record of the call."""
         self.fetch()
-        shape = (len(self.wanted), len(self.rows))
+        shape = (max(len(self.wanted), len(self.names)), len(self.rows))
         residuals = np.zeros(shape)
         wanted = [block for block, is_wanted in enumerate(self.wanted) if is_wanted]
         residuals[np.ix_(wanted, list(self.controlled))] = np.nan
@@ -193,6 +217,11 @@ class Watch:
             rows = self.controlled if norms.shape[2] == len(self.controlled) else range(shape[1])
             places = np.ix_(self.order, list(rows))
             residuals[places], features[places] = norms[:, 0], norms[:, 1]
+        for block, rows, pair in self.others:
+            added, before = pair.double().numpy()
+            place = (block, list(rows))
+            residuals[place] = np.hypot(np.nan_to_num(residuals[place]), added)
+            features[place] = np.where(np.isnan(features[place]), before, features[place])
         return Call(
             percent_of(float(self.position)),
             self.rows,
@@ -201,6 +230,7 @@ class Watch:
             tuple(self.states),
             residuals,
             features,
+            self.names,
         )
 
 
@@ -230,8 +260,12 @@ class Recorder:
         return Record(tuple(watch.call(percent_of) for watch in self._watches))
 
 
-def _norms(tensor: Tensor) -> Tensor:
-    """Returns the 2-norm of each row of (B, C, H, W), in float32: (B,)."""
+def row_norms(tensor: Tensor) -> Tensor:
+    """Returns the 2-norm of each row of (B, ...), in float32: (B,)."""
     wide = torch.promote_types(tensor.dtype, torch.float32)  # half precision would overflow
-    norms = cast(Tensor, torch.linalg.vector_norm(tensor.detach(), dim=(1, 2, 3), dtype=wide))
+    norms = cast(Tensor, torch.linalg.vector_norm(tensor.detach(), dim=_dims(tensor), dtype=wide))
     return norms.float()
+
+
+def _dims(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(range(1, tensor.dim()))

@@ -9,8 +9,10 @@ from ...cnet_core import BlockScales, HintRouting
 from ...cnet_core.control.net import ControlTypeError
 from ...cnet_core.hosting import UnitSpec, check_spec
 from .families import block_count, check_pair
+from .foreign import foreign_spec, is_foreign
+from .foreign.spec import NO_INPAINT_MASK
 from .host_types import Model
-from .native import source_of
+from .native import is_cldm, source_of
 from .patch import ModelControl
 from .wrappers import KEY
 
@@ -35,23 +37,19 @@ def apply(
         ValueError: the two are of different families, or a setting makes no sense, such as another number of
             scales than there are blocks.
     """
-    source = source_of(control_net)
-    check_pair(model, source)
-    spec = UnitSpec(
-        source,
-        image,
-        strength,
-        start_percent,
-        end_percent,
-        HintRouting.both() if routing is None else routing,
-        BlockScales.uniform() if scales is None else scales,
-        **settings,
+    numbers: dict[str, Any] = {
+        "strength": strength,
+        "start_percent": start_percent,
+        "end_percent": end_percent,
+        "routing": HintRouting.both() if routing is None else routing,
+        "scales": BlockScales.uniform() if scales is None else scales,
+    }
+    foreign = is_foreign(control_net) and not is_cldm(control_net)
+    spec = (
+        foreign_spec(control_net, image, **numbers, **settings)
+        if foreign
+        else _unit(model, control_net, image, **numbers, **settings)
     )
-    try:
-        check_spec(spec)
-        spec.scales.values((1.0,) * block_count(model))
-    except ControlTypeError as error:
-        raise ValueError(error.sentence("control_type", "Set it to auto.")) from error
     if start_percent > end_percent:
         logger.info(
             "`start_percent` (%s) is after `end_percent` (%s), so this ControlNet is never active.",
@@ -62,3 +60,26 @@ def apply(
     clone = model.clone()
     ModelControl([*(earlier.specs if earlier else ()), spec]).attach(clone)
     return clone
+
+
+def _unit(
+    model: Model,
+    control_net: Any,
+    image: Tensor,
+    *,
+    vae: Any = None,  # our nets and cldm's read pixels
+    inpaint_mask: Tensor | None = None,
+    **settings: Any,
+) -> UnitSpec:
+    """Returns the checked settings of a net of ours, or of one of ComfyUI's that we run block by block."""
+    source = source_of(control_net)
+    check_pair(model, source)
+    if inpaint_mask is not None:
+        raise ValueError(NO_INPAINT_MASK)
+    spec = UnitSpec(source, image, **settings)
+    try:
+        check_spec(spec)
+        spec.scales.values((1.0,) * block_count(model))
+    except ControlTypeError as error:
+        raise ValueError(error.sentence("control_type", "Set it to auto.")) from error
+    return spec

@@ -30,24 +30,29 @@ def source_of(control_net: Any) -> NetSource:
     """Returns a Source for what is on the control_net socket.
 
     Raises:
-        TypeError: it is neither ours nor a cldm ControlNet or Control-LoRA of ComfyUI's own; the message names it.
+        TypeError: it is neither ours nor a cldm ControlNet or Control-LoRA of ComfyUI's own.
     """
     if all(hasattr(control_net, name) for name in SOURCE_NAMES):
         return control_net
-    inner = _uncompiled(getattr(control_net, "control_model", None))
-    # Subclasses are other packs': what they add (weights over time, motion) would be lost without a word.
     if type(control_net) is comfy.controlnet.ControlLora:
         return ControlLoraSource(control_net)
-    if (type(control_net), type(inner)) == (
-        comfy.controlnet.ControlNet,
-        comfy.cldm.cldm.ControlNet,
-    ):
+    if is_cldm(control_net):
         return NativeSource(control_net)
-    kind = type(control_net).__name__ + ("" if inner is None else f" ({type(inner).__name__})")
     raise TypeError(
-        f"`control_net` is a {kind}. ApplyControlNet takes ControlNets and Control-LoRAs for Stable Diffusion 1.x, 2.x "
-        "and SDXL, from Load ControlNet or from ComfyUI's own loaders; for T2I adapters, other models and other packs' "
-        "kinds of control use the Apply node that goes with them."
+        f"`control_net` is a {type(control_net).__name__}, which is no ControlNet. Connect Load ControlNet or one of "
+        "ComfyUI's own loaders."
+    )
+
+
+def is_cldm(control_net: Any) -> bool:
+    """Whether a CONTROL_NET is one of ComfyUI's own for Stable Diffusion, which we run block by block.
+
+    Subclasses are other packs': what they add (weights over time, motion) would be lost without a word.
+    """
+    inner = _uncompiled(getattr(control_net, "control_model", None))
+    kinds = (comfy.controlnet.ControlNet, comfy.cldm.cldm.ControlNet)
+    return type(control_net) is comfy.controlnet.ControlLora or (
+        (type(control_net), type(inner)) == kinds
     )
 
 

@@ -80,12 +80,12 @@ class CondBatchStep(SharedByCopies):
         call = UNetCall(x, timesteps, context, y, rows, self.cfg_scale, self.guided, clock)
         specs = (*self.run.specs, *arrived)
         size = (x.shape[-2], x.shape[-1])
-        stack = self.run.controls.stack(specs, self._called(options), size, frames)
+        stack = self.run.controls.stack(specs, self.called(options), size, frames)
         residuals = stack.sum_rows(call)
         watch.used(stack)
         return self.run.record.filter(watch, residuals)
 
-    def _called(self, options: Mapping[str, Any]) -> BaseModel:
-        """Returns the BaseModel whose UNet is called: on several GPUs each has a copy."""
+    def called(self, options: Mapping[str, Any]) -> BaseModel:
+        """Returns the BaseModel that is called: on several GPUs each has a copy."""
         device = options.get("multigpu_thread_device")
         return self.model if device is None else self.copies[device].model
