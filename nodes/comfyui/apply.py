@@ -33,9 +33,10 @@ def apply(
     """Returns a clone of `model` that follows `image`.
 
     Raises:
-        TypeError: `control_net` is neither ours nor one of ComfyUI's cldm ControlNets, or `model` has no UNet.
-        ValueError: the two are of different families, or a setting makes no sense, such as another number of
-            scales than there are blocks.
+        TypeError: `control_net` is no control net, or one that only its own pack's nodes can apply; or it is for a
+            UNet, and `model` has none.
+        ValueError: the two are of different families, an input that the net needs is missing, or a setting makes no
+            sense, such as another number of scales than there are blocks.
     """
     numbers: dict[str, Any] = {
         "strength": strength,

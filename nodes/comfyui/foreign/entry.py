@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ....cnet_core.nets.residuals import neighbours
@@ -52,19 +51,12 @@ class Addition:
         error: what was wrong when it did.
     """
 
-    def __init__(
-        self,
-        name: str,
-        parts: Sequence[Part],
-        batch: int,
-        seen: Seen,
-        on_resize: Callable[[], None],
-    ) -> None:
+    def __init__(self, name: str, parts: Sequence[Part], batch: int, seen: Seen) -> None:
         self.name = name
         self.taken = False
         self.error: Exception | None = None
         self._parts, self._batch = parts, batch
-        self._seen, self._on_resize = seen, on_resize
+        self._seen = seen
 
     def entry(self, like: Tensor) -> "Entry":
         """Returns the entry for a model; `like` has the shape of one residual, but for its rows."""
@@ -95,7 +87,7 @@ class Addition:
     def _add_rows_(self, feature: Tensor, shell: Tensor) -> Tensor:
         for rows, residual in self._sums():
             part = feature if len(rows) == self._batch else feature[_place(rows)]
-            residual = self._fit(residual, part, shell, feature)
+            self._check(residual, part, shell, feature)
             self._seen(rows, part, residual)
             if isinstance(_place(rows), slice):
                 part += residual  # a view of the feature
@@ -111,17 +103,12 @@ class Addition:
             sums[part.rows] = value if before is None else before + value
         return list(sums.items())
 
-    def _fit(self, residual: Tensor, part: Tensor, shell: Tensor, feature: Tensor) -> Tensor:
-        maps = residual.dim() == part.dim() == 4 and residual.shape[1] == part.shape[1]
-        if maps and residual.shape[2:] != part.shape[2:]:
-            self._on_resize()  # a node shrinks the features on purpose
-            residual = F.interpolate(residual, size=part.shape[-2:], mode="area")
-        if len(feature) == self._batch and _broadcasts(residual, part):
-            return residual
-        raise ValueError(
-            f"The ControlNet's residual for {self.name} is {_shape(shell)}, but the model's feature there is "
-            f"{_shape(feature)}. Use a ControlNet that is made for this model."
-        )
+    def _check(self, residual: Tensor, part: Tensor, shell: Tensor, feature: Tensor) -> None:
+        if len(feature) != self._batch or not _broadcasts(residual, part):
+            raise ValueError(
+                f"The ControlNet's residual for {self.name} is {_shape(shell)}, but the model's feature there is "
+                f"{_shape(feature)}. Use a ControlNet that is made for this model, and no node that resizes features."
+            )
 
 
 class Entry(Tensor):

@@ -33,13 +33,7 @@ class Weave:
         if self._left_out is None:
             self._run.record.injections += 1
         for key, index, block, like, parts in self._places(control, found, counts):
-            addition = Addition(
-                f"`{key}` {index}",
-                parts,
-                self._batch,
-                self._seen(block, parts),
-                self._run.log_resize,
-            )
+            addition = Addition(f"`{key}` {index}", parts, self._batch, self._seen(block, parts))
             additions.append(addition)
             woven[key][index] = addition.entry(like)
         return woven, additions

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import comfy.cldm.dit_embedder
 import comfy.cldm.mmdit
@@ -86,11 +86,11 @@ def unet(mult: tuple[int, ...], depths: tuple[int, ...], **more: Any) -> dict[st
 
 
 class _SD15(comfy.supported_models.SD15):
-    unet_extra_config: dict[str, Any] = {}
+    unet_extra_config: ClassVar[dict[str, Any]] = {}
 
 
 class _SDXL(comfy.supported_models.SDXL):
-    unet_extra_config: dict[str, Any] = {}
+    unet_extra_config: ClassVar[dict[str, Any]] = {}
 
 
 class _WithVector(comfy.model_base.BaseModel):
@@ -151,6 +151,17 @@ SD3 = {
 def sd3() -> Any:
     """SD3, as SD3.5 is to ComfyUI too."""
     return patcher(comfy.supported_models.SD3({**SD3, "out_channels": 16}))
+
+
+def short_sd3() -> Any:
+    """An SD3 with two of its four blocks."""
+    return patcher(comfy.supported_models.SD3({**SD3, "out_channels": 16, "num_blocks": 2}))
+
+
+def auraflow() -> Any:
+    """AuraFlow, which takes no control."""
+    shape = {"dim": 32, "n_heads": 2, "n_layers": 2, "n_double_layers": 1, "cond_seq_dim": 16}
+    return patcher(comfy.supported_models.AuraFlow(shape))
 
 
 def sd3_net(inpaint: bool = False) -> Any:
@@ -417,4 +428,13 @@ if HAS_FUN:
         **_QWEN,
     )
 
-__all__ = ["FAMILIES", "Family", "Vae", "conditioning"]
+#: Pairs that do not fit: a model, and the family whose net is put on it; how native control loses it.
+MISMATCHES: dict[str, tuple[Callable[[], Any], str]] = {
+    "SD1.5's adapter on SDXL": (sdxl, "T2I SD1.5 full"),
+    "SDXL's adapter on SD1.5": (sd15, "T2I SDXL"),
+    "Flux's net on a smaller Flux": (lambda: flux(8, 24), "Flux InstantX"),
+    "SD3.5's net on fewer blocks": (short_sd3, "SD3.5"),
+    "a model without control": (auraflow, "T2I SD1.5 full"),
+}
+
+__all__ = ["FAMILIES", "MISMATCHES", "Family", "Vae", "conditioning", "sdxl"]

@@ -1,12 +1,13 @@
 """What Apply ControlNet does with control nets that are not ours, measured in a process of its own.
 
-script.py COMFYUI FAMILY ...: prints one JSON object, family -> measurement -> number. Differences are shares of the
-control's own effect.
+script.py COMFYUI CASE ...: prints one JSON object, case -> measurement -> number, or the error that was raised. A case
+is a family, or a pair that does not fit. Differences are shares of the control's own effect.
 """
 
 import json
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ comfy.options.enable_args_parsing()
 import comfy.samplers  # noqa: E402
 import comfy.utils  # noqa: E402
 import torch  # noqa: E402
-from families import FAMILIES, Family, Vae, conditioning  # noqa: E402
+from families import FAMILIES, MISMATCHES, Family, Vae, conditioning, sdxl  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[3]
@@ -69,7 +70,9 @@ class Bench:
         more = {"inpaint_mask": self.painted} if self.family.inpaint else {}
         return {**more, **({"vae": self.vae} if self.family.latents else {})}
 
-    def sample(self, model: Any, positive: Any = None, negative: Any = None) -> Tensor:
+    def sample(
+        self, model: Any, positive: Any = None, negative: Any = None, steps: int = STEPS
+    ) -> Tensor:
         """Returns the latents of a short run; counts its calls."""
         family, frames = self.family, (1,) if self.family.frames else ()
         shape = (self.batch, family.channels, *frames, SIDE, SIDE)
@@ -79,7 +82,7 @@ class Bench:
         guider.set_conds(self.cond(1, positive), self.cond(2, negative))
         guider.set_cfg(CFG)
         sampling = model.get_model_object("model_sampling")
-        sigmas = comfy.samplers.calculate_sigmas(sampling, "simple", STEPS)
+        sigmas = comfy.samplers.calculate_sigmas(sampling, "simple", steps)
         sampler = comfy.samplers.ksampler("euler")
         self.calls = self.rows = 0
         with torch.inference_mode():
@@ -155,7 +158,35 @@ def measure(name: str) -> dict[str, Any]:
     found["weighted"] = share(bench.sample(bench.ours(routing.weighted(1.0, 0.5))), mixed)
     found.update(blocks(bench, share))
     found.update(chains(bench, share))
+    found.update(batches(bench, share))
+    found.update(reuse(bench) if name in ("SD3.5", "T2I SDXL") else {})
     return found
+
+
+def mismatch(name: str) -> str:
+    """Returns the error of a pair that does not fit, "" if there is none."""
+    model, family = MISMATCHES[name]
+    bench = Bench(replace(FAMILIES[family], pooled=8 if model is sdxl else FAMILIES[family].pooled))
+    try:
+        bench.sample(bench.ours(model=model()))
+    except (ValueError, RuntimeError) as error:
+        return str(error)
+    return ""
+
+
+def batches(bench: Bench, share: Any) -> dict[str, Any]:
+    """Two pictures with a hint each: each row is that of a run of its own."""
+    pair = Bench(bench.family, batch=2, hints=2)
+    control = pair.native()
+    expected = pair.sample(pair.model, control)
+    return {"batch": share(pair.sample(pair.ours(cnet.HintRouting.cond_only())), expected)}
+
+
+def reuse(bench: Bench) -> dict[str, Any]:
+    """Rows that the net computes in 20 steps when residuals are kept while the latents hardly move."""
+    model = bench.ours(cnet.HintRouting.cond_only(), reuse_tolerance=0.2)
+    bench.sample(model, steps=20)
+    return {"reuse calls": bench.calls, "reuse rows": bench.rows}
 
 
 def blocks(bench: Bench, share: Any) -> dict[str, Any]:
@@ -190,4 +221,5 @@ def chains(bench: Bench, share: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: measure(name) for name in NAMES or FAMILIES}))
+    cases = {**dict.fromkeys(FAMILIES, measure), **dict.fromkeys(MISMATCHES, mismatch)}
+    sys.stdout.write(json.dumps({name: cases[name](name) for name in NAMES or cases}) + "\n")
