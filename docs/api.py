@@ -35,7 +35,7 @@ def public_modules() -> list[ModuleType]:
     return [cnet_core, *filter(inspect.ismodule, offered)]
 
 
-def documented() -> dict[str, pdoc.doc.Module]:
+def load_modules() -> dict[str, pdoc.doc.Module]:
     """Returns the modules as pdoc reads them, with the `#:` comments of our constants as their docstrings."""
     found = {module.__name__: pdoc.doc.Module(module) for module in public_modules()}
     for module in found.values():
@@ -56,7 +56,7 @@ def comment_of(constant: str) -> str:
     return ""
 
 
-def undocumented(modules: dict[str, pdoc.doc.Module]) -> list[str]:
+def find_undocumented(modules: dict[str, pdoc.doc.Module]) -> list[str]:
     """Returns the public names that the reference lacks, or has without a word."""
     members: dict[str, Doc] = {doc.fullname: doc for doc in modules.values()}
     for module in modules.values():
@@ -65,7 +65,7 @@ def undocumented(modules: dict[str, pdoc.doc.Module]) -> list[str]:
     return [name for name in names if name not in members or not members[name].docstring.strip()]
 
 
-def broken_references(modules: dict[str, pdoc.doc.Module]) -> list[str]:
+def find_broken_references(modules: dict[str, pdoc.doc.Module]) -> list[str]:
     """Returns what docstrings name in backticks as ours although it is not there."""
     found: list[str] = []
     for module in modules.values():
@@ -117,9 +117,9 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        modules = documented()
-        faults = [f"{name} has no docstring" for name in undocumented(modules)]
-        faults += broken_references(modules)
+        modules = load_modules()
+        faults = [f"{name} has no docstring" for name in find_undocumented(modules)]
+        faults += find_broken_references(modules)
         write(modules, args.out)
     count = sum(len(module.obj.__all__) for module in modules.values())
     print("\n".join(faults) or f"{count} public names: {args.out / 'cnet_core.html'}")

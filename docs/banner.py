@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import cnet_core as cn
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.demo import DEFAULT_PROMPT, DemoSettings, drawn_hint
+from cnet_core.tiny.demo import DEFAULT_PROMPT, DemoSettings, draw_star_hint
 from cnet_core.tiny.sheet import to_image
 
 OUT = Path(__file__).parent / "images"
@@ -28,10 +28,10 @@ LINES = (
 SMOOTH = 4  # drawn so many times larger, then reduced
 
 
-def painted(model: TinyStableDiffusion) -> Image.Image:
+def paint_tile(model: TinyStableDiffusion) -> Image.Image:
     """Returns what the model paints along the demonstration's hint, with its default settings."""
     settings = DemoSettings()
-    unit = cn.ControlUnit(model.control_net, drawn_hint())
+    unit = cn.ControlUnit(model.control_net, draw_star_hint())
     *_, latents = model.sample(
         [DEFAULT_PROMPT],
         steps=settings.steps,
@@ -55,7 +55,7 @@ def halves(left: Image.Image, right: Image.Image, side: int) -> Image.Image:
     return both.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def banner(tile: Image.Image) -> Image.Image:
+def draw_banner(tile: Image.Image) -> Image.Image:
     """Returns the banner: name, two lines and the soft schedule's bars on the left, the tile on the right."""
     sheet = Image.new("RGB", BANNER, PAPER)
     top = (BANNER[1] - TILE) // 2
@@ -76,10 +76,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER")
     out = parser.parse_args().out
     with torch.no_grad():
-        picture = painted(TinyStableDiffusion.load())
-    hint = to_image(drawn_hint()[0])
+        picture = paint_tile(TinyStableDiffusion.load())
+    hint = to_image(draw_star_hint()[0])
     halves(hint, picture, ICON).save(out / "icon.png", optimize=True)
-    banner(halves(hint, picture, TILE)).save(out / "banner.png", optimize=True)
+    draw_banner(halves(hint, picture, TILE)).save(out / "banner.png", optimize=True)
 
 
 def _draw_bars(draw: ImageDraw.ImageDraw, x: int, floor: int, scales: cn.BlockScales) -> None:

@@ -68,10 +68,10 @@ def problem_of(target: str, page: Path, root: Path = ROOT) -> str | None:
     return None
 
 
-def problems(pages: list[Path], root: Path = ROOT) -> list[str]:
+def problems(files: list[Path], root: Path = ROOT) -> list[str]:
     """Returns the broken links of some pages, with their page."""
     found: list[str] = []
-    for page in pages:
+    for page in files:
         links = targets(page.read_text(encoding="utf-8"))
         broken = (problem_of(link, page, root) for link in links)
         found += [f"{page.relative_to(root)}: {problem}" for problem in broken if problem]

@@ -18,7 +18,7 @@ import cnet_core as cn
 from cnet_core.diffusion.noise_schedule import TIMESTEPS, add_noise, alphas_cumprod
 from cnet_core.diffusion.samplers import ddim, last
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.demo import adherence, drawn_hint
+from cnet_core.tiny.demo import adherence, draw_star_hint
 from cnet_core.tiny.sheet import to_image
 
 OUT = Path(__file__).parent / "images"
@@ -71,7 +71,7 @@ class Painter:
 
 def prompt_in_charge(painter: Painter) -> list[Cell]:
     """The outline of a star, and a prompt that says circle."""
-    usual = painter.unit(drawn_hint())
+    usual = painter.unit(draw_star_hint())
     ways = {
         "control as usual": usual,
         "strength 0.5": replace(usual, strength=0.5),
@@ -83,7 +83,7 @@ def prompt_in_charge(painter: Painter) -> list[Cell]:
 
 def follow_loosely(painter: Painter) -> list[Cell]:
     """The outline of a star, and a prompt that leaves the shape open."""
-    usual = painter.unit(drawn_hint())
+    usual = painter.unit(draw_star_hint())
     falling = cn.BlockScales.uniform().over_time([(0, 1), (0.5, 0)])
     ways = {
         "control as usual": usual,
@@ -96,10 +96,10 @@ def follow_loosely(painter: Painter) -> list[Cell]:
 
 def tiles(painter: Painter) -> list[Cell]:
     """A picture that is enlarged twice, tile by tile: with the whole outline in each tile, and with its part."""
-    prompt, hint = "a coral shape on a navy background", drawn_hint(2 * SIDE)
-    small = painter.paint(prompt, [painter.unit(drawn_hint())])
+    prompt, hint = "a coral shape on a navy background", draw_star_hint(2 * SIDE)
+    small = painter.paint(prompt, [painter.unit(draw_star_hint())])
     large = F.interpolate(small.clamp(0, 1), scale_factor=2, mode="bicubic").clamp(0, 1)
-    whole = [drawn_hint() for _ in TILES]
+    whole = [draw_star_hint() for _ in TILES]
     parts = [hint[..., y : y + SIDE, x : x + SIDE] for y, x in TILES]
     return [
         Cell("hint", "for the whole picture", to_image(hint[0])),
@@ -107,31 +107,33 @@ def tiles(painter: Painter) -> list[Cell]:
         Cell(
             "control on the MODEL",
             "each tile gets the whole hint",
-            tiled(painter, large, prompt, whole),
+            repaint_tiles(painter, large, prompt, whole),
         ),
         Cell(
             "control on the prompts",
             "each tile gets its part",
-            tiled(painter, large, prompt, parts),
+            repaint_tiles(painter, large, prompt, parts),
         ),
     ]
 
 
 def row(painter: Painter, prompt: str, ways: dict[str, cn.ControlUnit]) -> list[Cell]:
     """Returns the hint, a picture for each way to control it, and one without control."""
-    hint = drawn_hint()
+    hint = draw_star_hint()
     found = [Cell("hint", f"“{prompt.removesuffix(' on a navy background')} …”", to_image(hint[0]))]
     for title, unit in ways.items():
-        found.append(measured(title, painter.paint(prompt, [unit]), hint))
-    return [*found, measured("no control", painter.paint(prompt, []), hint)]
+        found.append(measure(title, painter.paint(prompt, [unit]), hint))
+    return [*found, measure("no control", painter.paint(prompt, []), hint)]
 
 
-def measured(title: str, picture: Tensor, hint: Tensor) -> Cell:
+def measure(title: str, picture: Tensor, hint: Tensor) -> Cell:
     """Returns a picture with how closely it follows the hint."""
     return Cell(title, f"follows {adherence(picture, hint):.2f}", to_image(picture[0]))
 
 
-def tiled(painter: Painter, picture: Tensor, prompt: str, hints: Sequence[Tensor]) -> Image.Image:
+def repaint_tiles(
+    painter: Painter, picture: Tensor, prompt: str, hints: Sequence[Tensor]
+) -> Image.Image:
     """Returns a picture (1, 3, 2 SIDE, 2 SIDE) whose tiles are sampled one by one, each with a hint of its own."""
     found = Image.new("RGB", (2 * SIDE, 2 * SIDE))
     for (y, x), hint in zip(TILES, hints, strict=True):

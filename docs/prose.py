@@ -53,7 +53,7 @@ class Lengths:
         rank = math.ceil(0.95 * len(ordered))
         return cls(len(ordered), statistics.median(ordered), ordered[rank - 1], ordered[-1])
 
-    def broken(self) -> list[str]:
+    def list_broken(self) -> list[str]:
         """Returns which limits they break, in words."""
         found = ((name, getattr(self, name), limit) for name, limit in LIMITS.items())
         return [f"{name} {value:g} > {limit}" for name, value, limit in found if value > limit]
@@ -127,7 +127,7 @@ def pages(root: Path = ROOT) -> list[str]:
 
 def problems(found: dict[str, Lengths], not_yet: tuple[str, ...] = NOT_YET) -> list[str]:
     """Returns which pages break a limit, and which do not belong into `not_yet` any more."""
-    broken = {page: length.broken() for page, length in found.items()}
+    broken = {page: length.list_broken() for page, length in found.items()}
     new = [f"{page}: {', '.join(b)}" for page, b in broken.items() if b and page not in not_yet]
     done = [page for page in not_yet if not broken.get(page)]
     return new + [f"{page}: keeps the limits or is gone; take it out of NOT_YET" for page in done]

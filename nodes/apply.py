@@ -4,8 +4,8 @@ from comfy_api.latest import io
 
 from ..cnet_core.control.hints import FITS
 from ..cnet_core.nets.union import TYPES
-from . import comfyui as bridge
-from .newer import ADVANCED, found_by
+from .comfyui import apply_control_net
+from .newer import ADVANCED, list_aliases
 from .sockets import CATEGORY, ControlNetSocket, Routing, Scales
 
 CONTROL_TYPES = ["auto", *("/".join(names) for names in TYPES)]
@@ -20,10 +20,10 @@ class ApplyControlNet(io.ComfyNode):
             node_id="ApplyControlNet",
             display_name="Apply ControlNet (to the model)",
             category=CATEGORY,
-            **found_by("ApplyControlNet"),
+            **list_aliases("ApplyControlNet"),
             description="Makes the model follow a picture: edges, a pose, a depth map. Put several in a row to "
             "follow several pictures.",
-            inputs=[*_required(), *_optional()],
+            inputs=[*_required_inputs(), *_optional_inputs()],
             outputs=[
                 io.Model.Output(
                     display_name="model",
@@ -34,10 +34,10 @@ class ApplyControlNet(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, control_net, **settings) -> io.NodeOutput:
-        return io.NodeOutput(bridge.apply(model, control_net, **settings))
+        return io.NodeOutput(apply_control_net(model, control_net, **settings))
 
 
-def _required() -> list[io.Input]:
+def _required_inputs() -> list[io.Input]:
     return [
         io.Model.Input(
             "model",
@@ -66,7 +66,7 @@ def _required() -> list[io.Input]:
     ]
 
 
-def _optional() -> list[io.Input]:
+def _optional_inputs() -> list[io.Input]:
     return [
         Routing.Input(
             "routing",

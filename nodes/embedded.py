@@ -3,8 +3,8 @@
 from comfy_api.latest import io, ui
 
 from ..cnet_core.tiny.data import SHAPES
-from . import comfyui as bridge
-from .newer import found_by
+from .comfyui import draw_hint, load_tiny
+from .newer import list_aliases
 from .sockets import CATEGORY, ControlNetSocket
 
 
@@ -17,7 +17,7 @@ class LoadTinyStableDiffusion(io.ComfyNode):
             node_id="LoadTinyStableDiffusion",
             display_name="Load Tiny Stable Diffusion (embedded)",
             category=CATEGORY,
-            **found_by("LoadTinyStableDiffusion"),
+            **list_aliases("LoadTinyStableDiffusion"),
             description="A tiny Stable Diffusion with its ControlNet, embedded in this pack, for learning and tests: "
             "it draws coloured circles, squares and triangles of 128 x 128 pixels. Prompt it with, for "
             "example, 'a coral circle on a navy background'.",
@@ -39,7 +39,7 @@ class LoadTinyStableDiffusion(io.ComfyNode):
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(*bridge.load_tiny())
+        return io.NodeOutput(*load_tiny())
 
 
 class DrawTinyHint(io.ComfyNode):
@@ -51,7 +51,7 @@ class DrawTinyHint(io.ComfyNode):
             node_id="DrawTinyHint",
             display_name="Draw Hint (for the tiny model)",
             category=CATEGORY,
-            **found_by("DrawTinyHint"),
+            **list_aliases("DrawTinyHint"),
             description="Draws the outline of a shape: a hint for the embedded tiny model. Connect one to another to "
             "draw several shapes.",
             inputs=[
@@ -91,7 +91,7 @@ class DrawTinyHint(io.ComfyNode):
 
     @classmethod
     def execute(cls, shape, radius, x, y, angle, side, draw_on=None) -> io.NodeOutput:
-        hint, mask = bridge.draw_hint(shape, radius, (x, y), angle, side, draw_on)
+        hint, mask = draw_hint(shape, radius, (x, y), angle, side, draw_on)
         return io.NodeOutput(hint, mask, ui=ui.PreviewImage(hint, cls=cls))
 
 

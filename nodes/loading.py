@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io, ui
 
-from . import comfyui as bridge
-from .newer import found_by
+from .comfyui import describe_file, file_state, list_files, load_file
+from .newer import list_aliases
 from .sockets import CATEGORY, ControlNetSocket
 
 
@@ -16,7 +16,7 @@ class LoadControlNet(io.ComfyNode):
             node_id="LoadControlNet",
             display_name="Load ControlNet",
             category=CATEGORY,
-            **found_by("LoadControlNet"),
+            **list_aliases("LoadControlNet"),
             description="Loads a ControlNet from models/controlnet.",
             inputs=[
                 _file_input(
@@ -39,11 +39,11 @@ class LoadControlNet(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, control_net_name: str, **inputs) -> str:
-        return bridge.file_state(control_net_name)
+        return file_state(control_net_name)
 
     @classmethod
     def execute(cls, control_net_name: str, base_model=None) -> io.NodeOutput:
-        return io.NodeOutput(bridge.load_file(control_net_name, base_model))
+        return io.NodeOutput(load_file(control_net_name, base_model))
 
 
 class IdentifyControlNet(io.ComfyNode):
@@ -55,7 +55,7 @@ class IdentifyControlNet(io.ComfyNode):
             node_id="IdentifyControlNet",
             display_name="Identify ControlNet (Which Kind?)",
             category=CATEGORY,
-            **found_by("IdentifyControlNet"),
+            **list_aliases("IdentifyControlNet"),
             description="Says which kind of ControlNet a file is and which models it fits.",
             inputs=[_file_input("The file to look at; it is not loaded.")],
             outputs=[
@@ -68,16 +68,16 @@ class IdentifyControlNet(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, control_net_name: str) -> str:
-        return bridge.file_state(control_net_name)
+        return file_state(control_net_name)
 
     @classmethod
     def execute(cls, control_net_name: str) -> io.NodeOutput:
-        report = bridge.describe_file(control_net_name)
+        report = describe_file(control_net_name)
         return io.NodeOutput(report, ui=ui.PreviewText(report))
 
 
 def _file_input(tooltip: str) -> io.Combo.Input:
-    return io.Combo.Input("control_net_name", options=bridge.file_names(), tooltip=tooltip)
+    return io.Combo.Input("control_net_name", options=list_files(), tooltip=tooltip)
 
 
 NODES = [LoadControlNet, IdentifyControlNet]

@@ -14,7 +14,7 @@ ADVANCED: dict[str, Any] = (
 )
 
 
-def found_by(node_id: str) -> dict[str, Any]:
+def list_aliases(node_id: str) -> dict[str, Any]:
     """Returns the schema's argument with the words that people look for a node by."""
     known = {field.name for field in fields(io.Schema)}
     return {"search_aliases": list(ALIASES[node_id])} if "search_aliases" in known else {}

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..cnet_core import BlockScales, HintRouting
 from ..cnet_core.control.scales import SOFT_BASE, custom_scales, parse_curve
-from .newer import found_by
+from .newer import list_aliases
 from .sockets import CATEGORY, Routing, Scales
 
 #: Mode -> routing, from (cond_weight, uncond_weight, target_gain).
@@ -39,7 +39,7 @@ class CFGHintRouting(io.ComfyNode):
             node_id="CFGHintRouting",
             display_name="Guess / Control Mode (CFG Hint Routing)",
             category=CATEGORY,
-            **found_by("CFGHintRouting"),
+            **list_aliases("CFGHintRouting"),
             description="Where the control picture goes: to your prompt, to the negative prompt, or to both.",
             inputs=[
                 io.Combo.Input(
@@ -87,7 +87,7 @@ class BlockScaleSchedule(io.ComfyNode):
             node_id="BlockScaleSchedule",
             display_name="Block-Scale Schedule (Soft Weights)",
             category=CATEGORY,
-            **found_by("BlockScaleSchedule"),
+            **list_aliases("BlockScaleSchedule"),
             description="How much control each block of the UNet gets, from fine detail to overall layout.",
             inputs=[
                 io.Combo.Input(

@@ -2,11 +2,11 @@
 
 from comfy_api.latest import io
 
-from . import comfyui as bridge
+from .comfyui import control_category
 
 ControlNetSocket = io.Custom("CNET_CONTROL_NET")
 Routing = io.Custom("CNET_ROUTING")
 Scales = io.Custom("CNET_SCALES")
 
 #: Where the nodes stand in the "Add Node" menu: below ComfyUI's own ControlNet nodes, wherever its version has them.
-CATEGORY = f"{bridge.control_category()}/cnet"
+CATEGORY = f"{control_category()}/cnet"

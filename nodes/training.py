@@ -6,8 +6,8 @@ from comfy_api.latest import io, ui
 
 from ..cnet_core.checkpoints.save import LAYOUTS
 from ..cnet_core.nets.controlnet import HintInit
-from . import comfyui as bridge
-from .newer import ADVANCED, found_by
+from .comfyui import draw_tiny_samples, save_control_net, train_control_net
+from .newer import ADVANCED, list_aliases
 from .sockets import CATEGORY, ControlNetSocket
 
 
@@ -20,7 +20,7 @@ class TrainControlNet(io.ComfyNode):
             node_id="TrainControlNet",
             display_name="Train ControlNet",
             category=CATEGORY,
-            **found_by("TrainControlNet"),
+            **list_aliases("TrainControlNet"),
             description="Trains a ControlNet for the model from pictures, a hint for each of them, and captions. "
             "Interrupt it at any time: what was learned so far goes on through the graph.",
             inputs=[*_materials(), *_numbers()],
@@ -42,7 +42,7 @@ class TrainControlNet(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, vae, clip, images, hints, captions, steps, **numbers) -> io.NodeOutput:
-        made = bridge.train(model, vae, clip, images, hints, captions, steps, numbers)
+        made = train_control_net(model, vae, clip, images, hints, captions, steps, numbers)
         return io.NodeOutput(*made, ui=ui.PreviewText(made[-1]))
 
 
@@ -55,7 +55,7 @@ class SaveControlNet(io.ComfyNode):
             node_id="SaveControlNet",
             display_name="Save ControlNet",
             category=CATEGORY,
-            **found_by("SaveControlNet"),
+            **list_aliases("SaveControlNet"),
             description="Writes a ControlNet below ComfyUI's output folder; in output/controlnet Load ControlNet finds "
             "it after a refresh.",
             inputs=[
@@ -86,7 +86,7 @@ class SaveControlNet(io.ComfyNode):
 
     @classmethod
     def execute(cls, control_net, filename_prefix, layout, base_model=None) -> io.NodeOutput:
-        path = bridge.save(control_net, filename_prefix, layout, base_model)
+        path = save_control_net(control_net, filename_prefix, layout, base_model)
         return io.NodeOutput(ui=ui.PreviewText(str(path)))
 
 
@@ -99,7 +99,7 @@ class TinyTrainingSamples(io.ComfyNode):
             node_id="TinyTrainingSamples",
             display_name="Tiny Training Samples (embedded)",
             category=CATEGORY,
-            **found_by("TinyTrainingSamples"),
+            **list_aliases("TinyTrainingSamples"),
             description="Draws coloured shapes, their outlines and captions, to train a ControlNet for the embedded "
             "tiny model.",
             inputs=[
@@ -122,7 +122,7 @@ class TinyTrainingSamples(io.ComfyNode):
 
     @classmethod
     def execute(cls, count, side, seed) -> io.NodeOutput:
-        return io.NodeOutput(*bridge.tiny_samples(count, side, seed))
+        return io.NodeOutput(*draw_tiny_samples(count, side, seed))
 
 
 def _materials() -> list[io.Input]:

@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io, ui
 
-from . import comfyui as bridge
-from .newer import found_by
+from .comfyui import draw_xray
+from .newer import list_aliases
 from .sockets import CATEGORY
 
 
@@ -16,7 +16,7 @@ class ControlXRay(io.ComfyNode):
             node_id="ControlXRay",
             display_name="See What ControlNet Does (Control X-Ray)",
             category=CATEGORY,
-            **found_by("ControlXRay"),
+            **list_aliases("ControlXRay"),
             description="Shows what the ControlNets injected in the run just made: how strong by block and step, for "
             "cond and uncond, and which steps were skipped or reused.",
             inputs=[
@@ -47,7 +47,7 @@ class ControlXRay(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, samples, leave_one_out=False) -> io.NodeOutput:
-        picture, report = bridge.xray(model, samples, leave_one_out)
+        picture, report = draw_xray(model, samples, leave_one_out)
         return io.NodeOutput(picture, report, ui=ui.PreviewImage(picture, cls=cls))
 
 

@@ -44,7 +44,7 @@ class LiveBytes(TorchDispatchMode):
         self._sizes[key] = storage.nbytes()
         self._now += storage.nbytes()
         self.peak = max(self.peak, self._now)
-        weakref.finalize(storage, self._gone, key)
+        weakref.finalize(storage, self._drop, key)
 
-    def _gone(self, key: int) -> None:
+    def _drop(self, key: int) -> None:
         self._now -= self._sizes.pop(key)

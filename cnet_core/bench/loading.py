@@ -56,7 +56,7 @@ COLUMNS: Mapping[str, tuple[Callable[[Load], float | None], Callable[[list[float
 }
 
 
-def installed_loaders() -> dict[str, Loader]:
+def find_loaders() -> dict[str, Loader]:
     """Returns our loader and, where it is installed, safetensors' own."""
     found: dict[str, Loader] = {"cnet_core": lambda path: load_controlnet(path).parameters()}
     if find_spec("safetensors") is not None:
@@ -103,12 +103,12 @@ def _turn(path: Path, load: Loader) -> Load:
         wall,
         done - cpu,
         loaded - cpu,
-        _grown(before, process_memory.peak()),
-        _grown(own, process_memory.private()),
+        _measure_growth(before, process_memory.peak()),
+        _measure_growth(own, process_memory.private()),
     )
 
 
-def _grown(before: int | None, after: int | None) -> float | None:
+def _measure_growth(before: int | None, after: int | None) -> float | None:
     return None if before is None or after is None else (after - before) / MIB
 
 
@@ -124,7 +124,7 @@ def compare(path: Path, rounds: int, more: Mapping[str, Loader] | None = None) -
     Args:
         more: loaders that cnet_core does not know.
     """
-    found = measure(path, rounds, {**installed_loaders(), **(more or {})})
+    found = measure(path, rounds, {**find_loaders(), **(more or {})})
     structure = 1000 * structure_seconds(path, rounds)
     return Table(
         title=f"loading {path.name} ({path.stat().st_size / MIB:.0f} MiB) and reading it once",

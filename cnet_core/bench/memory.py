@@ -80,7 +80,7 @@ def peak(settings: BenchSettings, units: int, routing: HintRouting) -> int:
     """Returns the most bytes of tensors that are alive within two steps, weights included."""
     settings = replace(settings, device="cpu")
     empty = FakeTensorMode(allow_non_fake_inputs=True)
-    with empty, settings.made_there():
+    with empty, settings.build_on_device():
         unet = UNet(settings.config)
         nets = [ControlNet(settings.config) for _ in range(units)]
     hint = settings.hint()  # with data: a unit looks at it

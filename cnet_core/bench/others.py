@@ -44,9 +44,9 @@ def models(config: UNetConfig) -> tuple[Any, Any]:
     return UNet2DConditionModel(**shape, up_block_types=tuple(decoder)), ControlNetModel(**shape)
 
 
-def controlled(unet: Any, net: Any, inputs: Mapping[str, Tensor], hint: Tensor) -> Tensor:
+def predict_with_control(unet: Any, net: Any, inputs: Mapping[str, Tensor], hint: Tensor) -> Tensor:
     """Returns the prediction of diffusers' models with control on every row, as its trainer computes it."""
-    named = _named(inputs)
+    named = _name_arguments(inputs)
     skips, middle = net(**named, controlnet_cond=hint, return_dict=False)
     return unet(
         **named, down_block_additional_residuals=skips, mid_block_additional_residual=middle
@@ -57,11 +57,11 @@ class _Steps:
     """What the pipelines call at every step, with random weights."""
 
     def __init__(self, settings: BenchSettings, inputs: Mapping[str, Tensor], hint: Tensor) -> None:
-        with settings.made_there():
+        with settings.build_on_device():
             self._unet, self._net = models(settings.config)
         for model in (self._unet, self._net):
             model.requires_grad_(False)
-        self._inputs = _named(inputs)
+        self._inputs = _name_arguments(inputs)
         self._hint = hint.to(settings.torch_dtype)
 
     def plain(self) -> object:
@@ -72,7 +72,7 @@ class _Steps:
         """Control on all rows; the pipeline repeats the hint for both branches."""
         rows = len(self._inputs["sample"])
         skips, middle = self._residuals(self._inputs, self._hint.repeat(rows, 1, 1, 1))
-        return self._controlled(skips, middle)
+        return self._run_unet(skips, middle)
 
     def guess_mode(self) -> object:
         """Control on the cond rows, zeros for the others."""
@@ -80,18 +80,18 @@ class _Steps:
         cond = _half(self._inputs, half)
         skips, middle = self._residuals(cond, self._hint.repeat(half, 1, 1, 1), guess_mode=True)
         padded = [torch.cat([torch.zeros_like(skip), skip]) for skip in skips]
-        return self._controlled(padded, torch.cat([torch.zeros_like(middle), middle]))
+        return self._run_unet(padded, torch.cat([torch.zeros_like(middle), middle]))
 
     def outside(self) -> object:
         """Outside control_guidance_start and _end: the pipeline goes on, with a scale of 0."""
         rows = len(self._inputs["sample"])
         hint = self._hint.repeat(rows, 1, 1, 1)
-        return self._controlled(*self._residuals(self._inputs, hint, conditioning_scale=0.0))
+        return self._run_unet(*self._residuals(self._inputs, hint, conditioning_scale=0.0))
 
     def _residuals(self, inputs: dict[str, Any], hint: Tensor, **how: float) -> tuple[Any, Any]:
         return self._net(**inputs, controlnet_cond=hint, return_dict=False, **how)
 
-    def _controlled(self, skips: Any, middle: Any) -> object:
+    def _run_unet(self, skips: Any, middle: Any) -> object:
         return self._unet(
             **self._inputs,
             down_block_additional_residuals=skips,
@@ -99,7 +99,7 @@ class _Steps:
         )
 
 
-def _named(inputs: Mapping[str, Tensor]) -> dict[str, Any]:
+def _name_arguments(inputs: Mapping[str, Tensor]) -> dict[str, Any]:
     """Returns a step's arguments under diffusers' names."""
     given: dict[str, Any] = {
         "sample": inputs["x"],

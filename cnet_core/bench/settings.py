@@ -69,7 +69,7 @@ class BenchSettings:
         The ControlNet's layers are those of one that comes from a file.
         """
         device = torch.device(self.device)
-        with torch.random.fork_rng([device] * (device.type == "cuda")), self.made_there():
+        with torch.random.fork_rng([device] * (device.type == "cuda")), self.build_on_device():
             torch.manual_seed(0)
             unet, drawn = UNet(self.config), ControlNet(self.config)
         net = ControlNet(self.config, ops=CASTING_OPS)
@@ -79,7 +79,7 @@ class BenchSettings:
         return unet, net
 
     @contextmanager
-    def made_there(self) -> Generator[None]:
+    def build_on_device(self) -> Generator[None]:
         """Within it, nets are made on the device and in the dtype, as drawn elsewhere they take time and room."""
         before = torch.get_default_dtype()
         torch.set_default_dtype(self.torch_dtype)

@@ -22,7 +22,7 @@ from . import others
 from .operations import Operations, operations
 from .settings import BenchSettings
 from .tables import Table
-from .timing import Times, Work, flops, interleaved
+from .timing import Times, Work, flops, time_in_turn
 
 PLAIN = "UNet alone"
 LIMITS = {"both": "encoder and middle, all rows", "cond": "encoder and middle, cond rows"}
@@ -67,8 +67,8 @@ def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
     works = columns(settings)
     for work in works.values():
         flops(work)  # encodes hints and fills caches
-    counted = {name: _Counted(flops(work), operations(work)) for name, work in works.items()}
-    timed = interleaved(works, settings.rounds, torch.device(settings.device), tell)
+    counted = {name: _Cost(flops(work), operations(work)) for name, work in works.items()}
+    timed = time_in_turn(works, settings.rounds, torch.device(settings.device), tell)
     return _table(settings, counted, timed)
 
 
@@ -102,10 +102,10 @@ def columns(settings: BenchSettings) -> dict[str, Work]:
     }
     if not settings.ways or set(settings.ways) - set(ways):
         ways |= others.columns(settings, inputs, hint)
-    return {**measures, **_chosen(ways, settings.ways)}
+    return {**measures, **_choose_ways(ways, settings.ways)}
 
 
-def _chosen(ways: Mapping[str, Work], names: Sequence[str]) -> dict[str, Work]:
+def _choose_ways(ways: Mapping[str, Work], names: Sequence[str]) -> dict[str, Work]:
     """Returns the ways that were asked for, and diffusers' UNet with any of diffusers'; all where none was."""
     unknown = set(names) - set(ways)
     if unknown:
@@ -162,13 +162,13 @@ class _TwoCalls:
 
 
 @dataclass(frozen=True)
-class _Counted:
+class _Cost:
     flops: int
     operations: Operations
 
 
 def _table(
-    settings: BenchSettings, counted: Mapping[str, _Counted], timed: Mapping[str, Times]
+    settings: BenchSettings, counted: Mapping[str, _Cost], timed: Mapping[str, Times]
 ) -> Table:
     rows: dict[str, tuple[float | None, ...]] = {}
     for name, times in timed.items():

@@ -32,7 +32,7 @@ class Table:
         lines = [["", *(self.columns[i] for i in used)]]
         lines += [[name, *(_figure(row[i]) for i in used)] for name, row in self.rows.items()]
         widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-        text = [_aligned(line, widths) for line in lines]
+        text = [_align(line, widths) for line in lines]
         return "\n".join([self.title, *text, *self.notes])
 
 
@@ -69,6 +69,6 @@ def _figure(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _aligned(line: list[str], widths: list[int]) -> str:
+def _align(line: list[str], widths: list[int]) -> str:
     cells = [text.rjust(width) for text, width in zip(line, widths, strict=True)]
     return "  ".join([line[0].ljust(widths[0]), *cells[1:]])

@@ -61,24 +61,24 @@ class Times:
         return (high - low) / 2 / self.median
 
 
-def interleaved(
+def time_in_turn(
     columns: Mapping[str, Work],
     rounds: int,
     device: torch.device,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Times]:
     """Returns each column's times; every round runs each of them once, after one round that is not counted."""
-    found: dict[str, list[_Took]] = {name: [] for name in columns}
+    found: dict[str, list[_Round]] = {name: [] for name in columns}
     total = (rounds + 1) * len(columns)
     for turn in range(rounds + 1):
         for position, (name, work) in enumerate(columns.items()):
-            found[name].append(_timed(work, device))
+            found[name].append(_time_once(work, device))
             tell(turn * len(columns) + position + 1, total)
     kernels = {name: _kernel_seconds(work, device) for name, work in columns.items()}
     return {name: _times(took, kernels[name]) for name, took in found.items()}
 
 
-def _times(took: list["_Took"], kernels: tuple[float, ...]) -> Times:
+def _times(took: list["_Round"], kernels: tuple[float, ...]) -> Times:
     counted = took[1:]
     return Times(
         tuple(t.seconds for t in counted),
@@ -112,18 +112,18 @@ def flops(work: Work) -> int:
 
 
 @dataclass(frozen=True)
-class _Took:
+class _Round:
     seconds: float
     cpu: float = 0.0
     peak: int = 0
 
 
 @torch.no_grad()
-def _timed(work: Work, device: torch.device) -> _Took:
+def _time_once(work: Work, device: torch.device) -> _Round:
     if device.type != "cuda":
         begin, cpu = time.perf_counter(), time.process_time()
         work()
-        return _Took(time.perf_counter() - begin, time.process_time() - cpu)
+        return _Round(time.perf_counter() - begin, time.process_time() - cpu)
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -132,4 +132,4 @@ def _timed(work: Work, device: torch.device) -> _Took:
     end.record()
     torch.cuda.synchronize(device)
     seconds = begin.elapsed_time(end) / 1000
-    return _Took(seconds, peak=torch.cuda.max_memory_allocated(device))
+    return _Round(seconds, peak=torch.cuda.max_memory_allocated(device))

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..nets.config import UNetConfig
 from ..nets.controlnet import HINT_DOWNSCALE, ControlNet
 from ..nets.unet import UNet
-from ..training.locked import Encoded, controlled, decode
+from ..training.locked import EncoderFeatures, add_residuals, decode
 from . import others
 from .live_bytes import LiveBytes
 from .settings import TOKENS, BenchSettings
@@ -106,7 +106,7 @@ class TrainingStep:
     def loss(self) -> Tensor:
         """Returns the mean squared error of the prediction, with its graph."""
         if self.way == DIFFUSERS:
-            predicted = others.controlled(self.unet, self.net, self.inputs, self.hint)
+            predicted = others.predict_with_control(self.unet, self.net, self.inputs, self.hint)
         else:
             predicted = self._prediction(**self.inputs)
         return F.mse_loss(predicted, self.inputs["x"])
@@ -122,14 +122,14 @@ class TrainingStep:
     ) -> Tensor:
         emb = self.unet.embed(timesteps, y, x.dtype)
         skips, middle = self.unet.encode(x, emb, context)
-        encoded = Encoded(tuple(skips), middle, emb, context)
+        encoded = EncoderFeatures(tuple(skips), middle, emb, context)
         if self.net is None:
             return decode(self.unet, encoded)
         scales = [float(self.way != MIDDLE_ONLY)] * (self.net.config.num_blocks - 1) + [1.0]
         features = self.net.hint_features(self.hint)
         residuals = self.net.residuals(x, features, timesteps, context, y, scales)
         del skips, middle
-        encoded = controlled(encoded, residuals)
+        encoded = add_residuals(encoded, residuals)
         return decode(self.unet, encoded)
 
 
@@ -200,20 +200,20 @@ def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
 
 
 def _row(
-    time: float | None, cost: Cost, whole_time: float | None, whole: Cost
+    taken: float | None, counts: Cost, whole_time: float | None, whole: Cost
 ) -> tuple[float | None, ...]:
     return (
-        time,
-        None if time is None or whole_time is None else time / whole_time,
-        cost.flops / 1e12,
-        cost.flops / whole.flops,
-        cost.peak_bytes / 2**30,
-        cost.peak_bytes / whole.peak_bytes,
+        taken,
+        None if taken is None or whole_time is None else taken / whole_time,
+        counts.flops / 1e12,
+        counts.flops / whole.flops,
+        counts.peak_bytes / 2**30,
+        counts.peak_bytes / whole.peak_bytes,
     )
 
 
-def _time(way: str, settings: BenchSettings, cost: Cost) -> float | None:
-    if MARGIN * cost.peak_bytes > _free_memory(settings.device):
+def _time(way: str, settings: BenchSettings, counts: Cost) -> float | None:
+    if MARGIN * counts.peak_bytes > _free_memory(settings.device):
         return None
     return seconds(
         way, settings.config, settings.side, settings.pictures, settings.rounds, settings.device

@@ -28,7 +28,8 @@ def encoder_weights(base: BaseWeights) -> dict[str, Tensor]:
         ValueError: the file is damaged, quantised, or its config is not supported.
     """
     if isinstance(base, str | Path):
-        source = _checked(open_source(base, "unet"))
+        source = open_source(base, "unet")
+        _check_source(source)
         names = _encoder_names(source.header.entries.keys())
         if not names:
             raise NoUNet(
@@ -48,7 +49,7 @@ def encoder_weights(base: BaseWeights) -> dict[str, Tensor]:
     return {new: tensors[old] for old, new in names.items()}
 
 
-def moved(
+def move_to_base(
     weights: Mapping[str, Tensor],
     base: Mapping[str, Tensor],
     new_base: Mapping[str, Tensor],
@@ -79,13 +80,12 @@ def check_base(
         raise OtherFamily(path, example, name)
 
 
-def _checked(source: WeightsSource) -> WeightsSource:
-    """Returns a base's source; raises ValueError where its config asks for something that is not computed here."""
+def _check_source(source: WeightsSource) -> None:
+    """Raises ValueError if the config of a base asks for something that is not computed here."""
     try:
         check_config(source.config)
     except UnsupportedConfig as error:
         raise ValueError(f"`base` ({source.path}) is not used. {error}") from error
-    return source
 
 
 def _encoder_names(keys: Collection[str]) -> dict[str, str]:

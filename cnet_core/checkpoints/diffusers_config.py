@@ -62,7 +62,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     strange = [name for name in COMPUTED if name in config and not _is_computed(name, config[name])]
     if strange:
         fields = ", ".join(
-            f"`{name}` {config[name]!r:.80} (here {_listed(COMPUTED[name])})" for name in strange
+            f"`{name}` {config[name]!r:.80} (here {_join_values(COMPUTED[name])})"
+            for name in strange
         )
         raise UnsupportedConfig(
             f"Its config.json sets {fields}, which is not computed here; use the net with diffusers."
@@ -169,7 +170,7 @@ def _is_computed(name: str, value: object) -> bool:
     return isinstance(value, list) and all(v in known for v in cast(list[object], value))
 
 
-def _listed(values: Sequence[object]) -> str:
+def _join_values(values: Sequence[object]) -> str:
     return " or ".join(repr(value) for value in values)
 
 

@@ -57,13 +57,13 @@ def to_ldm(keys: Collection[str], more: Mapping[str, str] | None = None) -> dict
         more: diffusers' name -> ldm's of layers that a ControlNet does not have.
     """
     names = {**layer_names(_res_blocks(keys)), **(more or {})}
-    return {key: _renamed(key, names).replace(".attn.in_proj_", ".attn.in_proj.") for key in keys}
+    return {key: _rename(key, names).replace(".attn.in_proj_", ".attn.in_proj.") for key in keys}
 
 
 def from_ldm(keys: Iterable[str], config: UNetConfig) -> dict[str, str]:
     """Returns ldm's key -> diffusers'."""
     names = {ldm: ours for ours, ldm in layer_names([len(d) for d in config.depths]).items()}
-    return {key: _renamed(key, names).replace(".attn.in_proj.", ".attn.in_proj_") for key in keys}
+    return {key: _rename(key, names).replace(".attn.in_proj.", ".attn.in_proj_") for key in keys}
 
 
 def _res_block(ours: str, ldm: str) -> dict[str, str]:
@@ -84,7 +84,7 @@ def _is_down_resnet(key: str) -> bool:
     return len(parts) > 4 and parts[0] == "down_blocks" and parts[2] == "resnets"
 
 
-def _renamed(key: str, names: Mapping[str, str]) -> str:
+def _rename(key: str, names: Mapping[str, str]) -> str:
     """The key with its longest known beginning renamed."""
     head = key
     while head:

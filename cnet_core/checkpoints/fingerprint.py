@@ -16,7 +16,7 @@ from .foreign import Kind, kind_of, lookalike
 from .formats import Format, format_of
 from .health import weight_findings
 from .keys import key_problems
-from .source import WeightsSource, dtype_name, open_source, quantised
+from .source import WeightsSource, dtype_name, find_quantisation, open_source
 from .structure import Structure, structure_of
 
 CONTROLNET = "a ControlNet"
@@ -146,7 +146,7 @@ def _controlnet(source: WeightsSource, format: Format, base_name: str) -> Finger
         parameters=_count({key: source.header.shapes[key] for key in names}),
         notes=_notes(source, format, base_name),
     )
-    strange = quantised(source, names)
+    strange = find_quantisation(source, names)
     if strange:
         return replace(common, problems=(strange,))
     if len(common.dtypes) > 1:
@@ -162,7 +162,7 @@ def _controlnet(source: WeightsSource, format: Format, base_name: str) -> Finger
         return replace(common, problems=(f"It is damaged or cut: {error}",))
     lacks = key_problems(net, shapes, SHARED if format.needs_base else ())
     problems = tuple(f"Its layers do not fit together: {line}." for line in lacks)
-    return replace(_described(common, structure), problems=problems)
+    return replace(_with_structure(common, structure), problems=problems)
 
 
 def _notes(source: WeightsSource, format: Format, base_name: str) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ def _notes(source: WeightsSource, format: Format, base_name: str) -> tuple[str, 
     return (*source.notes, *own, *bgr)
 
 
-def _described(found: Fingerprint, structure: Structure) -> Fingerprint:
+def _with_structure(found: Fingerprint, structure: Structure) -> Fingerprint:
     return replace(
         found,
         family=family_of(structure.config),

@@ -43,8 +43,8 @@ def _problems(broken: list[str]) -> tuple[str, ...]:
     if not broken:
         return ()
     return (
-        f"{_listed(broken)} hold NaN or infinite values: the file is damaged or its training diverged; take another "
-        "copy or an earlier step.",
+        f"{_name_first(broken)} hold NaN or infinite values: the file is damaged or its training diverged; take "
+        "another copy or an earlier step.",
     )
 
 
@@ -54,11 +54,11 @@ def _notes(denormal: list[str], outputs: Mapping[str, bool]) -> tuple[str, ...]:
         notes.append("All zero convs are zero: the net is untrained and changes nothing; train it.")
     elif any(zero for key, zero in outputs.items() if key.endswith("weight")):
         silent = [k for k, zero in outputs.items() if zero and k.endswith("weight")]
-        notes.append(f"{_listed(silent)} are zero: these blocks add nothing.")
+        notes.append(f"{_name_first(silent)} are zero: these blocks add nothing.")
     if denormal:
         notes.append(
-            f"{_listed(denormal)} hold denormal numbers, which are slow and vanish on GPUs; in float16 they are zero "
-            "(`cnet convert --dtype float16`)."
+            f"{_name_first(denormal)} hold denormal numbers, which are slow and vanish on GPUs; in float16 they are "
+            "zero (`cnet convert --dtype float16`)."
         )
     return tuple(notes)
 
@@ -69,5 +69,5 @@ def _denormal_share(weight: Tensor) -> float:
     return float(count.float().mean()) if weight.numel() else 0.0
 
 
-def _listed(keys: list[str]) -> str:
+def _name_first(keys: list[str]) -> str:
     return f"{len(keys)} tensors ({', '.join(keys[:3])}{' …' if keys[3:] else ''})"

@@ -56,7 +56,7 @@ def load_controlnet(
     check_floating(source, names)
     tensors = {names[key]: tensor for key, tensor in source.tensors(names).items()}
     if is_bgr(source.config) and HINT in tensors:
-        tensors[HINT] = _channels_reversed(tensors[HINT])
+        tensors[HINT] = _reverse_channels(tensors[HINT])
     if format.complete is not None:
         tensors = format.complete(tensors, _base(source, format, base), str(source.path))
     net = _structure(source, tensors, pooled).build(ops)
@@ -68,7 +68,7 @@ def load_controlnet(
     return net.train(False)
 
 
-def _channels_reversed(weight: Tensor) -> Tensor:
+def _reverse_channels(weight: Tensor) -> Tensor:
     """Returns a convolution's weight for input channels in the other order."""
     if weight.dim() != 4:
         return weight

@@ -11,7 +11,7 @@ from .base import BaseWeights, encoder_weights
 from .container.files import Progress, write_atomically, write_tensors
 from .formats import FORMATS, Format
 from .metadata import metadata_of
-from .wrappers import unwrapped
+from .wrappers import unwrap_module
 
 SaveLayout = Literal["ldm", "diffusers", "difference"]
 LAYOUTS: tuple[SaveLayout, ...] = get_args(SaveLayout)
@@ -65,7 +65,7 @@ def layout_format(layout: str) -> Format:
 
 
 def _inner(net: nn.Module) -> ControlNet:
-    inner = unwrapped(net)
+    inner = unwrap_module(net)
     if not isinstance(inner, ControlNet):
         raise TypeError(
             f"`net` is a {type(inner).__name__}; give a cnet_core.ControlNet, or one in torch.compile or DDP."

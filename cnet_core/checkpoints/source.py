@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .container.files import mapped_tensors
+from .container.files import map_tensors
 from .container.header import Header, UnreadableFile, read_header
 from .container.pickles import pickle_header, read_pickle
 from .container.places import Part, is_index, is_shard, weights_path
@@ -47,7 +47,7 @@ class Shard:
     def tensors(self, keys: Iterable[str]) -> dict[str, Tensor]:
         """Returns some of its tensors, in the memory map where there is one."""
         if self.safetensors:
-            return mapped_tensors(self.path, self.header, keys)
+            return map_tensors(self.path, self.header, keys)
         found = read_pickle(self.path, self.part)
         return {key: found[key] for key in keys}
 
@@ -182,7 +182,7 @@ def _is_safetensors(path: Path) -> bool:
     return not start.startswith(PICKLES)
 
 
-def quantised(source: WeightsSource, keys: Iterable[str]) -> str | None:
+def find_quantisation(source: WeightsSource, keys: Iterable[str]) -> str | None:
     """Returns what is wrong with weights that only another tool reads; None where there are none."""
     for name, parts in QUANTISERS:
         if any(key.endswith(part) for key in source.header.entries for part in parts):
@@ -201,7 +201,7 @@ def quantised(source: WeightsSource, keys: Iterable[str]) -> str | None:
 
 def check_floating(source: WeightsSource, keys: Iterable[str]) -> None:
     """Raises ValueError where some of these weights are quantised."""
-    problem = quantised(source, keys)
+    problem = find_quantisation(source, keys)
     if problem:
         raise ValueError(f"{source.path} is not loaded. {problem}")
 

@@ -30,11 +30,11 @@ class Structure:
         """Returns the net on the meta device: no memory, no random numbers."""
         layers = CASTING_OPS if ops is TORCH_OPS else ops
         if layers is CASTING_OPS and not self.num_types:  # there by itself, which is faster
-            return self._made(layers)
+            return self._build(layers)
         with torch.device("meta"):
-            return self._made(layers)
+            return self._build(layers)
 
-    def _made(self, ops: Ops) -> ControlNet:
+    def _build(self, ops: Ops) -> ControlNet:
         if not self.num_types:
             return ControlNet(self.config, self.hint_channels, ops, pooled=self.pooled)
         return UnionControlNet(

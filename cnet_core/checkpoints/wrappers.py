@@ -28,7 +28,7 @@ def plain_weights(module: nn.Module) -> dict[str, Tensor]:
     return {plain: state[key] for plain, key in plain_names(state).items()}
 
 
-def unwrapped(module: nn.Module) -> nn.Module:
+def unwrap_module(module: nn.Module) -> nn.Module:
     """Returns the module inside torch.compile, DDP and FSDP, in any order."""
     while True:
         inner = next((m for name, m in module.named_children() if name in TRANSPARENT), None)

@@ -14,7 +14,7 @@ import torch
 
 from ..bench.settings import FAMILIES, BenchSettings
 from ..bench.tables import Table, bar_chart
-from .device import device_named
+from .device import resolve_device
 from .progress import counter
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _settings(args: argparse.Namespace) -> BenchSettings:
     given = {name: getattr(args, name) for name in ("width", "side", "pictures", "rounds")}
     return BenchSettings(
         family=args.family,
-        device=device_named(args.device or cuda),
+        device=resolve_device(args.device or cuda),
         dtype=args.dtype,
         ways=tuple(args.ways),
         prompt_steps=args.prompt_steps,

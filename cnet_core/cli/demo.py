@@ -75,7 +75,7 @@ def _hint(args: argparse.Namespace) -> Tensor:
     if args.hint is None and args.hint_is_edges:
         raise ValueError("`--hint-is-edges` speaks of a picture: name it with `--hint`.")
     if args.hint is None:
-        return demo.drawn_hint()
+        return demo.draw_star_hint()
     return read_hint(args.hint, SIDE, is_edges=args.hint_is_edges)
 
 

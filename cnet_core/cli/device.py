@@ -1,9 +1,9 @@
-"""What `--device` names."""
+"""resolve_device: what `--device` names."""
 
 import torch
 
 
-def device_named(name: str) -> str:
+def resolve_device(name: str) -> str:
     """Returns the name of a device that computes here.
 
     Raises:

@@ -17,15 +17,15 @@ from ..tiny.sheet import to_image
 from ..tiny.training import tiny_source
 from ..training.board import Board
 from ..training.folder import RESULT, MetricsRow, RunFolder
-from ..training.folder_source import Origin, pretrained_source
-from ..training.launched import are_several, launched
-from ..training.loop import Intervals, Outcome, Unheard, fit
+from ..training.folder_source import Origin, prepare_source
+from ..training.launcher import are_several, join_processes
+from ..training.loop import Intervals, Outcome, SilentEvents, fit
 from ..training.meter import Reading
 from ..training.processes import Processes, SingleProcess
 from ..training.settings import TrainingSettings
 from ..training.source import Previewer, TrainingSource
 from ..training.trainer import State, Trainer
-from .device import device_named
+from .device import resolve_device
 from .progress import counter
 from .train_config import ContentsCheck, config_of
 
@@ -119,13 +119,17 @@ def run(args: argparse.Namespace) -> int:
     first = processes.index == 0
     if first:
         _write_start(folder, config, check, trainer.step, resumed=args.resume)
-    told = _Told(folder, source.preview, config["steps"], trainer.step) if first else Unheard()
+    events = (
+        _TerminalEvents(folder, source.preview, config["steps"], trainer.step)
+        if first
+        else SilentEvents()
+    )
     with _interrupts() as stop:
         outcome = fit(
             trainer,
             source.meter(settings),
             config["steps"],
-            told,
+            events,
             intervals=intervals,
             readings=folder.readings(trainer.step) if args.resume else (),
             stop=stop,
@@ -176,7 +180,7 @@ def _source(
         config["settings"]["flip"],
     )
     cache = args.out / "cache"
-    return pretrained_source(origin, cache, device, check=check, tell=_complain, progress=counter)
+    return prepare_source(origin, cache, device, check=check, tell=_complain, progress=counter)
 
 
 def _complain(line: str) -> None:
@@ -185,8 +189,8 @@ def _complain(line: str) -> None:
 
 def _processes(device: str | None) -> Processes:
     if are_several():
-        return launched()
-    return SingleProcess(device_named(device or _best_device()))
+        return join_processes()
+    return SingleProcess(resolve_device(device or _best_device()))
 
 
 def _best_device() -> str:
@@ -206,8 +210,8 @@ def _summary(outcome: Outcome, out: Path) -> str:
     return f"{out / RESULT}: {outcome.step} steps{how}; {seen}"
 
 
-class _Told:
-    """What happens is written to the folder and told on the terminal."""
+class _TerminalEvents:
+    """Writes what happens to the folder and to the terminal."""
 
     def __init__(self, folder: RunFolder, preview: Previewer, steps: int, step: int) -> None:
         self._folder, self._preview, self._steps = folder, preview, steps
@@ -215,18 +219,18 @@ class _Told:
         self._first, self._begin = step, time.monotonic()
         self._line = ""
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         speed = (step - self._first) / (time.monotonic() - self._begin)
         left = (self._steps - step) / speed
         self._show(
             f"step {step} / {self._steps}  {speed:.2f} steps/s  {_clock(left)} left  {self._line}"
         )
 
-    def logged(self, step: int, loss: float, rate: float) -> None:
+    def on_log(self, step: int, loss: float, rate: float) -> None:
         self._line = f"loss {loss:.4f}"
         self._write({"step": step, "loss": loss, "rate": rate})
 
-    def read(self, reading: Reading, converged_at: int | None) -> None:
+    def on_reading(self, reading: Reading, converged_at: int | None) -> None:
         self._write({"step": reading.step, "reading": reading.to_dict()})
         follows = "" if converged_at is None else f"  follows its hint since step {converged_at}"
         self._tell(
@@ -237,7 +241,7 @@ class _Told:
     def save(self, state: State, result: ControlNet) -> None:
         self._folder.save(state, result)
         picture, figures = self._preview(result)
-        self._folder.picture(to_image(picture), f"previews/step_{state.step:08d}.png")
+        self._folder.save_picture(to_image(picture), f"previews/step_{state.step:08d}.png")
         if figures:
             self._write({"step": state.step, **figures})
             self._tell("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))

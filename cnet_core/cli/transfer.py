@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..checkpoints import load_controlnet, save_controlnet
-from ..checkpoints.base import encoder_weights, moved
+from ..checkpoints.base import encoder_weights, move_to_base
 from .output import check_file
 from .progress import counter
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     check_file(args.output)
     net = load_controlnet(args.input, base=args.base)
     base, new_base = encoder_weights(args.base), encoder_weights(args.new_base)
-    net.load_state_dict(moved(net.state_dict(), base, new_base, args.input), assign=True)
+    net.load_state_dict(move_to_base(net.state_dict(), base, new_base, args.input), assign=True)
     save_controlnet(net, args.output, progress=counter("writing"))
     print(f"{args.output}: moved to {args.new_base}")
     return 0

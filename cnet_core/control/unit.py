@@ -80,7 +80,7 @@ class ControlUnit:
         return self.hint if isinstance(self.hint, tuple) else (self.hint,)
 
 
-class Timed(Protocol):
+class Timing(Protocol):
     """What decides how much control there is at a time of the run."""
 
     @property
@@ -95,7 +95,7 @@ class Timed(Protocol):
     def window(self) -> Window: ...
 
 
-def time_factors(timed: Timed, clock: Clock) -> tuple[float, ...]:
+def time_factors(timed: Timing, clock: Clock) -> tuple[float, ...]:
     """Returns strength x window x time curve by row; all 0 where there is no control at this time of the run."""
     active = timed.window.active(timed.start_percent, timed.end_percent, clock)
     if not timed.scales.curve or not any(active):

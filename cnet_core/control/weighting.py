@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..nets.residuals import pooled as pool
+from ..nets.residuals import pool_over_space
 
 Stage = Literal["pool", "scale", "mask", "mask_bilinear"]
 #: "scale" (by strength, block and row) commutes with the rest; a mask before "pool" only weakens, after it it cuts out.
@@ -47,7 +47,7 @@ def weigh(
     """
     masked: Callable[[Tensor], Tensor] = lambda b: b if mask is None else b * mask  # noqa: E731
     stages: dict[Stage, Callable[[Tensor], Tensor]] = {
-        "pool": lambda b: pool(b) if pooled else b,
+        "pool": lambda b: pool_over_space(b) if pooled else b,
         "scale": lambda b: _times(b, gain),
         "mask": masked,
         "mask_bilinear": masked,
@@ -57,7 +57,7 @@ def weigh(
     return block
 
 
-def resized_mask(mask: Tensor, like: Tensor, mode: str) -> Tensor:
+def resize_mask(mask: Tensor, like: Tensor, mode: str) -> Tensor:
     """Returns a mask (H, W) or (N, H, W) at a block's size: (N, 1, h, w), in the block's dtype and on its device."""
     full = mask.reshape(-1, 1, *mask.shape[-2:]).to(like.device, torch.float32)
     return F.interpolate(full, size=like.shape[-2:], mode=mode).to(like.dtype)

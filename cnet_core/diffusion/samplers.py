@@ -94,13 +94,13 @@ def _on_sigmas(
     sigmas = cast(list[float], karras_sigmas(float(table[0]), float(table[-1]), steps).tolist())
 
     def noise_of(x: Tensor, sigma: float) -> Tensor:
-        timestep = _interpolated_timestep(sigma, table)
+        timestep = _interpolate_timestep(sigma, table)
         return predict(x / (1 + sigma**2) ** 0.5, x.new_full((len(x),), timestep))
 
     return noise_of, [*sigmas, 0.0]
 
 
-def _interpolated_timestep(sigma: float, table: Tensor) -> float:
+def _interpolate_timestep(sigma: float, table: Tensor) -> float:
     """Returns the fractional timestep whose sigma this is, linear in log(sigma)."""
     logs = table.log()
     value = torch.tensor(sigma, dtype=torch.float64).log()

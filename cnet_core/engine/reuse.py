@@ -42,7 +42,7 @@ class NetInputs:
 
 
 @dataclass(frozen=True)
-class Refreshed:
+class Refresh:
     """Residuals for all rows asked for, and how they came about; positions count within these rows."""
 
     residuals: Residuals
@@ -52,7 +52,7 @@ class Refreshed:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _CacheEntry:
     inputs: NetInputs
     residuals: Residuals
 
@@ -62,7 +62,7 @@ class Reuse:
 
     def __init__(self, tolerance: float) -> None:
         self.tolerance = tolerance
-        self._kept: dict[tuple[object, ...], _Kept] = {}
+        self._kept: dict[tuple[object, ...], _CacheEntry] = {}
 
     def clear(self) -> None:
         """Drops everything kept."""
@@ -73,7 +73,7 @@ class Reuse:
         key: tuple[object, ...],
         inputs: NetInputs,
         compute: Callable[[list[int]], Residuals],
-    ) -> Refreshed:
+    ) -> Refresh:
         """Returns residuals for all rows of `inputs`, computing those of rows that moved too far.
 
         Which rows these are must be known before the net is run, so this waits for the device once, for one number
@@ -88,20 +88,20 @@ class Reuse:
         everything = list(range(len(inputs.x)))
         kept = self._kept.get(key)
         if kept is None:
-            return self._keep(key, inputs, Refreshed(compute(everything), tuple(everything)))
+            return self._keep(key, inputs, Refresh(compute(everything), tuple(everything)))
         moved = tuple(cast(list[float], distance(kept.inputs, inputs).tolist()))
         stale = [row for row, share in enumerate(moved) if not share <= self.tolerance]
         if not stale:
-            return Refreshed(kept.residuals, (), moved)
+            return Refresh(kept.residuals, (), moved)
         fresh = compute(stale)
         changes = relative_change(_take_rows(kept.residuals, stale), fresh)
         residuals = _replace_rows(kept.residuals, fresh, stale)
         inputs = _update_inputs(kept.inputs, inputs, stale)
-        return self._keep(key, inputs, Refreshed(residuals, tuple(stale), moved, changes))
+        return self._keep(key, inputs, Refresh(residuals, tuple(stale), moved, changes))
 
-    def _keep(self, key: tuple[object, ...], inputs: NetInputs, refreshed: Refreshed) -> Refreshed:
+    def _keep(self, key: tuple[object, ...], inputs: NetInputs, refreshed: Refresh) -> Refresh:
         if not any(b is not None and b.requires_grad for b in refreshed.residuals.blocks):
-            self._kept[key] = _Kept(
+            self._kept[key] = _CacheEntry(
                 inputs.map(torch.clone), refreshed.residuals
             )  # samplers may go on in place
         return refreshed
@@ -142,23 +142,23 @@ def _replace_rows(old: Residuals, new: Residuals, rows: Sequence[int]) -> Residu
     """Returns the old residuals with the new ones in some rows; the old tensors stay as they are."""
     pairs = zip(old.blocks, new.blocks, strict=True)
     return Residuals.of(
-        [None if a is None or b is None else _put_rows(a, b, rows) for a, b in pairs]
+        [None if a is None or b is None else _overwrite_rows(a, b, rows) for a, b in pairs]
     )
 
 
 def _update_inputs(old: NetInputs, new: NetInputs, rows: list[int]) -> NetInputs:
     """Returns the old inputs with the new ones in some rows."""
     fresh = new.take(rows)
-    y = None if old.y is None or fresh.y is None else _put_rows(old.y, fresh.y, rows)
+    y = None if old.y is None or fresh.y is None else _overwrite_rows(old.y, fresh.y, rows)
     return NetInputs(
-        _put_rows(old.x, fresh.x, rows),
-        _put_rows(old.timesteps, fresh.timesteps, rows),
-        _put_rows(old.context, fresh.context, rows),
+        _overwrite_rows(old.x, fresh.x, rows),
+        _overwrite_rows(old.timesteps, fresh.timesteps, rows),
+        _overwrite_rows(old.context, fresh.context, rows),
         y,
     )
 
 
-def _put_rows(old: Tensor, new: Tensor, rows: Sequence[int]) -> Tensor:
+def _overwrite_rows(old: Tensor, new: Tensor, rows: Sequence[int]) -> Tensor:
     if len(rows) == len(old):
         return new
     return old.index_copy(0, torch.tensor(rows, device=old.device), new)

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from ..control.call import UNetCall, take
 from ..control.unit import ControlUnit, check_fits, route, time_factors
-from ..control.weighting import mask_mode, resized_mask, weigh
+from ..control.weighting import mask_mode, resize_mask, weigh
 from ..nets.residuals import Residuals, RowResiduals
 from .chunks import Chunks
-from .reuse import NetInputs, Refreshed, Reuse
+from .reuse import NetInputs, Refresh, Reuse
 from .usage import Counts, Use
 
 #: Gains and pictures of rows that are kept on the device; with a time curve gains change at every step.
@@ -97,7 +97,7 @@ class UnitRun:
         self._record_use(refreshed, wanted, gains)
         return refreshed.residuals
 
-    def _record_use(self, refreshed: Refreshed, wanted: list[int], gains: Sequence[float]) -> None:
+    def _record_use(self, refreshed: Refresh, wanted: list[int], gains: Sequence[float]) -> None:
         evaluated = [wanted[p] for p in refreshed.evaluated]
         reused = [row for row in wanted if row not in evaluated]
         moved = refreshed.moved
@@ -190,7 +190,7 @@ class UnitRun:
         """Returns the unit's mask (N, 1, h, w) at a block's size."""
         key = (like.shape[-2:], like.dtype, like.device, *_autograd_mode())
         if key not in self._masks:
-            self._masks[key] = resized_mask(mask, like, mask_mode(self.unit.order))
+            self._masks[key] = resize_mask(mask, like, mask_mode(self.unit.order))
         return self._masks[key]
 
 

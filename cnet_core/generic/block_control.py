@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..checkpoints.container.files import read_tensors, write_tensors
-from .control_block import ControlBranch, controlled
+from .control_block import ControlBranch, run_with_branch
 
 
 class BlockControl(nn.Module):
@@ -143,7 +143,9 @@ class BlockControl(nn.Module):
         output: Any,
     ) -> Any:
         entered = self._entered.pop(path)
-        return controlled(self._branch(path), output, args, kwargs, _input(args, kwargs), entered)
+        return run_with_branch(
+            self._branch(path), output, args, kwargs, _input(args, kwargs), entered
+        )
 
 
 def control_blocks(

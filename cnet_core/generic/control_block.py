@@ -166,8 +166,8 @@ class ControlBlock(nn.Module):
             out_channels=out_channels,
         )
         self.locked = block.requires_grad_(False).eval()
-        self.register_state_dict_post_hook(_without_locked)
-        self.register_load_state_dict_pre_hook(_with_locked)
+        self.register_state_dict_post_hook(_strip_locked_)
+        self.register_load_state_dict_pre_hook(_restore_locked_)
 
     def forward(self, x: Tensor, c: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Returns what the locked block returns, with the control in it (in a tuple: in its first element).
@@ -182,7 +182,7 @@ class ControlBlock(nn.Module):
         """
         entered = self.control.enter(x, c)  # first, as F may work in place
         locked = self.locked(x, *args, **kwargs)
-        return controlled(self.control, locked, (x, *args), kwargs, x, entered)
+        return run_with_branch(self.control, locked, (x, *args), kwargs, x, entered)
 
     def train(self, mode: bool = True) -> "ControlBlock":
         """Sets the copy's mode; the locked block stays in eval mode."""
@@ -213,7 +213,7 @@ class ControlBlock(nn.Module):
         self.control.load(read_tensors(path)[0], str(path))
 
 
-def controlled(
+def run_with_branch(
     control: ControlBranch,
     locked: Any,
     args: tuple[Any, ...],
@@ -252,13 +252,15 @@ def _make_zero_convs(
             setattr(branch, name, conv)
 
 
-def _without_locked(module: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: object) -> None:
+def _strip_locked_(module: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Takes `locked.` out of the keys of a state dict."""
     for key in [k for k in tensors if k.startswith(f"{prefix}locked.")]:
         tensors[prefix + key.removeprefix(f"{prefix}locked.")] = tensors.pop(key)
 
 
-def _with_locked(module: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: object) -> None:
+def _restore_locked_(
+    module: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: object
+) -> None:
     """Puts `locked.` back where a state dict is loaded."""
     ours = f"{prefix}control."
     for key in [k for k in tensors if k.startswith(prefix) and not k.startswith(ours)]:

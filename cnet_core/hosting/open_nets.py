@@ -10,20 +10,20 @@ from .source import NetSource
 class OpenNets:
     """The nets that a run opened, one for each source and model. On several GPUs each model has its own."""
 
-    def __init__(self, loaded: Callable[[NetSource, Any], Sequence[Any]]) -> None:
+    def __init__(self, find_patchers: Callable[[NetSource, Any], Sequence[Any]]) -> None:
         """Begins with no net.
 
         Args:
-            loaded: returns what the host loaded of a source for a model.
+            find_patchers: returns what the host loaded of a source for a model.
         """
-        self._loaded = loaded
+        self._find_patchers = find_patchers
         self._nets: dict[tuple[str, int], Net] = {}
 
     def open(self, source: NetSource, model: Any) -> Net:
         """Returns the net of a source for a model, opened at its first use."""
         key = (source.key, id(model))
         if key not in self._nets:
-            self._nets[key] = source.open(model, self._loaded(source, model))
+            self._nets[key] = source.open(model, self._find_patchers(source, model))
         return self._nets[key]
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from ..nets.residuals import RowResiduals
 from ..xray import Recorder, Watch
-from .untraced import untraced
+from .tracing import never_trace
 
 
 class RunRecord:
@@ -23,11 +23,11 @@ class RunRecord:
         """Returns what is to be injected in a call; the watch learns which blocks and rows get any."""
         if self.left_out is not None:
             return None if residuals is None else residuals.without(self.left_out)
-        watch.injects(residuals)
+        watch.expect(residuals)
         self.injections += residuals is not None
         return residuals
 
-    @untraced
+    @never_trace
     def add(self, watch: Watch) -> None:
         """Stores the record of a finished call. Calls on other devices may still be running."""
         if self.left_out is None:

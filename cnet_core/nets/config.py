@@ -94,7 +94,7 @@ class UNetConfig:
 
     def block_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
         """Returns (channels, height, width) of every block at a latent size, shallow to deep, middle last."""
-        shapes = [(b.out_channels, *_halved(height, width, b.level)) for b in self.encoder]
+        shapes = [(b.out_channels, *_halve(height, width, b.level)) for b in self.encoder]
         return (*shapes, shapes[-1])
 
     def block_sizes(self, height: int, width: int) -> tuple[float, ...]:
@@ -134,7 +134,7 @@ class UNetConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "UNetConfig":
         """Returns the config of `to_dict()`'s values; unknown names raise TypeError."""
-        return cls(**{name: _frozen(value) for name, value in values.items()})
+        return cls(**{name: _to_tuples(value) for name, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -148,12 +148,14 @@ class EncoderBlock:
     depth: int = 0
 
 
-def _frozen(value: Any) -> Any:
+def _to_tuples(value: Any) -> Any:
     """JSON's lists as tuples."""
-    return tuple(_frozen(v) for v in cast(list[Any], value)) if isinstance(value, list) else value
+    return (
+        tuple(_to_tuples(v) for v in cast(list[Any], value)) if isinstance(value, list) else value
+    )
 
 
-def _halved(height: int, width: int, times: int) -> tuple[int, int]:
+def _halve(height: int, width: int, times: int) -> tuple[int, int]:
     for _ in range(times):
         height, width = (height + 1) // 2, (width + 1) // 2
     return height, width

@@ -124,7 +124,7 @@ class ControlNet(Encoder):
         """
         features = self.hint_features(hint, control_types)
         found = self.residuals(x, features, timesteps, context, y, control_types=control_types)
-        return found.pooled() if self.pooled else found
+        return found.pool_over_space() if self.pooled else found
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
         """Raises ValueError unless there is one hint and no type: types are for Union ControlNets."""
@@ -202,10 +202,10 @@ class ControlNet(Encoder):
             if index == 0:
                 h = h + features
             if scales[index] != 0:
-                found[index] = _scaled(self.zero_convs[index](h, emb), scales[index])
+                found[index] = _scale_(self.zero_convs[index](h, emb), scales[index])
         if depth == len(scales):
             h = self.run(self.middle_block, h, emb, context)
-            found[-1] = _scaled(self.middle_block_out(h, emb), scales[-1])
+            found[-1] = _scale_(self.middle_block_out(h, emb), scales[-1])
         return Residuals.of(found)
 
 
@@ -239,5 +239,5 @@ def _start_hint_encoder(block: nn.Sequential, init: HintInit) -> None:
             nn.init.zeros_(cast(Tensor, layer.bias))
 
 
-def _scaled(residual: Tensor, scale: float) -> Tensor:
+def _scale_(residual: Tensor, scale: float) -> Tensor:
     return residual if scale == 1 else residual.mul_(scale)  # a zero conv's output, nobody else's

@@ -38,9 +38,9 @@ class Residuals:
         pairs = zip(self.blocks, other.blocks, strict=True)
         return Residuals.of([_sum(a, b, index) for index, (a, b) in enumerate(pairs)])
 
-    def pooled(self) -> "Residuals":
+    def pool_over_space(self) -> "Residuals":
         """Returns each block's mean over height and width, everywhere."""
-        return Residuals.of([None if b is None else pooled(b) for b in self.blocks])
+        return Residuals.of([None if b is None else pool_over_space(b) for b in self.blocks])
 
     def without(self, blocks: Collection[int]) -> "Residuals":
         """Returns residuals that give nothing to these blocks (the middle is the last)."""
@@ -94,17 +94,17 @@ def neighbours(rows: Sequence[int]) -> slice | None:
     return slice(first, last) if list(rows) == list(range(first, last)) else None
 
 
-def pooled(residual: Tensor) -> Tensor:
+def pool_over_space(residual: Tensor) -> Tensor:
     """Returns the mean of a residual (B, C, h, w) over height and width, in every place."""
     return residual.float().mean((2, 3), keepdim=True).to(residual.dtype).expand_as(residual)
 
 
-def injected(feature: Tensor, residual: Tensor, block: str) -> Tensor:
-    """Returns feature + residual, both (B, C, H, W), in the feature's dtype; raises as `fitted`."""
-    return feature + fitted(residual, feature, block)
+def add_residual(feature: Tensor, residual: Tensor, block: str) -> Tensor:
+    """Returns feature + residual, both (B, C, H, W), in the feature's dtype; raises as `fit_to_feature`."""
+    return feature + fit_to_feature(residual, feature, block)
 
 
-def added(feature: Tensor, residual: Tensor) -> Tensor:
+def add_residual_(feature: Tensor, residual: Tensor) -> Tensor:
     """Returns feature + residual; where no gradients are recorded in place, as nobody else reads the feature."""
     if torch.is_grad_enabled():
         return feature + residual
@@ -112,7 +112,7 @@ def added(feature: Tensor, residual: Tensor) -> Tensor:
     return feature
 
 
-def fitted(residual: Tensor, feature: Tensor, block: str) -> Tensor:
+def fit_to_feature(residual: Tensor, feature: Tensor, block: str) -> Tensor:
     """Returns what is to be added to a feature map, both (B, C, H, W), in the feature's dtype.
 
     Raises:

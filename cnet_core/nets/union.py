@@ -73,7 +73,7 @@ class UnionControlNet(ControlNet):
         if control_types is None:
             return super().hint_features(hints[0])
         indices = type_indices(control_types, self.num_types)
-        parts = [self._shifted(h, index) for h, index in zip(hints, indices, strict=True)]
+        parts = [self._shift_features(h, index) for h, index in zip(hints, indices, strict=True)]
         return functools.reduce(torch.add, parts)
 
     def embedding(
@@ -90,7 +90,7 @@ class UnionControlNet(ControlNet):
         types = timestep_embedding(switches, SWITCH_WIDTH).flatten()[None].to(dtype)
         return self.embed(timesteps, y, dtype) + self.control_add_embedding(types)
 
-    def _shifted(self, hint: Tensor, index: int) -> Tensor:
+    def _shift_features(self, hint: Tensor, index: int) -> Tensor:
         """One hint's features plus their shift alpha (N, C, 1, 1)."""
         features = super().hint_features(hint)
         token = features.mean((2, 3)) + self.task_embedding[index].to(features)

@@ -25,7 +25,7 @@ class OnCall(Protocol):
         """
         ...
 
-    def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
+    def measure(self, block: int, feature: Tensor, residual: Tensor) -> None:
         """Measures for the X-ray what is about to be added to what, both (B, C, H, W); middle last.
 
         An adapter may leave it out: then the X-ray says that this host does not show its features.

@@ -12,10 +12,10 @@ def argument_names(unet: nn.Module) -> tuple[str, ...]:
 
     Where a tool has replaced the module's forward by one of `*args, **kwargs`, as DeepCache does, the class's count.
     """
-    return _named(unet.forward) or _named(type(unet).forward)[1:]  # without self
+    return _list_names(unet.forward) or _list_names(type(unet).forward)[1:]  # without self
 
 
-def named_arguments(
+def name_arguments(
     names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns all arguments of a call by name."""
@@ -35,12 +35,12 @@ def with_changes(
     return (*positional, *args[len(positional) :]), {**kwargs, **rest}
 
 
-def _named(function: Callable[..., Any]) -> tuple[str, ...]:
+def _list_names(function: Callable[..., Any]) -> tuple[str, ...]:
     parameters = inspect.signature(function).parameters.values()
     return tuple(p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
 
 
-def required(given: Mapping[str, Any], name: str) -> Any:
+def require(given: Mapping[str, Any], name: str) -> Any:
     """Returns an argument that control cannot do without.
 
     Raises:

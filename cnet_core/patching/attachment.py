@@ -74,7 +74,7 @@ class Attachment:
         return self._left_out is None
 
     @contextmanager
-    def leaving_out(self, blocks: Iterable[int]) -> Generator[None]:
+    def leave_out(self, blocks: Iterable[int]) -> Generator[None]:
         """Within it, these blocks (0 = shallowest, last = middle) get nothing, and nothing is recorded."""
         before, self._left_out = self._left_out, frozenset(blocks)
         try:
@@ -128,8 +128,8 @@ class Attachment:
             return None if residuals is None else residuals.without(self._left_out)
         watch.position = steps[:1].detach().clone()
         watch.rows, watch.cfg_scale = rows, self.cfg_scale
-        watch.used(self._stack)
-        watch.injects(summed)
+        watch.record_uses(self._stack)
+        watch.expect(summed)
         self._recorder.add(watch)
         return residuals
 
@@ -152,9 +152,9 @@ class _OnCall:
         self._watch = Watch()
         return self._attachment.answer(self._watch, x, timesteps, context, y)
 
-    def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
+    def measure(self, block: int, feature: Tensor, residual: Tensor) -> None:
         if self._attachment.records:
-            self._watch.seen(block, feature, residual)
+            self._watch.measure(block, feature, residual)
 
 
 def patch_unet(

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..nets.residuals import Residuals, fitted
+from ..nets.residuals import Residuals, fit_to_feature
 from .adapter import OnCall
-from .arguments import argument_names, named_arguments, required, with_changes
+from .arguments import argument_names, name_arguments, require, with_changes
 
 SKIPS = "down_block_additional_residuals"
 MIDDLE = "mid_block_additional_residual"
@@ -72,19 +72,19 @@ class _AddArguments:
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         self.forget(module, args, None)  # what a call that was interrupted left behind
-        given = named_arguments(self._names, args, kwargs)
+        given = name_arguments(self._names, args, kwargs)
         x, timesteps, context, y = _pictures(
-            required(given, "sample"),
-            required(given, "timestep"),
-            required(given, "encoder_hidden_states"),
+            require(given, "sample"),
+            require(given, "timestep"),
+            require(given, "encoder_hidden_states"),
             _vector(module, given),
         )
         found = self._on_call(x, timesteps, context, y)
         if found is None:
             return None
-        skips, middle = self._fitted(found, x)
+        skips, middle = self._fit_residuals(found, x)
         self._left = list(found.blocks)
-        return with_changes(self._names, args, kwargs, _merged(given, skips, middle))
+        return with_changes(self._names, args, kwargs, _merge_arguments(given, skips, middle))
 
     def see(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """Shows each feature map of the encoder, as it comes, to the X-ray."""
@@ -93,13 +93,13 @@ class _AddArguments:
             block = len(self._skips) + 1 - len(self._left)
             residual = self._left.pop(0) if self._left else None
             if residual is not None:
-                self._on_call.seen(block, feature, residual)
+                self._on_call.measure(block, feature, residual)
 
     def forget(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
         """Lets go of every tensor of the call, also after an exception."""
         self._left = []
 
-    def _fitted(self, found: Residuals, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    def _fit_residuals(self, found: Residuals, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Returns the residuals as diffusers wants them; it would cut off or broadcast what does not fit."""
         if len(found.skips) != len(self._skips):
             raise ValueError(
@@ -108,12 +108,14 @@ class _AddArguments:
             )
         zero = x.new_zeros(())  # where a block gets nothing
         skips = [
-            zero if residual is None else _checked(residual, skip, x, f"skip connection {index}")
+            zero
+            if residual is None
+            else _fit_to_skip(residual, skip, x, f"skip connection {index}")
             for index, (residual, skip) in enumerate(zip(found.skips, self._skips, strict=True))
         ]
         if found.middle is None:
             return skips, zero
-        return skips, _checked(found.middle, self._skips[-1], x, "the middle")
+        return skips, _fit_to_skip(found.middle, self._skips[-1], x, "the middle")
 
 
 def _pictures(
@@ -140,16 +142,18 @@ def _pictures(
     )
 
 
-def _checked(residual: Tensor, skip: _Skip, x: Tensor, name: str) -> Tensor:
+def _fit_to_skip(residual: Tensor, skip: _Skip, x: Tensor, name: str) -> Tensor:
     """Returns a residual in the UNet's dtype; raises ValueError unless it has the shape of the feature map there."""
     height, width = x.shape[-2:]
     for _ in range(skip.level):
         height, width = (height + 1) // 2, (width + 1) // 2
     expected = x.new_zeros(()).expand(len(x), skip.channels, height, width)
-    return fitted(residual, expected, name)
+    return fit_to_feature(residual, expected, name)
 
 
-def _merged(given: dict[str, Any], skips: list[Tensor], middle: Tensor) -> dict[str, object]:
+def _merge_arguments(
+    given: dict[str, Any], skips: list[Tensor], middle: Tensor
+) -> dict[str, object]:
     """Returns the arguments for residuals: ours plus those of the caller."""
     theirs, their_middle = given.get(SKIPS), given.get(MIDDLE)
     if theirs is not None and their_middle is None and given.get(INSIDE) is None:
@@ -163,9 +167,9 @@ def _vector(unet: nn.Module, given: dict[str, Any]) -> Tensor | None:
     """Returns SDXL's y (B, pooled text + 256 per number): the input of `add_embedding`, as get_aug_embed builds it."""
     if _config(unet, "addition_embed_type") is None:
         return None
-    added = cast(dict[str, Any], required(given, "added_cond_kwargs"))
-    pooled: Tensor = required(added, "text_embeds")
-    numbers: Tensor = required(added, "time_ids")
+    added = cast(dict[str, Any], require(given, "added_cond_kwargs"))
+    pooled: Tensor = require(added, "text_embeds")
+    numbers: Tensor = require(added, "time_ids")
     embedded = cast(nn.Module, unet.add_time_proj)(numbers.flatten())
     return torch.cat([pooled, embedded.reshape(len(pooled), -1).to(pooled.dtype)], dim=-1)
 

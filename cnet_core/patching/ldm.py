@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..nets.residuals import added, fitted, injected
+from ..nets.residuals import add_residual, add_residual_, fit_to_feature
 from .adapter import OnCall
-from .arguments import argument_names, named_arguments, required
+from .arguments import argument_names, name_arguments, require
 
 
 class LdmAdapter:
@@ -62,9 +62,9 @@ class _Calls:
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Asks for the residuals of the call."""
         self.forget(module, args, None)  # what a call that was interrupted left behind
-        given = named_arguments(self._names, args, kwargs)
-        x, timesteps = (required(given, name) for name in self._names[:2])
-        found = self.on_call(x, timesteps, required(given, "context"), given.get("y"))
+        given = name_arguments(self._names, args, kwargs)
+        x, timesteps = (require(given, name) for name in self._names[:2])
+        found = self.on_call(x, timesteps, require(given, "context"), given.get("y"))
         if found is None:
             return
         if len(found.skips) != self.count:
@@ -79,15 +79,15 @@ class _Calls:
         residual, self.left[-1] = self.left[-1], None
         if residual is None:
             return None
-        added = injected(output, residual, "the middle")
-        self.on_call.seen(self.count, output, residual)
+        added = add_residual(output, residual, "the middle")
+        self.on_call.measure(self.count, output, residual)
         return added
 
     def check_all_added(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
         """Raises RuntimeError where a block was never called through its hooks."""
         left = [index for index, residual in enumerate(self.left) if residual is not None]
         if left:
-            raise _not_added(left)
+            raise _missed_blocks_error(left)
 
     def forget(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
         """Lets go of every tensor of the call, also after an exception."""
@@ -118,18 +118,18 @@ class _AddSkip:
         if residual is None:
             return None
         if width is None:
-            raise _not_added([self.index])
+            raise _missed_blocks_error([self.index])
         joined = args[0]
         skipped = joined[:, -width:]
-        residual = fitted(residual, skipped, f"skip connection {self.index}")
-        self.calls.on_call.seen(self.index, skipped, residual)
-        found = added(skipped, residual)
+        residual = fit_to_feature(residual, skipped, f"skip connection {self.index}")
+        self.calls.on_call.measure(self.index, skipped, residual)
+        found = add_residual_(skipped, residual)
         if found is skipped:
             return None
         return (torch.cat([joined[:, :-width], found], dim=1), *args[1:])
 
 
-def _not_added(blocks: list[int]) -> RuntimeError:
+def _missed_blocks_error(blocks: list[int]) -> RuntimeError:
     return RuntimeError(
         f"Control was not added at the blocks {blocks}: the UNet ran without their hooks. If it was compiled before "
         "it was patched, call torch.compiler.reset() after patch_unet."

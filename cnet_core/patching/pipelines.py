@@ -62,7 +62,7 @@ class ControlledPipeline:
         names: Any = getattr(callback_on_step_end, "tensor_inputs", kwargs.get(CALLBACK_INPUTS))
         if names is not None:
             kwargs[CALLBACK_INPUTS] = list(dict.fromkeys((*names, "latents")))
-        units = _repeated(self.units, _given(self.pipe, args, kwargs))
+        units = _repeat_units(self.units, _bind_arguments(self.pipe, args, kwargs))
         with patch_unet(self.pipe.unet, units) as attachment:
             run = _Run(self.pipe, callback_on_step_end)
             attachment.before_call = run.before_call
@@ -163,7 +163,9 @@ def _check_rows(pipe: Pipeline, attachment: Attachment, latents: Tensor) -> None
         )
 
 
-def _given(pipe: Pipeline, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, Any]:
+def _bind_arguments(
+    pipe: Pipeline, args: Sequence[object], kwargs: Mapping[str, object]
+) -> dict[str, Any]:
     """Returns the arguments of a call of the pipeline by name; what does not fit is left to the pipeline."""
     try:
         bound = inspect.signature(type(pipe).__call__).bind_partial(pipe, *args, **kwargs)
@@ -172,7 +174,7 @@ def _given(pipe: Pipeline, args: Sequence[object], kwargs: Mapping[str, object])
     return dict(bound.arguments)
 
 
-def _repeated(
+def _repeat_units(
     units: ControlUnit | Sequence[ControlUnit], given: Mapping[str, Any]
 ) -> ControlUnit | Sequence[ControlUnit]:
     """Returns the units with hints and masks of each prompt repeated for its pictures, as diffusers repeats hints."""

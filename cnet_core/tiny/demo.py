@@ -13,7 +13,7 @@ from ..control.scales import BlockScales
 from ..diffusion.samplers import last
 from ..engine.stack import ControlUnit, Counts
 from .data import Scene, distance_field, outline
-from .measure import filled_outline, iou, saturation, shape_mask
+from .measure import fill_outline, iou, saturation, shape_mask
 from .model import SIDE, TinyStableDiffusion
 
 DEFAULT_PROMPT = "a coral shape on a navy background"
@@ -84,7 +84,7 @@ def run(
             yield _one(model, hint, settings, row, line, prompt, on_step)
 
 
-def drawn_hint(side: int = SIDE) -> Tensor:
+def draw_star_hint(side: int = SIDE) -> Tensor:
     """Returns the demonstration's own hint, the outline of a star: (1, 3, side, side)."""
     return outline(distance_field(one_shape("star", 0.37, (0.5, 0.53)), side), HINT_WIDTH).clone()
 
@@ -129,7 +129,7 @@ def _one(
         units=[] if unit is None else [unit],
         counts=counts,
     )
-    picture = model.decode(last(_told(steps, lambda: on_step(row))))
+    picture = model.decode(last(_tell_each_step(steps, lambda: on_step(row))))
     seconds = time.monotonic() - begin
     result = Result(
         row=row,
@@ -148,7 +148,7 @@ def _one(
 
 def adherence(picture: Tensor, hint: Tensor) -> float | None:
     """Returns the IoU of the shape drawn in a picture (1, 3, H, W) with the hint's; None if it has none."""
-    wanted = filled_outline(hint)
+    wanted = fill_outline(hint)
     return float(iou(shape_mask(picture), wanted)) if bool(wanted.any()) else None
 
 
@@ -167,7 +167,7 @@ def _gains(unit: ControlUnit, cfg_scale: float) -> dict[str, float]:
     return {"cond": cond, "uncond": uncond, "total": cfg_scale * cond + (1 - cfg_scale) * uncond}
 
 
-def _told(steps: Iterator[Tensor], tell: Callable[[], None]) -> Iterator[Tensor]:
+def _tell_each_step(steps: Iterator[Tensor], tell: Callable[[], None]) -> Iterator[Tensor]:
     for latents in steps:
         tell()
         yield latents

@@ -16,7 +16,7 @@ FLOOR = 0.06
 
 def find_edges(pictures: Tensor) -> Tensor:
     """Returns thin white lines on black where pictures (B, C, H, W), 0..1, change: (B, 3, H, W), 0 or 1."""
-    dx, dy = _gradient(_blurred(pictures))
+    dx, dy = _gradient(_blur(pictures))
     strength = (dx * dx + dy * dy).sqrt()
     strength, channel = strength.max(dim=1, keepdim=True)  # the channel that changes most decides
     dx, dy = dx.gather(1, channel), dy.gather(1, channel)
@@ -24,10 +24,10 @@ def find_edges(pictures: Tensor) -> Tensor:
     peak = strength.amax(dim=(1, 2, 3), keepdim=True)
     strong = thin > (HIGH * peak).clamp(min=FLOOR)
     weak = thin > (LOW * peak).clamp(min=FLOOR / 2)
-    return _connected(strong, weak).float().expand(-1, 3, -1, -1)
+    return _connect(strong, weak).float().expand(-1, 3, -1, -1)
 
 
-def _blurred(pictures: Tensor) -> Tensor:
+def _blur(pictures: Tensor) -> Tensor:
     radius = math.ceil(3 * SIGMA)
     at = torch.arange(-radius, radius + 1, dtype=torch.float32)
     kernel = torch.exp(-(at**2) / (2 * SIGMA**2))
@@ -62,7 +62,7 @@ def _is_ridge(strength: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
     return ridge
 
 
-def _connected(strong: Tensor, weak: Tensor) -> Tensor:
+def _connect(strong: Tensor, weak: Tensor) -> Tensor:
     """Returns the weak pixels that touch strong ones, directly or through others, and the strong."""
     found = strong
     while True:

@@ -28,13 +28,13 @@ def read_hint(path: Path, side: int, *, is_edges: bool = False) -> Tensor:
         OSError: no such file, or one that cannot be read.
         ValueError: not a picture, a damaged one, or one of impossible size.
     """
-    picture = tensor_of(_opened(path))
+    picture = tensor_of(_open_image(path))
     square = min(picture.shape[-2:])
     picture = fit_hint(picture, square, square)
-    return _shrunk_lines(picture, side) if is_edges else find_edges(_smooth(picture, side))
+    return _shrink_lines(picture, side) if is_edges else find_edges(_smooth(picture, side))
 
 
-def _opened(path: Path) -> Image.Image:
+def _open_image(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below
@@ -70,7 +70,7 @@ def _smooth(picture: Tensor, side: int) -> Tensor:
     return resized.clamp(0, 1)
 
 
-def _shrunk_lines(lines: Tensor, side: int) -> Tensor:
+def _shrink_lines(lines: Tensor, side: int) -> Tensor:
     """Lines stay whole however thin they are: going down, each pixel takes the brightest it covers."""
     if lines.shape[-1] <= side:
         return fit_hint(lines, side, side)

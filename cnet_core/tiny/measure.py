@@ -32,14 +32,14 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
     return both / either.clamp(min=1)
 
 
-def filled_outline(hints: Tensor) -> Tensor:
+def fill_outline(hints: Tensor) -> Tensor:
     """Returns the shapes that the lines of hints (B, C, H, W), 0..1, enclose: (B, H, W), bool.
 
     Floods the outside from the border, 4-connected; lines are where the hint is above 0.5. Then inside and
     outside grow into the lines until they meet, so that the shape ends in the middle of its outline.
     """
     lines = F.pad(hints.amax(1) > 0.5, (1, 1, 1, 1))[:, None]
-    outside = _flooded_from_corner(lines)
+    outside = _flood_from_corner(lines)
     inside = ~lines & ~outside
     enclosed = inside.flatten(1).any(1)[:, None, None, None]
     while bool((free := ~(inside | outside) & enclosed).any()):
@@ -50,9 +50,9 @@ def filled_outline(hints: Tensor) -> Tensor:
     return inside[:, 0, 1:-1, 1:-1]
 
 
-def flooded_outside(walls: Tensor) -> Tensor:
+def flood_outside(walls: Tensor) -> Tensor:
     """Returns what water reaches from the border of each picture, 4-connected, up to its walls (B, H, W), bool."""
-    return _flooded_from_corner(F.pad(walls, (1, 1, 1, 1))[:, None])[:, 0, 1:-1, 1:-1]
+    return _flood_from_corner(F.pad(walls, (1, 1, 1, 1))[:, None])[:, 0, 1:-1, 1:-1]
 
 
 def saturation(pictures: Tensor) -> Tensor:
@@ -74,25 +74,25 @@ def nearest_colour(pictures: Tensor, mask: Tensor) -> list[str]:
     return found
 
 
-def _flooded_from_corner(walls: Tensor) -> Tensor:
+def _flood_from_corner(walls: Tensor) -> Tensor:
     outside = torch.zeros_like(walls)
     outside[:, :, 0, 0] = True
-    while not torch.equal(grown := _flooded(outside, walls), outside):
+    while not torch.equal(grown := _flood(outside, walls), outside):
         outside = grown
     return outside
 
 
-def _flooded(wet: Tensor, walls: Tensor) -> Tensor:
+def _flood(wet: Tensor, walls: Tensor) -> Tensor:
     """Returns what water reaches from `wet` along rows, then along columns, up to the walls."""
     for dim in (-1, -2):
         for ahead in (False, True):
-            wet = wet | _flooded_along(wet, walls, dim, ahead)
+            wet = wet | _flood_along(wet, walls, dim, ahead)
     return wet
 
 
-def _flooded_along(wet: Tensor, walls: Tensor, dim: int, ahead: bool) -> Tensor:
+def _flood_along(wet: Tensor, walls: Tensor, dim: int, ahead: bool) -> Tensor:
     if not ahead:
-        return _flooded_along(wet.flip(dim), walls.flip(dim), dim, True).flip(dim)
+        return _flood_along(wet.flip(dim), walls.flip(dim), dim, True).flip(dim)
     place = torch.ones_like(wet, dtype=torch.long).cumsum(dim)
     last_wet = torch.where(wet, place, 0).cummax(dim).values
     last_wall = torch.where(walls, place, 0).cummax(dim).values

@@ -48,9 +48,9 @@ class TinyStableDiffusion:
             ValueError: a file is damaged or holds another model.
         """
         model = cls(
-            _filled(Autoencoder(), folder / "autoencoder.safetensors"),
-            _filled(UNet(TINY), folder / "unet.safetensors"),
-            _filled(TextEmbedding(), folder / "text.safetensors"),
+            _load_into(Autoencoder(), folder / "autoencoder.safetensors"),
+            _load_into(UNet(TINY), folder / "unet.safetensors"),
+            _load_into(TextEmbedding(), folder / "text.safetensors"),
             load_controlnet(folder / "control_net.safetensors", dtype=torch.float32),
         )
         model.control_net.requires_grad_(False)
@@ -90,7 +90,7 @@ class TinyStableDiffusion:
                 f"`steps` is {steps} and `side` {side}; they must be within 1..{TIMESTEPS} and a multiple of "
                 f"{DOWNSCALE}."
             )
-        predict = self._guided(prompts, cfg_scale)
+        predict = self._guide(prompts, cfg_scale)
         noise = starting_noise(len(prompts), side, seed).to(self.text.positions.device)
         attachment = patch_unet(self.unet, units)
         attachment.cfg_scale = cfg_scale
@@ -104,7 +104,7 @@ class TinyStableDiffusion:
         """Returns pictures (B, 3, H, W), nominally 0..1 and not clamped."""
         return self.autoencoder.decode(latents)
 
-    def _guided(self, prompts: Sequence[str], scale: float) -> PredictNoise:
+    def _guide(self, prompts: Sequence[str], scale: float) -> PredictNoise:
         context = self.text([""] * len(prompts) + list(prompts))
 
         def predict(x: Tensor, timesteps: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ def starting_noise(count: int, side: int, seed: int) -> Tensor:
     )
 
 
-def _filled(module: M, path: Path) -> M:
+def _load_into(module: M, path: Path) -> M:
     tensors, _ = read_tensors(path)
     check_keys(module, tensors, str(path))
     module.load_state_dict(tensors)

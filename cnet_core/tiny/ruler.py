@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from .data import COLOURS
-from .measure import flooded_outside
+from .measure import flood_outside
 from .scenes import NAMES
 
 #: A pixel belongs to the thing if it is further than this from its ground (Euclidean, RGB); what the thing
@@ -20,7 +20,7 @@ def thing_mask(pictures: Tensor) -> Tensor:
     """
     distance = (pictures.clamp(0, 1) - ground(pictures)).square().sum(1).sqrt()
     mask = distance > OPEN_THRESHOLD
-    return mask | (~flooded_outside(mask) & (distance > ENCLOSED_THRESHOLD))
+    return mask | (~flood_outside(mask) & (distance > ENCLOSED_THRESHOLD))
 
 
 def ground(pictures: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ def draw(scene: ThingScene, side: int) -> tuple[Tensor, Tensor]:
     layers = F.grid_sample(layers, grid, padding_mode="zeros", align_corners=False)
     layers = F.avg_pool2d(layers, 2)
     alpha = layers[:, 3:4].clamp(0, 1)
-    thing = _painted(layers, scene.colour)
+    thing = _paint_things(layers, scene.colour)
     return (thing + _ground(scene, alpha) * (1 - alpha)).clamp(0, 1), alpha[:, 0]
 
 
@@ -129,7 +129,7 @@ def clear_grounds() -> Tensor:
     found: list[Tensor] = []
     for layers in small:
         colours = torch.arange(NATURAL + 1)
-        pictures = _painted(layers.expand(NATURAL + 1, -1, -1, -1), colours).flatten(2)
+        pictures = _paint_things(layers.expand(NATURAL + 1, -1, -1, -1), colours).flatten(2)
         solid = layers[3].flatten() > 0.95
         pixels = pictures[:, :, solid] / layers[3].flatten()[solid]  # (17, 3, pixels)
         distance = torch.cdist(pixels.transpose(1, 2), palette.expand(NATURAL + 1, -1, -1))
@@ -190,7 +190,7 @@ def _placement(scene: ThingScene) -> Tensor:
     return torch.cat([turn, -(turn @ scene.centre[:, :, None])], 2)
 
 
-def _painted(layers: Tensor, colour: Tensor) -> Tensor:
+def _paint_things(layers: Tensor, colour: Tensor) -> Tensor:
     """Returns the things in their colours, premultiplied: (B, 3, H, W)."""
     rgb, alpha, tone, paint = layers[:, :3], layers[:, 3:4], layers[:, 4:5], layers[:, 5:6]
     palette = F.pad(_palette(rgb.device), (0, 0, 0, 1), value=0.5)  # gray for NATURAL: not used
@@ -212,10 +212,10 @@ def _ground(scene: ThingScene, alpha: Tensor) -> Tensor:
     small = F.avg_pool2d(alpha, side // 16)
     small = F.avg_pool2d(small, 3, stride=1, padding=1)
     shadow = F.interpolate(small, size=(side, side), mode="bilinear")
-    return ground * (1 - SHADOW * _moved_down(shadow, side // 20))
+    return ground * (1 - SHADOW * _move_down(shadow, side // 20))
 
 
-def _moved_down(field: Tensor, pixels: int) -> Tensor:
+def _move_down(field: Tensor, pixels: int) -> Tensor:
     return F.pad(field, (0, 0, pixels, 0))[..., : field.shape[-2], :]
 
 

@@ -31,10 +31,10 @@ def contact_sheet(hint: Tensor, pictures: Mapping[str, tuple[Result, Tensor]]) -
     for line, kind in enumerate(("prompt", "empty")):
         top = MARGIN + line * (CELL + CAPTION + GAP)
         prompt = next(r.prompt for r, _ in pictures.values() if r.name.endswith(kind))
-        _cell(sheet, MARGIN, top, hint[0], "hint", f"“{prompt}”" if prompt else "empty prompt")
+        _draw_cell(sheet, MARGIN, top, hint[0], "hint", f"“{prompt}”" if prompt else "empty prompt")
         for column, row in enumerate(ROWS, start=1):
             result, picture = pictures[f"{row}__{kind}"]
-            _cell(sheet, MARGIN + column * (CELL + GAP), top, picture, row, _figures(result))
+            _draw_cell(sheet, MARGIN + column * (CELL + GAP), top, picture, row, _figures(result))
     return sheet
 
 
@@ -43,7 +43,7 @@ def _figures(result: Result) -> str:
     return f"{shape}clipped {100 * result.saturation:.1f} %"
 
 
-def _cell(sheet: Image.Image, x: int, y: int, picture: Tensor, title: str, note: str) -> None:
+def _draw_cell(sheet: Image.Image, x: int, y: int, picture: Tensor, title: str, note: str) -> None:
     image = to_image(picture).resize((CELL, CELL), Image.Resampling.NEAREST)
     sheet.paste(image, (x, y))
     draw = ImageDraw.Draw(sheet)

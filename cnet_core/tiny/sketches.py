@@ -35,8 +35,8 @@ def training_hints(pictures: Tensor, cover: Tensor, generator: torch.Generator) 
     source = torch.where(chance[1] < GRAY, gray.expand(-1, 3, -1, -1), source)
     high = 0.10 + 0.25 * chance[2]
     lines = canny(source, high * (0.3 + 0.4 * chance[3]), high)
-    lines = _shaken(lines, chance[4] < SHAKY, generator)
-    lines = _thickened(lines, torch.rand(count, 1, 1, 1, generator=generator, device=device))
+    lines = _shake(lines, chance[4] < SHAKY, generator)
+    lines = _thicken(lines, torch.rand(count, 1, 1, 1, generator=generator, device=device))
     lines = lines * ~(_gaps(lines, generator) & (chance[5] < WITH_GAPS))
     return lines.expand(-1, 3, -1, -1)
 
@@ -49,7 +49,7 @@ def canny(
     Thresholds are shares of the picture's strongest gradient; of several channels the steepest decides. Weak
     edges continue a strong one for GROWTH pixels, so that the number of steps is fixed.
     """
-    dx, dy = _gradient(_blurred(pictures, sigma))
+    dx, dy = _gradient(_blur(pictures, sigma))
     strength, channel = (dx * dx + dy * dy).sqrt().max(dim=1, keepdim=True)
     thin = strength * _is_ridge(strength, dx.gather(1, channel), dy.gather(1, channel))
     peak = strength.amax((1, 2, 3), keepdim=True)
@@ -60,7 +60,7 @@ def canny(
     return found
 
 
-def _blurred(pictures: Tensor, sigma: float) -> Tensor:
+def _blur(pictures: Tensor, sigma: float) -> Tensor:
     radius = max(1, math.ceil(2.5 * sigma))
     at = torch.arange(-radius, radius + 1, dtype=torch.float32, device=pictures.device)
     kernel = torch.exp(-(at**2) / (2 * sigma**2))
@@ -100,7 +100,7 @@ def _noise(like: Tensor, channels: int, cells: int, generator: torch.Generator) 
     return F.interpolate(coarse, size=like.shape[-2:], mode="bicubic", align_corners=True)
 
 
-def _shaken(lines: Tensor, which: Tensor, generator: torch.Generator) -> Tensor:
+def _shake(lines: Tensor, which: Tensor, generator: torch.Generator) -> Tensor:
     """Returns lines as a shaky hand follows them, where `which`; still 0 or 1."""
     height, width = lines.shape[-2:]
     shift = _noise(lines, 2, 9, generator) * (2 * SHAKE / width) * which
@@ -110,7 +110,7 @@ def _shaken(lines: Tensor, which: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(which, (moved > 0.35).float(), lines)
 
 
-def _thickened(lines: Tensor, chance: Tensor) -> Tensor:
+def _thicken(lines: Tensor, chance: Tensor) -> Tensor:
     """Returns lines of 1, 2 or 3 pixels, some of them soft."""
     two = F.max_pool2d(F.pad(lines, (0, 1, 0, 1)), 2, stride=1)
     three = F.max_pool2d(lines, 3, stride=1, padding=1)

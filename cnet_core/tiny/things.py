@@ -131,7 +131,7 @@ def _glossy(distance: Tensor) -> Tensor:
     alpha = (0.5 - distance / pixel).clamp(0, 1)
     rim = 0.30
     inside = (-distance / rim).clamp(0, 1)
-    height = _blurred((1 - (1 - inside).square()).clamp(min=0).sqrt() * rim, 9)
+    height = _blur((1 - (1 - inside).square()).clamp(min=0).sqrt() * rim, 9)
     dy, dx = torch.gradient(height, spacing=pixel)
     normal = F.normalize(torch.stack([-dx, -dy, torch.ones_like(dx)]), dim=0)
     light = F.normalize(torch.tensor([-0.5, -0.65, 0.6]), dim=0)
@@ -142,7 +142,7 @@ def _glossy(distance: Tensor) -> Tensor:
     return torch.cat([red, alpha[None]])
 
 
-def _blurred(field: Tensor, width: int) -> Tensor:
+def _blur(field: Tensor, width: int) -> Tensor:
     padded = F.pad(field[None, None], (width // 2,) * 4, mode="replicate")
     for _ in range(2):
         padded = F.avg_pool2d(F.pad(padded, (width // 2,) * 4, mode="replicate"), width, 1)

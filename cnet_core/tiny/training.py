@@ -77,10 +77,10 @@ class TinySamples:
         """Draws the samples of these visits."""
         pictures, hints, prompts = zip(*(self.sample(v.index) for v in visits), strict=True)
         mirrored = torch.tensor(flips)[:, None, None, None]
-        picture, hint = (
+        shown, hint = (
             torch.where(mirrored, t.flip(-1), t) for t in (torch.cat(pictures), torch.cat(hints))
         )
-        return Batch(self.autoencoder.encode(picture), hint, prompts)
+        return Batch(self.autoencoder.encode(shown), hint, prompts)
 
     def sample(self, index: int) -> tuple[Tensor, Tensor, str]:
         """Returns picture and hint (1, 3, side, side), 0..1, and prompt of one sample."""

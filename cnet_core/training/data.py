@@ -23,7 +23,7 @@ BUCKET_STEP, SMALL_SIDE = 64, 256
 
 
 @dataclass(frozen=True)
-class Usable:
+class UsableItems:
     """What of a folder can be trained on."""
 
     items: tuple[Item, ...]
@@ -31,9 +31,9 @@ class Usable:
     bad: tuple[str, ...]  # what is wrong with the others, a line each
 
 
-def usable(
+def find_usable(
     folder: Path, side: int, *, skip_bad: bool = False, progress: Progress | None = None
-) -> Usable:
+) -> UsableItems:
     """Returns the samples of a folder that are whole, each with its bucket; every picture is opened.
 
     Args:
@@ -52,7 +52,7 @@ def usable(
     bad: list[str] = []
     for number, entry in enumerate(entries, start=1):
         try:
-            item, size = _checked(entry.item())
+            item, size = _inspect_item(entry.item())
             sizes.append(bucket(*size, side))
             items.append(item)
         except ValueError as error:
@@ -62,10 +62,12 @@ def usable(
     if not entries:
         raise ValueError(f"{folder} lists no sample.")
     if bad and not skip_bad:
-        raise ValueError(f"{_listed(bad, len(entries))} Fix them, or skip them with `--skip-bad`.")
+        raise ValueError(
+            f"{_name_bad(bad, len(entries))} Fix them, or skip them with `--skip-bad`."
+        )
     if not items:
-        raise ValueError(f"{folder} lists no usable sample. {_listed(bad, len(entries))}")
-    return Usable(tuple(items), tuple(sizes), tuple(bad))
+        raise ValueError(f"{folder} lists no usable sample. {_name_bad(bad, len(entries))}")
+    return UsableItems(tuple(items), tuple(sizes), tuple(bad))
 
 
 def bucket(height: int, width: int, side: int) -> tuple[int, int]:
@@ -81,14 +83,14 @@ def _buckets(side: int, step: int) -> Sequence[tuple[int, int]]:
     return [(h, w) for w in widths if (h := side * side // w // step * step) >= step]
 
 
-def _checked(item: Item) -> tuple[Item, tuple[int, int]]:
+def _inspect_item(item: Item) -> tuple[Item, tuple[int, int]]:
     """Returns an item with its digests, and the (height, width) of its picture.
 
     Raises:
         ValueError: picture or hint is missing or broken, or their proportions differ.
     """
-    (height, width), picture_digest = _opened(item.picture)
-    (hint_height, hint_width), hint_digest = _opened(item.hint)
+    (height, width), picture_digest = _inspect_picture(item.picture)
+    (hint_height, hint_width), hint_digest = _inspect_picture(item.hint)
     if abs(math.log(height / width) - math.log(hint_height / hint_width)) > MAX_MISMATCH:
         raise ValueError(
             f"{item.picture} is {width} x {height} pixels, but its hint {item.hint.name} {hint_width} x {hint_height}"
@@ -97,7 +99,7 @@ def _checked(item: Item) -> tuple[Item, tuple[int, int]]:
     return found, (height, width)
 
 
-def _opened(path: Path) -> tuple[tuple[int, int], str]:
+def _inspect_picture(path: Path) -> tuple[tuple[int, int], str]:
     """Returns (height, width) and the digest of a picture file."""
     try:
         if not is_file(path):
@@ -118,6 +120,6 @@ def _opened(path: Path) -> tuple[tuple[int, int], str]:
         raise ValueError(f"{path} is broken or no picture") from error
 
 
-def _listed(bad: Sequence[str], count: int) -> str:
+def _name_bad(bad: Sequence[str], count: int) -> str:
     more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
     return f"{len(bad)} of {count} samples cannot be used: {'; '.join(bad[:NAMED])}{more}."

@@ -161,7 +161,7 @@ class RunFolder:
         kept = "".join(json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step)
         write_atomically(self.path / METRICS, lambda file: file.write(kept.encode()))
 
-    def picture(self, image: Image.Image, name: str) -> None:
+    def save_picture(self, image: Image.Image, name: str) -> None:
         """Writes a picture, atomically; `name` may have a folder in it."""
         file = self.path / name
         file.parent.mkdir(exist_ok=True)
@@ -170,7 +170,7 @@ class RunFolder:
     def plot(self) -> None:
         """Writes loss.png and convergence.png of the metrics so far."""
         for name, image in plots(self.rows()).items():
-            self.picture(image, name)
+            self.save_picture(image, name)
 
     def _checkpoints(self) -> list[Path]:
         return sorted((self.path / "checkpoints").glob("step_*.safetensors"))

@@ -1,4 +1,4 @@
-"""pretrained_source: a real base and a folder of pictures as something to train on."""
+"""prepare_source: a real base and a folder of pictures as something to train on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..nets.controlnet import ControlNet
 from .contents import Contents, contents_of
-from .data import Progress, usable
+from .data import Progress, find_usable
 from .order import SampleOrder
 from .pictures import Cache, PictureSamples
 from .pretrained import load_base
@@ -34,7 +34,7 @@ class Origin:
     flip: bool
 
 
-def pretrained_source(
+def prepare_source(
     origin: Origin,
     cache: Path,
     device: torch.device,
@@ -56,7 +56,7 @@ def pretrained_source(
     Raises:
         ValueError: bad pictures, too few, or a base that cannot be loaded.
     """
-    found = usable(
+    found = find_usable(
         origin.data, origin.side, skip_bad=origin.skip_bad, progress=progress("checking pictures")
     )
     if found.bad:
@@ -70,8 +70,8 @@ def pretrained_source(
     samples = PictureSamples(found, base, Cache(cache))
     samples.prepare(origin.flip, progress("encoding pictures"))
     base.prepare([item.prompt for item in found.items], progress("encoding prompts"))
-    base.rest()
-    kept, held_out = _parted(samples)
+    base.offload()
+    kept, held_out = _split_samples(samples)
     count = min(SHOWN, len(held_out.indices))
     shown = held_out.batch(SampleOrder(held_out.sizes, count, 0).batch(0), [False] * count)
     preview = Preview(base, shown.hints, shown.prompts, STEPS, CFG_SCALE)
@@ -82,7 +82,7 @@ def pretrained_source(
     return TrainingSource(base, kept, held_out, draw)
 
 
-def _parted(samples: PictureSamples) -> tuple[SourcePart, SourcePart]:
+def _split_samples(samples: PictureSamples) -> tuple[SourcePart, SourcePart]:
     """Holds out some samples of the size that most have."""
     sizes = list(samples.sizes)
     most = max(sorted(set(sizes)), key=sizes.count)

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..nets.residuals import Residuals, injected
+from ..nets.residuals import Residuals, add_residual
 from ..nets.unet import UNet
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncoderFeatures:
     """What the encoder and the middle give for one noisy batch; it can be decoded many times."""
 
     skips: tuple[Tensor, ...]  # shallow to deep
@@ -34,17 +34,19 @@ def lock(unet: UNet) -> UNet:
 
 
 @torch.no_grad()
-def encode(unet: UNet, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None) -> Encoded:
+def encode(
+    unet: UNet, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None
+) -> EncoderFeatures:
     """Returns the features of a noisy batch; arguments as UNet.forward's."""
     dtype = next(unet.parameters()).dtype
     x, context = x.to(dtype), context.to(dtype)
     with _own_dtype(x):
         emb = unet.embed(timesteps, y, dtype)
         skips, middle = unet.encode(x, emb, context)
-    return Encoded(tuple(skips), middle, emb, context)
+    return EncoderFeatures(tuple(skips), middle, emb, context)
 
 
-def controlled(encoded: Encoded, residuals: Residuals) -> Encoded:
+def add_residuals(encoded: EncoderFeatures, residuals: Residuals) -> EncoderFeatures:
     """Returns the features with `residuals` added; gradients flow back into them.
 
     Raises:
@@ -57,13 +59,13 @@ def controlled(encoded: Encoded, residuals: Residuals) -> Encoded:
             "are of different families."
         )
     *skips, middle = (
-        feature if residual is None else injected(feature, residual, f"block {index}")
+        feature if residual is None else add_residual(feature, residual, f"block {index}")
         for index, (feature, residual) in enumerate(zip(features, blocks, strict=True))
     )
-    return Encoded(tuple(skips), middle, encoded.emb, encoded.context)
+    return EncoderFeatures(tuple(skips), middle, encoded.emb, encoded.context)
 
 
-def decode(unet: UNet, encoded: Encoded) -> Tensor:
+def decode(unet: UNet, encoded: EncoderFeatures) -> Tensor:
     """Returns the prediction."""
     with _own_dtype(encoded.middle):
         return unet.decode(encoded.skips, encoded.middle, encoded.emb, encoded.context)

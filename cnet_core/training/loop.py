@@ -13,7 +13,7 @@ from .meter import ConvergenceMeter, Reading, convergence_step
 from .trainer import State, Trainer
 
 
-class Diverged(ValueError):
+class DivergenceError(ValueError):
     """The loss, or a weight, is no number any more."""
 
 
@@ -36,15 +36,15 @@ class Intervals:
 class Events(Protocol):
     """What is told of a run while it goes on."""
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         """A step was taken."""
         ...
 
-    def logged(self, step: int, loss: float, rate: float) -> None:
+    def on_log(self, step: int, loss: float, rate: float) -> None:
         """`loss` is the mean since the last log."""
         ...
 
-    def read(self, reading: Reading, converged_at: int | None) -> None:
+    def on_reading(self, reading: Reading, converged_at: int | None) -> None:
         """The meter was read; `converged_at` is the step of convergence, once it is known."""
         ...
 
@@ -53,16 +53,16 @@ class Events(Protocol):
         ...
 
 
-class Unheard:
+class SilentEvents:
     """Events that nobody keeps: of all processes but the first."""
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         pass
 
-    def logged(self, step: int, loss: float, rate: float) -> None:
+    def on_log(self, step: int, loss: float, rate: float) -> None:
         pass
 
-    def read(self, reading: Reading, converged_at: int | None) -> None:
+    def on_reading(self, reading: Reading, converged_at: int | None) -> None:
         pass
 
     def save(self, state: State, result: ControlNet) -> None:
@@ -103,7 +103,7 @@ def fit(
         stop_at_convergence: end when the meter says so.
 
     Raises:
-        Diverged: the loss or a weight is not finite; nothing is saved then.
+        DivergenceError: the loss or a weight is not finite; nothing is saved then.
         RuntimeError: a fresh net is not without effect.
     """
     run = _Run(trainer, meter, events, intervals or Intervals(), list(readings))
@@ -115,7 +115,7 @@ def fit(
         if stop_at_convergence and trainer.processes.any(converged):
             reason = "converged"
             break
-        if trainer.step < steps and run.stopped(stop):
+        if trainer.step < steps and run.should_stop(stop):
             reason = "interrupted"
             break
     run.finish()
@@ -138,7 +138,7 @@ class _Run:
 
     def check_start(self) -> None:
         """Reads the fresh net, which must change nothing at all."""
-        reading = self._read()
+        reading = self._read_meter()
         fresh = not any(reading.zero_convs)
         if fresh and reading.effect != 0:
             raise RuntimeError(
@@ -149,19 +149,19 @@ class _Run:
         """Takes a step and whatever is due after it; returns whether the net has just been seen to follow its hint."""
         self._losses.append(self.trainer.advance())
         step = self.trainer.step
-        self.events.stepped(step)
+        self.events.on_step(step)
         saving = last or step % self.intervals.save == 0
         if saving or step % self.intervals.log == 0:
             self._log()
         converged = False
         if last or step % self.intervals.read == 0:
-            self._read()
+            self._read_meter()
             converged = convergence_step(self.readings) is not None
         if saving:
             self._save()
         return converged
 
-    def stopped(self, stop: Callable[[], bool]) -> bool:
+    def should_stop(self, stop: Callable[[], bool]) -> bool:
         """Whether to end here; several processes agree on it, at every log."""
         processes = self.trainer.processes
         if processes.count > 1 and self.trainer.step % self.intervals.log:
@@ -180,25 +180,25 @@ class _Run:
         loss = float(self.trainer.processes.mean(torch.stack(self._losses).mean()))
         step = self.trainer.step
         if not math.isfinite(loss):
-            raise Diverged(
+            raise DivergenceError(
                 f"The loss became {loss} between the steps {step - len(self._losses)} and {step}; a lower "
                 "`learning_rate`, or precision 'bf16' instead of 'fp16', keeps it finite."
             )
         self._losses.clear()
-        self.events.logged(step, loss, self.trainer.settings.rate(step))
+        self.events.on_log(step, loss, self.trainer.settings.rate(step))
 
-    def _read(self) -> Reading:
+    def _read_meter(self) -> Reading:
         with self.trainer.autocast():
             reading = self.meter.read(self.trainer.net, self.trainer.step)
         self.readings.append(reading)
-        self.events.read(reading, convergence_step(self.readings))
+        self.events.on_reading(reading, convergence_step(self.readings))
         return reading
 
     def _save(self) -> None:
         state = self.trainer.state()
         finite = all(bool(tensor.isfinite().all()) for tensor in state.tensors.values())
         if self.trainer.processes.any(not finite):
-            raise Diverged(
+            raise DivergenceError(
                 f"The weights are no numbers any more after step {state.step}; the last save is from step "
                 f"{self._saved_at}. A lower `learning_rate` keeps them finite."
             )

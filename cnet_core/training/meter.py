@@ -15,7 +15,7 @@ from torch import Tensor
 from ..nets.controlnet import ControlNet
 from ..nets.residuals import Residuals
 from .base import TrainingBase
-from .locked import controlled, decode, encode
+from .locked import add_residuals, decode, encode
 from .step import NoisyBatch
 
 #: A net follows its hint from where the wrong hint costs this share of the loss, …
@@ -103,7 +103,7 @@ class ConvergenceMeter:
         found: Residuals = net(
             batch.noisy, hints, batch.timesteps, batch.text.context, batch.text.y
         )
-        return decode(self._base.unet, controlled(self._encoded, found))
+        return decode(self._base.unet, add_residuals(self._encoded, found))
 
     def _losses(self, prediction: Tensor) -> Tensor:
         batch = self._batch

@@ -22,7 +22,7 @@ class Objective:
         """How many noise levels there are; the timesteps are 0 … this - 1."""
         return len(self.alphas_cumprod)
 
-    def noisy(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Returns sqrt(a) * latents + sqrt(1 - a) * noise, with a by row (Ho et al., arXiv 2006.11239, eq. 4)."""
         signal, rest = self._roots(timesteps, latents)
         return signal * latents + rest * noise
@@ -67,7 +67,7 @@ class Objective:
         return alpha.sqrt().to(like.dtype), (1 - alpha).sqrt().to(like.dtype)
 
 
-def prediction_named(name: object) -> Prediction:
+def parse_prediction(name: object) -> Prediction:
     """Returns the prediction type of this name; raises ValueError for one that is not known."""
     for known in get_args(Prediction):
         if name == known:

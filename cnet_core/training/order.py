@@ -79,7 +79,7 @@ class SampleOrder:
         due = [range(epoch * len(b) // size, (epoch + 1) * len(b) // size) for b in self._buckets]
         turns = [bucket for bucket, numbers in enumerate(due) for _ in numbers]
         rest = [iter(numbers) for numbers in due]
-        order = _shuffled(len(turns), self._seed, "epoch", epoch)
+        order = _shuffle(len(turns), self._seed, "epoch", epoch)
         return [(turns[i], next(rest[turns[i]])) for i in order]
 
     def _visit(self, bucket: int, position: int) -> Visit:
@@ -93,9 +93,9 @@ class SampleOrder:
         if key not in self._passes:
             if len(self._passes) > 2 * len(self._buckets):
                 self._passes.clear()
-            self._passes[key] = _shuffled(len(self._buckets[bucket]), self._seed, "pass", *key)
+            self._passes[key] = _shuffle(len(self._buckets[bucket]), self._seed, "pass", *key)
         return self._passes[key]
 
 
-def _shuffled(count: int, *parts: object) -> list[int]:
+def _shuffle(count: int, *parts: object) -> list[int]:
     return cast(list[int], torch.randperm(count, generator=generator_of(*parts)).tolist())

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..checkpoints.container.files import read_tensors, write_tensors
 from ..control.hints import GRAY_PEAKS, check_gray, tensor_of
 from .base import Batch
-from .data import Progress, Usable
+from .data import Progress, UsableItems
 from .listing import Item
 from .order import Visit
 
@@ -30,7 +30,7 @@ class Cache:
     def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """Returns what is kept under `key`; computes and keeps it first if it is missing or damaged."""
         path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
-        kept = _kept(path)
+        kept = _read_cache(path)
         if kept is not None:
             return kept
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ class PictureEncoder(Protocol):
 class PictureSamples:
     """The samples of a folder, cut to their buckets."""
 
-    found: Usable
+    found: UsableItems
     encoder: PictureEncoder
     cache: Cache
 
@@ -91,18 +91,18 @@ class PictureSamples:
         key = f"{self.encoder.name} {item.picture_digest} {size} {flip}"
 
         def encode() -> dict[str, Tensor]:
-            picture = _read(item, size, hint=False)
+            picture = _read_picture(item, size, hint=False)
             mean, std = self.encoder.encode(picture.flip(-1) if flip else picture)
             return {"mean": mean.float(), "std": std.float()}
 
         return self.cache.get(key, encode)
 
     def _hint(self, index: int, flip: bool) -> Tensor:
-        hint = _read(self.found.items[index], self.sizes[index], hint=True)
+        hint = _read_picture(self.found.items[index], self.sizes[index], hint=True)
         return hint.flip(-1) if flip else hint
 
 
-def _kept(path: Path) -> dict[str, Tensor] | None:
+def _read_cache(path: Path) -> dict[str, Tensor] | None:
     """Returns the tensors of a cache file; None where it is missing or damaged."""
     if not path.is_file():
         return None
@@ -113,17 +113,17 @@ def _kept(path: Path) -> dict[str, Tensor] | None:
         return None
 
 
-def _read(item: Item, size: tuple[int, int], *, hint: bool) -> Tensor:
+def _read_picture(item: Item, size: tuple[int, int], *, hint: bool) -> Tensor:
     """Returns a picture (1, 3, H, W), 0..1, scaled to cover its bucket and cut at the middle."""
     path = item.hint if hint else item.picture
     with Image.open(path) as image:
         check_gray(image, str(path))
         method = Image.Resampling.BILINEAR if hint else Image.Resampling.LANCZOS
-        whole = _scalable(ImageOps.exif_transpose(image))
+        whole = _make_scalable(ImageOps.exif_transpose(image))
         return tensor_of(ImageOps.fit(whole, (size[1], size[0]), method))
 
 
-def _scalable(image: Image.Image) -> Image.Image:
+def _make_scalable(image: Image.Image) -> Image.Image:
     """Returns a picture in a mode that Pillow scales well; more than 8 bits of gray are kept, in mode F."""
     if image.mode in GRAY_PEAKS:
         return Image.fromarray(tensor_of(image)[0, 0].numpy())

@@ -33,7 +33,7 @@ class _Axes:
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Returns the pixel of a point."""
         across = (x - self.low[0]) / (self.high[0] - self.low[0])
-        up = (self._scaled(y) - self.low[1]) / (self.high[1] - self.low[1])
+        up = (self._scale(y) - self.low[1]) / (self.high[1] - self.low[1])
         return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (
             HEIGHT - TOP - BOTTOM
         )
@@ -43,7 +43,7 @@ class _Axes:
         scaled = self.low[1] + up * (self.high[1] - self.low[1])
         return 10**scaled if self.log else scaled
 
-    def _scaled(self, y: float) -> float:
+    def _scale(self, y: float) -> float:
         return math.log10(y) if self.log else y
 
 
@@ -68,17 +68,17 @@ def line_plot(
     draw = ImageDraw.Draw(image)
     draw.text((RIGHT, 12), title, fill=INK, font=ImageFont.load_default(TITLE))
     axes = _axes([p for points in shown.values() for p in points], log)
-    _grid(draw, axes)
+    _draw_grid(draw, axes)
     for label, step in (marks or {}).items():
         x, _ = axes.place(step, axes.value(0))
         draw.line([(x, TOP), (x, HEIGHT - BOTTOM)], fill=FAINT, width=2)
-        _mark(draw, x, label)
+        _draw_mark(draw, x, label)
     kinds = list(dict.fromkeys(name.partition("/")[0] for name in shown))
     for name, points in shown.items():
         colour = COLOURS[kinds.index(name.partition("/")[0]) % len(COLOURS)]
         if len(points) > 1:
             draw.line([axes.place(*p) for p in points], fill=colour, width=4)
-    _legend(draw, kinds)
+    _draw_legend(draw, kinds)
     return image
 
 
@@ -90,7 +90,7 @@ def _axes(points: Points, log: bool) -> _Axes:
     return _Axes((low[0], low[1] - room), (max(high[0], low[0] + 1), high[1] + room), log)
 
 
-def _grid(draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
+def _draw_grid(draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
     font = ImageFont.load_default(TICK)
     for tick in range(TICKS + 1):
         share = tick / TICKS
@@ -103,14 +103,14 @@ def _grid(draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
     draw.text((WIDTH / 2, HEIGHT - 8), "step", fill=FAINT, font=font, anchor="mb")
 
 
-def _mark(draw: ImageDraw.ImageDraw, x: float, label: str) -> None:
+def _draw_mark(draw: ImageDraw.ImageDraw, x: float, label: str) -> None:
     """Writes a mark's label on the side of its line where there is more room."""
     side, anchor = (8, "la") if x < WIDTH / 2 else (-8, "ra")
     font = ImageFont.load_default(TICK)
     draw.text((x + side, TOP + 4), label, fill=FAINT, font=font, anchor=anchor)
 
 
-def _legend(draw: ImageDraw.ImageDraw, kinds: Sequence[str]) -> None:
+def _draw_legend(draw: ImageDraw.ImageDraw, kinds: Sequence[str]) -> None:
     font = ImageFont.load_default(LABEL)
     x = float(WIDTH - RIGHT)
     for index in reversed(range(len(kinds))):

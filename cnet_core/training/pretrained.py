@@ -20,7 +20,7 @@ from ..nets.blocks import timestep_embedding
 from ..nets.unet import UNet
 from .base import Text
 from .data import Progress
-from .objective import Objective, prediction_named
+from .objective import Objective, parse_prediction
 from .pictures import Cache
 
 NEEDED = (
@@ -62,7 +62,9 @@ class PretrainedBase:
 
     def text(self, prompts: Sequence[str], height: int, width: int) -> Text:
         """Returns the text of prompts; each is encoded once and kept on disk."""
-        found = [self.cache.get(f"{self.name} {p}", lambda p=p: self._encoded(p)) for p in prompts]
+        found = [
+            self.cache.get(f"{self.name} {p}", lambda p=p: self._encode_prompt(p)) for p in prompts
+        ]
         like = next(self.unet.parameters())
         context = torch.cat([text["context"] for text in found]).to(like)
         if self.unet.config.y_dim is None:
@@ -74,11 +76,11 @@ class PretrainedBase:
         """Encodes all prompts, and the empty one, that are not kept yet."""
         different = list(dict.fromkeys(["", *prompts]))
         for index, prompt in enumerate(different, start=1):
-            self.cache.get(f"{self.name} {prompt}", lambda p=prompt: self._encoded(p))
+            self.cache.get(f"{self.name} {prompt}", lambda p=prompt: self._encode_prompt(p))
             if progress is not None:
                 progress(index, len(different))
 
-    def rest(self) -> None:
+    def offload(self) -> None:
         """Moves everything but the UNet off the device."""
         for part in (self.parts.vae, *(encoder for encoder, _ in self._encoders)):
             part.to("cpu")
@@ -90,7 +92,7 @@ class PretrainedBase:
         return [(encoder, tokenizer) for encoder, tokenizer in pairs if encoder is not None]
 
     @torch.no_grad()
-    def _encoded(self, prompt: str) -> dict[str, Tensor]:
+    def _encode_prompt(self, prompt: str) -> dict[str, Tensor]:
         outputs = [
             self._output(encoder, tokenizer, prompt) for encoder, tokenizer in self._encoders
         ]
@@ -151,7 +153,7 @@ def _objective(parts: Any) -> Objective:
     """Noise levels and prediction type, as the scheduler's config says."""
     kind = parts.scheduler.config.get("prediction_type", "epsilon")
     alphas = parts.scheduler.alphas_cumprod.float().cpu().clamp(min=LEAST_SIGNAL)
-    return Objective(prediction_named(kind), alphas)
+    return Objective(parse_prediction(kind), alphas)
 
 
 def _parts(path: Path, config: Path | None, unet: UNet) -> Any:
@@ -171,7 +173,7 @@ def _parts(path: Path, config: Path | None, unet: UNet) -> Any:
         if config is not None:
             options |= {"config": str(config), "local_files_only": True}
         return kind.from_single_file(str(path), **options)
-    except (OSError, ValueError, KeyError, TypeError, _incomplete()) as error:
+    except (OSError, ValueError, KeyError, TypeError, _missing_part_error()) as error:
         first = str(error).strip().splitlines()[:1]
         advice = (
             ""
@@ -196,7 +198,7 @@ def _diffusers() -> Any:
         raise ValueError(NEEDED) from error
 
 
-def _incomplete() -> type[Exception]:
+def _missing_part_error() -> type[Exception]:
     """What diffusers raises if a file misses a part of its pipeline; it is neither of the built-in errors."""
     return import_module("diffusers.loaders.single_file_utils").SingleFileComponentError
 

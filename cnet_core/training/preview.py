@@ -9,7 +9,7 @@ from torch import Tensor
 from ..diffusion.samplers import ddim, last
 from ..nets.controlnet import ControlNet
 from .base import Text, TrainingBase
-from .locked import controlled, decode, encode
+from .locked import add_residuals, decode, encode
 from .order import generator_of
 
 
@@ -59,5 +59,5 @@ def _noise(
     """Returns the predicted noise, in float32: with hardly any signal it is nearly `x`, and the rest of it small."""
     residuals = net.residuals(x.to(net.dtype), features, timesteps, text.context, text.y)
     encoded = encode(base.unet, x, timesteps, text.context, text.y)
-    prediction = decode(base.unet, controlled(encoded, residuals))
+    prediction = decode(base.unet, add_residuals(encoded, residuals))
     return base.objective.noise_of(prediction.float(), x, timesteps.long())

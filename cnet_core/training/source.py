@@ -10,7 +10,7 @@ from .base import Batch, Samples, TrainingBase
 from .meter import ConvergenceMeter
 from .order import SampleOrder, Visit
 from .settings import TrainingSettings
-from .step import noisy_batch
+from .step import make_noisy_batch
 
 #: One sample in so many is held out for the convergence meter, at most MAX_HELD_OUT.
 HELD_OUT_SHARE, MAX_HELD_OUT = 8, 16
@@ -31,7 +31,7 @@ class TrainingSource:
         """Returns the meter on all held-out samples; the base must be on its device and in its dtype already."""
         count = len(self.held_out.sizes)
         visits = SampleOrder(self.held_out.sizes, count, settings.seed).batch(0)
-        batch = noisy_batch(self.base, self.held_out, visits, settings.prompt_dropout, False)
+        batch = make_noisy_batch(self.base, self.held_out, visits, settings.prompt_dropout, False)
         return ConvergenceMeter(self.base, batch)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..nets.residuals import Residuals
 from .base import Samples, Text, TrainingBase
-from .locked import controlled, decode, encode
+from .locked import add_residuals, decode, encode
 from .order import Visit
 
 
@@ -32,7 +32,7 @@ class NoisyBatch:
     hints: Tensor  # (B, 3, H, W)
 
 
-def noisy_batch(
+def make_noisy_batch(
     base: TrainingBase, samples: Samples, visits: Sequence[Visit], prompt_dropout: float, flip: bool
 ) -> NoisyBatch:
     """Returns the noisy batch of some visits, which does not depend on what else is in the run or in the batch.
@@ -49,7 +49,7 @@ def noisy_batch(
     levels = [torch.randint(base.objective.timesteps, (1,), generator=_timestep(v)) for v in visits]
     timesteps = torch.cat(levels).to(device)
     return NoisyBatch(
-        base.objective.noisy(latents, noise, timesteps),
+        base.objective.add_noise(latents, noise, timesteps),
         base.objective.target(latents, noise, timesteps),
         timesteps,
         base.text(prompts, *batch.hints.shape[-2:]).to(torch.float32),
@@ -64,7 +64,7 @@ def losses(
     text = batch.text
     encoded = encode(base.unet, batch.noisy, batch.timesteps, text.context, text.y)
     residuals = model(batch.noisy, batch.hints, batch.timesteps, text.context, text.y)
-    encoded = controlled(encoded, residuals)  # nothing holds the plain features any more
+    encoded = add_residuals(encoded, residuals)  # nothing holds the plain features any more
     prediction = decode(base.unet, encoded)
     return base.objective.losses(prediction, batch.target, batch.timesteps, min_snr)
 

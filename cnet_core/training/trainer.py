@@ -15,7 +15,7 @@ from .locked import lock
 from .order import SampleOrder
 from .processes import Processes, SingleProcess
 from .settings import Precision, TrainingSettings
-from .step import losses, noisy_batch
+from .step import losses, make_noisy_batch
 
 DTYPES: Mapping[Precision, torch.dtype] = {
     "fp32": torch.float32,
@@ -103,7 +103,7 @@ class Trainer:
         total = torch.zeros((), device=self.device)
         for index, visits in enumerate(pieces):
             with self.processes.sync(self._model, last=index == len(pieces) - 1), self.autocast():
-                batch = noisy_batch(
+                batch = make_noisy_batch(
                     self.base,
                     self.samples,
                     visits,

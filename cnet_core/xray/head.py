@@ -25,7 +25,7 @@ def draw_head(verdict: str, top: float, width: int, *, has_influence: bool) -> I
     for text, size, colour in lines:
         pen.text((MARGIN, y), text, fill=colour, font=font(size))
         y += size * SPACING
-    _key(pen, round(y) + MARGIN // 2, top)
+    _draw_key(pen, round(y) + MARGIN // 2, top)
     return head
 
 
@@ -41,7 +41,7 @@ def _wrap(text: str, size: int, width: int) -> list[str]:
     return lines
 
 
-def _key(pen: ImageDraw.ImageDraw, y: int, top: float) -> None:
+def _draw_key(pen: ImageDraw.ImageDraw, y: int, top: float) -> None:
     """Draws the scale of colours, and the colour of nothing."""
     x, middle = MARGIN + 28, y + LABEL // 2
     pen.text((MARGIN, middle), "0", fill=INK, font=font(LABEL), anchor="lm")

@@ -61,7 +61,7 @@ def leave_one_out(attachment: "Attachment", predict: Callable[[], Tensor]) -> In
     config = attachment.units[0].net.config
 
     def without(blocks: frozenset[int]) -> Tensor:
-        with attachment.leaving_out(blocks):
+        with attachment.leave_out(blocks):
             return predict()
 
     return influence_of(without, len(config.block_sizes(8, 8)))

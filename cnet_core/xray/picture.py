@@ -82,21 +82,21 @@ def draw_body(record: Record, influence: Influence | None, top: float) -> Image.
     highest = max(1.0, _highest(gains))
     for column, branch in enumerate(record.branches):
         x = LEFT + column * (WIDTH + GAP)
-        _title(pen, x, TOP, branch)
+        _draw_title(pen, x, TOP, branch)
         sheet.paste(_heat(ratios[column] / top), (x, TOP))
         pen.rectangle((x - 1, TOP - 1, x + WIDTH, TOP + rows), outline=FAINT)
-        _lines(pen, _Box(x, plots, WIDTH, PLOT), gains[column], highest, f"gain, {branch}")
+        _draw_lines(pen, _Box(x, plots, WIDTH, PLOT), gains[column], highest, f"gain, {branch}")
         for unit in range(record.units):
             states = record.states(unit, branch)
             sheet.paste(_strip(states, unit_colour(unit)), (x, strips + unit * STRIP))
-        _steps(pen, x, strips + record.units * STRIP, len(record.steps))
+        _draw_steps(pen, x, strips + record.units * STRIP, len(record.steps))
     _unit_names(pen, strips, record.units)
     _state_key(pen, LEFT, bottom - LABEL - MARGIN)
     last = LEFT + (columns - 1) * (WIDTH + GAP)
-    _bars(pen, last, record, influence)
+    _draw_bars(pen, last, record, influence)
     totals = [record.total_gains(unit) for unit in range(record.units)]
     box = _Box(last, plots, WIDTH, PLOT)
-    _lines(pen, box, totals, max(1.0, _highest([totals])), "gain after guidance")
+    _draw_lines(pen, box, totals, max(1.0, _highest([totals])), "gain after guidance")
     return sheet
 
 
@@ -107,7 +107,7 @@ def _block_names(pen: ImageDraw.ImageDraw, blocks: int) -> None:
         pen.text((LEFT - 10, y), name, fill=INK, font=font(LABEL), anchor="rm")
 
 
-def _title(pen: ImageDraw.ImageDraw, x: int, y: int, text: str) -> None:
+def _draw_title(pen: ImageDraw.ImageDraw, x: int, y: int, text: str) -> None:
     pen.text((x, y - 10), text, fill=INK, font=font(TITLE), anchor="ls")
 
 
@@ -119,17 +119,17 @@ def _heat(shares: Numbers) -> Image.Image:
     colours: NDArray[np.uint8] = np.stack(channels, axis=-1).round().astype(np.uint8)
     colours[shares == 0] = NOTHING
     colours[np.isnan(shares)] = UNKNOWN
-    return _scaled(colours, CELL * len(shares))
+    return _enlarge(colours, CELL * len(shares))
 
 
-def _scaled(colours: NDArray[np.uint8], height: int) -> Image.Image:
+def _enlarge(colours: NDArray[np.uint8], height: int) -> Image.Image:
     return Image.fromarray(colours).resize((WIDTH, height), Image.Resampling.NEAREST)
 
 
 def _strip(states: Sequence[frozenset[RowState]], colour: Colour) -> Image.Image:
     """Returns one line of cells: what became of a ControlNet's rows, step by step."""
     line = np.array([[_state_colour(state, colour) for state in states]], dtype=np.uint8)
-    return _scaled(line, STRIP - 6)
+    return _enlarge(line, STRIP - 6)
 
 
 def _state_colour(states: frozenset[RowState], colour: Colour) -> Colour:
@@ -158,7 +158,7 @@ def _state_key(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
         x += 220
 
 
-def _steps(pen: ImageDraw.ImageDraw, x: int, y: int, steps: int) -> None:
+def _draw_steps(pen: ImageDraw.ImageDraw, x: int, y: int, steps: int) -> None:
     pen.text((x, y), "step 0", fill=FAINT, font=font(SMALL))
     if steps > 1:
         pen.text((x + WIDTH, y), str(steps - 1), fill=FAINT, font=font(SMALL), anchor="ra")
@@ -169,11 +169,11 @@ def _highest(lines: Sequence[Sequence[Numbers]]) -> float:
     return float(np.nanmax(values))
 
 
-def _lines(
+def _draw_lines(
     pen: ImageDraw.ImageDraw, box: _Box, lines: Sequence[Numbers], highest: float, title: str
 ) -> None:
     """Draws one line a ControlNet, over the middles of its steps, from 0 to `highest`; gaps where it is NaN."""
-    _title(pen, box.x, box.y, title)
+    _draw_title(pen, box.x, box.y, title)
     pen.rectangle((box.x, box.y, box.x + box.w - 1, box.y + box.h), outline=NOTHING)
     pen.line((box.x, box.y + box.h, box.x + box.w - 1, box.y + box.h), fill=FAINT)
     inner = (box.x + box.w - 6, box.y + 4)
@@ -195,7 +195,9 @@ def _lines(
                 pen.line((points[step - 1], (x, y)), fill=unit_colour(unit), width=4)
 
 
-def _bars(pen: ImageDraw.ImageDraw, x: int, record: Record, influence: Influence | None) -> None:
+def _draw_bars(
+    pen: ImageDraw.ImageDraw, x: int, record: Record, influence: Influence | None
+) -> None:
     """Draws a bar per block: its influence, or the mean of its ratio in the first branch."""
     if influence is None:
         branch = record.branches[0]
@@ -204,7 +206,7 @@ def _bars(pen: ImageDraw.ImageDraw, x: int, record: Record, influence: Influence
     else:
         values = list(influence.blocks)
         title, texts = "left out", [f"{100 * value:.1f} %" for value in values]
-    _title(pen, x, TOP, title)
+    _draw_title(pen, x, TOP, title)
     longest = max([1e-9, *(v for v in values if not np.isnan(v))])
     for block, (value, text) in enumerate(zip(values, texts, strict=True)):
         y = TOP + block * CELL + 4

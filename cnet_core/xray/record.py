@@ -153,16 +153,13 @@ class Watch:
         default_factory=list[Tensor]
     )  # |residual| and |skip| in turn, (rows,)
     order: list[int] = field(default_factory=list[int])  # which block each pair of norms is of
-    names: tuple[
-        str, ...
-    ] = ()  # of the blocks that a host's own control nets add to, "" for a number
-    others: list[tuple[int, tuple[int, ...], Tensor]] = (
-        field(  # block, rows, |residual| and |feature|
-            default_factory=list[tuple[int, tuple[int, ...], Tensor]]
-        )
+    names: tuple[str, ...] = ()  # of the blocks, if a host's own control nets act; "" for a number
+    # block, rows, and |residual| and |feature| of what a host's own control nets add
+    others: list[tuple[int, tuple[int, ...], Tensor]] = field(
+        default_factory=list[tuple[int, tuple[int, ...], Tensor]]
     )
 
-    def used(self, stack: ControlStack) -> None:
+    def record_uses(self, stack: ControlStack) -> None:
         """Notes what the controls of a stack did in the last call that it answered."""
         self.gains += [use.gains for use in stack.uses]
         self.states += [use.states for use in stack.uses]
@@ -172,21 +169,21 @@ class Watch:
         self.gains.insert(place, use.gains)
         self.states.insert(place, use.states)
 
-    def expect(self, names: tuple[str, ...]) -> None:
+    def name_blocks(self, names: tuple[str, ...]) -> None:
         """Notes the blocks that a host's own control nets may add to."""
         self.names = names
 
-    def seen_rows(self, block: int, rows: Sequence[int], feature: Tensor, residual: Tensor) -> None:
+    def add_norms(self, block: int, rows: Sequence[int], feature: Tensor, residual: Tensor) -> None:
         """Notes the norms of what a host's own control nets add in some rows, (rows,) each."""
         self.others.append((block, tuple(rows), torch.stack([residual, feature])))
 
-    def injects(self, residuals: RowResiduals | None) -> None:
+    def expect(self, residuals: RowResiduals | None) -> None:
         """Notes which blocks and rows are to get something."""
         if residuals is not None:
             self.wanted = tuple(block is not None for block in residuals.residuals.blocks)
             self.controlled = residuals.rows
 
-    def seen(self, block: int, feature: Tensor, residual: Tensor) -> None:
+    def measure(self, block: int, feature: Tensor, residual: Tensor) -> None:
         """Measures what is about to be added to what, both (rows, C, H, W): the controlled rows, or all."""
         self.order.append(block)
         self.norms += [row_norms(residual), row_norms(feature)]

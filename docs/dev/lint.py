@@ -45,7 +45,7 @@ def findings(report: dict[str, Any]) -> Iterator[Finding]:
         raise ValueError(f"The lint failed: {syntax['error']}\n{details}")
 
 
-def unanswered(report: dict[str, Any]) -> list[str]:
+def list_unanswered(report: dict[str, Any]) -> list[str]:
     """Returns the findings without an answer, and the answers without a finding."""
     found = list(findings(report))
     answers = {finding: _answer_to(finding.file) for finding in found}
@@ -58,7 +58,7 @@ def main(folder: str) -> None:
     command = ["comfy-test", "lint", folder, "--json"]
     run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     report = json.loads(run.stdout)
-    open_ones = unanswered(report)
+    open_ones = list_unanswered(report)
     count = len(list(findings(report)))
     print("\n".join(open_ones) or f"comfy-test's lint: {count} findings, all answered")
     sys.exit(bool(open_ones))

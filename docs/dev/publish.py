@@ -86,7 +86,7 @@ def with_pack(graph: dict[str, Any], pack: str, ours: set[str]) -> dict[str, Any
     """Returns a saved graph whose nodes of ours, also in subgraphs, name the pack that a user has to install."""
     changed = dict(graph)
     if "nodes" in graph:
-        changed["nodes"] = [_named(node, pack, ours) for node in graph["nodes"]]
+        changed["nodes"] = [_name_pack(node, pack, ours) for node in graph["nodes"]]
     if "definitions" in graph:
         inner = graph["definitions"].get("subgraphs", [])
         subgraphs = [with_pack(each, pack, ours) for each in inner]
@@ -154,11 +154,11 @@ def _with_table(toml: str, table: str, values: dict[str, str]) -> str:
         line = f"{key} = {json.dumps(value)}\n"
         pattern = re.compile(rf"^{key} *=.*\n", re.MULTILINE)
         is_there = pattern.search(body)
-        body = body.replace(is_there[0], line) if is_there else _appended(body, line)
+        body = body.replace(is_there[0], line) if is_there else _append_line(body, line)
     return before + body + after
 
 
-def _appended(table: str, line: str) -> str:
+def _append_line(table: str, line: str) -> str:
     """Returns a table with one more line, after its last one that is neither blank nor a comment."""
     lines = table.splitlines(keepends=True)
     last = max(i for i, each in enumerate(lines) if each.strip() and not each.startswith("#"))
@@ -174,16 +174,16 @@ def _value(toml: str, key: str) -> str:
 def _absolute(markdown: str, places: Places) -> str:
     """Returns Markdown without relative targets, those of a picture inside a link included."""
 
-    def replaced(found: re.Match[str]) -> str:
+    def replace_target(found: re.Match[str]) -> str:
         before, target = found[1], found[2]
         is_picture = before.startswith(("![", "src=", "srcset="))
         inner = _absolute(before[1:], places) if before.startswith("[![") else before[1:]
         return before[0] + inner + (places.picture if is_picture else places.page)(target)
 
-    return RELATIVE.sub(replaced, markdown)
+    return RELATIVE.sub(replace_target, markdown)
 
 
-def _named(node: dict[str, Any], pack: str, ours: set[str]) -> dict[str, Any]:
+def _name_pack(node: dict[str, Any], pack: str, ours: set[str]) -> dict[str, Any]:
     if node["type"] not in ours:
         return node
     return {**node, "properties": {**node.get("properties", {}), "cnr_id": pack}}

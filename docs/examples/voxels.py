@@ -226,7 +226,7 @@ def main() -> None:
     }
     for way in (CONTROL_NET, FINE_TUNE, *((LITE, GAUSSIAN) if args.ablation else ())):
         model = deepcopy(base)
-        control = under_control(model, way, hints)
+        control = take_control(model, way, hints)
         figures, voxels = follow(model, control, hints, steps)
         if way in (CONTROL_NET, FINE_TUNE):
             groups[f"{way}: {figures['adherence']}"] = views(voxels)
@@ -241,7 +241,7 @@ def main() -> None:
     print(json.dumps(report, indent=2))
 
 
-def under_control(model: nn.Module, way: str, hints: Tensor) -> "cn.BlockControl | FineTune":
+def take_control(model: nn.Module, way: str, hints: Tensor) -> "cn.BlockControl | FineTune":
     """Returns what is to be trained on a model that will not be trained itself, or (FINE_TUNE) will."""
     control = FineTune(model) if way == FINE_TUNE else cn.control_blocks(model, CONTROLLED)
     branches = control.branches.values() if isinstance(control, cn.BlockControl) else ()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 import cnet_core as cn
-from cnet_core.tiny.demo import DEFAULT_PROMPT, drawn_hint
+from cnet_core.tiny.demo import DEFAULT_PROMPT, draw_star_hint
 from cnet_core.tiny.model import TinyStableDiffusion, starting_noise
 
 TURNS = 40
@@ -23,10 +23,10 @@ def main() -> None:
     model = TinyStableDiffusion.load()
     x = starting_noise(2, 128, 0)
     inputs = (x, torch.full((2,), 500), model.text(["", DEFAULT_PROMPT]))
-    with cn.patch_unet(model.unet, cn.ControlUnit(model.control_net, drawn_hint())) as control:
+    with cn.patch_unet(model.unet, cn.ControlUnit(model.control_net, draw_star_hint())) as control:
 
         def without() -> None:
-            with control.leaving_out(()):
+            with control.leave_out(()):
                 model.unet(*inputs)
 
         turns = [(seconds(lambda: model.unet(*inputs)), seconds(without)) for _ in range(TURNS)]
@@ -38,7 +38,7 @@ def main() -> None:
 
     def norms() -> None:
         for index, block in enumerate(blocks):
-            watch.seen(index, block, block)
+            watch.measure(index, block, block)
 
     times = [seconds(norms) for _ in range(TURNS)]
     print(f"norms at SD1.5's sizes, 512 px, batch 2: {1000 * statistics.median(times):.1f} ms")

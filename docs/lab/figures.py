@@ -27,7 +27,7 @@ from cnet_core.bench.settings import BenchSettings
 from cnet_core.bench.training_step import FINE_TUNE, WAYS, WIDTHS, cost
 from cnet_core.cli import main as cnet
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.demo import drawn_hint
+from cnet_core.tiny.demo import draw_star_hint
 
 mpl.use("Agg")
 DOCS = Path(__file__).parents[1]
@@ -113,7 +113,7 @@ def gain(path: Path, quick: bool) -> None:
     titles = {0.02: "a small effect (strength 0.02): as the formula says", 1.0: "strength 1"}
     line = torch.linspace(1, scales[-1], 200)
     for panel, (strength, title) in zip(panels, titles.items(), strict=True):
-        measured = measured_gains(scales, strength)
+        measured = measure_gains(scales, strength)
         for color, (name, routing) in zip(_colors(), ROUTINGS.items(), strict=False):
             panel.plot(line, [_total(routing, float(g)) for g in line], color=color, label=name)
             panel.plot(scales, measured[name], "o", color=color, ms=6)
@@ -126,7 +126,7 @@ def gain(path: Path, quick: bool) -> None:
     _save(figure, path)
 
 
-def measured_gains(
+def measure_gains(
     cfg_scales: Sequence[float], strength: float, timestep: int = 500
 ) -> dict[str, list[float]]:
     """Returns, by routing, how often the control's plain effect is in the guided noise at each CFG scale.
@@ -136,7 +136,7 @@ def measured_gains(
     """
     model = TinyStableDiffusion.load()
     x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0)).expand(2, -1, -1, -1)
-    context, hint = model.text(["", ""]), drawn_hint()
+    context, hint = model.text(["", ""]), draw_star_hint()
 
     def rows(routing: cn.HintRouting, strength: float, cfg_scale: float) -> tuple[Tensor, Tensor]:
         unit = cn.ControlUnit(model.control_net, hint, strength, routing)

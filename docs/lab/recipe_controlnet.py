@@ -45,22 +45,22 @@ def main() -> None:
     folder = RunFolder(args.out / str(args.size))
     folder.begin({"size": args.size, "settings": settings.to_dict()})
     steps = args.steps or planned
-    fit(trainer, source.meter(settings), steps, _Told(folder), intervals=INTERVALS)
+    fit(trainer, source.meter(settings), steps, _FolderEvents(folder), intervals=INTERVALS)
 
 
-class _Told:
+class _FolderEvents:
     """Everything goes to the folder, the readings to the terminal too."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         pass
 
-    def logged(self, step: int, loss: float, rate: float) -> None:
+    def on_log(self, step: int, loss: float, rate: float) -> None:
         self._folder.write({"step": step, "loss": loss})
 
-    def read(self, reading: Reading, converged_at: int | None) -> None:
+    def on_reading(self, reading: Reading, converged_at: int | None) -> None:
         self._folder.write({"step": reading.step, "reading": reading.to_dict()})
         print(f"step {reading.step}: loss {reading.loss:.4f}, gap {reading.gap:.2%}", flush=True)
 

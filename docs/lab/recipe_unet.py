@@ -96,7 +96,7 @@ def colours_right(
     generator = torch.Generator().manual_seed(999)
     scene = random_scene(count, generator)
     noise = torch.randn(count, 4, size // 8, size // 8, generator=generator)
-    latents = last(ddim(guided(model, scene.prompts(), scale), noise, 10))
+    latents = last(ddim(guide(model, scene.prompts(), scale), noise, 10))
     pictures = decoder.decode(latents)
     mask = shape_mask(pictures)
     shape, back = nearest_colour(pictures, mask), nearest_colour(pictures, ~mask)
@@ -107,7 +107,7 @@ def colours_right(
     return f"shape colour {share[0]:.2f}, background {share[1]:.2f}"
 
 
-def guided(
+def guide(
     model: TextToNoise, prompts: list[str], scale: float
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Returns a predictor with classifier-free guidance in one batch."""

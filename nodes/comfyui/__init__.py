@@ -1,26 +1,26 @@
 """The only part that knows ComfyUI's internals; nodes call these few functions."""
 
-from .apply import apply
-from .files import describe_file, file_names, file_state, load_file
+from .apply import apply_control_net
+from .files import describe_file, file_state, list_files, load_file
 from .registry import control_category, warn_of_taken_ids
-from .saving import register_output, save
-from .tiny import draw_hint, load_tiny, tiny_samples
-from .training import train
-from .xray import xray
+from .saving import register_output, save_control_net
+from .tiny import draw_hint, draw_tiny_samples, load_tiny
+from .training import train_control_net
+from .xray import draw_xray
 
 __all__ = [
-    "apply",
+    "apply_control_net",
     "control_category",
     "describe_file",
     "draw_hint",
-    "file_names",
+    "draw_tiny_samples",
+    "draw_xray",
     "file_state",
+    "list_files",
     "load_file",
     "load_tiny",
     "register_output",
-    "save",
-    "tiny_samples",
-    "train",
+    "save_control_net",
+    "train_control_net",
     "warn_of_taken_ids",
-    "xray",
 ]

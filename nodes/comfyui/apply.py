@@ -19,7 +19,7 @@ from .wrappers import KEY
 logger = logging.getLogger("cnet")
 
 
-def apply(
+def apply_control_net(
     model: Model,
     control_net: Any,
     image: Tensor,

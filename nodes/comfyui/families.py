@@ -29,7 +29,7 @@ def check_pair(model: Model, source: NetSource) -> None:
     theirs = (_context_dim(model), block_count(model))
     if ours != theirs:
         raise ValueError(
-            f"The ControlNet is made for {_described(*ours)}, but the MODEL is {_described(*theirs)}. "
+            f"The ControlNet is made for {_describe(*ours)}, but the MODEL is {_describe(*theirs)}. "
             f"Use a ControlNet made for {family(theirs[0])}, or a model of the ControlNet's family."
         )
 
@@ -54,7 +54,7 @@ def family(context_dim: int | None) -> str:
     return FAMILIES.get(context_dim or 0, "an unknown family")
 
 
-def _described(context_dim: int | None, blocks: int) -> str:
+def _describe(context_dim: int | None, blocks: int) -> str:
     return f"{family(context_dim)} (text embeddings {context_dim} wide, {blocks} blocks)"
 
 

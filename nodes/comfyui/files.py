@@ -28,7 +28,7 @@ UNET_PREFIX = "diffusion_model."
 BASE_INPUT = "base_model"
 
 
-def file_names() -> list[str]:
+def list_files() -> list[str]:
     """Returns the names of all files in the `controlnet` folders; where there is none, an entry that says so."""
     return folder_paths.get_filename_list(FOLDER) or [NO_FILE]
 
@@ -69,10 +69,10 @@ def load_path(
 ) -> LoadedNet:
     """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's."""
     with words_of_nodes():
-        return loaded(cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS))
+        return manage_net(cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS))
 
 
-def loaded(net: cn.ControlNet) -> LoadedNet:
+def manage_net(net: cn.ControlNet) -> LoadedNet:
     """Returns a net, made of ComfyUI's layers, under ComfyUI's memory management.
 
     It is kept in the dtype that ComfyUI would choose for it and computes in the one that the device can. Its layers

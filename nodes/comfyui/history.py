@@ -53,7 +53,7 @@ class History:
         """Remembers a sampling by the latents that came out of it."""
         recorder.fetch()
         shape = tuple(latents.shape)
-        self._runs.append(Past(recorder, percent_to_sigma, shape, _taken(latents), replay))
+        self._runs.append(Past(recorder, percent_to_sigma, shape, _take_samples(latents), replay))
 
     def of(self, latents: Tensor) -> Past:
         """Returns the sampling that made these latents, the last one if there were several.
@@ -61,7 +61,7 @@ class History:
         Raises:
             ValueError: none that is remembered did.
         """
-        taken = _taken(latents)
+        taken = _take_samples(latents)
         there = [run for run in reversed(self._runs) if run.shape == tuple(latents.shape)]
         distances = [float((run.latents - taken).norm()) for run in there]
         best = min(range(len(there)), key=lambda k: distances[k], default=None)
@@ -74,7 +74,7 @@ class History:
         return there[best]
 
 
-def _taken(latents: Tensor) -> Tensor:
+def _take_samples(latents: Tensor) -> Tensor:
     """Returns `SAMPLES` of the numbers, evenly spread."""
     flat = latents.detach().flatten()
     places = torch.linspace(0, len(flat) - 1, min(len(flat), SAMPLES), dtype=torch.float64)

@@ -74,7 +74,7 @@ class BaseModel(Protocol):
     def memory_required(self, input_shape: Sequence[int]) -> float: ...
 
 
-class Kept(Protocol):
+class WeightBackup(Protocol):
     """A weight as it was before a patch was written into it."""
 
     @property
@@ -90,7 +90,7 @@ class Model(Protocol):
     def model(self) -> BaseModel: ...
 
     @property
-    def backup(self) -> Mapping[str, Kept]: ...
+    def backup(self) -> Mapping[str, WeightBackup]: ...
 
     def clone(self) -> "Model": ...
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...cnet_core.hosting.untraced import untraced
-from ...cnet_core.nets.residuals import RowResiduals, added, fitted, neighbours
+from ...cnet_core.hosting.tracing import never_trace
+from ...cnet_core.nets.residuals import RowResiduals, add_residual_, fit_to_feature, neighbours
 from ...cnet_core.xray import Watch
 from .host_types import Executor, Options, UNetModel
 from .shared import SharedByCopies
@@ -42,7 +42,7 @@ def inject(
     options = {} if transformer_options is None else transformer_options
     injection: Injection | None = options.get(INJECTION)
     if injection is not None and injection.belongs_to(x):
-        options = injection.patched(options)
+        options = injection.patch_options(options)
     return executor(x, timesteps, context, y, control, options, **kwargs)
 
 
@@ -56,7 +56,7 @@ class Injection(SharedByCopies):
         self._patch = _Patch(residuals, on_resize, watch)
         self._belonged: list[bool] = []  # by pass of the UNet
 
-    @untraced
+    @never_trace
     def belongs_to(self, x: Tensor) -> bool:
         """Whether a pass of the UNet is on our latents; further channels may have been put behind them."""
         channels = self._x.shape[1]
@@ -67,7 +67,7 @@ class Injection(SharedByCopies):
         self._belonged.append(found)
         return found
 
-    def patched(self, options: Mapping[str, Any]) -> Options:
+    def patch_options(self, options: Mapping[str, Any]) -> Options:
         """Returns a call's transformer options with the injection first; `options` stays as it is."""
         patches = options.get("patches", {})
         return {**options, "patches": {**patches, PATCH: [self._patch, *patches.get(PATCH, [])]}}
@@ -113,10 +113,10 @@ class _Patch(SharedByCopies):
         if residual.shape[:2] == part.shape[:2] and residual.shape[2:] != part.shape[2:]:
             self._on_resize()  # a node shrinks the features on purpose
             residual = F.interpolate(residual, size=part.shape[-2:], mode="area")
-        residual = fitted(residual, part, name)
-        self._watch.seen(block, part, residual)
+        residual = fit_to_feature(residual, part, name)
+        self._watch.measure(block, part, residual)
         if self._rows is None:
-            return added(
+            return add_residual_(
                 part, residual
             )  # in place where no gradients are recorded, as native control does
         part += residual

@@ -21,7 +21,7 @@ from ...cnet_core.nets.controlnet import check_scale_count
 from ...cnet_core.nets.union import TYPES, type_indices
 from .host_types import BaseModel, Patcher
 from .loaded import residual_bytes
-from .patcher import repeatable
+from .patcher import allow_copies_
 
 SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memory")
 
@@ -49,14 +49,14 @@ def is_cldm(control_net: Any) -> bool:
 
     Subclasses are other packs': what they add (weights over time, motion) would be lost without a word.
     """
-    inner = _uncompiled(getattr(control_net, "control_model", None))
+    inner = _strip_compile(getattr(control_net, "control_model", None))
     kinds = (comfy.controlnet.ControlNet, comfy.cldm.cldm.ControlNet)
     return type(control_net) is comfy.controlnet.ControlLora or (
         (type(control_net), type(inner)) == kinds
     )
 
 
-def _uncompiled(model: Any) -> Any:
+def _strip_compile(model: Any) -> Any:
     """Returns what `torch.compile` was given, as by TorchCompileControlNet: ours runs block by block, uncompiled."""
     return getattr(model, "_orig_mod", model)
 
@@ -180,10 +180,10 @@ class NativeNet:
             if index == 0:
                 h = h + features
             if scales[index] != 0:
-                found[index] = _scaled(model.zero_convs[index](h, emb, context), scales[index])
+                found[index] = _scale_(model.zero_convs[index](h, emb, context), scales[index])
         if depth == len(scales):
             h = model.middle_block(h, emb, context)
-            found[-1] = _scaled(model.middle_block_out(h, emb, context), scales[-1])
+            found[-1] = _scale_(model.middle_block_out(h, emb, context), scales[-1])
         return Residuals.of(found)
 
     def _type_indices(self, control_types: Sequence[str] | None) -> list[int]:
@@ -205,7 +205,7 @@ class NativeNet:
         return emb + model.label_emb(y)
 
 
-def _scaled(residual: Tensor, scale: float) -> Tensor:
+def _scale_(residual: Tensor, scale: float) -> Tensor:
     return residual if scale == 1 else residual.mul_(scale)  # a zero conv's output, nobody else's
 
 
@@ -214,12 +214,12 @@ class NativeSource:
 
     def __init__(self, control: Any) -> None:
         self._control = control
-        model = _uncompiled(control.control_model)
+        model = _strip_compile(control.control_model)
         self._net = NativeNet(control, model)
         self.config = self._net.config
         self.hint_channels = self._net.hint_channels
         self.key = f"{id(model)} {control.extra_args}"
-        self.patchers: Sequence[Patcher] = [repeatable(control.control_model_wrapped.clone())]
+        self.patchers: Sequence[Patcher] = [allow_copies_(control.control_model_wrapped.clone())]
         self.check_types = self._net.check_types
 
     def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> NativeNet:
@@ -251,14 +251,14 @@ class ControlLoraSource:
         """Returns the net for this UNet."""
         opened = self._control.copy()
         opened.pre_run(base_model, base_model.model_sampling.percent_to_sigma)
-        return _OpenedLora(opened)
+        return _LoraNet(opened)
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
         """Returns the bytes of the weights, as ComfyUI counts them."""
         return self._control.inference_memory_requirements(comfy.model_management.unet_dtype())
 
 
-class _OpenedLora(NativeNet):
+class _LoraNet(NativeNet):
     """The net of a Control-LoRA, alive for one run."""
 
     def __init__(self, control: Any) -> None:

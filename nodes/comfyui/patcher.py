@@ -21,23 +21,23 @@ def patcher_of(
     module_of = comfy.model_patcher
     plain = module_of.ModelPatcher
     kind = plain if disable_dynamic else getattr(module_of, "CoreModelPatcher", plain)
-    return repeatable(kind(module, load_device=device, offload_device=offload))
+    return allow_copies_(kind(module, load_device=device, offload_device=offload))
 
 
-def repeatable(patcher: Any) -> Any:
+def allow_copies_(patcher: Any) -> Any:
     """Tells a ModelPatcher how to make itself anew, for a copy on a further GPU; returns it.
 
     Older versions have no use for it.
     """
     if getattr(patcher, "cached_patcher_init", None) is None:
         patcher.cached_patcher_init = (
-            _again,
+            _copy_patcher,
             (patcher.model, patcher.load_device, patcher.offload_device),
         )
     return patcher
 
 
-def _again(
+def _copy_patcher(
     module: nn.Module, device: torch.device, offload: torch.device, disable_dynamic: bool = False
 ) -> Any:
     return patcher_of(copy.deepcopy(module), device, offload, disable_dynamic)

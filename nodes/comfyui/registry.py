@@ -10,12 +10,12 @@ logger = logging.getLogger("cnet")
 
 def control_category() -> str:
     """Returns the category of ComfyUI's own ControlNet nodes, which its versions name differently."""
-    return _registered()["ControlNetApplyAdvanced"].CATEGORY
+    return _list_nodes()["ControlNetApplyAdvanced"].CATEGORY
 
 
 def warn_of_taken_ids(ids: Sequence[str]) -> None:
     """Says once in the log when another pack already holds one of these ids: ComfyUI keeps the pack loaded last."""
-    taken = sorted(set(ids) & set(_registered()))
+    taken = sorted(set(ids) & set(_list_nodes()))
     if taken:
         logger.warning(
             "Another node pack has nodes of the same id as ours: %s. ComfyUI uses those of the pack that it loads "
@@ -24,6 +24,6 @@ def warn_of_taken_ids(ids: Sequence[str]) -> None:
         )
 
 
-def _registered() -> Mapping[str, Any]:
+def _list_nodes() -> Mapping[str, Any]:
     """Returns the nodes that ComfyUI has loaded so far, by id."""
     return sys.modules["nodes"].NODE_CLASS_MAPPINGS  # ComfyUI's own module of that name

@@ -74,7 +74,7 @@ class Run(SharedByCopies):
         self.specs = tuple(specs)
         self.guider = guider
         self.start = start
-        self.nets = OpenNets(self.loaded)
+        self.nets = OpenNets(self.find_patchers)
         self.controls = Controls(self.nets)
         self.record = RunRecord()
         self.asked = False
@@ -91,7 +91,7 @@ class Run(SharedByCopies):
         if self.foreign is not None:
             self.foreign.begin(sigma)
 
-    def loaded(self, source: Source, model: BaseModel) -> Sequence[Patcher]:
+    def find_patchers(self, source: Source, model: BaseModel) -> Sequence[Patcher]:
         """Returns the patchers that were loaded with a model; a guider's second model uses those of its main one."""
         for holder in (model, getattr(self.guider, "inner_model", model)):
             loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))

@@ -18,7 +18,7 @@ def register_output() -> None:
     )
 
 
-def save(
+def save_control_net(
     control_net: object, prefix: str, layout: SaveLayout, base_model: Model | None = None
 ) -> Path:
     """Writes a net under a new name that begins with `prefix`; returns its file, for "diffusers" its folder.

@@ -12,7 +12,7 @@ from ...cnet_core.control.clock import SigmaClock
 from ...cnet_core.control.routing import Branch
 from ...cnet_core.control.rows import rows_of
 from ...cnet_core.hosting import UnitSpec
-from ...cnet_core.hosting.untraced import untraced
+from ...cnet_core.hosting.tracing import never_trace
 from ...cnet_core.nets.residuals import RowResiduals
 from ...cnet_core.xray import Watch
 from .host_types import BaseModel, Model
@@ -49,7 +49,7 @@ class CondBatchStep(SharedByCopies):
         guided = is_guided(run.guider, branches)
         return cls(run, model, copies, branches, batch, cfg_scale_of(run.guider), guided)
 
-    @untraced
+    @never_trace
     def compute(
         self,
         x: Tensor,
@@ -80,12 +80,12 @@ class CondBatchStep(SharedByCopies):
         call = UNetCall(x, timesteps, context, y, rows, self.cfg_scale, self.guided, clock)
         specs = (*self.run.specs, *arrived)
         size = (x.shape[-2], x.shape[-1])
-        stack = self.run.controls.stack(specs, self.called(options), size, frames)
+        stack = self.run.controls.stack(specs, self.find_model(options), size, frames)
         residuals = stack.sum_rows(call)
-        watch.used(stack)
+        watch.record_uses(stack)
         return self.run.record.filter(watch, residuals)
 
-    def called(self, options: Mapping[str, Any]) -> BaseModel:
+    def find_model(self, options: Mapping[str, Any]) -> BaseModel:
         """Returns the BaseModel that is called: on several GPUs each has a copy."""
         device = options.get("multigpu_thread_device")
         return self.model if device is None else self.copies[device].model

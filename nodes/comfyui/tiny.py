@@ -38,7 +38,7 @@ def load_tiny() -> tuple[Any, Any, Any, LoadedNet]:
     return _model(tiny.unet), _clip(tiny.text), _vae(tiny.autoencoder), control_net
 
 
-def tiny_samples(count: int, side: int, seed: int) -> tuple[Tensor, Tensor, str]:
+def draw_tiny_samples(count: int, side: int, seed: int) -> tuple[Tensor, Tensor, str]:
     """Returns pictures and hints (count, side, side, 3), 0..1, and a caption for each, a line each."""
     from ...cnet_core.tiny.training import TinySamples
 

@@ -31,7 +31,7 @@ from ...cnet_core.training.settings import Precision
 from ...cnet_core.training.source import TensorSamples, tensor_source
 from ...cnet_core.training.trainer import State
 from .families import check_unet
-from .files import loaded, unet_weights
+from .files import manage_net, unet_weights
 from .host_types import Model
 from .loaded import LoadedNet
 from .ops import OPS
@@ -43,7 +43,7 @@ READINGS, SHOWN = 20, 4
 PREVIEW_SIZE = 512
 
 
-def train(
+def train_control_net(
     model: Any,
     vae: Any,
     clip: Any,
@@ -89,13 +89,13 @@ def _train(
     shown = Preview(base, samples.hints[:SHOWN], samples.prompts[:SHOWN])
     source = tensor_source(base, samples, lambda net: (sheet([shown.draw(net)]), {}))
     trainer = Trainer(base, source.samples, settings, processes=SingleProcess(device))
-    told = _Told(steps, lambda: to_image(sheet([shown.hints, shown.draw(trainer.net)])))
+    events = _ProgressEvents(steps, lambda: to_image(sheet([shown.hints, shown.draw(trainer.net)])))
     every = Intervals(log=max(1, steps // 100), read=max(1, steps // READINGS), save=steps)
     outcome = fit(
-        trainer, source.meter(settings), steps, told, intervals=every, stop=lambda: told.stopped
+        trainer, source.meter(settings), steps, events, intervals=every, stop=lambda: events.stopped
     )
-    told.finish(outcome.step)
-    return _result(trainer.result), _pictures(told.rows), _report(outcome, told.rows)
+    events.finish(outcome.step)
+    return _result(trainer.result), _pictures(events.rows), _report(outcome, events.rows)
 
 
 def _result(trained: ControlNet) -> LoadedNet:
@@ -104,7 +104,7 @@ def _result(trained: ControlNet) -> LoadedNet:
     exact.load_state_dict(trained.state_dict())
     net = ControlNet(trained.config, ops=OPS)
     net.load_state_dict(exact.state_dict())
-    found = loaded(net)
+    found = manage_net(net)
     return found if found.is_float32 else replace(found, exact=exact)
 
 
@@ -133,8 +133,8 @@ class _Base:
         return pictures.clone().movedim(-1, 1)
 
 
-class _Told:
-    """What happens goes to the node's progress bar and is kept for its plots."""
+class _ProgressEvents:
+    """Shows what happens on the node's progress bar and keeps it for the plots."""
 
     def __init__(self, steps: int, draw: Callable[[], Image.Image]) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -142,13 +142,13 @@ class _Told:
         self._steps, self._draw = steps, draw
         self._bar = comfy.utils.ProgressBar(steps)
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         self._show(step, None)
 
-    def logged(self, step: int, loss: float, rate: float) -> None:
+    def on_log(self, step: int, loss: float, rate: float) -> None:
         self.rows.append({"step": step, "loss": loss})
 
-    def read(self, reading: Reading, converged_at: int | None) -> None:
+    def on_reading(self, reading: Reading, converged_at: int | None) -> None:
         self.rows.append({"step": reading.step, "reading": reading.to_dict()})
         if not self.stopped:
             self._show(reading.step, ("JPEG", self._draw(), PREVIEW_SIZE))
@@ -158,8 +158,8 @@ class _Told:
 
     def finish(self, step: int) -> None:
         """Leaves the plots on the node: front ends show the last preview rather than a node's own pictures."""
-        sheet = _in_a_column(_plots(self.rows))
-        self._show(step, ("JPEG", sheet, max(sheet.size)))
+        plots = _in_a_column(_plots(self.rows))
+        self._show(step, ("JPEG", plots, max(plots.size)))
 
     def _show(self, step: int, preview: Any) -> None:
         """Moves the bar on; ComfyUI tells of an interrupt here, and forgets it."""

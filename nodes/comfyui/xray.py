@@ -11,7 +11,7 @@ from .host_types import Model
 from .wrappers import KEY
 
 
-def xray(model: Model, samples: Any, leave_one_out: bool = False) -> tuple[Tensor, str]:
+def draw_xray(model: Model, samples: Any, leave_one_out: bool = False) -> tuple[Tensor, str]:
     """Returns a picture (1, H, W, 3) and a report of what was injected.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from fakes import call_inputs, random_hint, randomised, small_net, small_unet
+from fakes import call_inputs, random_hint, randomise_, small_net, small_unet
 from torch import Tensor
 
 import cnet_core as cn
@@ -45,8 +45,8 @@ def test_controlled_predictions_are_the_cpus(routing: str, dtype: torch.dtype) -
 
 
 def _prediction(device: str, dtype: torch.dtype, routing: str | None) -> Tensor:
-    unet = randomised(small_unet(), 0, std=0.1).to(device, dtype)
-    net = randomised(small_net(), 1, std=0.1).to(dtype=dtype)  # patch_unet brings it to the device
+    unet = randomise_(small_unet(), 0, std=0.1).to(device, dtype)
+    net = randomise_(small_net(), 1, std=0.1).to(dtype=dtype)  # patch_unet brings it to the device
     units = (
         [] if routing is None else [cn.ControlUnit(net, random_hint(), routing=ROUTINGS[routing])]
     )

@@ -64,8 +64,8 @@ def test_faults_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cnet_core.fit_hint, "__doc__", "Fits `height.of.it` like `cn.hints.fit`.")
     monkeypatch.setattr(cnet_core.profile, "__doc__", None)
     modules = {"cnet_core": pdoc.doc.Module(cnet_core)}
-    assert "cnet_core.profile" in api.undocumented(modules)
-    assert api.broken_references(modules) == [
+    assert "cnet_core.profile" in api.find_undocumented(modules)
+    assert api.find_broken_references(modules) == [
         "cnet_core.HintRouting: `BlockScale` is not there",
         "cnet_core.fit_hint: `cn.hints.fit` is not there",
     ]

@@ -41,7 +41,7 @@ def test_the_packed_node_holds_what_users_need_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "tests/core/test_cli.py",
+        "tests/core/test_names.py",
         "cnet_core/tests/x.py",
         "docs/dev/publish.py",
         "docs/lab/figures.py",
@@ -85,12 +85,12 @@ def test_a_finding_of_the_lint_needs_an_answer(monkeypatch: pytest.MonkeyPatch) 
         "Use ComfyUI APIs instead:\n\na/old/x.py:\n  Line 3: x\n\na/new.py:\n  Line 7: .cuda()"
     )
     js = {"file": "index.js", "line": 8, "rule": "r", "message": "m"}
-    assert lint.unanswered(report(details, False, (js,))) == ["a/new.py:7: .cuda()"]
-    assert lint.unanswered(report(js=(js,))) == [
+    assert lint.list_unanswered(report(details, False, (js,))) == ["a/new.py:7: .cuda()"]
+    assert lint.list_unanswered(report(js=(js,))) == [
         "a/old/: nothing found any more; take its answer out"
     ]
     with pytest.raises(ValueError, match="Something else"):
-        lint.unanswered(report("Something else", False))
+        lint.list_unanswered(report("Something else", False))
 
 
 def test_every_selector_of_our_style_sheet_is_ours() -> None:

@@ -71,12 +71,12 @@ def test_figures_of_twenty_sentences() -> None:
     # 1 to 20 words: the middle is between 10 and 11, and 19 is the 19th of 20, which is 95 %.
     assert prose.Lengths.of([*range(20, 0, -1)]) == prose.Lengths(20, 10.5, 19, 20)
     assert prose.Lengths.of([7]) == prose.Lengths(1, 7, 7, 7)
-    assert prose.Lengths.of([]).broken() == []
+    assert prose.Lengths.of([]).list_broken() == []
 
 
 def test_limits_themselves_are_kept() -> None:
-    assert prose.Lengths(9, 15, 30, 40).broken() == []
-    assert prose.Lengths(9, 15.5, 31, 41).broken() == [
+    assert prose.Lengths(9, 15, 30, 40).list_broken() == []
+    assert prose.Lengths(9, 15.5, 31, 41).list_broken() == [
         "median 15.5 > 15",
         "p95 31 > 30",
         "longest 41 > 40",

@@ -48,13 +48,13 @@ def call(options: dict, index: int) -> tuple[float, float]:
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
 def test_skips_are_taken_deepest_first_and_the_middle_once(part: Part, mode: type) -> None:
     with mode():
-        options = injection(part).patched({})
+        options = injection(part).patch_options({})
         assert [call(options, index) for index in range(3)] == [(10, 3), (0, 2), (0, 1)]
 
 
 @pytest.mark.parametrize("gradients", [True, False])
 def test_without_gradients_the_skip_is_added_to_in_place(part: Part, gradients: bool) -> None:
-    options = injection(part).patched({})
+    options = injection(part).patch_options({})
     (patch,) = options["patches"]["output_block_patch"]
     skip = torch.zeros(SHAPE)
     with torch.set_grad_enabled(gradients):
@@ -68,20 +68,20 @@ def test_other_patches_stay_and_run_behind(part: Part) -> None:
         return h, 2 * skip
 
     given = {"patches": {"output_block_patch": [double]}, "sigmas": 1}
-    options = injection(part).patched(given)
+    options = injection(part).patch_options(given)
     assert call(options, 2) == (0, 2)
     assert given["patches"]["output_block_patch"] == [double]
 
 
 def test_residuals_are_resized_where_a_node_shrinks_the_features(part: Part) -> None:
     noted: list[bool] = []
-    options = injection(part, 8, lambda: noted.append(True)).patched({})
+    options = injection(part, 8, lambda: noted.append(True)).patch_options({})
     assert call(options, 1) == (0, 2)
     assert noted
 
 
 def test_other_channels_raise(part: Part) -> None:
-    options = injection(part).patched({})
+    options = injection(part).patch_options({})
     patch = options["patches"]["output_block_patch"][0]
     with pytest.raises(ValueError, match="skip connection 1"):
         patch(torch.zeros(SHAPE), torch.zeros(2, 5, 4, 4), {"block": ("output", 1)})
@@ -136,7 +136,7 @@ def test_a_unet_that_a_cache_spares_is_none(part: Part) -> None:
 def test_the_xray_sees_features_before_the_injection(part: Part) -> None:
     seen = watch(part)
     made = part("nodes.comfyui.inject").Injection(LATENTS, residuals(part), lambda: None, seen)
-    options = made.patched({})
+    options = made.patch_options({})
     patch = options["patches"]["output_block_patch"][0]
     for index in range(3):
         patch(torch.full(SHAPE, 7.0), torch.full(SHAPE, 5.0), {"block": ("output", index)})
@@ -157,7 +157,7 @@ def test_only_the_rows_that_get_control_are_added_to(part: Part, rows: Any, mode
     with mode():
         x = torch.zeros(4, 4, 8, 8)
         made = kind(x, of_rows(part, rows, batch=4), lambda: None, seen)
-        options = {**made.patched({}), "block": ("output", 0)}
+        options = {**made.patch_options({}), "block": ("output", 0)}
         (patch,) = options["patches"]["output_block_patch"]
         h, skip = patch(torch.ones(4, 3, 4, 4), torch.ones(4, 3, 4, 4), options)
     for found, value in ((h, 10), (skip, 3)):

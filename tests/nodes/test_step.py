@@ -171,7 +171,7 @@ def test_two_calls_at_once_are_both_recorded(part: Part) -> None:
     for watch, chunk in zip(watches, (1, 0), strict=True):
         given = {"cond_or_uncond": [chunk], "sigmas": torch.tensor([5.0])}
         step.compute(x, timesteps, context, None, given, watch)
-        watches[0].seen(chunk, feature, feature)
+        watches[0].measure(chunk, feature, feature)
     for watch in watches:
         run.record.add(watch)
     first, second = run.record.recorder.record(lambda sigma: sigma / 10).calls

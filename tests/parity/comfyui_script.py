@@ -17,7 +17,7 @@ import comfy.controlnet  # noqa: E402
 import comfy.ops  # noqa: E402
 from comfy.cldm.cldm import ControlNet  # noqa: E402
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel  # noqa: E402
-from fakes import randomised  # noqa: E402
+from fakes import randomise_  # noqa: E402
 
 import cnet_core as cn  # noqa: E402
 from cnet_core.checkpoints.container.files import read_tensors, write_tensors  # noqa: E402
@@ -91,7 +91,7 @@ def compare_difference() -> None:
     """A difference file of ours, made whole by ComfyUI's loader and by ours."""
     net = light_net()
     unet = cn.UNet(net.config)
-    randomised(unet, 3)
+    randomise_(unet, 3)
     path = FOLDER / "difference.safetensors"
     cn.save_controlnet(net, path, layout="difference", base=unet)
     whole = {f"diffusion_model.{k}": v for k, v in unet.state_dict().items()}
@@ -146,7 +146,7 @@ def sdxl_small() -> cn.ControlNet:
 
 def light_net() -> cn.ControlNet:
     """ComfyUI knows SD1.5 by width 320 and text width 768; the levels may be narrow."""
-    return randomised(cn.ControlNet(cn.UNetConfig(channel_mult=(1, 1, 1, 1))), 2)
+    return randomise_(cn.ControlNet(cn.UNetConfig(channel_mult=(1, 1, 1, 1))), 2)
 
 
 def check_loaded(net: cn.ControlNet, control: object, tolerance: float) -> None:
@@ -158,13 +158,13 @@ def check_loaded(net: cn.ControlNet, control: object, tolerance: float) -> None:
 
 
 def their_net(name: str) -> nn.Module:
-    return randomised(ControlNet(hint_channels=3, **{**COMMON, **CONFIGS[name]}), 5)
+    return randomise_(ControlNet(hint_channels=3, **{**COMMON, **CONFIGS[name]}), 5)
 
 
 def their_unet() -> nn.Module:
     config = {**COMMON, **CONFIGS["sd15"], "transformer_depth_output": [1] * 9 + [0] * 3}
     unet = UNetModel(out_channels=4, **config)
-    return randomised(unet, 6)
+    return randomise_(unet, 6)
 
 
 class FakeModel:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fakes import randomised
+from fakes import randomise_
 from torch import nn
 
 import cnet_core as cn
@@ -99,7 +99,7 @@ def largest_difference(a: cn.Residuals, b: cn.Residuals) -> float:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_residuals_equal_controlnetmodels(tmp_path: Path, name: str) -> None:
     config = CONFIGS[name]
-    model = randomised(diffusers.ControlNetModel(**config), seed=5)
+    model = randomise_(diffusers.ControlNetModel(**config), seed=5)
     model.save_pretrained(tmp_path / "theirs")
     net = cn.load_controlnet(tmp_path / "theirs")
     given, (hint,) = inputs(config), hints(config)
@@ -111,7 +111,7 @@ def test_residuals_equal_controlnetmodels(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_from_pretrained_loads_what_we_save_bit_for_bit(tmp_path: Path, name: str) -> None:
-    model = randomised(diffusers.ControlNetModel(**CONFIGS[name]), seed=5)
+    model = randomise_(diffusers.ControlNetModel(**CONFIGS[name]), seed=5)
     model.save_pretrained(tmp_path / "theirs")
     net = cn.load_controlnet(tmp_path / "theirs")
     cn.save_controlnet(net, tmp_path / "ours", layout="diffusers")
@@ -136,7 +136,7 @@ def list_of(value: object) -> object:
 
 def test_from_single_file_loads_our_ldm_layout(tmp_path: Path) -> None:
     config = {**CONFIGS["SD1.5"], "attention_head_dim": 8}
-    model = randomised(diffusers.ControlNetModel(**config), seed=5)
+    model = randomise_(diffusers.ControlNetModel(**config), seed=5)
     model.save_pretrained(tmp_path / "theirs")
     cn.save_controlnet(cn.load_controlnet(tmp_path / "theirs"), tmp_path / "net.safetensors")
     back = diffusers.ControlNetModel.from_single_file(
@@ -150,7 +150,7 @@ def union(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, cn.Contr
     """A Union of eight types in diffusers and as we load it."""
     folder = tmp_path_factory.mktemp("union")
     config = {**XL, "num_control_type": 8, "num_trans_channel": 64, "num_proj_channel": 64}
-    model = randomised(diffusers.ControlNetUnionModel(**config), seed=5)
+    model = randomise_(diffusers.ControlNetUnionModel(**config), seed=5)
     model.save_pretrained(folder)
     return model, cn.load_controlnet(folder)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from fakes import randomised
+from fakes import randomise_
 
 import cnet_core as cn
 from cnet_core.checkpoints.diffusers_config import COMPUTED
@@ -200,7 +200,7 @@ def difference(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 def saved_net(folder: Path, changes: dict[str, Any]) -> Any:
     """A random ControlNet of diffusers, which is written to the folder."""
-    model = randomised(diffusers.ControlNetModel(**{**SD, **changes}), seed=5)
+    model = randomise_(diffusers.ControlNetModel(**{**SD, **changes}), seed=5)
     model.save_pretrained(folder)
     return model
 
@@ -255,7 +255,7 @@ def saved_unet(folder: Path, changes: dict[str, Any]) -> Any:
     names = inspect.signature(diffusers.UNet2DConditionModel).parameters
     shape = {k: v for k, v in config.items() if k in names}
     model = diffusers.UNet2DConditionModel(**shape, up_block_types=tuple(blocks), sample_size=4)
-    randomised(model, seed=6).save_pretrained(folder)
+    randomise_(model, seed=6).save_pretrained(folder)
     return model
 
 

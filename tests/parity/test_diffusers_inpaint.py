@@ -12,7 +12,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from diffusers_models import SD15, as_ours, controlnet, ddim, run_arguments
-from fakes import random_hint, randomised
+from fakes import random_hint, randomise_
 
 import cnet_core as cn
 
@@ -22,8 +22,8 @@ def pipeline(kind: type, **more: object):
     widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
     model = UNet2DConditionModel(**{**SD15.shape, **SD15.unet_only, "in_channels": 9})
     pipe = kind(
-        vae=randomised(AutoencoderTiny(**widths), 3),
-        unet=randomised(model, 0),
+        vae=randomise_(AutoencoderTiny(**widths), 3),
+        unet=randomise_(model, 0),
         scheduler=ddim(),
         **dict.fromkeys(["text_encoder", "tokenizer", "safety_checker", "feature_extractor"]),
         requires_safety_checker=False,

@@ -17,7 +17,7 @@ from diffusers_models import (
     FAMILIES,
     Family,
     as_ours,
-    controlled_pipeline,
+    build_pipeline,
     controlnet,
     plain_pipeline,
     run_arguments,
@@ -59,7 +59,7 @@ def compare(
     run = {"guidance_scale": guidance, **run_arguments(family, pictures)}
     starts, ends = ([w[k] for w in windows] for k in (0, 1))
     one = len(nets) == 1
-    theirs = controlled_pipeline(family, model, nets, scheduler and scheduler())(
+    theirs = build_pipeline(family, model, nets, scheduler and scheduler())(
         image=hints[0] if one else hints,
         controlnet_conditioning_scale=scales[0] if one else list(scales),
         control_guidance_start=starts,
@@ -117,7 +117,7 @@ def test_pipelines_with_perturbed_attention_have_a_third_branch(guidance: float)
     run = {"guidance_scale": guidance, "pag_scale": 3.0, **run_arguments(family, pictures=2)}
     with_net = replace(family, controlled=StableDiffusionControlNetPAGPipeline)
     hints = torch.cat([hint(0), hint(1)])
-    theirs = controlled_pipeline(with_net, model, [net])(image=hints, **run).images
+    theirs = build_pipeline(with_net, model, [net])(image=hints, **run).images
     pipe = plain_pipeline(replace(family, plain=StableDiffusionPAGPipeline), model)
     unit = cn.profile("diffusers").unit(as_ours(net), hints)
     ours = cn.control_pipeline(pipe, unit)(**run).images

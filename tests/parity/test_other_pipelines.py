@@ -20,14 +20,14 @@ from diffusers import (
 from diffusers_models import (
     SD15,
     as_ours,
-    controlled_pipeline,
+    build_pipeline,
     controlnet,
     ddim,
     plain_pipeline,
     run_arguments,
     unet,
 )
-from fakes import randomised
+from fakes import randomise_
 from pretrained_models import autoencoder
 
 import cnet_core as cn
@@ -116,7 +116,7 @@ def test_hints_are_repeated_for_the_pictures_of_each_prompt(count: int) -> None:
     model, net = unet(SD15), controlnet(SD15, 1)
     given = run_arguments(SD15, pictures=2) | {"num_images_per_prompt": 2}
     given["latents"] = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(3))
-    theirs = controlled_pipeline(SD15, model, [net])(image=hints(count), **given).images
+    theirs = build_pipeline(SD15, model, [net])(image=hints(count), **given).images
     pipe = plain_pipeline(SD15, model)
     mask = torch.ones(count, 64, 64)
     ours = cn.control_pipeline(pipe, cn.ControlUnit(as_ours(net), hints(count), mask=mask))
@@ -129,7 +129,7 @@ def test_hints_are_repeated_for_the_pictures_of_each_prompt(count: int) -> None:
 def test_deepcache_gives_what_it_gives_diffusers_own_controlnet_pipeline(first: str) -> None:
     helper = pytest.importorskip("DeepCache").DeepCacheSDHelper
     model, net, given = unet(SD15), controlnet(SD15, 1), run_arguments(SD15)
-    theirs = controlled_pipeline(SD15, model, [net])
+    theirs = build_pipeline(SD15, model, [net])
     expected = _cached(helper, theirs, lambda: theirs(image=hints(1), **given).images)
     pipe, unit = plain_pipeline(SD15, model), cn.ControlUnit(as_ours(net), hints(1))
     controlled = cn.control_pipeline(pipe, unit)
@@ -163,7 +163,7 @@ def motion_unet() -> UNetMotionModel:
         motion_norm_num_groups=8,
         motion_max_seq_length=8,
     )
-    return randomised(UNetMotionModel.from_unet2d(unet(SD15), adapter), 2)
+    return randomise_(UNetMotionModel.from_unet2d(unet(SD15), adapter), 2)
 
 
 def video(kind: type, model: UNetMotionModel, **more: Any) -> Any:

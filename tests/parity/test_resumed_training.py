@@ -11,7 +11,7 @@ import torch
 
 pytest.importorskip("transformers")
 
-from fakes import randomised
+from fakes import randomise_
 from picture_folders import pictures
 from PIL import Image
 from pretrained_models import sd15
@@ -154,7 +154,7 @@ def test_another_base_is_refused(place: Path, capsys: pytest.CaptureFixture[str]
     from diffusers import UNet2DConditionModel
 
     folder = place / "base" / "unet"
-    randomised(UNet2DConditionModel.from_pretrained(folder), 9).save_pretrained(folder)
+    randomise_(UNet2DConditionModel.from_pretrained(folder), 9).save_pretrained(folder)
     load_unet(place / "base")
     assert resume(place / "run", "--base", str(place / "base"), "--accept-changed-data") == 1
     assert "the weights of its UNet differ" in capsys.readouterr().err

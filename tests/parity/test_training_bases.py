@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 from diffusers import ControlNetModel
 from fakes import SMALL
 from picture_folders import pictures
-from pretrained_models import SD1_TEXTS, SD2_TEXTS, SDXL_TEXTS, checkpoint, sd15, sd21, sdxl
+from pretrained_models import SD1_TEXTS, SD2_TEXTS, SDXL_TEXTS, sd15, sd21, sdxl, write_checkpoint
 from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
@@ -111,7 +111,7 @@ def test_a_checkpoint_file_with_configs_is_the_same_base_as_its_folder(
     family, texts, prediction: str, tmp_path: Path
 ) -> None:
     pipeline = family(tmp_path / "base")
-    checkpoint(pipeline, tmp_path / "base.safetensors", texts)
+    write_checkpoint(pipeline, tmp_path / "base.safetensors", texts)
     folder = load_base(tmp_path / "base", Cache(tmp_path / "a"), CPU)
     file = load_base(tmp_path / "base.safetensors", Cache(tmp_path / "b"), CPU, tmp_path / "base")
     assert folder.objective.prediction == file.objective.prediction == prediction
@@ -140,13 +140,13 @@ def test_what_is_kept_of_a_base_is_not_taken_for_another_at_its_place(
     place, config = tmp_path / "base", None
     if kind == "file":
         place, config = tmp_path / "base.safetensors", tmp_path / "base"
-        checkpoint(pipeline, place, SD1_TEXTS)
+        write_checkpoint(pipeline, place, SD1_TEXTS)
     first, again = (load_base(place, cache, CPU, config) for _ in range(2))
     before = first.text(["a red star"], 64, 64).context
     with torch.no_grad():
         pipeline.text_encoder.get_input_embeddings().weight.mul_(2)
     if kind == "file":
-        checkpoint(pipeline, place, SD1_TEXTS)
+        write_checkpoint(pipeline, place, SD1_TEXTS)
     else:
         pipeline.text_encoder.save_pretrained(place / "text_encoder")
     other = load_base(place, cache, CPU, config)
@@ -215,7 +215,7 @@ def test_bases_that_cannot_be_used_are_one_sentence(
 
 def _without(base: Path, file: Path, part: str) -> Path:
     """Writes a checkpoint that lacks a part of its base."""
-    checkpoint(sd15(base), file, SD1_TEXTS)
+    write_checkpoint(sd15(base), file, SD1_TEXTS)
     tensors = {k: v for k, v in load_file(file).items() if not k.startswith(part)}
     save_file(tensors, file)
     return file
@@ -230,7 +230,7 @@ def test_a_checkpoint_that_lacks_a_part_is_one_sentence(tmp_path: Path, part: st
 
 
 def test_configs_of_another_family_are_named(tmp_path: Path) -> None:
-    checkpoint(sd15(tmp_path / "base"), tmp_path / "base.safetensors", SD1_TEXTS)
+    write_checkpoint(sd15(tmp_path / "base"), tmp_path / "base.safetensors", SD1_TEXTS)
     other = tmp_path / "other"
     sdxl(other)
     file = other / "text_encoder_2" / "config.json"

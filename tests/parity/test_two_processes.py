@@ -18,7 +18,7 @@ from training_models import trainer
 import cnet_core as cn
 from cnet_core.training import Trainer
 from cnet_core.training.folder import RESULT, RunFolder
-from cnet_core.training.launched import launched
+from cnet_core.training.launcher import join_processes
 from cnet_core.training.processes import AcceleratedProcesses
 from cnet_core.training.sharded import ShardedProcesses
 
@@ -105,7 +105,7 @@ def test_the_config_of_accelerate_chooses(monkeypatch: pytest.MonkeyPatch) -> No
         (kinds.FSDP, ShardedProcesses),
     ):
         monkeypatch.setattr(accelerate, "Accelerator", lambda kind=kind, **_: Fake(kind))
-        assert type(launched()) is expected
+        assert type(join_processes()) is expected
 
 
 def test_the_precision_is_the_runs_own_and_not_that_of_the_config(
@@ -114,7 +114,7 @@ def test_the_precision_is_the_runs_own_and_not_that_of_the_config(
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
-    launched()
+    join_processes()
     found = accelerate.state.AcceleratorState().mixed_precision
     accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
     assert found == "no"
@@ -124,7 +124,7 @@ def test_what_is_not_supported_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     kinds = accelerate.DistributedType
     monkeypatch.setattr(accelerate, "Accelerator", lambda **_: Fake(kinds.DEEPSPEED))
     with pytest.raises(ValueError, match="accelerate is set to DEEPSPEED"):
-        launched()
+        join_processes()
     old = Fake(kinds.FSDP)
     old.state.fsdp_plugin.fsdp_version = 1
     with pytest.raises(ValueError, match="`fsdp_version` is 1; set it to 2"):

@@ -14,7 +14,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from fakes import randomised
+from fakes import randomise_
 
 import cnet_core as cn
 
@@ -75,26 +75,26 @@ def ddim() -> DDIMScheduler:
 
 def unet(family: Family, seed: int = 0) -> UNet2DConditionModel:
     """A UNet with random weights."""
-    return randomised(UNet2DConditionModel(**family.shape, **family.unet_only), seed)
+    return randomise_(UNet2DConditionModel(**family.shape, **family.unet_only), seed)
 
 
 def controlnet(family: Family, seed: int, pooled: bool = False) -> ControlNetModel:
     """diffusers' ControlNet with random weights, zero convs included."""
-    return randomised(
+    return randomise_(
         ControlNetModel(**family.shape, global_pool_conditions=pooled), seed, std=0.08
     )
 
 
 def plain_pipeline(family: Family, model: UNet2DConditionModel, scheduler=None):
     """The family's text-to-image pipeline without text encoders and VAE."""
-    return _quiet(family.plain(unet=model, scheduler=scheduler or ddim(), **_parts(family)))
+    return _silence_(family.plain(unet=model, scheduler=scheduler or ddim(), **_parts(family)))
 
 
-def controlled_pipeline(family: Family, model, nets: list[ControlNetModel], scheduler=None):
+def build_pipeline(family: Family, model, nets: list[ControlNetModel], scheduler=None):
     """The family's ControlNet pipeline."""
     net = nets[0] if len(nets) == 1 else MultiControlNetModel(nets)
     parts = {**_parts(family), "controlnet": net}
-    return _quiet(family.controlled(unet=model, scheduler=scheduler or ddim(), **parts))
+    return _silence_(family.controlled(unet=model, scheduler=scheduler or ddim(), **parts))
 
 
 def _parts(family: Family) -> dict[str, object]:
@@ -105,7 +105,7 @@ def _parts(family: Family) -> dict[str, object]:
     return dict.fromkeys(names) | optional | {"requires_safety_checker": False}
 
 
-def _quiet(pipe):
+def _silence_(pipe):
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

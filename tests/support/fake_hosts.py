@@ -58,7 +58,7 @@ def known_call(rows: int = 2) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def seeded_fake_unet() -> FakeUNet:
+def make_fake_unet() -> FakeUNet:
     """A FakeUNet with weights from a local generator."""
     unet = FakeUNet()
     generator = torch.Generator().manual_seed(1)

@@ -39,15 +39,15 @@ class FakeUNet(nn.Module):
 
 def small_unet(seed: int = 0) -> cn.UNet:
     """A real UNet of SMALL with random weights."""
-    return randomised(cn.UNet(SMALL), seed)
+    return randomise_(cn.UNet(SMALL), seed)
 
 
 def small_net(seed: int = 1) -> cn.ControlNet:
     """A real ControlNet of SMALL with random weights, zero convs included."""
-    return randomised(cn.ControlNet(SMALL), seed)
+    return randomise_(cn.ControlNet(SMALL), seed)
 
 
-def randomised(module: M, seed: int, std: float = 0.05) -> M:
+def randomise_(module: M, seed: int, std: float = 0.05) -> M:
     """Draws every weight and bias anew, so that nothing is zero by construction."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -15,21 +15,21 @@ ITEM_SIZES = {"F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "I8": 1}
 Shapes = Mapping[str, list[int]]
 
 
-def published(name: str) -> dict[str, list[int]]:
+def read_published(name: str) -> dict[str, list[int]]:
     """Key -> shape of a published file, from tests/keys."""
     return json.loads((KEYS / f"{name}.json").read_text())["tensors"]
 
 
-def hollow_file(path: Path, shapes: Shapes, dtype: str = "F16") -> Path:
+def write_hollow_file(path: Path, shapes: Shapes, dtype: str = "F16") -> Path:
     """A safetensors file with these tensors, all zero, that takes no space on the disk."""
     fields, end = {}, 0
     for key, shape in shapes.items():
         start, end = end, end + torch.Size(shape).numel() * ITEM_SIZES[dtype]
         fields[key] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
-    return raw_file(path, json.dumps(fields).encode(), end)
+    return write_raw_file(path, json.dumps(fields).encode(), end)
 
 
-def raw_file(path: Path, header: bytes, data: int = 0, length: int | None = None) -> Path:
+def write_raw_file(path: Path, header: bytes, data: int = 0, length: int | None = None) -> Path:
     """A file with this header, said to be `length` long, and so many bytes of data."""
     said = len(header) if length is None else length
     path.write_bytes(struct.pack("<Q", said) + header)

@@ -26,19 +26,19 @@ from cnet_core.training.trainer import State
 SETTINGS = TrainingSettings(batch_size=2, learning_rate=1e-3, warmup=4, ema=0.9, flip=True)
 
 
-class Told:
+class FolderEvents:
     """Keeps everything in the folder, and says every step on stdout."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         print(step, flush=True)  # noqa: T201
 
-    def logged(self, step: int, loss: float, rate: float) -> None:
+    def on_log(self, step: int, loss: float, rate: float) -> None:
         self.folder.write({"step": step, "loss": loss})
 
-    def read(self, reading: Reading, converged_at: int | None) -> None:
+    def on_reading(self, reading: Reading, converged_at: int | None) -> None:
         self.folder.write({"step": reading.step, "reading": reading.to_dict()})
 
     def save(self, state: State, result: ControlNet) -> None:
@@ -57,14 +57,16 @@ def go_on(path: Path, steps: int) -> None:
         trainer.restore(state)
     folder.forget_after(trainer.step)
     meter, readings = place.meter(SETTINGS), folder.readings(trainer.step)
-    fit(trainer, meter, steps, Told(folder), intervals=Intervals(1, 5, 1), readings=readings)
+    fit(
+        trainer, meter, steps, FolderEvents(folder), intervals=Intervals(1, 5, 1), readings=readings
+    )
 
 
-def killed_and_resumed(path: Path, steps: int, kills: int, seed: int = 0) -> None:
+def kill_and_resume(path: Path, steps: int, kills: int, seed: int = 0) -> None:
     """Runs in processes that are killed at random moments, `kills` times, then to the end."""
     moments = random.Random(seed)
     for _ in range(kills):
-        process = _started(path, steps)
+        process = _start(path, steps)
         assert process.stdout is not None
         first = process.stdout.readline()  # models are built; the run goes on at this step
         time.sleep(moments.random() * 0.3)
@@ -75,7 +77,7 @@ def killed_and_resumed(path: Path, steps: int, kills: int, seed: int = 0) -> Non
     go_on(path, steps)
 
 
-def _started(path: Path, steps: int) -> "subprocess.Popen[str]":
+def _start(path: Path, steps: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, __file__, str(path), "--steps", str(steps)],
         stdout=subprocess.PIPE,
@@ -95,7 +97,7 @@ def main() -> int:
     if not args.kills:
         go_on(args.folder, args.steps)
         return 0
-    killed_and_resumed(args.folder / "killed", args.steps, args.kills)
+    kill_and_resume(args.folder / "killed", args.steps, args.kills)
     go_on(args.folder / "whole", args.steps)
     whole, killed = (read_tensors(args.folder / name / RESULT)[0] for name in ("whole", "killed"))
     equal = all(torch.equal(killed[key], value) for key, value in whole.items())

@@ -16,7 +16,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 from diffusers_models import SD15, SDXL, Family, ddim, unet
-from fakes import randomised
+from fakes import randomise_
 from safetensors.torch import save_file
 from transformers import (
     CLIPTextConfig,
@@ -56,7 +56,7 @@ def text_encoder(width: int, seed: int, projected: int = 0) -> torch.nn.Module:
         eos_token_id=39,
     )
     kind = CLIPTextModelWithProjection if projected else CLIPTextModel
-    return randomised(kind(config), seed, 0.2).train(False)
+    return randomise_(kind(config), seed, 0.2).train(False)
 
 
 def autoencoder() -> AutoencoderKL:
@@ -69,7 +69,7 @@ def autoencoder() -> AutoencoderKL:
         latent_channels=4,
         sample_size=64,
     )
-    return randomised(model, 3).train(False)
+    return randomise_(model, 3).train(False)
 
 
 def sd15(folder: Path) -> StableDiffusionPipeline:
@@ -101,7 +101,7 @@ def _plain(folder: Path, family: Family, scheduler: DDIMScheduler) -> StableDiff
     return made
 
 
-def checkpoint(pipeline: DiffusionPipeline, file: Path, texts: Mapping[str, str]) -> None:
+def write_checkpoint(pipeline: DiffusionPipeline, file: Path, texts: Mapping[str, str]) -> None:
     """Writes a pipeline as one file with the keys of released checkpoints.
 
     `texts` are the prefixes of TEXTS, by the pipeline's text encoder.

@@ -12,7 +12,7 @@ import torch
 from training_models import NoiseSamples, trainer
 
 from cnet_core.training.folder import RunFolder
-from cnet_core.training.launched import launched
+from cnet_core.training.launcher import join_processes
 from cnet_core.training.sharded import ShardedProcesses
 from cnet_core.training.trainer import Trainer
 
@@ -28,7 +28,7 @@ def samples() -> NoiseSamples:
 def main(kind: str, path: Path) -> None:
     """Trains this process's part."""
     torch.set_num_threads(1)
-    processes, mine, folder = launched(), samples(), RunFolder(path)
+    processes, mine, folder = join_processes(), samples(), RunFolder(path)
     if kind == "sharded":  # accelerate itself heeds its FSDP settings on GPUs alone
         processes = ShardedProcesses(processes._accelerator)
     run = steps(trainer(mine, processes=processes, **SETTINGS), STEPS // 2)

@@ -12,7 +12,7 @@ from ..settings import BenchSettings
 from ..tables import Table
 from ..timing import Times
 from .graphs import FILE, LIMIT_OF, LIMITS, PLAIN, Way, steps, ways
-from .server import Server, Took
+from .server import PromptCost, Server
 
 #: Where this library's node pack is, unless the library alone is installed.
 REPOSITORY = Path(__file__).parents[3]
@@ -59,14 +59,14 @@ def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
         server = Server(settings.comfyui, python, base, packs, settings.device, options)
         try:
             version = server.version()
-            given = _chosen(ways(server.nodes()), settings.ways)
-            timed = _interleaved(server, settings, given, tell)
+            given = _choose_ways(ways(server.nodes()), settings.ways)
+            timed = _time_in_turn(server, settings, given, tell)
         finally:
             server.close()
     return _table(settings, version, timed)
 
 
-def _chosen(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
+def _choose_ways(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
     """Returns no control and the ways that were asked for; all where none was."""
     unknown = set(names) - set(given)
     if unknown:
@@ -106,14 +106,14 @@ def _is_ours(folder: Path) -> bool:
     return (folder / "nodes/comfyui").is_dir() and (folder / "cnet_core").is_dir()
 
 
-def _interleaved(
+def _time_in_turn(
     server: Server,
     settings: BenchSettings,
     given: Mapping[str, Way],
     tell: Callable[[int, int], None],
-) -> dict[str, list[Took]]:
+) -> dict[str, list[PromptCost]]:
     """Returns each way's times; every round runs each once, after one round that is not counted."""
-    found: dict[str, list[Took]] = {name: [] for name in given}
+    found: dict[str, list[PromptCost]] = {name: [] for name in given}
     total = (settings.rounds + 1) * len(given)
     for turn in range(settings.rounds + 1):
         for position, (name, way) in enumerate(given.items()):
@@ -124,7 +124,9 @@ def _interleaved(
     return found
 
 
-def _table(settings: BenchSettings, version: str, found: Mapping[str, Sequence[Took]]) -> Table:
+def _table(
+    settings: BenchSettings, version: str, found: Mapping[str, Sequence[PromptCost]]
+) -> Table:
     walls = {name: Times(tuple(t.wall for t in took)) for name, took in found.items()}
     cpus = {name: _cpu_times(took) for name, took in found.items()}
     rows: dict[str, tuple[float | None, ...]] = {}
@@ -150,7 +152,7 @@ def _table(settings: BenchSettings, version: str, found: Mapping[str, Sequence[T
     )
 
 
-def _cpu_times(took: Sequence[Took]) -> Times | None:
+def _cpu_times(took: Sequence[PromptCost]) -> Times | None:
     seconds = tuple(t.cpu for t in took if t.cpu is not None)
     return Times(seconds) if seconds else None
 

@@ -21,7 +21,7 @@ OPTIONS = ("--disable-api-nodes", "--disable-auto-launch", "--cache-lru", "100")
 
 
 @dataclass(frozen=True)
-class Took:
+class PromptCost:
     """What a prompt took."""
 
     wall: float  # seconds by ComfyUI's own clock
@@ -81,7 +81,7 @@ class Server:
         """Returns what ComfyUI says of itself."""
         return self._get("/system_stats")["system"]["comfyui_version"]
 
-    def run(self, graph: Mapping[str, Any]) -> Took:
+    def run(self, graph: Mapping[str, Any]) -> PromptCost:
         """Runs a graph in API format and returns how long it took.
 
         Raises:
@@ -94,7 +94,9 @@ class Server:
             if entry is not None:
                 after = _cpu_seconds(self._process.pid)
                 cpu = None if before is None or after is None else after - before
-                return Took(_seconds(entry["status"]["messages"]), cpu, _peak(entry["outputs"]))
+                return PromptCost(
+                    _seconds(entry["status"]["messages"]), cpu, _peak(entry["outputs"])
+                )
             if self._process.poll() is not None:
                 raise ValueError(f"ComfyUI ended in the middle of a prompt:\n{self._log()}")
             time.sleep(POLL_SECONDS)

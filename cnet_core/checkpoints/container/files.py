@@ -28,10 +28,10 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Mapping[str, str]
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     header = read_header(path)
-    return mapped_tensors(path, header, header.entries), header.metadata
+    return map_tensors(path, header, header.entries), header.metadata
 
 
-def mapped_tensors(path: Path, header: Header, keys: Iterable[str]) -> dict[str, Tensor]:
+def map_tensors(path: Path, header: Header, keys: Iterable[str]) -> dict[str, Tensor]:
     """Returns some tensors of a safetensors file in a private memory map, by its header as `read_header` gave it.
 
     The same as safetensors' `safe_open`, at a fifth of the time for the thousand tensors of a large ControlNet.
@@ -39,10 +39,10 @@ def mapped_tensors(path: Path, header: Header, keys: Iterable[str]) -> dict[str,
     """
     with path.open("rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    return {key: _mapped(data, header.data, header.entries[key]) for key in keys}
+    return {key: _map_tensor(data, header.data, header.entries[key]) for key in keys}
 
 
-def _mapped(data: mmap.mmap, begin: int, entry: TensorEntry) -> Tensor:
+def _map_tensor(data: mmap.mmap, begin: int, entry: TensorEntry) -> Tensor:
     start, size = begin + entry.start, entry.stop - entry.start
     if not size:
         return torch.empty(entry.shape, dtype=entry.dtype)

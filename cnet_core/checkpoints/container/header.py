@@ -79,9 +79,9 @@ def read_header(path: Path) -> Header:
     try:
         values = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"its header is not valid JSON ({_short(error)})") from error
+        raise _damage_error(path, f"its header is not valid JSON ({_short(error)})") from error
     if not isinstance(values, dict):
-        raise _damaged(path, "its header is not a JSON object")
+        raise _damage_error(path, "its header is not a JSON object")
     values = cast(dict[str, Any], values)
     metadata = _metadata(path, values.pop("__metadata__", {}))
     entries = {key: _entry(path, key, value) for key, value in values.items()}
@@ -94,15 +94,17 @@ def _header_bytes(file: BinaryIO, path: Path) -> tuple[bytes, int]:
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(LENGTH), "little")
     if size < 10:
-        raise _damaged(path, f"it ends after {size} bytes")
+        raise _damage_error(path, f"it ends after {size} bytes")
     if not length:
-        raise _damaged(path, "its header is empty, as of a download that never began")
+        raise _damage_error(path, "its header is empty, as of a download that never began")
     if length > MAX_HEADER:
-        raise _damaged(
+        raise _damage_error(
             path, f"its header would be {length} bytes long, more than the {MAX_HEADER} allowed"
         )
     if LENGTH + length > size:
-        raise _damaged(path, f"its header of {length} bytes is longer than the file ({size} bytes)")
+        raise _damage_error(
+            path, f"its header of {length} bytes is longer than the file ({size} bytes)"
+        )
     return file.read(length), size - LENGTH - length
 
 
@@ -115,10 +117,10 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _metadata(path: Path, values: Any) -> dict[str, str]:
     if not isinstance(values, dict):
-        raise _damaged(path, "its metadata is not a JSON object")
+        raise _damage_error(path, "its metadata is not a JSON object")
     items = cast(dict[str, Any], values)
     if not all(isinstance(value, str) for value in items.values()):
-        raise _damaged(path, "its metadata holds values that are not text")
+        raise _damage_error(path, "its metadata holds values that are not text")
     return cast(dict[str, str], items)
 
 
@@ -132,15 +134,17 @@ def _entry(path: Path, key: str, value: Any) -> TensorEntry:
             "float32, float16, bfloat16 or fp8.",
         )
     if not _naturals(shape) or len(cast(list[int], shape)) > MAX_DIMENSIONS:
-        raise _damaged(path, f"{_short(key)!r} has the shape {_short(repr(shape))}, which is none")
+        raise _damage_error(
+            path, f"{_short(key)!r} has the shape {_short(repr(shape))}, which is none"
+        )
     if not _naturals(place) or len(cast(list[int], place)) != 2:
-        raise _damaged(
+        raise _damage_error(
             path, f"{_short(key)!r} has the offsets {_short(repr(place))}, which are none"
         )
     dtype, (start, stop) = DTYPES[name], cast(list[int], place)
     need = prod(cast(list[int], shape)) * dtype.itemsize
     if stop - start != need:
-        raise _damaged(path, f"{_short(key)!r} needs {need} bytes and has {stop - start}")
+        raise _damage_error(path, f"{_short(key)!r} needs {need} bytes and has {stop - start}")
     return TensorEntry(tuple(cast(list[int], shape)), dtype, start, stop)
 
 
@@ -156,15 +160,15 @@ def _check_layout(path: Path, entries: Iterable[TensorEntry], data_size: int) ->
     for entry in sorted(entries, key=lambda e: (e.start, e.stop)):
         if entry.start != end:
             how = "overlap" if entry.start < end else "leave a gap"
-            raise _damaged(path, f"its tensors {how} at byte {entry.start}")
+            raise _damage_error(path, f"its tensors {how} at byte {entry.start}")
         end = entry.stop
     if end > data_size:
-        raise _damaged(path, f"{end - data_size} bytes of its data are missing")
+        raise _damage_error(path, f"{end - data_size} bytes of its data are missing")
     if end < data_size:
-        raise _damaged(path, f"{data_size - end} bytes follow its last tensor")
+        raise _damage_error(path, f"{data_size - end} bytes follow its last tensor")
 
 
-def _damaged(path: Path, how: str) -> UnreadableFile:
+def _damage_error(path: Path, how: str) -> UnreadableFile:
     return UnreadableFile(
         "a damaged safetensors file",
         f"{path} is not a whole safetensors file: {how}. Download or copy it again.",

@@ -56,13 +56,13 @@ def read_pickle(path: Path, part: Part = "controlnet") -> dict[str, Tensor]:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     try:
         values, places = read(path, data)
-        return _mapped(data, places, _tensors(path, values, part))
+        return _map_tensors(data, places, _tensors(path, values, part))
     except ForeignObjects as error:
         raise _with_code(path, error.names) from error
     except UnreadableFile:
         raise
     except Exception as error:  # zipfile, pickletools and torch raise whatever the bytes lead to
-        raise _damaged(path) from error
+        raise _damage_error(path) from error
 
 
 def pickle_header(path: Path, part: Part = "controlnet") -> Header:
@@ -75,7 +75,7 @@ def _is_zip(path: Path) -> bool:
     try:
         return zipfile.is_zipfile(path)
     except zipfile.BadZipFile as error:  # which it raises for some of the damaged
-        raise _damaged(path) from error
+        raise _damage_error(path) from error
 
 
 def _read_zip(path: Path, data: mmap.mmap) -> tuple[Any, dict[str, Place]]:
@@ -94,9 +94,9 @@ def _read_zip(path: Path, data: mmap.mmap) -> tuple[Any, dict[str, Place]]:
         root = names[0].removesuffix("data.pkl")
         order = members.get(f"{root}byteorder")
         if members[names[0]].file_size > MAX_PICKLE:
-            raise _damaged(path)
+            raise _damage_error(path)
         if order is not None and archive.read(order) != b"little":
-            raise _big_endian(path)
+            raise _big_endian_error(path)
         values = unpickle(BytesIO(archive.read(names[0])))
     folder = f"{root}data/"
     return values, {
@@ -118,9 +118,9 @@ def _zip_place(data: mmap.mmap, member: zipfile.ZipInfo) -> Place:
 def _read_old(path: Path, data: mmap.mmap) -> tuple[Any, dict[str, Place]]:
     """Returns what a file from before PyTorch 1.6 holds, and the place of each storage."""
     if unpickle(data) != OLD_MAGIC or unpickle(data) != OLD_VERSION:
-        raise _damaged(path)
+        raise _damage_error(path)
     if not unpickle(data)["little_endian"]:
-        raise _big_endian(path)
+        raise _big_endian_error(path)
     storages: dict[str, Storage] = {}
     values = unpickle(data, storages)
     places: dict[str, Place] = {}
@@ -132,7 +132,7 @@ def _read_old(path: Path, data: mmap.mmap) -> tuple[Any, dict[str, Place]]:
     return values, places
 
 
-def _mapped(
+def _map_tensors(
     data: mmap.mmap, places: Mapping[str, Place], tensors: Mapping[str, StoredTensor]
 ) -> dict[str, Tensor]:
     """Returns tensors that share their storages as they did when they were saved."""
@@ -198,14 +198,14 @@ def _with_code(path: Path, objects: Sequence[str]) -> UnreadableFile:
     )
 
 
-def _big_endian(path: Path) -> UnreadableFile:
+def _big_endian_error(path: Path) -> UnreadableFile:
     return UnreadableFile(
         "a PyTorch file of a big-endian machine",
         f"{path} was saved on a big-endian machine, which is not read. Get the .safetensors version of it.",
     )
 
 
-def _damaged(path: Path) -> UnreadableFile:
+def _damage_error(path: Path) -> UnreadableFile:
     return UnreadableFile(
         "a damaged PyTorch file", f"{path} is not a whole PyTorch file. Download or copy it again."
     )

@@ -47,14 +47,14 @@ def model_folder(path: Path) -> Path:
     """Returns the folder of a model's files; of a model in Hugging Face's cache that is a snapshot."""
     models = _folders(path, r"models--.+")
     if models:
-        return model_folder(_only(path, models, "models"))
+        return model_folder(_take_only(path, models, "models"))
     snapshots = _folders(path / "snapshots", r".+")
     if not snapshots:
         return path
     main = path / "refs" / "main"
     name = main.read_text(encoding="utf-8", errors="replace").strip() if main.is_file() else ""
     current = [folder for folder in snapshots if folder.name == name]
-    return _only(path, current or snapshots, "snapshots")
+    return _take_only(path, current or snapshots, "snapshots")
 
 
 def weights_in(folder: Path) -> Path | None:
@@ -106,13 +106,13 @@ def _inner_folder(folder: Path, part: Part) -> Path | None:
     """Returns the part's folder in a pipeline, or in the only checkpoint of a training run."""
     parts = _folders(folder, rf"{part}(_\d+)?")
     if parts:
-        return _only(folder, parts, "models")
+        return _take_only(folder, parts, "models")
     if weights_in(folder) is not None:
         return None
     checkpoints = [f for f in _folders(folder, _CHECKPOINT.pattern) if _holds(f, part)]
     if not checkpoints:
         return None
-    return weights_path(_only(folder, checkpoints, "checkpoints"), part).parent
+    return weights_path(_take_only(folder, checkpoints, "checkpoints"), part).parent
 
 
 def _holds(checkpoint: Path, part: Part) -> bool:
@@ -132,7 +132,7 @@ def _number(name: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _only(folder: Path, found: list[Path], what: str) -> Path:
+def _take_only(folder: Path, found: list[Path], what: str) -> Path:
     if len(found) == 1:
         return found[0]
     names = ", ".join(f.name for f in found[-5:])

@@ -21,7 +21,7 @@ def shard_names(index: Path) -> dict[str, list[str]]:
         shards.setdefault(name, []).append(key)
     for name in shards:
         if not _is_file_name(name):
-            raise _damaged(index, f"it names {name[:80]!r}, which is no file of this folder")
+            raise _damage_error(index, f"it names {name[:80]!r}, which is no file of this folder")
         if not (index.parent / name).is_file():
             raise UnreadableFile(
                 "a sharded checkpoint that lacks a part",
@@ -39,23 +39,23 @@ def _is_file_name(name: str) -> bool:
 
 def _weight_map(index: Path) -> dict[str, str]:
     if index.stat().st_size > MAX_HEADER:
-        raise _damaged(index, f"it is longer than the {MAX_HEADER} bytes allowed")
+        raise _damage_error(index, f"it is longer than the {MAX_HEADER} bytes allowed")
     try:
         values: Any = json.loads(index.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise _damaged(index, "it is not valid JSON") from error
+        raise _damage_error(index, "it is not valid JSON") from error
     names: Any = (
         cast(dict[str, Any], values).get("weight_map") if isinstance(values, dict) else None
     )
     if not isinstance(names, dict) or not names:
-        raise _damaged(index, "it has no `weight_map`")
+        raise _damage_error(index, "it has no `weight_map`")
     places = cast(dict[str, Any], names)
     if not all(isinstance(name, str) for name in places.values()):
-        raise _damaged(index, "its `weight_map` holds names that are not text")
+        raise _damage_error(index, "its `weight_map` holds names that are not text")
     return places
 
 
-def _damaged(index: Path, how: str) -> UnreadableFile:
+def _damage_error(index: Path, how: str) -> UnreadableFile:
     return UnreadableFile(
         "a damaged index of a sharded checkpoint",
         f"{index} is not an index of shards: {how}. Download it again.",

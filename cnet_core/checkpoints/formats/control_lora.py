@@ -81,7 +81,7 @@ def extract_low_rank(
     losses: list[LayerLoss] = []
     for index, (key, weight) in enumerate(weights.items(), start=1):
         if key in base and weight.dim() > 1:
-            pair, loss = _factored(key.removesuffix(".weight"), weight, base[key], rank, energy)
+            pair, loss = _factor_layer(key.removesuffix(".weight"), weight, base[key], rank, energy)
             found |= pair
             losses.append(loss)
         elif key not in base or not torch.equal(weight, base[key].to(weight)):
@@ -91,7 +91,7 @@ def extract_low_rank(
     return found, losses
 
 
-def _factored(
+def _factor_layer(
     layer: str, weight: Tensor, base: Tensor, rank: int | None, energy: float | None
 ) -> tuple[dict[str, Tensor], LayerLoss]:
     delta = (weight.float() - base.float()).flatten(1)

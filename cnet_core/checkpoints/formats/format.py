@@ -18,15 +18,15 @@ def has(*keys: str) -> Callable[[Keys], bool]:
     return lambda found: all(key in found for key in keys)
 
 
-def _unchanged(keys: Keys) -> dict[str, str]:
+def _keep_keys(keys: Keys) -> dict[str, str]:
     return {key: key for key in keys}
 
 
-def _as_stored(shapes: Shapes) -> Shapes:
+def _keep_shapes(shapes: Shapes) -> Shapes:
     return shapes
 
 
-def _only_read(net: ControlNet, base: Weights) -> dict[str, Tensor]:
+def _refuse_to_write(net: ControlNet, base: Weights) -> dict[str, Tensor]:
     raise ValueError("Files of this format are read and not written.")
 
 
@@ -48,12 +48,12 @@ class Format:
 
     name: str
     matches: Callable[[Keys], bool]
-    to_ldm: Callable[[Keys], dict[str, str]] = _unchanged
+    to_ldm: Callable[[Keys], dict[str, str]] = _keep_keys
     marker: str | None = None
     note: str | None = None
-    whole_shapes: Callable[[Shapes], Shapes] = _as_stored
+    whole_shapes: Callable[[Shapes], Shapes] = _keep_shapes
     complete: Callable[[Weights, Weights, str], dict[str, Tensor]] | None = None
-    write: Callable[[ControlNet, Weights], dict[str, Tensor]] = _only_read
+    write: Callable[[ControlNet, Weights], dict[str, Tensor]] = _refuse_to_write
     folder_config: Callable[[ControlNet], Mapping[str, Any]] | None = None
 
     @property

@@ -20,7 +20,7 @@ from cnet_core import ControlNet
 from cnet_core.tiny.training import Adherence, TinyBase, TinySamples
 from cnet_core.training import ConvergenceMeter, Trainer, TrainingSettings
 from cnet_core.training.order import SampleOrder
-from cnet_core.training.step import NoisyBatch, losses, noisy_batch
+from cnet_core.training.step import NoisyBatch, losses, make_noisy_batch
 
 EVERY = 50
 HELD_OUT = 32
@@ -70,7 +70,7 @@ def rows(
     """Trains, and yields one reading every EVERY steps."""
     base = trainer.base
     assert isinstance(base, TinyBase)
-    meter = ConvergenceMeter(base, held_out(base, side, HELD_OUT, 0, 0.5))
+    meter = ConvergenceMeter(base, draw_held_out(base, side, HELD_OUT, 0, 0.5))
     adherence = Adherence(base, side, steps=8)
     begin, total = time.monotonic(), torch.zeros(())
     while True:
@@ -93,17 +93,17 @@ def rows(
         total = sum((trainer.advance() for _ in range(EVERY)), torch.zeros(()))
 
 
-def held_out(base: TinyBase, side: int, count: int, number: int, dropout: float) -> NoisyBatch:
+def draw_held_out(base: TinyBase, side: int, count: int, number: int, dropout: float) -> NoisyBatch:
     """Returns one of the batches that no training sees."""
     samples = TinySamples(base.autoencoder, side, 1000, "held out")
     visits = SampleOrder(samples.sizes, count, 1).batch(number)
-    return noisy_batch(base, samples, visits, dropout, False)
+    return make_noisy_batch(base, samples, visits, dropout, False)
 
 
 @torch.no_grad()
 def feature_parts(net: ControlNet, base: TinyBase, side: int) -> dict[str, float]:
     """Returns the rms of what enters the hint encoder's last convolution: constant part, and part that hints change."""
-    features = held_out(base, side, HELD_OUT, 0, 0.5).hints
+    features = draw_held_out(base, side, HELD_OUT, 0, 0.5).hints
     for layer in net.input_hint_block[:-1]:
         features = layer(features)
     constant = features.mean(0, keepdim=True)
@@ -123,7 +123,7 @@ def gradient_parts(trainer: Trainer, base: TinyBase, side: int) -> dict[str, dic
     right: dict[str, list[Tensor]] = {name: [] for name in names}
     wrong: dict[str, list[Tensor]] = {name: [] for name in names}
     for number in range(GRADIENT_BATCHES):
-        batch = held_out(base, side, GRADIENT_BATCH_SIZE, number + 10, 0.5)
+        batch = draw_held_out(base, side, GRADIENT_BATCH_SIZE, number + 10, 0.5)
         other = NoisyBatch(**{**vars(batch), "hints": batch.hints.roll(1, 0)})
         for kept, one in ((right, batch), (wrong, other)):
             trainer.net.zero_grad()

@@ -2,8 +2,8 @@
 
     python docs/lab/studies/precisions.py --out DIR --steps 150
 
-Each run is `cnet train --tiny` on the CPU; one that was stopped goes on. fp16 is slow there: torch has no fast
-gradient of an fp16 convolution for CPUs. The table in docs/dev/measurements.md is its output for fp32 and bf16.
+Each run is `cnet train --tiny` on the CPU; one that was stopped goes on. fp16 may be slow there: torch has no fast
+gradient of an fp16 convolution for CPUs. The table in docs/dev/measurements.md is its output.
 """
 
 import argparse
@@ -31,10 +31,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     for precision in args.precision or get_args(Precision):
-        print(precision, json.dumps(trained(args.out / precision, precision, args.steps)))
+        print(precision, json.dumps(train_once(args.out / precision, precision, args.steps)))
 
 
-def trained(out: Path, precision: str, steps: int) -> dict[str, float]:
+def train_once(out: Path, precision: str, steps: int) -> dict[str, float]:
     """Trains in one precision and returns the last figures."""
     begin = time.monotonic()
     numbers = ["--size", SIDE, "--batch-size", BATCH, "--steps", steps, "--save-every", steps]

@@ -36,13 +36,13 @@ class Reconstruction(nn.Module):
             self.net.mean.lerp_(mean, STATISTICS_DECAY)
             self.net.std.lerp_(std, STATISTICS_DECAY)
         latents = (raw - mean) / std
-        loss = difference(self._decoded(latents + noise, mean, std), pictures)
+        loss = difference(self._decode(latents + noise, mean, std), pictures)
         few = len(pictures) // 4
         small = F.avg_pool2d(latents[:few], 2).flip(-1)
         wanted = F.avg_pool2d(pictures[:few], 2).flip(-1)
-        return loss + SMOOTH * difference(self._decoded(small, mean, std), wanted)
+        return loss + SMOOTH * difference(self._decode(small, mean, std), wanted)
 
-    def _decoded(self, latents: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    def _decode(self, latents: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         return self.net.decoder(latents * std + mean) / 2 + 0.5
 
 

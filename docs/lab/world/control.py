@@ -13,7 +13,7 @@ from cnet_core.tiny.autoencoder import Autoencoder
 EMPTY_PROMPTS, OTHER_KINDS = 0.5, 0.12
 
 
-class Controlled(nn.Module):
+class ControlLoss(nn.Module):
     """A locked UNet with its ControlNet; returns the loss of a batch."""
 
     def __init__(self, base: TextToNoise, net: ControlNet) -> None:
@@ -47,7 +47,7 @@ def train(
     net = ControlNet.from_unet(base.unet, hint_init="balanced")
     if start is not None:
         net.load_state_dict(start.state_dict())
-    module = Controlled(base, net).to(run.device)
+    module = ControlLoss(base, net).to(run.device)
     generator = run.generator(41 + sizes.side)
     stream = Stream(encoder, run, generator)
     quick = Quick(module, name, run, plan.seconds)

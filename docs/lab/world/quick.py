@@ -100,13 +100,13 @@ def _main() -> None:
 
 def _measure(name: str, count: int, side: int, run: Run) -> dict[str, float]:
     from base import Stream, TextToNoise
-    from control import Controlled
+    from control import ControlLoss
 
     from cnet_core.nets.controlnet import ControlNet
     from cnet_core.tiny.autoencoder import Autoencoder
 
     base = TextToNoise().to(run.device)
-    module = Controlled(base, ControlNet.from_unet(base.unet)) if name == "control" else base
+    module = ControlLoss(base, ControlNet.from_unet(base.unet)) if name == "control" else base
     module = module.to(run.device)
     batch = Stream(Autoencoder().to(run.device), run, run.generator(1)).draw(
         side, count, 0.5, hints=name == "control"

@@ -91,12 +91,12 @@ class Lab:
 
     def assess(self) -> None:
         """Measures what there is."""
-        model = self.found("base", TextToNoise())
-        net = self.found("control_net", ControlNet(model.unet.config)) if model else None
+        model = self.load_if_there("base", TextToNoise())
+        net = self.load_if_there("control_net", ControlNet(model.unet.config)) if model else None
         report = Assessment(
             self.run,
             self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS)),
-            self.found("classifier", classifier.Classifier()),
+            self.load_if_there("classifier", classifier.Classifier()),
             model,
             net,
             *self.scenes,
@@ -118,12 +118,12 @@ class Lab:
 
     def part(self, name: str, empty: nn.Module) -> nn.Module:
         """Returns a finished part as it will be used: from float16, fixed."""
-        found = self.found(name, empty)
+        found = self.load_if_there(name, empty)
         if found is None:
             raise FileNotFoundError(f"{name} is missing: its stage did not finish.")
         return found
 
-    def found(self, name: str, empty: nn.Module) -> nn.Module | None:
+    def load_if_there(self, name: str, empty: nn.Module) -> nn.Module | None:
         path = self.run.folder / f"{name}.safetensors"
         if not path.exists():
             return None

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ....cnet_core.control.clock import SigmaClock
 from ....cnet_core.control.rows import rows_of
-from ....cnet_core.hosting.untraced import untraced
+from ....cnet_core.hosting.tracing import never_trace
 from ....cnet_core.xray import Watch
 from ..host_types import BaseModel, Executor, Options
 from ..run import Run
@@ -84,12 +84,12 @@ class ForeignCalls:
             self._worked = True
         return found
 
-    @untraced
+    @never_trace
     def _compute(
         self, step: CondBatchStep, inputs: RowInputs, control: Any, watch: Watch
     ) -> tuple[Any, list[Addition]]:
         """Returns the `control` for the model, and what it must have added when it has run."""
-        options, model = inputs.options, step.called(inputs.options)
+        options, model = inputs.options, step.find_model(inputs.options)
         frames = step.batch.frames(inputs.x, options)
         rows = rows_of([step.branches[i] for i in options["cond_or_uncond"]], len(inputs.x))
         sigma = float(options["sigmas"].flatten()[0])
@@ -97,7 +97,7 @@ class ForeignCalls:
         clock = SigmaClock(sigma, step.model.model_sampling.percent_to_sigma, len(rows))
         found: list[tuple[OwnBlocks, list[Part | None]]] = []
         for run in self._runs:
-            loaded = self._run.loaded(run.spec.source, model)
+            loaded = self._run.find_patchers(run.spec.source, model)
             part = run.contribute(
                 ForeignCall(model, loaded, inputs, rows, frames, clock, step.cfg_scale, step.guided)
             )

@@ -15,7 +15,7 @@ from ....cnet_core.control.windows import Window
 from ....cnet_core.hosting import AUTO
 from ....cnet_core.hosting.unit_spec import pick_frames
 from ..host_types import Patcher
-from ..patcher import repeatable
+from ..patcher import allow_copies_
 from .accept import check_accepted, inner_model
 from .blocks import own_block_count
 
@@ -31,7 +31,7 @@ class ForeignSource:
     def __init__(self, control: Any) -> None:
         self.control = control
         self.key = f"{id(inner_model(control))} {control.extra_args}"
-        self.patchers: Sequence[Patcher] = [repeatable(p.clone()) for p in control.get_models()]
+        self.patchers: Sequence[Patcher] = [allow_copies_(p.clone()) for p in control.get_models()]
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
         """Returns the bytes that a run needs besides the weights, as ComfyUI counts them."""

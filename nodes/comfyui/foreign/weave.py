@@ -47,7 +47,7 @@ class Weave:
         self, control: Any, found: Sequence[Contribution], counts: Mapping[str, int]
     ) -> Iterator[tuple[str, int, int, Tensor, list[Part]]]:
         """Yields key, index, block of the X-ray, a residual, and the parts of each entry that is not None."""
-        self._watch.expect(self._names(counts))
+        self._watch.name_blocks(self._names(counts))
         before = 0
         for key in KEYS:
             for index in range(counts[key]):
@@ -84,7 +84,7 @@ class Weave:
             key = (which, tuple(rows))
             if key not in self._norms:  # blocks that are added at many places are measured once
                 self._norms[key] = row_norms(residual).expand(len(rows))
-            self._watch.seen_rows(block, rows, row_norms(feature), self._norms[key])
+            self._watch.add_norms(block, rows, row_norms(feature), self._norms[key])
 
         return seen
 

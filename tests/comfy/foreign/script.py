@@ -39,7 +39,7 @@ def pack(name: str) -> Any:
     return __import__(f"pack.{name}", fromlist=["x"])
 
 
-apply = pack("nodes.comfyui.apply").apply
+apply_control_net = pack("nodes.comfyui.apply").apply_control_net
 cnet = pack("cnet_core")
 KEY = pack("nodes.comfyui.wrappers").KEY
 
@@ -112,7 +112,9 @@ class Bench:
         """Returns a MODEL with the control on it."""
         numbers = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0, **self.inputs, **more}
         model = self.model if model is None else model
-        return apply(model, self.net, self.image, routing=routing, scales=scales, **numbers)
+        return apply_control_net(
+            model, self.net, self.image, routing=routing, scales=scales, **numbers
+        )
 
 
 def without(bench: Bench, block: int) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from fakes import small_net, small_unet
-from files import hollow_file, published, raw_file
+from files import read_published, write_hollow_file, write_raw_file
 from rights import as_nobody, needs_rights
 
 import cnet_core as cn
@@ -87,7 +87,7 @@ def sentence_of(path: Path, capsys) -> str:
 @pytest.mark.parametrize("case", BAD_HEADERS)
 def test_bad_headers_are_refused_with_a_sentence(tmp_path, capsys, case) -> None:
     header, data, length, words = BAD_HEADERS[case]
-    said = sentence_of(raw_file(tmp_path / "x.safetensors", header, data, length), capsys)
+    said = sentence_of(write_raw_file(tmp_path / "x.safetensors", header, data, length), capsys)
     assert words in said
     assert said.endswith(".")
     assert "\n" not in said
@@ -149,7 +149,7 @@ def test_paths_that_hold_nothing_are_named(tmp_path, capsys) -> None:
 
 
 def test_weights_quantised_to_whole_numbers_are_refused_unread(tmp_path, capsys) -> None:
-    path = hollow_file(tmp_path / "x.safetensors", published("sd15_v11"), "I8")
+    path = write_hollow_file(tmp_path / "x.safetensors", read_published("sd15_v11"), "I8")
     assert "int8" in sentence_of(path, capsys)
     with pytest.raises(ValueError, match="quantised by another tool; take the original"):
         cn.load_controlnet(path)
@@ -159,7 +159,7 @@ def test_weights_quantised_to_whole_numbers_are_refused_unread(tmp_path, capsys)
 def test_a_file_that_may_not_be_read_is_named(capsys) -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is for its user alone
         os.chmod(folder, 0o755)
-        path = hollow_file(Path(folder) / "x.safetensors", {"a": [2]})
+        path = write_hollow_file(Path(folder) / "x.safetensors", {"a": [2]})
         path.chmod(stat.S_IWUSR)
         with as_nobody():
             with pytest.raises(PermissionError):
@@ -175,11 +175,11 @@ CONTROL = "\x1b[31m\nred"
 
 
 def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path, capsys) -> None:
-    shapes = published("sd15_v11") | {f"control_model.{CONTROL}": [3]}
-    found = sentence_of(hollow_file(tmp_path / "x.safetensors", shapes), capsys)
+    shapes = read_published("sd15_v11") | {f"control_model.{CONTROL}": [3]}
+    found = sentence_of(write_hollow_file(tmp_path / "x.safetensors", shapes), capsys)
     assert "1 unexpected ('\\x1b[31m\\nred')" in found
     for name, words in (("dtype", one_tensor(CONTROL)), ("shape", one_tensor(shape=CONTROL))):
-        found = sentence_of(raw_file(tmp_path / "x.safetensors", words, 8), capsys)
+        found = sentence_of(write_raw_file(tmp_path / "x.safetensors", words, 8), capsys)
         assert f"has the {name} '\\x1b[31m" in found
 
 
@@ -214,9 +214,9 @@ LAYERS = {
 @pytest.mark.parametrize("case", LAYERS)
 def test_wrong_layers_are_counted_and_shown(tmp_path, capsys, case) -> None:
     change, words = LAYERS[case]
-    shapes = published("sd15_v11")
+    shapes = read_published("sd15_v11")
     change(shapes)
-    assert words in sentence_of(hollow_file(tmp_path / "x.safetensors", shapes), capsys)
+    assert words in sentence_of(write_hollow_file(tmp_path / "x.safetensors", shapes), capsys)
 
 
 def test_a_missing_or_wrong_base_is_named(tmp_path) -> None:
@@ -232,7 +232,7 @@ def test_a_missing_or_wrong_base_is_named(tmp_path) -> None:
     with pytest.raises(ValueError, match="without a Stable Diffusion UNet"):
         cn.load_controlnet(path, base=torch.nn.Linear(2, 2))
     with pytest.raises(ValueError, match="holds no Stable Diffusion UNet"):
-        cn.load_controlnet(path, base=hollow_file(tmp_path / "b.safetensors", {"a": [2]}))
+        cn.load_controlnet(path, base=write_hollow_file(tmp_path / "b.safetensors", {"a": [2]}))
 
 
 def test_errors_about_a_base_can_be_worded_with_another_name(tmp_path) -> None:

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from fakes import SMALL, randomised, small_net, small_unet
+from fakes import SMALL, randomise_, small_net, small_unet
 from files import equal_weights
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import cnet_core as cn
-from cnet_core.checkpoints.base import encoder_weights, moved
+from cnet_core.checkpoints.base import encoder_weights, move_to_base
 from cnet_core.checkpoints.container.files import write_tensors
 from cnet_core.checkpoints.formats.control_lora import extract_low_rank
 
@@ -21,8 +21,8 @@ def largest_difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
 def trained_from(unet: cn.UNet) -> cn.ControlNet:
     """A net whose middle and outputs differ from its base, and whose encoder does not."""
     net = cn.ControlNet.from_unet(unet)
-    randomised(net.middle_block, 4)
-    randomised(net.zero_convs, 5)
+    randomise_(net.middle_block, 4)
+    randomise_(net.zero_convs, 5)
     return net
 
 
@@ -66,20 +66,20 @@ def test_absent_differences_are_the_bases(tmp_path) -> None:
 def test_a_net_moves_to_another_base_and_back() -> None:
     weights = dict(small_net().state_dict())
     old, new = (encoder_weights(small_unet(seed)) for seed in (0, 9))
-    there = moved(weights, old, new, "net")
+    there = move_to_base(weights, old, new, "net")
     key = "time_embed.0.weight"
     assert torch.equal(there[key], weights[key] + new[key] - old[key])
     assert torch.equal(there["zero_convs.0.0.weight"], weights["zero_convs.0.0.weight"])
-    assert largest_difference(moved(there, new, old, "net"), weights) < 1e-6
+    assert largest_difference(move_to_base(there, new, old, "net"), weights) < 1e-6
 
 
 def test_moving_between_families_is_refused() -> None:
     other = cn.UNet(cn.UNetConfig(model_channels=64, channel_mult=(1, 1, 1, 1)))
     weights, base, new = small_net().state_dict(), encoder_weights(small_unet()), other.state_dict()
     with pytest.raises(ValueError, match="another family than `base`"):
-        moved(weights, new, base, "net")
+        move_to_base(weights, new, base, "net")
     with pytest.raises(ValueError, match="another family than `new_base`"):
-        moved(weights, base, encoder_weights(other), "net")
+        move_to_base(weights, base, encoder_weights(other), "net")
 
 
 def low_rank_net(unet: cn.UNet, rank: int) -> cn.ControlNet:

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from fakes import small_net
-from files import hollow_file, published, raw_file
+from files import read_published, write_hollow_file, write_raw_file
 
 import cnet_core as cn
 
@@ -57,7 +57,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_files_are_known_by_their_shapes(tmp_path, name) -> None:
-    found = cn.identify(hollow_file(tmp_path / "x.safetensors", published(name)))
+    found = cn.identify(write_hollow_file(tmp_path / "x.safetensors", read_published(name)))
     format, family, blocks, millions, types = PUBLISHED[name]
     assert (found.format, found.family, len(found.blocks), found.control_types) == (
         format,
@@ -72,7 +72,7 @@ def test_published_files_are_known_by_their_shapes(tmp_path, name) -> None:
 
 @pytest.mark.parametrize("what", FOREIGN)
 def test_other_files_are_named_and_not_loaded(tmp_path, what) -> None:
-    path = hollow_file(tmp_path / "x.safetensors", {key: [4, 4] for key in FOREIGN[what]})
+    path = write_hollow_file(tmp_path / "x.safetensors", {key: [4, 4] for key in FOREIGN[what]})
     found = cn.identify(path)
     assert what.strip() in found.what
     assert not found.loads
@@ -81,10 +81,10 @@ def test_other_files_are_named_and_not_loaded(tmp_path, what) -> None:
 
 
 def test_channels_of_blocks_hint_and_latents_are_read_off(tmp_path) -> None:
-    shapes = published("sd15_v11")
+    shapes = read_published("sd15_v11")
     shapes["control_model.input_blocks.0.0.weight"][1] = 9
     shapes["control_model.input_hint_block.0.weight"][1] = 5
-    found = cn.identify(hollow_file(tmp_path / "x.safetensors", shapes))
+    found = cn.identify(write_hollow_file(tmp_path / "x.safetensors", shapes))
     assert (found.latent_channels, found.hint_channels) == (9, 5)
     assert found.blocks == (320,) * 4 + (640,) * 3 + (1280,) * 6
     assert found.loads
@@ -99,10 +99,10 @@ def test_a_pruned_sdxl_is_understood(tmp_path) -> None:
     ] + ["middle_block.1.", "middle_block.2."]
     shapes = {
         key: shape
-        for key, shape in published("control_lora_128").items()
+        for key, shape in read_published("control_lora_128").items()
         if not key.startswith(tuple(gone))
     }
-    found = cn.identify(hollow_file(tmp_path / "x.safetensors", shapes))
+    found = cn.identify(write_hollow_file(tmp_path / "x.safetensors", shapes))
     assert found.config is not None
     assert found.config.depths == ((0, 0), (2, 2), (4, 4))
     assert found.config.middle_depth == -1
@@ -110,11 +110,11 @@ def test_a_pruned_sdxl_is_understood(tmp_path) -> None:
 
 
 def test_a_missing_an_extra_and_a_swapped_layer_are_problems(tmp_path) -> None:
-    shapes = published("sd15_v11")
+    shapes = read_published("sd15_v11")
     shapes["control_model.extra.weight"] = [3]
     del shapes["control_model.zero_convs.3.0.weight"]
     shapes["control_model.middle_block_out.0.weight"] = [640, 640, 1, 1]
-    found = cn.identify(hollow_file(tmp_path / "x.safetensors", shapes))
+    found = cn.identify(write_hollow_file(tmp_path / "x.safetensors", shapes))
     assert not found.loads
     assert "zero_convs.3.0.weight" in found.problems[0]
     assert "extra.weight" in found.problems[1]
@@ -126,7 +126,7 @@ def test_the_length_of_the_header_is_not_taken_for_another_format(tmp_path, firs
     """A safetensors file begins with that length, whose first byte may be a pickle's or a page's."""
     header = json.dumps({"emb_params": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})
     padded = header + " " * ((first - len(header)) % 256)
-    path = raw_file(tmp_path / "x.safetensors", padded.encode(), 8)
+    path = write_raw_file(tmp_path / "x.safetensors", padded.encode(), 8)
     assert path.read_bytes()[0] == first
     assert cn.identify(path).what == "a textual inversion embedding"
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fakes import SMALL, call_inputs, random_hint, randomised, small_net, small_unet
-from files import equal_weights, published
+from fakes import SMALL, call_inputs, random_hint, randomise_, small_net, small_unet
+from files import equal_weights, read_published
 from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
@@ -60,7 +60,7 @@ def test_files_of_ours_are_read_by_safetensors(tmp_path) -> None:
 
 def test_a_folder_holds_config_and_weights(tmp_path) -> None:
     net = cn.ControlNet(SMALL, hint_channels=5, pooled=True)
-    randomised(net, 1)
+    randomise_(net, 1)
     cn.save_controlnet(net, tmp_path / "folder", layout="diffusers")
     config = json.loads((tmp_path / "folder" / "config.json").read_text())
     assert (config["conditioning_channels"], config["global_pool_conditions"]) == (5, True)
@@ -72,7 +72,7 @@ def test_a_folder_holds_config_and_weights(tmp_path) -> None:
 @pytest.mark.parametrize("prefix", ["", "control_model."])
 def test_a_file_without_our_metadata_loads_by_its_shapes(tmp_path, prefix) -> None:
     """Heads are then those of SD1.x: 8, as SD15 has."""
-    net = randomised(cn.ControlNet(cn.UNetConfig(model_channels=32, context_dim=16)), 1)
+    net = randomise_(cn.ControlNet(cn.UNetConfig(model_channels=32, context_dim=16)), 1)
     cn.save_controlnet(net, tmp_path / "x.safetensors")
     back = cn.load_controlnet(without_metadata(tmp_path / "x.safetensors", prefix))
     assert back.config == net.config
@@ -208,7 +208,7 @@ def test_pooled_nets_give_the_mean_everywhere(tmp_path) -> None:
     "name", ["sd21_diffusers", "sdxl_full", "sdxl_mid", "sdxl_small", "sdxl_union_8"]
 )
 def test_renaming_there_and_back_is_the_identity(tmp_path, name) -> None:
-    keys = published(name).keys()
+    keys = read_published(name).keys()
     names = to_ldm(keys)
     assert len(set(names.values())) == len(keys)
     config = {"sd21_diffusers": cn.SD21}.get(name, cn.SDXL)
@@ -217,7 +217,7 @@ def test_renaming_there_and_back_is_the_identity(tmp_path, name) -> None:
 
 def test_diffusers_names_and_shapes_become_ldms() -> None:
     """Two public classes wrote these tables: diffusers' and ldm's."""
-    theirs, ldm = published("sd21_diffusers"), published("sd21")
+    theirs, ldm = read_published("sd21_diffusers"), read_published("sd21")
     found = {f"control_model.{new}": theirs[old] for old, new in to_ldm(theirs).items()}
     assert found == ldm
 

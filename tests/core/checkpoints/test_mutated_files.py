@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from files import hollow_file, published
+from files import read_published, write_hollow_file
 
 import cnet_core as cn
 from cnet_core.bench import process_memory
@@ -59,7 +59,7 @@ def test_mutated_files_never_crash(tmp_path, seed) -> None:
         "controlnet_cond_embedding.conv_in.weight",
     ]
     shapes = {key: [2, 2, 1, 1] for key in chance.sample(keys, 2)}
-    whole = hollow_file(tmp_path / "whole", shapes).read_bytes()
+    whole = write_hollow_file(tmp_path / "whole", shapes).read_bytes()
     header = 8 + struct.unpack("<Q", whole[:8])[0]
     for _ in files(short_run=100):
         read_or_refuse(tmp_path / "x.safetensors", mutated(whole, chance, header))
@@ -87,13 +87,13 @@ def test_mutated_pytorch_files_never_crash(tmp_path, zipped) -> None:
 def test_mutated_key_sets_never_crash(tmp_path, seed) -> None:
     chance = random.Random(seed)
     names = ["sdxl_small", "control_lora_128", "sd15_difference"]
-    tables = [published(name) for name in names]
+    tables = [read_published(name) for name in names]
     for _ in files(short_run=10):
         shapes = dict(chance.choice(tables))
         for key in chance.sample(sorted(shapes), chance.randint(1, 5)):
             new = chance.choice([key[:-1], key.replace("1", "7"), key.split(".")[0], "difference"])
             shape = [chance.choice([0, 1, 3, 32, 320]) for _ in range(chance.randint(0, 5))]
             shapes[new] = shape if chance.random() < 0.5 else shapes.pop(key)
-        path = hollow_file(tmp_path / "x.safetensors", shapes)
+        path = write_hollow_file(tmp_path / "x.safetensors", shapes)
         with within(seconds=10, mebibytes=100):
             assert isinstance(str(cn.identify(path)), str)

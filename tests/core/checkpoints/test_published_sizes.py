@@ -7,7 +7,7 @@ import json
 from math import prod
 
 import pytest
-from files import published
+from files import read_published
 
 #: Table -> published files: (repository and file, bytes, dtype, its metadata, whether the header is padded to 8).
 FILES = {
@@ -60,4 +60,4 @@ def size_of(shapes: dict[str, list[int]], dtype: str, metadata: object, padded: 
 @pytest.mark.parametrize("name", CASES)
 def test_a_table_implies_the_published_files_size(name: str) -> None:
     table, size, *how = CASES[name]
-    assert size_of(published(table), *how) == size
+    assert size_of(read_published(table), *how) == size

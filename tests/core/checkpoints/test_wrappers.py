@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fakes import SMALL, call_inputs, random_hint, randomised, small_net, small_unet
+from fakes import SMALL, call_inputs, random_hint, randomise_, small_net, small_unet
 from files import equal_weights
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -240,7 +240,7 @@ def test_a_net_that_accelerate_offloads_works_and_is_saved(tmp_path: Path, offlo
 
 
 def test_a_union_that_accelerate_offloads_is_refused(tmp_path: Path, offload) -> None:
-    union = randomised(UnionControlNet(SMALL, num_types=8), 1)
+    union = randomise_(UnionControlNet(SMALL, num_types=8), 1)
     offload(union, execution_device=torch.device("cpu"))
     unet, unit = small_unet(), cn.ControlUnit(union, random_hint(), control_types=["canny"])
     with (

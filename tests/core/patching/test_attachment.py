@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fake_hosts import known_call, known_unit, seeded_fake_unet
+from fake_hosts import known_call, known_unit, make_fake_unet
 from fakes import call_inputs, random_hint, small_net, small_unet
 from torch import nn
 
@@ -38,7 +38,7 @@ def small_unit(**kwargs) -> cn.ControlUnit:
 
 def test_hundred_random_sequences_of_up_to_four_attachments_leave_nothing() -> None:
     rng = random.Random(0)
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     before, plain = state_of(unet), unet(*inputs)
     for _ in range(100):
         live: list[cn.Attachment] = []
@@ -67,7 +67,7 @@ def test_a_real_unet_is_restored_bit_for_bit() -> None:
 
 
 def test_several_attachments_add_up_like_several_units() -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     one, two = known_unit(strength=0.5), known_unit(strength=2.0)
     with cn.patch_unet(unet, [one, two]):
         together = unet(*inputs)
@@ -77,7 +77,7 @@ def test_several_attachments_add_up_like_several_units() -> None:
 
 
 def test_an_exception_in_the_block_restores_the_unet() -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     plain = unet(*inputs)
     with pytest.raises(RuntimeError, match="stop"), cn.patch_unet(unet, known_unit()):
         raise RuntimeError("stop")
@@ -86,7 +86,7 @@ def test_an_exception_in_the_block_restores_the_unet() -> None:
 
 
 def test_an_exception_inside_the_unet_leaves_nothing_of_the_call() -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     with cn.patch_unet(unet, known_unit()):
         want = unet(*inputs)
         handle = unet.output_blocks[1].register_forward_hook(_stop)
@@ -97,7 +97,7 @@ def test_an_exception_inside_the_unet_leaves_nothing_of_the_call() -> None:
 
 
 def test_a_call_that_was_interrupted_leaves_nothing_for_the_next() -> None:
-    unet, (x, timesteps, context) = seeded_fake_unet(), known_call()
+    unet, (x, timesteps, context) = make_fake_unet(), known_call()
     plain = unet(x, timesteps, context)
     unit = replace(known_unit(), start_percent=0.3)
     with cn.patch_unet(unet, unit):
@@ -129,7 +129,7 @@ def _stop(module: nn.Module, args: object, output: object) -> None:
 
 
 def test_an_attachment_lives_until_removed_though_nobody_holds_it() -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     plain = unet(*inputs)
     cn.patch_unet(unet, known_unit())
     assert not torch.equal(unet(*inputs), plain)
@@ -140,7 +140,7 @@ def test_an_attachment_lives_until_removed_though_nobody_holds_it() -> None:
 
 
 def test_removing_twice_is_harmless() -> None:
-    unet = seeded_fake_unet()
+    unet = make_fake_unet()
     attachment = cn.patch_unet(unet, known_unit())
     attachment.remove()
     attachment.remove()
@@ -149,7 +149,7 @@ def test_removing_twice_is_harmless() -> None:
 
 @pytest.mark.parametrize("copier", [copy.deepcopy, pickle.dumps], ids=["deepcopy", "pickle"])
 def test_an_attached_unet_refuses_to_be_copied_and_says_what_to_do(copier) -> None:
-    unet = seeded_fake_unet()
+    unet = make_fake_unet()
     with (
         cn.patch_unet(unet, known_unit()),
         pytest.raises(TypeError, match=r"call remove\(\) on the Attachment first"),
@@ -159,7 +159,7 @@ def test_an_attached_unet_refuses_to_be_copied_and_says_what_to_do(copier) -> No
 
 
 def test_half_precision_while_attached() -> None:
-    unet, (x, t, context) = seeded_fake_unet(), known_call()
+    unet, (x, t, context) = make_fake_unet(), known_call()
     with cn.patch_unet(unet, known_unit()):
         want = unet(x, t, context)
         got = unet.bfloat16()(x.bfloat16(), t, context.bfloat16())

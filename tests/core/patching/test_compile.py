@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fake_hosts import known_call, known_unit, seeded_fake_unet
+from fake_hosts import known_call, known_unit, make_fake_unet
 from torch._dynamo.utils import counters
 
 import cnet_core as cn
@@ -19,7 +19,7 @@ def _fresh_compiler():
 
 
 def test_compiled_after_patching_breaks_the_graph_once() -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     with cn.patch_unet(unet, known_unit()):
         want = unet(*inputs)
         got = torch.compile(unet, backend=BACKEND)(*inputs)
@@ -29,7 +29,7 @@ def test_compiled_after_patching_breaks_the_graph_once() -> None:
 
 
 def test_another_step_compiles_nothing_anew() -> None:
-    unet, (x, t, context) = seeded_fake_unet(), known_call()
+    unet, (x, t, context) = make_fake_unet(), known_call()
     compiled = torch.compile(unet, backend=BACKEND)
     with cn.patch_unet(unet, known_unit(window=cn.Window.webui(), end_percent=0.5)) as attachment:
         for i in range(3):
@@ -39,7 +39,7 @@ def test_another_step_compiles_nothing_anew() -> None:
 
 
 def test_compiled_before_patching_gets_the_control_and_loses_it() -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     plain = unet(*inputs)
     with cn.patch_unet(unet, known_unit()):
         want = unet(*inputs)
@@ -52,7 +52,7 @@ def test_compiled_before_patching_gets_the_control_and_loses_it() -> None:
 
 
 def test_patching_what_was_compiled_elsewhere_never_drops_control_silently() -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     compiled = torch.compile(unet, backend=BACKEND)
     compiled(*inputs)
     with (

@@ -10,7 +10,7 @@ from PIL import Image
 from cnet_core.tiny.data import distance_field, outline, picture, random_scene
 from cnet_core.tiny.edges import find_edges
 from cnet_core.tiny.hint_file import read_hint
-from cnet_core.tiny.measure import filled_outline, iou
+from cnet_core.tiny.measure import fill_outline, iou
 
 
 def test_edges_of_a_drawing_are_its_outline() -> None:
@@ -20,7 +20,7 @@ def test_edges_of_a_drawing_are_its_outline() -> None:
     assert (
         float(field.abs()[edges[:, 0] > 0.5].max()) < 3
     )  # no line is further than 3 pixels from the border
-    assert float(iou(filled_outline(edges), field < 0).median()) > 0.93
+    assert float(iou(fill_outline(edges), field < 0).median()) > 0.93
 
 
 def test_flat_and_faintly_noisy_pictures_have_no_edges() -> None:
@@ -48,7 +48,7 @@ def test_photos_become_lines_of_the_asked_size(tmp_path: Path, size: tuple[int, 
     hint = read_hint(save(tmp_path / "a.png", photo), 128)
     assert hint.shape == (1, 3, 128, 128)
     assert 0 < float(hint.mean()) < 0.1
-    assert float(filled_outline(hint).float().mean()) > 0.1
+    assert float(fill_outline(hint).float().mean()) > 0.1
 
 
 @pytest.mark.parametrize("size", [100, 128, 512, 2000])
@@ -56,7 +56,7 @@ def test_thin_lines_stay_closed_at_any_size(tmp_path: Path, size: int) -> None:
     scene = random_scene(1, torch.Generator().manual_seed(3))
     line = outline(distance_field(scene, size), 1.5)[0, 0].numpy()
     path = save(tmp_path / "lines.png", Image.fromarray((line * 255).astype(np.uint8)))
-    assert filled_outline(read_hint(path, 128, is_edges=True)).any()
+    assert fill_outline(read_hint(path, 128, is_edges=True)).any()
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "RGBA", "CMYK"])

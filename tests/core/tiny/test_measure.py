@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cnet_core.tiny.data import SHAPES, distance_field, outline, picture, random_scene
-from cnet_core.tiny.measure import filled_outline, iou, nearest_colour, saturation, shape_mask
+from cnet_core.tiny.measure import fill_outline, iou, nearest_colour, saturation, shape_mask
 
 
 def test_iou_of_known_masks() -> None:
@@ -30,13 +30,13 @@ def test_filled_outlines_are_the_shapes(width: float) -> None:
     scene = random_scene(30, torch.Generator().manual_seed(2))
     assert set(scene.kinds) == set(SHAPES)
     field = distance_field(scene, 128)
-    assert float(iou(filled_outline(outline(field, width)), field < 0).min()) > 0.93
+    assert float(iou(fill_outline(outline(field, width)), field < 0).min()) > 0.93
 
 
 def test_open_lines_and_blank_hints_enclose_nothing() -> None:
     hints = torch.zeros(2, 3, 16, 16)
     hints[0, :, 8, 2:14] = 1
-    assert not filled_outline(hints).any()
+    assert not fill_outline(hints).any()
 
 
 def test_saturation_counts_values_outside() -> None:

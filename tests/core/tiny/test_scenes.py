@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from outlines import outlined_area
+from outlines import find_area
 
 from cnet_core.tiny.data import COLOURS
 from cnet_core.tiny.measure import iou
@@ -86,7 +86,7 @@ def test_hints_are_lines_and_most_enclose_the_thing() -> None:
     assert hints.min() >= 0
     assert hints.max() <= 1
     assert 0.01 < (hints > 0.5).float().mean() < 0.2
-    area, known = outlined_area(hints)
+    area, known = find_area(hints)
     assert iou(area, cover > 0.5)[known].mean() >= 0.85
 
 
@@ -95,7 +95,7 @@ def test_canny_finds_a_thin_closed_square() -> None:
     picture[..., 16:48, 16:48] = 1
     lines = canny(picture, 0.1, 0.2)
     assert 110 <= int(lines.sum()) <= 130  # four sides of 32 pixels
-    area, known = outlined_area(lines)
+    area, known = find_area(lines)
     assert known.all()
     assert int(area.sum()) == pytest.approx(32 * 32, rel=0.08)
 
@@ -104,4 +104,4 @@ def test_a_bow_encloses_nothing() -> None:
     hint = torch.zeros(1, 3, 64, 64)
     hint[..., 10, 10:50] = 1
     hint[..., 10:50, 10] = 1
-    assert not outlined_area(hint)[1].any()
+    assert not find_area(hint)[1].any()

@@ -14,7 +14,7 @@ from picture_folders import pictures
 from PIL import ExifTags, Image
 from rights import as_nobody, needs_rights
 
-from cnet_core.training.data import bucket, usable
+from cnet_core.training.data import bucket, find_usable
 from cnet_core.training.order import Visit
 from cnet_core.training.pictures import Cache, PictureSamples
 
@@ -23,7 +23,7 @@ LAYOUTS = ["prompt.json", "metadata.jsonl"]
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_both_layouts_give_the_same_samples(tmp_path: Path, layout: str) -> None:
-    found = usable(pictures(tmp_path, layout, 4), 32)
+    found = find_usable(pictures(tmp_path, layout, 4), 32)
     assert [i.picture.relative_to(tmp_path).as_posix() for i in found.items] == [
         f"target/{i}.png" for i in range(4)
     ]
@@ -92,17 +92,17 @@ def test_a_bad_sample_is_named_counted_and_skipped_only_when_asked(
     folder = pictures(tmp_path, "prompt.json", 4)
     spoil(folder)
     with pytest.raises(ValueError, match=r"1 of 4 samples cannot be used.*--skip-bad") as raised:
-        usable(folder, 32)
+        find_usable(folder, 32)
     assert message in str(raised.value).replace("\\", "/")
-    found = usable(folder, 32, skip_bad=True)
+    found = find_usable(folder, 32, skip_bad=True)
     assert (len(found.items), len(found.bad)) == (3, 1)
 
 
 def test_folders_without_samples_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"neither prompt\.json"):
-        usable(tmp_path, 32)
+        find_usable(tmp_path, 32)
     with pytest.raises(ValueError, match="which is no folder"):
-        usable(tmp_path / "nowhere", 32)
+        find_usable(tmp_path / "nowhere", 32)
 
 
 @needs_rights
@@ -114,15 +114,15 @@ def test_what_may_not_be_read_is_named() -> None:
             rights = closed.stat().st_mode
             closed.chmod(0)
             with as_nobody(), pytest.raises(PermissionError, match="Permission denied") as raised:
-                usable(folder, 32)
+                find_usable(folder, 32)
             assert raised.value.filename is not None
             assert Path(raised.value.filename).parent in (folder, folder.parent)
             closed.chmod(rights)
         (folder / "target" / "1.png").chmod(0)
         with as_nobody(), pytest.raises(ValueError, match=r"1 of 4 .*1\.png may not be read"):
-            usable(folder, 32)
+            find_usable(folder, 32)
         with as_nobody():
-            assert len(usable(folder, 32, skip_bad=True).items) == 3
+            assert len(find_usable(folder, 32, skip_bad=True).items) == 3
 
 
 def rewrite(folder: Path, text: Callable[[str], str], encoding: str = "utf-8") -> Path:
@@ -141,7 +141,7 @@ def test_line_separators_inside_of_texts_are_kept(tmp_path: Path, separator: str
         pictures(tmp_path, "prompt.json", 4),
         lambda text: text.replace("red star", f"red{written}star").replace("\n", end),
     )
-    found = usable(folder, 32)
+    found = find_usable(folder, 32)
     assert [item.prompt for item in found.items] == [f"a red{separator}star", "a blue star"] * 2
 
 
@@ -164,7 +164,7 @@ def test_lists_are_read_as_people_save_them(
     tmp_path: Path, text: Callable[[str], str], encoding: str
 ) -> None:
     folder = rewrite(pictures(tmp_path, "prompt.json", 2), text, encoding)
-    assert [item.prompt for item in usable(folder, 32).items] == ["a red star", "a blue star"]
+    assert [item.prompt for item in find_usable(folder, 32).items] == ["a red star", "a blue star"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_list_that_holds_no_sample_is_one_sentence(
 ) -> None:
     (tmp_path / "prompt.json").write_text(text)
     with pytest.raises(ValueError, match=message):
-        usable(tmp_path, 32)
+        find_usable(tmp_path, 32)
 
 
 def test_what_is_no_list_is_named_with_its_place(tmp_path: Path) -> None:
@@ -191,13 +191,13 @@ def test_what_is_no_list_is_named_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"Line 2 of .*prompt\.json is not UTF-8: byte 0xfc.*UTF-8\."
     ):
-        usable(folder, 32)
+        find_usable(folder, 32)
     (folder / "prompt.json").write_text("[" + lines)
     with pytest.raises(ValueError, match=r"prompt\.json begins as a JSON array, but is not one"):
-        usable(folder, 32)
+        find_usable(folder, 32)
     (folder / "prompt.json").write_text("\n" + as_array(lines).replace("a red star", "\\ud800", 1))
     with pytest.raises(ValueError, match=r"entry 1 of prompt\.json has half a surrogate pair"):
-        usable(folder, 32)
+        find_usable(folder, 32)
 
 
 def ramp(dtype: str, low: float, high: float) -> Image.Image:
@@ -222,10 +222,10 @@ def test_gray_pictures_whose_white_is_not_known_are_refused(
     for place in ("source", "target"):
         for index in range(2):
             ramp("float32", 0, 1).save(folder / place / f"{index}.tiff")
-    assert len(usable(folder, 32).items) == 2
+    assert len(find_usable(folder, 32).items) == 2
     ramp(dtype, low, high).save(folder / name / "1.tiff")
     with pytest.raises(ValueError, match=r"1 of 2 samples .*1\.tiff holds") as caught:
-        usable(folder, 32)
+        find_usable(folder, 32)
     assert message in str(caught.value)
 
 
@@ -236,7 +236,7 @@ def test_gray_tiff_hints_keep_their_range(tmp_path: Path, dtype: str, white: flo
         lambda text: text.replace("source/0.png", "source/0.tiff"),
     )
     ramp(dtype, 0, white).save(folder / "source" / "0.tiff")
-    samples = PictureSamples(usable(folder, 32), Encoder(), Cache(tmp_path / "cache"))
+    samples = PictureSamples(find_usable(folder, 32), Encoder(), Cache(tmp_path / "cache"))
     hint = samples.batch([Visit(0, "a", 0)], [False]).hints
     expected = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
     torch.testing.assert_close(hint, expected, rtol=0, atol=4e-3)
@@ -249,7 +249,7 @@ def test_pictures_of_floats_may_overshoot_when_they_are_scaled(tmp_path: Path) -
     )
     steps = np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((12, 12))).astype(np.float32)
     Image.fromarray(steps).save(folder / "target" / "0.tiff")
-    samples = PictureSamples(usable(folder, 32), Encoder(), Cache(tmp_path / "cache"))
+    samples = PictureSamples(find_usable(folder, 32), Encoder(), Cache(tmp_path / "cache"))
     assert bool(samples.batch([Visit(0, "a", 0)], [False]).latents.isfinite().all())
 
 
@@ -259,9 +259,9 @@ def test_pictures_above_pillows_limit_are_named_with_it(
     folder = pictures(tmp_path, "prompt.json", 2, size=(2000, 2000))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_500_000)
     with pytest.raises(ValueError, match=r"has more than 3 million pixels, Pillow's limit"):
-        usable(folder, 32)
+        find_usable(folder, 32)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3_000_000)
-    assert len(usable(folder, 32).items) == 2
+    assert len(find_usable(folder, 32).items) == 2
 
 
 class Encoder:
@@ -286,7 +286,7 @@ def test_latents_are_computed_once_and_mirrored_with_their_hints(tmp_path: Path)
     half.save(folder / "target" / "0.png")
     half.save(folder / "source" / "0.png")
     encoder = Encoder()
-    samples = PictureSamples(usable(folder, 32), encoder, Cache(tmp_path / "cache"))
+    samples = PictureSamples(find_usable(folder, 32), encoder, Cache(tmp_path / "cache"))
     samples.prepare(flip=True)
     visits = [Visit(0, "a", 0), Visit(0, "a", 0)]
     batch = samples.batch(visits, [False, True])
@@ -302,9 +302,9 @@ def test_moved_pictures_keep_their_latents_and_damaged_ones_are_computed_again(
 ) -> None:
     folder = pictures(tmp_path / "data", "prompt.json", 2)
     encoder, cache = Encoder(), Cache(tmp_path / "cache")
-    PictureSamples(usable(folder, 32), encoder, cache).prepare(flip=False)
+    PictureSamples(find_usable(folder, 32), encoder, cache).prepare(flip=False)
     shutil.copytree(folder, tmp_path / "elsewhere")
-    again = PictureSamples(usable(tmp_path / "elsewhere", 32), encoder, cache)
+    again = PictureSamples(find_usable(tmp_path / "elsewhere", 32), encoder, cache)
     again.prepare(flip=False)
     assert encoder.calls == 2
     whole = again.batch([Visit(0, "a", 0)], [False]).latents
@@ -320,7 +320,7 @@ def test_hints_of_16_bits_keep_them(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "data", "prompt.json", 1)
     ramp = np.linspace(0, 65535, 32).astype(np.uint16)
     Image.fromarray(np.tile(ramp, (32, 1))).save(folder / "source" / "0.png")
-    samples = PictureSamples(usable(folder, 32), Encoder(), Cache(tmp_path / "cache"))
+    samples = PictureSamples(find_usable(folder, 32), Encoder(), Cache(tmp_path / "cache"))
     hint = samples.batch([Visit(0, "a", 0)], [False]).hints
     expected = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
     torch.testing.assert_close(hint, expected, rtol=0, atol=1e-4)
@@ -334,7 +334,7 @@ def test_pictures_are_upright_as_the_camera_was_held(tmp_path: Path) -> None:
     exif[ExifTags.Base.Orientation] = 6  # turned by a quarter: the left is the top
     for name in ("source", "target"):
         lying.save(folder / name / "0.png", exif=exif)
-    found = usable(folder, 64)
+    found = find_usable(folder, 64)
     samples = PictureSamples(found, Encoder(), Cache(tmp_path / "cache"))
     batch = samples.batch([Visit(0, "a", 0)], [False])
     height, width = found.sizes[0]

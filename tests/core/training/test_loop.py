@@ -12,7 +12,7 @@ from cnet_core import ControlNet
 from cnet_core.checkpoints.container.files import read_tensors
 from cnet_core.training import Reading, Trainer
 from cnet_core.training.folder import METRICS, RESULT, RunFolder
-from cnet_core.training.loop import Diverged, Intervals, Outcome, fit
+from cnet_core.training.loop import DivergenceError, Intervals, Outcome, fit
 from cnet_core.training.trainer import State
 
 STEPS, KILLS = 6, 2
@@ -27,13 +27,13 @@ class Log:
         self.readings: list[Reading] = []
         self.saves: list[int] = []
 
-    def stepped(self, step: int) -> None:
+    def on_step(self, step: int) -> None:
         self.steps.append(step)
 
-    def logged(self, step: int, loss: float, rate: float) -> None:
+    def on_log(self, step: int, loss: float, rate: float) -> None:
         self.losses.append((step, loss))
 
-    def read(self, reading: Reading, converged_at: int | None) -> None:
+    def on_reading(self, reading: Reading, converged_at: int | None) -> None:
         self.readings.append(reading)
 
     def save(self, state: State, result: ControlNet) -> None:
@@ -72,7 +72,9 @@ def test_convergence_can_stop_the_run() -> None:
 
 def test_a_loss_that_is_no_number_ends_the_run_unsaved() -> None:
     log, made = Log(), trainer(NoiseSamples(bad=True))
-    with pytest.raises(Diverged, match=r"became nan between the steps 0 and 2.*learning_rate"):
+    with pytest.raises(
+        DivergenceError, match=r"became nan between the steps 0 and 2.*learning_rate"
+    ):
         fit(made, source().meter(made.settings), 9, log, intervals=Intervals(2, 50, 2))
     assert log.saves == []
 
@@ -82,11 +84,11 @@ def test_weights_that_are_no_numbers_are_not_saved_although_the_loss_still_is_on
 
     class Poison(Log):
         @torch.no_grad()
-        def stepped(self, step: int) -> None:
+        def on_step(self, step: int) -> None:
             made.net.zero_convs[0][0].bias.fill_(torch.nan if step == 4 else 0)
 
     log = Poison()
-    with pytest.raises(Diverged, match="after step 4; the last save is from step 2"):
+    with pytest.raises(DivergenceError, match="after step 4; the last save is from step 2"):
         fit(made, source().meter(made.settings), 9, log, intervals=Intervals(1, 50, 2))
     assert log.saves == [2]
 
@@ -169,7 +171,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     """KILLS is 2 here; `python tests/support/killed_run.py FOLDER --kills 10` does it ten times."""
-    killed_run.killed_and_resumed(tmp_path / "killed", STEPS, kills=KILLS)
+    killed_run.kill_and_resume(tmp_path / "killed", STEPS, kills=KILLS)
     killed_run.go_on(tmp_path / "whole", STEPS)
     whole, killed = (read_tensors(tmp_path / name / RESULT)[0] for name in ("whole", "killed"))
     assert all(torch.equal(killed[key], value) for key, value in whole.items())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cnet_core.training import Objective
-from cnet_core.training.objective import prediction_named
+from cnet_core.training.objective import parse_prediction
 
 TIMESTEPS = torch.tensor([0, 499, 999])
 
@@ -18,7 +18,7 @@ def draw() -> tuple[torch.Tensor, torch.Tensor]:
 def test_a_perfect_prediction_means_the_noise_and_costs_nothing(prediction: str) -> None:
     objective = Objective(prediction)
     latents, noise = draw()
-    noisy = objective.noisy(latents, noise, TIMESTEPS)
+    noisy = objective.add_noise(latents, noise, TIMESTEPS)
     target = objective.target(latents, noise, TIMESTEPS)
     torch.testing.assert_close(objective.noise_of(target, noisy, TIMESTEPS), noise)
     assert not objective.losses(target, target, TIMESTEPS, 5.0).any()
@@ -27,7 +27,7 @@ def test_a_perfect_prediction_means_the_noise_and_costs_nothing(prediction: str)
 def test_v_and_noisy_latents_are_a_rotation_of_latents_and_noise() -> None:
     latents, noise = draw()
     objective = Objective("v_prediction")
-    v, x = (f(latents, noise, TIMESTEPS) for f in (objective.target, objective.noisy))
+    v, x = (f(latents, noise, TIMESTEPS) for f in (objective.target, objective.add_noise))
     torch.testing.assert_close(v.square() + x.square(), latents.square() + noise.square())
 
 
@@ -44,6 +44,6 @@ def test_min_snr_weights(prediction: str, weights: list[float]) -> None:
 
 
 def test_an_unknown_prediction_is_refused() -> None:
-    assert prediction_named("epsilon") == "epsilon"
+    assert parse_prediction("epsilon") == "epsilon"
     with pytest.raises(ValueError, match="'sample'"):
-        prediction_named("sample")
+        parse_prediction("sample")

@@ -16,7 +16,7 @@ from cnet_core.training.folder import RunFolder
 from cnet_core.training.order import SampleOrder, Visit
 from cnet_core.training.preview import Preview
 from cnet_core.training.source import TrainingSource
-from cnet_core.training.step import losses, noisy_batch
+from cnet_core.training.step import losses, make_noisy_batch
 
 #: Parameters of the 13 zero convs: a weight and a bias each.
 ZERO_CONVS = 26
@@ -152,7 +152,7 @@ def test_prompts_are_dropped_anew_at_every_visit(dropout: float, dropped: int | 
     samples._hint = lambda index, flip: torch.zeros(1, 3, 8, 8)  # type: ignore[method-assign]
     order = SampleOrder(samples.sizes, 4, 7)
     for step in range(100):
-        noisy_batch(base, samples, order.batch(step), dropout, False)
+        make_noisy_batch(base, samples, order.batch(step), dropout, False)
     count = sum(map(sum, asked))
     assert 140 < count < 260 if dropped is None else count == dropped
     assert dropped is not None or len({tuple(row) for row in asked}) > 4
@@ -251,6 +251,6 @@ def test_the_embedded_bases_texts_follow_its_unet_to_another_device() -> None:
     base = TinyBase.load()
     base.unet.to("meta")
     samples = TinySamples(base.autoencoder, 32)
-    batch = noisy_batch(base, samples, [Visit(0, "first", 0)], 0.0, flip=True)
+    batch = make_noisy_batch(base, samples, [Visit(0, "first", 0)], 0.0, flip=True)
     found = losses(cn.ControlNet(base.unet.config).to("meta"), base, batch)
     assert found.device.type == "meta"

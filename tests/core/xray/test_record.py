@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from fake_hosts import FakeDiffusersUNet, known_call, known_unit, seeded_fake_unet
+from fake_hosts import FakeDiffusersUNet, known_call, known_unit, make_fake_unet
 from torch import Tensor
 
 import cnet_core as cn
@@ -42,7 +42,7 @@ def expected(features: list[Tensor], rows: slice, factor: float = 1.0) -> list[f
 def test_ratios_are_of_what_was_injected(
     routing: cn.HintRouting, cond: float, uncond: float
 ) -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     features = features_of(unet, inputs)
     with cn.patch_unet(unet, known_unit(routing=routing)) as control:
         unet(*inputs)
@@ -56,7 +56,7 @@ def test_ratios_are_of_what_was_injected(
 
 
 def test_units_are_measured_together_and_their_gains_apart() -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     units = [
         known_unit(strength=2.0),
         known_unit(strength=0.5, routing=cn.HintRouting.cond_only()),
@@ -73,7 +73,7 @@ def test_units_are_measured_together_and_their_gains_apart() -> None:
 
 
 def test_steps_outside_the_window_are_skipped_and_inject_nothing() -> None:
-    unet, (x, t, context) = seeded_fake_unet(), known_call()
+    unet, (x, t, context) = make_fake_unet(), known_call()
     unit = known_unit(end_percent=0.5, routing=cn.HintRouting.cond_only())
     with cn.patch_unet(unet, unit) as control:
         for timestep in (999, 600, 300):
@@ -88,14 +88,14 @@ def test_steps_outside_the_window_are_skipped_and_inject_nothing() -> None:
 
 
 def test_blocks_without_a_scale_get_nothing() -> None:
-    unet, scales = seeded_fake_unet(), cn.BlockScales.custom([0, 2, 0, 0])
+    unet, scales = make_fake_unet(), cn.BlockScales.custom([0, 2, 0, 0])
     with cn.patch_unet(unet, known_unit(scales=scales)) as control:
         unet(*known_call())
     assert [bool(r) for r in control.record.ratios("cond")[:, 0]] == [False, True, False, False]
 
 
 def test_both_branches_in_calls_of_their_own_are_one_step() -> None:
-    unet, (x, t, context) = seeded_fake_unet(), known_call(rows=1)
+    unet, (x, t, context) = make_fake_unet(), known_call(rows=1)
     with cn.patch_unet(unet, known_unit()) as control:
         for branch in ("cond", "uncond"):
             control.rows = (branch,)
@@ -167,7 +167,7 @@ def test_the_record_is_bounded_and_outlives_the_attachment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recording, "LIMIT", 3)
-    unet, (x, t, context) = seeded_fake_unet(), known_call()
+    unet, (x, t, context) = make_fake_unet(), known_call()
     control = cn.patch_unet(unet, known_unit())
     for timestep in range(7, 0, -1):
         unet(x, torch.full_like(t, timestep), context)
@@ -177,7 +177,7 @@ def test_the_record_is_bounded_and_outlives_the_attachment(
 
 
 def test_a_timestep_that_the_caller_changes_later_is_recorded_as_it_was() -> None:
-    unet, (x, t, context) = seeded_fake_unet(), known_call()
+    unet, (x, t, context) = make_fake_unet(), known_call()
     with cn.patch_unet(unet, known_unit()) as control:
         for timestep in (900.0, 100.0):
             unet(x, t.fill_(timestep), context)
@@ -186,13 +186,13 @@ def test_a_timestep_that_the_caller_changes_later_is_recorded_as_it_was() -> Non
 
 def test_large_half_precision_features_do_not_overflow() -> None:
     watch = cn.xray.Watch(rows=(cn.Row("cond"),), wanted=(True,))
-    watch.seen(0, torch.full((1, 4, 8, 8), 6e4).half(), torch.full((1, 4, 8, 8), 3e4).half())
+    watch.measure(0, torch.full((1, 4, 8, 8), 6e4).half(), torch.full((1, 4, 8, 8), 3e4).half())
     record = cn.xray.Record((watch.call(float),))
     assert record.ratios("cond")[0, 0] == pytest.approx(0.5, rel=1e-3)
 
 
 def test_leaving_a_block_out_shows_its_share_and_records_nothing() -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     control = cn.patch_unet(unet, known_unit())
     found = cn.xray.leave_one_out(control, lambda: unet(*inputs))
     assert control.record.calls == ()
@@ -214,7 +214,7 @@ def test_leaving_a_block_out_shows_its_share_and_records_nothing() -> None:
 
 def test_leaving_out_without_units_is_refused() -> None:
     with (
-        cn.patch_unet(seeded_fake_unet(), []) as control,
+        cn.patch_unet(make_fake_unet(), []) as control,
         pytest.raises(ValueError, match="no units"),
     ):
         cn.xray.leave_one_out(control, lambda: torch.zeros(1))
@@ -226,15 +226,15 @@ def test_nothing_waits_for_the_device_while_it_records(monkeypatch: pytest.Monke
         monkeypatch.setattr(Tensor, name, lambda self, *a, _n=name: waits.append(_n))
     watch = cn.xray.Watch(position=torch.tensor([5.0]), rows=(cn.Row("cond"),))
     recorder = cn.xray.Recorder()
-    watch.injects(RowResiduals(cn.Residuals((torch.ones(1, 4, 8, 8),), None), (0,), 1))
+    watch.expect(RowResiduals(cn.Residuals((torch.ones(1, 4, 8, 8),), None), (0,), 1))
     recorder.add(watch)
-    watch.seen(0, torch.ones(1, 4, 8, 8), torch.ones(1, 4, 8, 8))
+    watch.measure(0, torch.ones(1, 4, 8, 8), torch.ones(1, 4, 8, 8))
     recorder.add(cn.xray.Watch())
     assert waits == []
 
 
 def test_reused_rows_are_recorded_as_reused() -> None:
-    unet, inputs = seeded_fake_unet(), known_call()
+    unet, inputs = make_fake_unet(), known_call()
     routing = cn.HintRouting.cond_only()
     with cn.patch_unet(unet, known_unit(reuse_tolerance=0.1, routing=routing)) as control:
         for step in range(2):  # the second time nothing has moved

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fake_hosts import known_call, known_unit, seeded_fake_unet
+from fake_hosts import known_call, known_unit, make_fake_unet
 
 import cnet_core as cn
 from cnet_core.xray import picture
@@ -14,7 +14,7 @@ from cnet_core.xray import picture
 @pytest.fixture
 def record() -> cn.xray.Record:
     """Four steps: cond alone, from the third on nothing."""
-    unet, (x, t, context) = seeded_fake_unet(), known_call()
+    unet, (x, t, context) = make_fake_unet(), known_call()
     unit = known_unit(end_percent=0.6, routing=cn.HintRouting.cond_only())
     with cn.patch_unet(unet, unit) as control:
         control.cfg_scale = 5.0
@@ -96,7 +96,7 @@ def test_runs_of_any_length_and_without_guidance_are_drawn(record: cn.xray.Recor
 def test_a_record_of_nothing_says_so() -> None:
     assert "Nothing was recorded" in cn.xray.describe(cn.xray.Record(()))
     assert cn.xray.draw(cn.xray.Record(())).width > 0
-    unet = seeded_fake_unet()
+    unet = make_fake_unet()
     with cn.patch_unet(unet, known_unit(strength=0.0)) as control:
         unet(*known_call())
     assert "Nothing was injected" in cn.xray.describe(control.record)

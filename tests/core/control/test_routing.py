@@ -9,7 +9,7 @@ import pytest
 from cnet_core import HintRouting
 
 #: What the front end's diagram must say as well; its numbers are worked out by hand.
-GOLDEN = json.loads((Path(__file__).parents[1] / "target_gains.json").read_text())["cases"]
+GOLDEN = json.loads((Path(__file__).parents[2] / "target_gains.json").read_text())["cases"]
 LAYOUTS = {
     "both": (HintRouting.both(), ("uncond", "cond"), None, (1, 1)),
     "cond only": (HintRouting.cond_only(), ("uncond", "cond"), None, (0, 1)),

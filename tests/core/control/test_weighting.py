@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cnet_core.control.weighting import POOL_FIRST, check_order, resized_mask, weigh
+from cnet_core.control.weighting import POOL_FIRST, check_order, resize_mask, weigh
 
 #: A residual whose mean is 3, and a mask of its left half.
 BLOCK = torch.tensor([[[[1.0, 5.0], [1.0, 5.0]]]])
@@ -32,7 +32,7 @@ def test_masks_are_averaged_or_sampled(mode: str, want: float) -> None:
     mask = torch.tensor(
         [[0.0, 1.0, 1.0, 0.0]] * 4
     )  # sampling between the middle pixels sees 1 only
-    assert resized_mask(mask, torch.zeros(1, 1, 1, 1), mode).item() == want
+    assert resize_mask(mask, torch.zeros(1, 1, 1, 1), mode).item() == want
 
 
 @pytest.mark.parametrize("order", [("pool", "scale"), ("pool", "mask", "mask_bilinear", "scale")])

@@ -13,7 +13,7 @@ SD15_SIDES = cn.SD15.block_sizes(64, 64)
 SDXL_SIDES = cn.SDXL.block_sizes(128, 128)
 
 #: What the front end must say as well; its numbers are typed from the sources that it names.
-GOLDEN = json.loads((Path(__file__).parents[1] / "block_scales.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "block_scales.json").read_text())
 MAKERS = {
     "uniform": lambda base: cn.BlockScales.uniform(),
     "soft": cn.BlockScales.soft,

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from fakes import small_net, small_unet
-from files import equal_weights, hollow_file
+from files import equal_weights, write_hollow_file
 from safetensors.torch import save_file
 
 import cnet_core as cn
@@ -25,7 +25,7 @@ def base(tmp_path):
 
 
 def test_identify_tells_good_from_other_files(tmp_path, net, capsys) -> None:
-    other = hollow_file(tmp_path / "vae.safetensors", {"first_stage_model.a": [2]})
+    other = write_hollow_file(tmp_path / "vae.safetensors", {"first_stage_model.a": [2]})
     assert main(["identify", str(net)]) == 0
     assert "a ControlNet for" in capsys.readouterr().out
     assert main(["identify", str(net), str(other)]) == 1

@@ -91,13 +91,13 @@ def test_tensorboard_shows_what_the_metrics_say(tmp_path: Path) -> None:
 def test_ctrl_c_saves_and_ends_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stepped = train._Told.stepped
+    stepped = train._TerminalEvents.on_step
 
-    def interrupt(told: train._Told, step: int) -> None:
+    def interrupt(told: train._TerminalEvents, step: int) -> None:
         stepped(told, step)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(train._Told, "stepped", interrupt)
+    monkeypatch.setattr(train._TerminalEvents, "on_step", interrupt)
     before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
     assert run(tmp_path, *QUICK, "--steps", "9") == 0
     assert "1 steps, interrupted; --resume goes on" in capsys.readouterr().out

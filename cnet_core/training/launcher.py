@@ -22,7 +22,7 @@ def are_several() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def launched() -> Processes:
+def join_processes() -> Processes:
     """Returns the launched processes, this one among them.
 
     Raises:

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from fakes import SMALL, call_inputs, random_hint, randomised, small_net, small_unet
+from fakes import SMALL, call_inputs, random_hint, randomise_, small_net, small_unet
 from files import equal_weights
 
 import cnet_core as cn
 
 
 def small_union(types: int = 8) -> cn.UnionControlNet:
-    return randomised(cn.UnionControlNet(SMALL, num_types=types), 1)
+    return randomise_(cn.UnionControlNet(SMALL, num_types=types), 1)
 
 
 def residual(net: cn.ControlNet, hint: object, types: list[str] | None) -> torch.Tensor:

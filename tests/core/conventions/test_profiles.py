@@ -86,7 +86,7 @@ def test_sdxl_sums_differ_between_tools_by_a_factor_of_1_8() -> None:
 
 
 def test_the_documentation_has_every_profile() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "profiles.md").read_text()
     assert [name for name in cn.PROFILE_NAMES if f"| `{name}` |" not in page] == []
 
 

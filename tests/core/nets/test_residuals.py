@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cnet_core.nets.residuals import Residuals, RowResiduals, injected
+from cnet_core.nets.residuals import Residuals, RowResiduals, add_residual
 
 
 def ones(rows: int = 1, blocks: int = 3, width: int = 2) -> Residuals:
@@ -57,16 +57,16 @@ def test_a_sum_is_of_the_wider_dtype(first: torch.dtype) -> None:
 
 def test_injection_takes_the_features_dtype() -> None:
     feature = torch.ones(1, 2, 4, 4, dtype=torch.bfloat16)
-    assert injected(feature, torch.ones(1, 2, 4, 4), "x").dtype == torch.bfloat16
+    assert add_residual(feature, torch.ones(1, 2, 4, 4), "x").dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 4, 4), (1, 3, 4, 4), (1, 2, 8, 4)])
 def test_injection_of_another_shape_names_both_sides(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"skip 3 is .*float32 on cpu.* but .*1x2x4x4"):
-        injected(torch.ones(1, 2, 4, 4), torch.ones(shape), "skip 3")
+        add_residual(torch.ones(1, 2, 4, 4), torch.ones(shape), "skip 3")
 
 
 def test_features_of_another_size_alone_do_not_blame_the_family() -> None:
     with pytest.raises(ValueError, match="Only the sizes differ") as caught:
-        injected(torch.ones(1, 2, 4, 4), torch.ones(1, 2, 8, 8), "skip 3")
+        add_residual(torch.ones(1, 2, 4, 4), torch.ones(1, 2, 8, 8), "skip 3")
     assert "family" not in str(caught.value)

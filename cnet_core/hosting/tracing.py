@@ -1,4 +1,4 @@
-"""untraced: keeps `torch.compile` out of a function."""
+"""never_trace: keeps `torch.compile` out of a function."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -8,6 +8,6 @@ import torch
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def untraced(function: F) -> F:
+def never_trace(function: F) -> F:
     """Returns the function, never compiled; torch's own decorator hides from type checkers what it is."""
     return cast(F, torch.compiler.disable(function))
