@@ -21,7 +21,9 @@ def check_pair(model: Model, source: NetSource) -> None:
         TypeError: the MODEL is no UNet (Flux, SD3, ...).
         ValueError: different families; the message names both.
     """
-    check_unet(model)
+    check_unet(
+        model, "This ControlNet is for Stable Diffusion; use one that is made for your model."
+    )
     config = source.config
     if config is None:  # made from the UNet itself when the run starts
         return
@@ -34,13 +36,12 @@ def check_pair(model: Model, source: NetSource) -> None:
         )
 
 
-def check_unet(model: Model) -> None:
-    """Raises TypeError unless the MODEL has a UNet."""
+def check_unet(model: Model, advice: str) -> None:
+    """Raises TypeError with an advice unless the MODEL has a UNet."""
     unet = model.model.diffusion_model
     if not all(hasattr(unet, name) for name in BLOCK_LISTS):
         raise TypeError(
-            f"The MODEL is a {type(model.model).__name__} ({type(unet).__name__}), which has no UNet. This node "
-            "is for Stable Diffusion 1.x, 2.x and SDXL; use ComfyUI's own nodes with a ControlNet of that model."
+            f"The MODEL is a {type(model.model).__name__} ({type(unet).__name__}), which has no UNet. {advice}"
         )
 
 

@@ -189,7 +189,7 @@ class ModelControl(SharedByCopies):
             missed = (self._units and not run.reached) or (self._foreign and not run.applied)
             if missed and batch.has_work(timestep.flatten()[0]):
                 raise RuntimeError(
-                    "A node on the model computes it by a forward of its own (DeepCache does), so "
+                    "A node on the model computes the UNet by a forward of its own (DeepCache does), so "
                     f"ApplyControlNet would have no effect. {WAY_OUT}"
                 )
             return found
