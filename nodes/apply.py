@@ -115,8 +115,8 @@ def _optional_inputs() -> list[io.Input]:
         io.Vae.Input(
             "vae",
             optional=True,
-            tooltip="Only for ControlNets that read the picture as latents (SD3.5, Flux, Qwen-Image, HunyuanDiT): the "
-            "VAE of the model. Others ignore it.",
+            tooltip="Only for ControlNets that read the picture as latents (SD3, SD3.5, Flux, Qwen-Image, "
+            "HunyuanDiT): the VAE of the model. Others ignore it.",
         ),
         io.Mask.Input(
             "inpaint_mask",

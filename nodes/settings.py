@@ -113,8 +113,9 @@ class BlockScaleSchedule(io.ComfyNode):
                     "custom_scales",
                     default="",
                     multiline=True,
-                    tooltip="custom: numbers with commas or spaces between them, from the finest block to the deepest, "
-                    "the middle last: 13 numbers for SD1.x and SD2.x, 10 for SDXL.",
+                    tooltip="custom: numbers with commas or spaces between them, one for each block, from detail to "
+                    "layout (13 for SD1.x and SD2.x, 10 for SDXL, the middle last; 4 for T2I-Adapters). Or points for "
+                    "any ControlNet, position:factor, such as 0:0.2, 1:1.",
                 ),
                 io.String.Input(
                     "time_curve",
