@@ -24,6 +24,8 @@ from ..nets.residuals import RowResiduals
 
 #: Calls of the UNet that are kept; of longer runs, the last ones.
 LIMIT = 1024
+#: What a UNet's last block is called.
+MIDDLE = "middle"
 
 Numbers = NDArray[np.float64]
 
@@ -73,6 +75,18 @@ class Record:
     def blocks(self) -> int:
         """How many blocks there are, the middle included."""
         return max((len(call.residuals) for call in self.calls), default=0)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What the blocks are called: their numbers, the last one "middle", unless the model has other blocks."""
+        named = max((call.names for call in self.calls), key=len, default=())
+        numbers = (*(str(block) for block in range(self.blocks - 1)), MIDDLE)
+        return named if len(named) == self.blocks else numbers
+
+    @property
+    def is_unet(self) -> bool:
+        """Whether the blocks are a UNet's: skips shallow to deep, then the middle."""
+        return self.names[-1:] == (MIDDLE,)
 
     @property
     def units(self) -> int:
@@ -153,7 +167,7 @@ class Watch:
         default_factory=list[Tensor]
     )  # |residual| and |skip| in turn, (rows,)
     order: list[int] = field(default_factory=list[int])  # which block each pair of norms is of
-    names: tuple[str, ...] = ()  # of the blocks, if a host's own control nets act; "" for a number
+    names: tuple[str, ...] = ()  # of the blocks, if a host's own control nets act
     # block, rows, and |residual| and |feature| of what a host's own control nets add
     others: list[tuple[int, tuple[int, ...], Tensor]] = field(
         default_factory=list[tuple[int, tuple[int, ...], Tensor]]

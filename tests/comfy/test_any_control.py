@@ -88,6 +88,30 @@ def test_chains_windows_masks_and_batches_are_native_controls(
     assert measured[family][what] <= ROUTED
 
 
+#: Which blocks of the model a family's net adds to, by the X-ray's names.
+NAMES = {
+    "T2I SD1.5 full": ["2", "5", "8", "11"],
+    "T2I SDXL": ["3", "5", "8", "middle"],
+    "SD3": ["0", "1", "2"],
+    "Flux XLabs": [f"double {i}" for i in range(19)],
+    "Flux InstantX": [*(f"double {i}" for i in range(19)), *(f"single {i}" for i in range(38))],
+    "Qwen InstantX": [str(i) for i in range(60)],
+    "HunyuanDiT": [str(i) for i in range(19)],
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_xray_measures_every_entry(measured: dict[str, Any], family: str) -> None:
+    assert measured[family]["xray"] <= 1e-4
+
+
+@pytest.mark.parametrize("family", NAMES)
+def test_the_xray_names_the_models_blocks(measured: dict[str, Any], family: str) -> None:
+    found = measured[family]
+    assert found["names"] == NAMES[family]
+    assert found.get("influence", found["names"]) == found["names"]
+
+
 @pytest.mark.parametrize("family", ["SD3.5", "T2I SDXL"])
 def test_reuse_computes_a_part_of_the_rows(measured: dict[str, Any], family: str) -> None:
     found = measured[family]

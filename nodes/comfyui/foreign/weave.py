@@ -6,11 +6,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from ....cnet_core.xray import Watch
-from ....cnet_core.xray.record import row_norms
+from ....cnet_core.xray.record import MIDDLE, row_norms
 from ..run import Run
 from .blocks import KEYS, OwnBlocks, is_unet, unet_depth
 from .entry import Addition, Part, filled
 
+#: How Flux and Chroma call the blocks that take each key's entries.
+STREAMS = {"input": "double ", "middle": "middle ", "output": "single "}
 #: A control net's blocks, and what each of them adds.
 Contribution = tuple[OwnBlocks, Sequence[Part | None]]
 
@@ -72,10 +74,11 @@ class Weave:
         return self._model.output_blocks
 
     def _names(self, counts: Mapping[str, int]) -> tuple[str, ...]:
-        """Returns the names of the X-ray's blocks; none where it names them itself, as for UNets."""
+        """Returns the names of the model's blocks for the X-ray."""
         if is_unet(self._model):
-            return tuple("" for _ in range(len(self._skips) + 1))
-        return tuple(f"{key} {index}" for key in KEYS for index in range(counts[key]))
+            return (*map(str, range(len(self._skips))), MIDDLE)
+        words = STREAMS if hasattr(self._model, "single_blocks") else dict.fromkeys(KEYS, "")
+        return tuple(f"{words[key]}{index}" for key in KEYS for index in range(counts[key]))
 
     def _seen(self, block: int, parts: Sequence[Part]) -> Any:
         which = tuple((id(part.tensor), part.factor) for part in parts)

@@ -17,6 +17,7 @@ sys.argv = [sys.argv[0], "--cpu"]
 import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
+import comfy.model_management  # noqa: E402
 import comfy.samplers  # noqa: E402
 import comfy.utils  # noqa: E402
 import torch  # noqa: E402
@@ -48,6 +49,7 @@ class Bench:
     """One family at work."""
 
     def __init__(self, family: Family, batch: int = 1, hints: int = 1) -> None:
+        comfy.model_management.unload_all_models()  # a VAE's hints load all models again, also those that are gone
         self.family, self.batch = family, batch
         self.model, self.net, self.vae = family.model(), family.net(), Vae(family)
         numbers = torch.Generator().manual_seed(5)
@@ -161,6 +163,7 @@ def measure(name: str) -> dict[str, Any]:
     found.update(blocks(bench, share))
     found.update(chains(bench, share))
     found.update(batches(bench, share))
+    found.update(xray(bench))
     found.update(reuse(bench) if name in ("SD3.5", "T2I SDXL") else {})
     return found
 
@@ -189,6 +192,35 @@ def reuse(bench: Bench) -> dict[str, Any]:
     model = bench.ours(cnet.HintRouting.cond_only(), reuse_tolerance=0.2)
     bench.sample(model, steps=20)
     return {"reuse calls": bench.calls, "reuse rows": bench.rows}
+
+
+def xray(bench: Bench) -> dict[str, Any]:
+    """What the X-ray says of the first call, against the norms of native control's entries."""
+    seen: list[float] = []
+    control = bench.native()
+    compute = control.get_control
+
+    def watched(*args: Any) -> Any:
+        found = compute(*args)
+        if not seen:
+            entries = [e for key in found for e in found[key] if e is not None]
+            seen.extend(float(entry[:1].norm()) for entry in entries)
+        return found
+
+    control.get_control = watched
+    bench.sample(bench.model, control)
+    model = bench.ours(cnet.HintRouting.cond_only())
+    latents = bench.sample(model)
+    past = model.get_attachment(KEY).history.of(latents)
+    record = past.record
+    added = record.calls[0].residuals.max(1)
+    blocks = [block for block, norm in enumerate(added) if norm]
+    apart = max(abs(a - b) / b for a, b in zip(sorted(added[blocks]), sorted(seen), strict=True))
+    found = {"xray": float(apart), "names": [record.names[block] for block in blocks]}
+    if len(record.names) <= 13:
+        influence = past.replay.influence(record.blocks).blocks
+        found["influence"] = [record.names[k] for k, share in enumerate(influence) if share]
+    return found
 
 
 def blocks(bench: Bench, share: Any) -> dict[str, Any]:
