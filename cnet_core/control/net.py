@@ -1,6 +1,6 @@
-"""Net: what a ControlUnit needs of a ControlNet."""
+"""Net: the protocol of a ControlNet in a ControlUnit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -13,7 +13,7 @@ class ControlTypeError(ValueError):
     """A control type that a net does not take.
 
     Attributes:
-        given: the types that were asked for.
+        given: the requested types.
         known: the types of a Union ControlNet; None for a net of one type.
     """
 
@@ -22,14 +22,14 @@ class ControlTypeError(ValueError):
         super().__init__(self.sentence("control_types", "Leave it out."))
 
     def sentence(self, argument: str, way_out: str) -> str:
-        """Returns the message, with the name under which types are given and what to do where there are none."""
+        """Returns the message, with the argument's name and what to do for a net without types."""
         if self.known is None:
             return f"`{argument}` is for Union ControlNets; this ControlNet has one type. {way_out}"
         return f"`{argument}` is {self.given}; this Union ControlNet knows {', '.join(self.known)}."
 
 
 class BlockLayout(Protocol):
-    """What a ControlUnit asks of a net's config; `UNetConfig` is one."""
+    """The part of a net's config that a ControlUnit needs; `UNetConfig` is one."""
 
     @property
     def in_channels(self) -> int: ...
@@ -53,7 +53,7 @@ class BlockLayout(Protocol):
 
 
 class Net(Protocol):
-    """What a ControlUnit needs of a ControlNet; `cnet_core.ControlNet` is one."""
+    """A ControlNet in a ControlUnit; `cnet_core.ControlNet` is one."""
 
     @property
     def config(self) -> BlockLayout: ...
@@ -66,12 +66,20 @@ class Net(Protocol):
 
     @property
     def pooled(self) -> bool:
-        """Whether its residuals are to be replaced by their means ("shuffle")."""
+        """Whether its residuals are replaced by their means ("shuffle")."""
         ...
 
     @property
     def weights_version(self) -> int:
-        """A number that changes whenever the weights do; a constant where they cannot change during a run."""
+        """A number that changes whenever the weights do; a constant if they cannot change during a run.
+
+        It is read at every call where residuals are reused.
+        """
+        ...
+
+    @property
+    def hint_version(self) -> int:
+        """The same for the weights that `hint_features` reads; read at every call."""
         ...
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
@@ -97,19 +105,35 @@ class Net(Protocol):
         ...
 
     def close(self) -> None:
-        """Drops what the net holds for one run of a host."""
+        """Drops what the net keeps for one run of a host."""
         ...
 
 
-def count_writes(net: nn.Module) -> int:
-    """Returns a number that changes whenever an optimizer, or anybody else in place, changes a module's weights."""
-    version, modules, seen = 0, [net], {net}
-    for module in modules:  # which grows; `parameters()` is slower
+def version_of(*parts: nn.Module | Tensor) -> int:
+    """Returns a number that changes when weights of modules, or single ones, are written to in place or replaced.
+
+    It does not change when accelerate moves weights to or from the meta device.
+    """
+    weights = (part for part in parts if isinstance(part, Tensor))
+    modules = (part for part in parts if isinstance(part, nn.Module))
+    marks = [_mark(weight) for weight in weights if not weight.is_meta]
+    marks += [_mark(weight) for weight in _weights_of(modules) if not weight.is_meta]
+    return hash(tuple(marks))
+
+
+def _mark(weight: Tensor) -> tuple[int, int]:
+    """Returns which tensor it is, and how often it was written to; inference tensors do not count that."""
+    return id(weight), 0 if weight.is_inference() else weight._version  # pyright: ignore[reportPrivateUsage]
+
+
+def _weights_of(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
+    found = list(modules)
+    seen = set(found)
+    for module in found:  # which grows; `parameters()` is slower
         for weight in module._parameters.values():  # pyright: ignore[reportPrivateUsage]
-            if weight is not None and not weight.is_inference():  # those have no version
-                version += weight._version  # pyright: ignore[reportPrivateUsage]
+            if weight is not None:
+                yield weight
         for child in module._modules.values():  # pyright: ignore[reportPrivateUsage]
             if child is not None and child not in seen:
                 seen.add(child)
-                modules.append(child)
-    return version
+                found.append(child)

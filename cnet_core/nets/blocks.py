@@ -1,6 +1,6 @@
 """The building blocks of Stable Diffusion's UNet; attribute names are the keys of ldm checkpoints.
 
-Every layer with weights is made by `ops`: `torch.nn`, or a host's own layers with the same names and
+`ops` builds every layer with weights: `torch.nn`, or a host's own layers with the same names and
 arguments (ComfyUI's offload their weights).
 """
 
@@ -39,7 +39,7 @@ def timestep_embedding(timesteps: Tensor, dim: int, max_period: float = 10000.0)
 
 
 class TimestepSequential(nn.Sequential):
-    """A sequence that hands the timestep embedding and the text to those of its layers that want them."""
+    """A sequence that passes the timestep embedding and the text to the layers that take them."""
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -61,7 +61,10 @@ class TimestepSequential(nn.Sequential):
 
 
 class ResBlock(nn.Module):
-    """Two norm-SiLU-conv stages with the timestep added between, around a (projected) identity."""
+    """Two norm-SiLU-conv stages with the timestep added between, around a (projected) identity.
+
+    The timestep's embedding comes with its SiLU applied: all blocks share that.
+    """
 
     def __init__(
         self, channels: int, out_channels: int, emb_dim: int, ops: Ops = TORCH_OPS
@@ -72,18 +75,19 @@ class ResBlock(nn.Module):
             nn.SiLU(),
             ops.Conv2d(channels, out_channels, 3, padding=1),
         )
-        self.emb_layers = nn.Sequential(nn.SiLU(), ops.Linear(emb_dim, out_channels))
+        # The identity holds the place of ldm's SiLU among the keys.
+        self.emb_layers = nn.Sequential(nn.Identity(), ops.Linear(emb_dim, out_channels))
         self.out_layers = nn.Sequential(
             ops.GroupNorm(NORM_GROUPS, out_channels),
             nn.SiLU(),
-            nn.Identity(),  # ldm's dropout, always 0; it holds the place of a key
+            nn.Identity(),  # ldm's dropout, always 0; it keeps the numbers in the keys
             ops.Conv2d(out_channels, out_channels, 3, padding=1),
         )
         same = channels == out_channels
         self.skip_connection = nn.Identity() if same else ops.Conv2d(channels, out_channels, 1)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
+        h = self.in_layers(x) + self.emb_layers(emb).reshape(len(emb), -1, 1, 1)
         return self.skip_connection(x) + self.out_layers(h)
 
 
@@ -99,7 +103,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Doubles both sides, or goes to `size` where the way down had rounded up."""
+    """Doubles both sides, or resizes to `size` if the encoder rounded up."""
 
     def __init__(self, channels: int, ops: Ops = TORCH_OPS) -> None:
         super().__init__()
@@ -137,25 +141,27 @@ class SpatialTransformer(nn.Module):
         self.linear_proj = linear_proj
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        height, width = x.shape[-2:]
         h = self.norm(x)
         if not self.linear_proj:
             h = self.proj_in(h)
-        h = h.flatten(2).transpose(1, 2)  # (B, H*W, C)
+        h = h.permute(0, 2, 3, 1)  # (B, H, W, C)
         if self.linear_proj:
             h = self.proj_in(h)
         for block in self.transformer_blocks:
             h = block(h, context)
         if self.linear_proj:
             h = self.proj_out(h)
-        h = h.transpose(1, 2).unflatten(2, (height, width))
+        h = h.permute(0, 3, 1, 2)
         if not self.linear_proj:
             h = self.proj_out(h)
         return x + h
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention, attention to the text, gated MLP; each behind a LayerNorm and around an identity."""
+    """Self-attention, attention to the text, gated MLP; each after a LayerNorm and with a residual connection.
+
+    The pixels come as (B, H, W, C), the text as (B, tokens, D).
+    """
 
     def __init__(
         self, channels: int, heads: tuple[int, int], context_dim: int, ops: Ops = TORCH_OPS
@@ -177,7 +183,7 @@ class TransformerBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of `x` (B, N, C) to `context` (B, M, D)."""
+    """Multi-head attention of `x` (B, …, C) to `context` (B, …, D)."""
 
     def __init__(
         self, channels: int, context_dim: int, heads: tuple[int, int], ops: Ops = TORCH_OPS
@@ -194,20 +200,19 @@ class Attention(nn.Module):
         projected = (self.to_q(x), self.to_k(context), self.to_v(context))
         q, k, v = (_by_head(t, self.heads) for t in projected)
         h = F.scaled_dot_product_attention(q, k, v)
-        return self.to_out(h.transpose(1, 2).flatten(2))
+        return self.to_out(h.transpose(1, 2).reshape(*x.shape[:-1], -1))
 
 
 def _by_head(tensor: Tensor, heads: int) -> Tensor:
-    """(B, N, heads * width) -> (B, heads, N, width)."""
-    split = cast(Tensor, tensor.unflatten(-1, (heads, -1)))
-    return split.transpose(1, 2)
+    """(B, …, heads * width) -> (B, heads, N, width)."""
+    return tensor.reshape(len(tensor), -1, heads, tensor.shape[-1] // heads).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
     """GEGLU: four times as wide, half of it a GELU gate on the other half.
 
-    On a CPU many tokens pass through in parts: glibc returns tensors above 32 MiB to the system and maps them again,
-    page by page, which at 512 px costs more than the zero convolutions. Not where gradients keep all parts alive.
+    On a CPU it computes many tokens in parts: glibc returns tensors above 32 MiB to the system and maps them again,
+    page by page, which at 512 px costs more than the zero convolutions. With gradients all parts stay alive anyway.
     """
 
     def __init__(self, channels: int, ops: Ops = TORCH_OPS) -> None:

@@ -157,7 +157,8 @@ class _Spy:
     def __init__(self, net: ControlNet) -> None:
         self.config, self.hint_channels, self.dtype = net.config, net.hint_channels, net.dtype
         self.check_types, self.hint_features = net.check_types, net.hint_features
-        self.pooled, self.weights_version, self.close = net.pooled, 0, net.close
+        self.pooled, self.close = net.pooled, net.close
+        self.weights_version = self.hint_version = 0
         self._net = net
         self.seen: list[tuple[NetInputs, Residuals]] = []
 

@@ -1,4 +1,4 @@
-"""apply: a clone of a MODEL with one more ControlNet on it."""
+"""apply: adds one more ControlNet to a clone of a MODEL."""
 
 import logging
 from typing import Any

@@ -27,10 +27,10 @@ SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memo
 
 
 def source_of(control_net: Any) -> NetSource:
-    """Returns a Source for what is on the control_net socket.
+    """Returns a NetSource for the value of the control_net socket.
 
     Raises:
-        TypeError: it is neither ours nor a cldm ControlNet or Control-LoRA of ComfyUI's own.
+        TypeError: it is no net of this pack, and no cldm ControlNet or Control-LoRA of ComfyUI.
     """
     if all(hasattr(control_net, name) for name in SOURCE_NAMES):
         return control_net
@@ -57,13 +57,13 @@ def is_cldm(control_net: Any) -> bool:
 
 
 def _strip_compile(model: Any) -> Any:
-    """Returns what `torch.compile` was given, as by TorchCompileControlNet: ours runs block by block, uncompiled."""
+    """Returns the module inside a `torch.compile` one (TorchCompileControlNet): control runs it block by block."""
     return getattr(model, "_orig_mod", model)
 
 
 @dataclass(frozen=True)
 class NativeConfig:
-    """What a ControlUnit asks of a config, read off a cldm ControlNet's modules."""
+    """The config that a ControlUnit needs, read from a cldm ControlNet's modules."""
 
     channels: tuple[int, ...]  # of each residual, shallow to deep, middle last
     levels: tuple[int, ...]  # how often the sides were halved, by residual
@@ -106,7 +106,7 @@ class NativeConfig:
 
 
 def _text_width(model: Any, y_dim: int | None) -> int:
-    """Returns how wide the text embeddings are that go with a net; a net without attention (SDXL small) reads none."""
+    """Returns the width of a net's text embeddings; a net without attention (SDXL small) reads none."""
     attentions = [module for module in model.modules() if isinstance(module, CrossAttention)]
     if not attentions:
         return text_width_without_attention(y_dim)
@@ -114,7 +114,7 @@ def _text_width(model: Any, y_dim: int | None) -> int:
 
 
 class NativeNet:
-    """A cldm ControlNet of ComfyUI's, run block by block so that scales and depth apply."""
+    """A cldm ControlNet of ComfyUI, run block by block so that scales and depth apply."""
 
     def __init__(self, control: Any, model: Any) -> None:
         self._model = model
@@ -126,18 +126,23 @@ class NativeNet:
 
     @property
     def weights_version(self) -> int:
-        """A constant: nobody changes the weights during a run."""
+        """A constant: the weights do not change during a run."""
+        return 0
+
+    @property
+    def hint_version(self) -> int:
+        """A constant, as weights_version."""
         return 0
 
     def close(self) -> None:
-        """Does nothing: the net holds nothing for a run."""
+        """Does nothing: the net keeps nothing for a run."""
 
     @property
     def _union(self) -> bool:
         return getattr(self._model, "control_add_embedding", None) is not None
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
-        """Raises ValueError for a type that the net does not know, and for several hints."""
+        """Raises ValueError for an unknown type, and for several hints."""
         if hints != 1:
             raise ValueError(f"There are {hints} hints; a ControlNet of ComfyUI's takes one.")
         if control_types is not None and not self._union:
@@ -147,7 +152,7 @@ class NativeNet:
     def hint_features(
         self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
     ) -> Tensor:
-        """Returns what the trunk gets of one hint; a type given here goes before SetUnionControlNetType's."""
+        """Returns the trunk's features of one hint; a type given here overrides SetUnionControlNetType's."""
         if isinstance(hint, tuple):
             self.check_types(len(hint), control_types)
             hint = hint[0]
@@ -206,11 +211,13 @@ class NativeNet:
 
 
 def _scale_(residual: Tensor, scale: float) -> Tensor:
-    return residual if scale == 1 else residual.mul_(scale)  # a zero conv's output, nobody else's
+    return (
+        residual if scale == 1 else residual.mul_(scale)
+    )  # a zero conv's output, which nothing else uses
 
 
 class NativeSource:
-    """A ControlNet that ComfyUI's loader made."""
+    """A ControlNet from ComfyUI's loader."""
 
     def __init__(self, control: Any) -> None:
         self._control = control
@@ -232,7 +239,7 @@ class NativeSource:
 
 
 class ControlLoraSource:
-    """A Control-LoRA of ComfyUI's: its net is made from the UNet's own weights when the run starts."""
+    """A Control-LoRA of ComfyUI: its net is built from the UNet's weights when the run starts."""
 
     patchers: Sequence[Patcher] = ()
     config: BlockLayout | None = None  # until the run starts
@@ -266,5 +273,5 @@ class _LoraNet(NativeNet):
         self._control = control
 
     def close(self) -> None:
-        """Has ComfyUI drop the net."""
+        """Makes ComfyUI drop the net."""
         self._control.cleanup()

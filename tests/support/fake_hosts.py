@@ -16,7 +16,7 @@ class KnownNet:
     def __init__(self, blocks: int = 4, channels: int = 4, pooled: bool = False) -> None:
         self.hint_channels, self.channels, self.pooled = 3, channels, pooled
         self.dtype = torch.float32
-        self.weights_version = 0
+        self.weights_version = self.hint_version = 0
         self.config = SimpleNamespace(
             context_dim=5, in_channels=4, block_sizes=lambda h, w: [float(h)] * blocks
         )

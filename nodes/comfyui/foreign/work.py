@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ....cnet_core import Residuals
 from ....cnet_core.control.clock import Clock
+from ....cnet_core.control.gains import time_factors
 from ....cnet_core.control.routing import Branch
 from ....cnet_core.control.rows import Row
-from ....cnet_core.control.unit import time_factors
 from ....cnet_core.engine.reuse import NetInputs, Reuse
 from ....cnet_core.engine.usage import Counts, Use
 from ..host_types import BaseModel, Patcher

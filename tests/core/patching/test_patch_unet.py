@@ -47,7 +47,7 @@ def test_a_failed_call_leaves_no_residuals_behind() -> None:
     with cn.patch_unet(unet, unit()) as attachment:
         first = unet(*inputs)
         attachment.rows = ("cond",) * 3
-        with pytest.raises(ValueError, match="cannot be cut"):
+        with pytest.raises(ValueError, match="cannot be divided"):
             unet(*inputs)
         attachment.rows = ("uncond", "cond")
         assert torch.equal(unet(*inputs), first)
@@ -88,7 +88,7 @@ class Recorder:
         self.hint_channels = 3
         self.dtype = torch.float32
         self.pooled = False
-        self.weights_version = 0
+        self.weights_version = self.hint_version = 0
 
     def hint_features(self, hint: torch.Tensor) -> torch.Tensor:
         return hint
