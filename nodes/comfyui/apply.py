@@ -7,12 +7,12 @@ from torch import Tensor
 
 from ...cnet_core import BlockScales, HintRouting
 from ...cnet_core.control.net import ControlTypeError
-from ...cnet_core.hosting import UnitSpec, check_spec
+from ...cnet_core.hosting import NetSource, UnitSpec, check_spec
 from .families import block_count, check_pair
-from .foreign import foreign_spec, is_foreign
+from .foreign import foreign_spec
 from .foreign.spec import NO_INPAINT_MASK
 from .host_types import Model
-from .native import is_cldm, source_of
+from .native import find_source
 from .patch import ModelControl
 from .wrappers import KEY
 
@@ -45,11 +45,11 @@ def apply_control_net(
         "routing": HintRouting.both() if routing is None else routing,
         "scales": BlockScales.uniform() if scales is None else scales,
     }
-    foreign = is_foreign(control_net) and not is_cldm(control_net)
+    source = find_source(control_net)
     spec = (
         foreign_spec(control_net, image, **numbers, **settings)
-        if foreign
-        else _unit(model, control_net, image, **numbers, **settings)
+        if source is None
+        else _unit_spec(model, source, image, **numbers, **settings)
     )
     if start_percent > end_percent:
         logger.info(
@@ -63,17 +63,16 @@ def apply_control_net(
     return clone
 
 
-def _unit(
+def _unit_spec(
     model: Model,
-    control_net: Any,
+    source: NetSource,
     image: Tensor,
     *,
-    vae: Any = None,  # our nets and cldm's read pixels
+    vae: Any = None,  # these nets read pixels
     inpaint_mask: Tensor | None = None,
     **settings: Any,
 ) -> UnitSpec:
-    """Returns the checked settings of a net of ours, or of one of ComfyUI's that we run block by block."""
-    source = source_of(control_net)
+    """Returns the checked settings of a net of this pack, or of a cldm ControlNet of ComfyUI."""
     check_pair(model, source)
     if inpaint_mask is not None:
         raise ValueError(NO_INPAINT_MASK)

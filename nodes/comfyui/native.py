@@ -26,34 +26,23 @@ from .patcher import allow_copies_
 SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memory")
 
 
-def source_of(control_net: Any) -> NetSource:
-    """Returns a NetSource for the value of the control_net socket.
-
-    Raises:
-        TypeError: it is no net of this pack, and no cldm ControlNet or Control-LoRA of ComfyUI.
-    """
+def find_source(control_net: Any) -> NetSource | None:
+    """Returns a NetSource for the value of the control_net socket; None for nets that this pack does not run itself."""
     if all(hasattr(control_net, name) for name in SOURCE_NAMES):
         return control_net
     if type(control_net) is comfy.controlnet.ControlLora:
         return ControlLoraSource(control_net)
-    if is_cldm(control_net):
-        return NativeSource(control_net)
-    raise TypeError(
-        f"`control_net` is a {type(control_net).__name__}, which is no ControlNet. Connect Load ControlNet or one of "
-        "ComfyUI's own loaders."
-    )
+    return NativeSource(control_net) if _is_cldm(control_net) else None
 
 
-def is_cldm(control_net: Any) -> bool:
-    """Whether a CONTROL_NET is one of ComfyUI's own for Stable Diffusion, which we run block by block.
+def _is_cldm(control_net: Any) -> bool:
+    """Whether a CONTROL_NET is ComfyUI's own for Stable Diffusion.
 
-    Subclasses are other packs': what they add (weights over time, motion) would be lost without a word.
+    Subclasses belong to other packs; what they add (weights over time, motion) would be silently lost.
     """
     inner = _strip_compile(getattr(control_net, "control_model", None))
     kinds = (comfy.controlnet.ControlNet, comfy.cldm.cldm.ControlNet)
-    return type(control_net) is comfy.controlnet.ControlLora or (
-        (type(control_net), type(inner)) == kinds
-    )
+    return (type(control_net), type(inner)) == kinds
 
 
 def _strip_compile(model: Any) -> Any:

@@ -119,6 +119,14 @@ def test_reuse_computes_a_part_of_the_rows(measured: dict[str, Any], family: str
     assert found["reuse rows"] < 15
 
 
+@pytest.mark.parametrize("family", ["Qwen InstantX", "Chroma"])
+def test_prompts_of_two_lengths_take_two_calls_but_half_the_rows(
+    measured: dict[str, Any], family: str
+) -> None:
+    found = measured[family]
+    assert (found["longer calls"], found["longer rows"]) == (2 * STEPS, STEPS)
+
+
 @pytest.mark.parametrize("case", MISMATCHES)
 def test_what_native_control_drops_raises(measured: dict[str, Any], case: str) -> None:
     assert MISMATCHES[case] in measured[case]

@@ -8,14 +8,14 @@ import comfy.controlnet
 ADVANCED = "ACN_VERSION"
 
 
-def is_foreign(control_net: Any) -> bool:
-    """Whether an object is one of ComfyUI's control nets or another pack's subclass of them."""
-    return isinstance(control_net, comfy.controlnet.ControlBase)
-
-
 def check_accepted(control_net: Any) -> None:
-    """Raises TypeError for a control net that does more than answer `get_control`; the message names it."""
+    """Raises TypeError for what is no control net, or one that does more than answer `get_control`, by its name."""
     name = type(control_net).__name__
+    if not isinstance(control_net, comfy.controlnet.ControlBase):
+        raise TypeError(
+            f"`control_net` is a {name}, which is no ControlNet. Connect Load ControlNet or one of ComfyUI's own "
+            "loaders."
+        )
     if hasattr(control_net, ADVANCED):
         raise TypeError(
             f"`control_net` is a {name} of ComfyUI-Advanced-ControlNet, which weighs and times control itself. Use "

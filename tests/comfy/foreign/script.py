@@ -55,7 +55,7 @@ class Bench:
         numbers = torch.Generator().manual_seed(5)
         self.image = torch.rand(hints, SIDE * 8, SIDE * 8, 3, generator=numbers)
         self.painted = (torch.rand(1, SIDE * 8, SIDE * 8, generator=numbers) > 0.5).float()
-        self.calls = self.rows = 0
+        self.calls = self.rows = self.longer = 0
         self.model.model.diffusion_model.register_forward_pre_hook(self._call)
         inner = getattr(self.net, "control_model", None) or self.net.t2i_model
         inner.register_forward_pre_hook(self._net, with_kwargs=True)
@@ -92,7 +92,8 @@ class Bench:
 
     def cond(self, seed: int, control: Any) -> Any:
         """Returns a conditioning, with a native control if any."""
-        found = conditioning(self.family, seed)
+        longer = self.longer if seed == 2 else 0
+        found = conditioning(replace(self.family, tokens=self.family.tokens + longer), seed)
         if control is not None:
             more = {"control": control, "control_apply_to_uncond": False}
             found = [[text, {**extras, **more}] for text, extras in found]
@@ -164,6 +165,7 @@ def measure(name: str) -> dict[str, Any]:
     found.update(chains(bench, share))
     found.update(batches(bench, share))
     found.update(xray(bench))
+    found.update(lengths(bench) if name in ("Qwen InstantX", "Chroma") else {})
     found.update(reuse(bench) if name in ("SD3.5", "T2I SDXL") else {})
     return found
 
@@ -192,6 +194,14 @@ def reuse(bench: Bench) -> dict[str, Any]:
     model = bench.ours(cnet.HintRouting.cond_only(), reuse_tolerance=0.2)
     bench.sample(model, steps=20)
     return {"reuse calls": bench.calls, "reuse rows": bench.rows}
+
+
+def lengths(bench: Bench) -> dict[str, Any]:
+    """Prompts of two lengths, which some models run in calls of their own."""
+    bench.longer = 2
+    bench.sample(bench.ours(cnet.HintRouting.cond_only()))
+    bench.longer = 0
+    return {"longer calls": bench.calls, "longer rows": bench.rows}
 
 
 def xray(bench: Bench) -> dict[str, Any]:
