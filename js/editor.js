@@ -5,7 +5,7 @@ import { axisOf, barAt, clamp, heightOf, placeIn, polyline, sweep } from "./geom
 import { layOutBars } from "./layout.js";
 import { make, set, tell } from "./make.js";
 import { endsSide, groupsOf, nameOf, shortNameOf, shortOf } from "./names.js";
-import { CUSTOM, formatNumber, formatScales, parseScales, profileScales, resample } from "./scales.js";
+import { CUSTOM, formatNumber, formatScales, parseCustom, profileScales, resample } from "./scales.js";
 import { complaint, shownScales } from "./schedule.js";
 
 /** @typedef {import("./schedule.js").Settings} Settings @typedef {import("./schedule.js").Host} Host */
@@ -157,9 +157,10 @@ export class Bars {
    */
   #paste(text, event) {
     event?.preventDefault();
-    const scales = parseScales(text);
+    const scales = parseCustom(text, this.host.settings().blocks);
+    const points = text.includes(":");
     if (!scales?.length) tell(this.view.status, this.host.say("notNumbers"));
-    else this.#write({ custom_scales: formatScales(scales), profile: CUSTOM });
+    else this.#write({ custom_scales: points ? text.trim() : formatScales(scales), profile: CUSTOM });
   }
 
   async #copyButton() {

@@ -6,7 +6,7 @@ import { Bars } from "./editor.js";
 import { DEFAULT_PROFILE, SCHEDULE, hostOf, settingsOf } from "./host.js";
 import { make } from "./make.js";
 import { Diagram, samplerCfg, unusedInputs } from "./routing.js";
-import { CUSTOM, formatScales, parseScales } from "./scales.js";
+import { CUSTOM, formatScales, parseCustom } from "./scales.js";
 import { shownScales } from "./schedule.js";
 import { colourSockets } from "./sockets.js";
 import { addAliases, lostTexts, nameParts, translate } from "./translations.js";
@@ -112,7 +112,7 @@ function keepProfile(node) {
     if (!settingsOf(node).custom_scales.trim()) write(node, { custom_scales: formatScales(scales) });
   });
   onCallback(node, "custom_scales", (text) => {
-    if (isTyped(text) && parseScales(text)?.length) write(node, { profile: CUSTOM });
+    if (isTyped(text) && parseCustom(text, settingsOf(node).blocks)?.length) write(node, { profile: CUSTOM });
   });
 }
 

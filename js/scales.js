@@ -52,6 +52,19 @@ export function parseScales(text) {
 }
 
 /**
+ * Returns the scales of a text of numbers, or of points such as `0:0.2, 1:1` for that many blocks: 0 is the finest
+ * detail, 1 the layout. Null if it is neither.
+ * @param {string} text
+ * @param {number} blocks
+ * @returns {number[] | null}
+ */
+export function parseCustom(text, blocks) {
+  if (!text.includes(":")) return parseScales(text);
+  const points = parseCurve(text);
+  return points && Array.from({ length: blocks }, (_, i) => curveAt(points, i / (blocks - 1)));
+}
+
+/**
  * Returns the text of scales, at most four decimals each.
  * @param {number[]} scales
  */

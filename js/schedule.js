@@ -1,7 +1,7 @@
 // @ts-check
 /** The settings of BlockScaleSchedule, and the scales that they mean. */
 
-import { CUSTOM, SIDES, parseScales, profileScales } from "./scales.js";
+import { CUSTOM, SIDES, parseCustom, profileScales } from "./scales.js";
 
 /**
  * @typedef {object} Settings what the node's widgets and properties hold
@@ -27,7 +27,7 @@ import { CUSTOM, SIDES, parseScales, profileScales } from "./scales.js";
  */
 export function shownScales(settings) {
   const scales = profileScales(settings.profile, settings.base, settings.blocks);
-  return scales ?? parseScales(settings.custom_scales) ?? [];
+  return scales ?? parseCustom(settings.custom_scales, settings.blocks) ?? [];
 }
 
 /**
@@ -40,7 +40,7 @@ export function complaint(settings, say) {
   if (links.length) return say("link", links.join(", "));
   if (profileScales(settings.profile, settings.base, settings.blocks)) return "";
   if (settings.profile !== CUSTOM) return say("unknown", settings.profile);
-  const scales = parseScales(settings.custom_scales);
+  const scales = parseCustom(settings.custom_scales, settings.blocks);
   if (!scales) return say("notNumbers");
   if (scales.length === 0) return say("empty");
   return scales.length in SIDES ? "" : say("count", scales.length);

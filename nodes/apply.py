@@ -114,6 +114,17 @@ def _optional_inputs() -> list[io.Input]:
             "others.",
             **ADVANCED,
         ),
+        io.Vae.Input(
+            "vae",
+            optional=True,
+            tooltip="Only for ControlNets that read the picture as latents (SD3, SD3.5, Flux, Qwen-Image, "
+            "HunyuanDiT): the VAE of the model. Others ignore it.",
+        ),
+        io.Mask.Input(
+            "inpaint_mask",
+            optional=True,
+            tooltip="Only for inpainting ControlNets that read a mask (SD3, Flux, Qwen-Image): white where to paint.",
+        ),
     ]
 
 

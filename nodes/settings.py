@@ -5,7 +5,7 @@ from collections.abc import Callable
 from comfy_api.latest import io
 
 from ..cnet_core import BlockScales, HintRouting
-from ..cnet_core.control.scales import SOFT_BASE, parse_curve, parse_scales
+from ..cnet_core.control.scales import SOFT_BASE, custom_scales, parse_curve
 from .newer import list_aliases
 from .sockets import CATEGORY, Routing, Scales
 
@@ -26,7 +26,7 @@ PROFILES: dict[str, Callable[[float, str], BlockScales]] = {
     "resolution": lambda base, custom: BlockScales.resolution(),
     "resolution_raw": lambda base, custom: BlockScales.resolution(normalised=False),
     "webui": lambda base, custom: BlockScales.webui(),
-    "custom": lambda base, custom: BlockScales.custom(parse_scales(custom)),
+    "custom": lambda base, custom: custom_scales(custom),
 }
 
 
@@ -112,8 +112,9 @@ class BlockScaleSchedule(io.ComfyNode):
                     "custom_scales",
                     default="",
                     multiline=True,
-                    tooltip="custom: one number per block, separated by commas or spaces, from the finest block to "
-                    "the deepest, with the middle last. SD1.x and SD2.x need 13 numbers, SDXL 10.",
+                    tooltip="custom: one number per block, separated by commas or spaces, from detail to layout, with "
+                    "the middle last. SD1.x and SD2.x need 13 numbers, SDXL 10, T2I-Adapters 4. Or points that fit any "
+                    "ControlNet, position:factor, such as 0:0.2, 1:1.",
                 ),
                 io.String.Input(
                     "time_curve",

@@ -32,6 +32,9 @@ def _all(*names: str) -> Callable[[Keys], bool]:
 
 
 _NOT_SD = "it controls another architecture than Stable Diffusion's UNet; use it with that model's own nodes"
+#: Kinds that our ComfyUI node takes from ComfyUI's loader.
+_IN_COMFYUI = "in ComfyUI load it with Load ControlNet Model and connect it to Apply ControlNet (to the model)"
+_OTHER_MODEL = f"it controls another model than Stable Diffusion; {_IN_COMFYUI}"
 _LORA = "load it with a LoRA loader"
 _MODEL = "move it to the base models, and choose a ControlNet file here"
 
@@ -63,16 +66,27 @@ KINDS = (
     Kind("an IP-Adapter", "use it with an IP-Adapter loader", _start("image_proj.", "ip_adapter.")),
     Kind(
         "a T2I-Adapter",
-        "it adds to the UNet's encoder and has no copy of it; load it with ComfyUI's own ControlNet loader",
+        f"it adds to the UNet's encoder and has no copy of it; {_IN_COMFYUI}",
         _start("adapter.", "body.0."),
     ),
     Kind(
-        "a Qwen-Image ControlNet", _NOT_SD, _all("controlnet_x_embedder.weight", "txt_norm.weight")
+        "a Qwen-Image ControlNet",
+        _OTHER_MODEL,
+        lambda keys: (
+            "controlnet_x_embedder.weight" in keys
+            and _start("txt_norm.", "transformer_blocks.0.img_mlp.")(keys)
+        ),
     ),
+    Kind(
+        "a Qwen-Image Fun ControlNet",
+        _OTHER_MODEL,
+        _all("control_blocks.0.after_proj.weight", "control_img_in.weight"),
+    ),
+    Kind("a HunyuanDiT ControlNet", _OTHER_MODEL, _start("after_proj_list.")),
     Kind("a Stable Cascade ControlNet", _NOT_SD, _start("backbone.0.", "backbone.10.")),
     Kind(
         "a Flux ControlNet",
-        _NOT_SD,
+        _OTHER_MODEL,
         lambda keys: (
             _inside("controlnet_blocks.", "controlnet_single_blocks.")(keys)
             and _start("double_blocks.", "single_transformer_blocks.", "controlnet_x_embedder.")(
@@ -81,14 +95,19 @@ KINDS = (
         ),
     ),
     Kind(
+        "an SD3.5 ControlNet",
+        _OTHER_MODEL,
+        _all("pos_embed_input.proj.weight", "transformer_blocks.0.adaLN_modulation.1.bias"),
+    ),
+    Kind(
         "an SD3 ControlNet",
-        _NOT_SD,
+        _OTHER_MODEL,
         lambda keys: "controlnet_blocks.0.weight" in keys and _start("pos_embed_input.")(keys),
     ),
     Kind(
         "a ControlNet of a diffusion transformer",
         _NOT_SD,
-        _start("controlnet_blocks.", "after_proj_list.", "control_blocks.", "control_img_in."),
+        _start("controlnet_blocks.", "control_blocks.", "control_img_in."),
     ),
     Kind(
         "a LoRA",

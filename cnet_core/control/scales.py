@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from .axis import BlockAxis
+
 #: The released guess mode's base, 10^(-1/12) cut to three digits (lllyasviel/ControlNet, gradio_canny2image.py).
 SOFT_BASE = 0.825
 #: sd-webui-controlnet's list is always made for 13 blocks, and cut to the first 10 for SDXL.
@@ -15,6 +17,9 @@ WEBUI_BLOCKS = 13
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[,; \t\r\n]+")
 _COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
+
+#: (position, factor) pairs, linear between them.
+Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -26,18 +31,21 @@ class BlockScales:
     reference: float | None = None
     normalised: bool = True
     numbers: tuple[float, ...] = ()
-    curve: tuple[tuple[float, float], ...] = ()
+    curve: Points = ()
+    points: Points = ()  # of `custom`, in place of numbers
 
     def __post_init__(self) -> None:
         if self.profile not in _PROFILES:
             raise ValueError(
                 f"`profile` is {self.profile!r}; it must be one of {', '.join(_PROFILES)}."
             )
-        if self.profile == "custom" and not self.numbers:
+        if self.profile == "custom" and not self.numbers and not self.points:
             raise ValueError(
-                "`custom` needs its scales: one number per block (13 for SD1.x and SD2.x, 10 for SDXL)."
+                "`custom` needs its scales: one number per block (13 for SD1.x and SD2.x, 10 for SDXL), or points "
+                "such as 0:0.2, 1:1 for any ControlNet."
             )
-        for name, values in (("scale", self.numbers), ("factor", [f for _, f in self.curve])):
+        factors = [f for _, f in (*self.curve, *self.points)]
+        for name, values in (("scale", self.numbers), ("factor", factors)):
             if not all(math.isfinite(v) for v in values):
                 raise ValueError(f"A {name} of {tuple(values)} is not a finite number.")
         if not all(
@@ -83,26 +91,26 @@ class BlockScales:
         """These numbers, shallow to deep, middle last."""
         return cls("custom", numbers=tuple(float(n) for n in numbers))
 
+    @classmethod
+    def custom_points(cls, points: Sequence[tuple[float, float]]) -> "BlockScales":
+        """(position, factor) points, linear between them: 0 is the finest detail, 1 the layout. They fit any net.
+
+        Raises:
+            ValueError: positions outside 0..1 or not rising.
+        """
+        return cls("custom", points=_rising(points, "The positions {} of `custom_scales`"))
+
     def over_time(self, points: Sequence[tuple[float, float]]) -> "BlockScales":
         """Returns these scales with a curve over the whole run: (percent, factor) points, linear between them.
 
         Raises:
             ValueError: percents outside 0..1 or not rising.
         """
-        percents = [p for p, _ in points]
-        if any(not 0 <= p <= 1 for p in percents) or any(a >= b for a, b in pairwise(percents)):
-            raise ValueError(f"The percents {percents} of a time curve must rise and lie in 0..1.")
-        return replace(self, curve=tuple((float(p), float(f)) for p, f in points))
+        return replace(self, curve=_rising(points, "The percents {} of a time curve"))
 
     def at(self, percent: float) -> float:
         """Returns the curve's factor at `percent` of the run; 1 without a curve, constant beyond its ends."""
-        if not self.curve:
-            return 1.0
-        index = bisect_right([p for p, _ in self.curve], percent)
-        if index in (0, len(self.curve)):
-            return self.curve[max(index - 1, 0)][1]
-        (p0, f0), (p1, f1) = self.curve[index - 1], self.curve[index]
-        return f0 + (f1 - f0) * (percent - p0) / (p1 - p0)
+        return interpolate(self.curve, percent) if self.curve else 1.0
 
     def values(self, block_sizes: Sequence[float]) -> tuple[float, ...]:
         """Returns one scale per block, shallow to deep, middle last.
@@ -113,13 +121,47 @@ class BlockScales:
         Raises:
             ValueError: `custom` has another number of scales than there are blocks.
         """
-        values = _PROFILES[self.profile](self, block_sizes)
-        if len(values) != len(block_sizes):
-            raise ValueError(
-                f"`custom_scales` has {len(values)} values, but this ControlNet has {len(block_sizes)} blocks; give "
-                "one for each, shallow to deep, middle last (13 for SD1.x and SD2.x, 10 for SDXL)."
-            )
+        return self.along(BlockAxis.of_unet(block_sizes))
+
+    def along(self, axis: BlockAxis) -> tuple[float, ...]:
+        """Returns one scale for each block of any control net.
+
+        Raises:
+            ValueError: `custom` has another number of scales than there are blocks, or `resolution` is asked of a
+                net whose blocks have no height and width.
+        """
+        values = _PROFILES[self.profile](self, axis)
+        check_count(len(values), len(axis.depths))
         return values
+
+
+def check_count(values: int, blocks: int) -> None:
+    """Raises ValueError unless there is one scale for each block."""
+    if values != blocks:
+        raise ValueError(
+            f"`custom_scales` has {values} values, but this ControlNet has {blocks} blocks; give one for each, from "
+            "detail to layout (13 for SD1.x and SD2.x, 10 for SDXL, the middle last), or points such as 0:0.2, 1:1."
+        )
+
+
+def interpolate(points: Points, position: float) -> float:
+    """Returns the factor at a position: linear between points, constant beyond their ends."""
+    index = bisect_right([p for p, _ in points], position)
+    if index in (0, len(points)):
+        return points[max(index - 1, 0)][1]
+    (p0, f0), (p1, f1) = points[index - 1], points[index]
+    return f0 + (f1 - f0) * (position - p0) / (p1 - p0)
+
+
+def custom_scales(text: str) -> BlockScales:
+    """Returns the scales of a text: numbers such as `0.1, 0.5, 1`, or points such as `0:0.2, 1:1`.
+
+    Raises:
+        ValueError: the text is empty, or neither.
+    """
+    if ":" in text:
+        return BlockScales.custom_points(_parse_points(text, "custom_scales", "position:factor"))
+    return BlockScales.custom(parse_scales(text))
 
 
 def parse_scales(text: str) -> tuple[float, ...]:
@@ -138,19 +180,29 @@ def parse_scales(text: str) -> tuple[float, ...]:
     return numbers
 
 
-def parse_curve(text: str) -> tuple[tuple[float, float], ...]:
+def parse_curve(text: str) -> Points:
     """Returns the (percent, factor) points of a text such as `0:1, 0.5:0.4`; empty for an empty text.
 
     Raises:
         ValueError: a part is not two finite numbers with a colon between them.
     """
+    return _parse_points(text, "time_curve", "percent:factor")
+
+
+def _parse_points(text: str, name: str, form: str) -> Points:
     parts = _SEPARATORS.split(_COLON.sub(":", text))
     pairs = [[_number(half) for half in part.split(":")] for part in parts if part]
     if not all(len(pair) == 2 and all(math.isfinite(number) for number in pair) for pair in pairs):
-        raise ValueError(
-            f"`time_curve` is {text!r}; write points as percent:factor, such as 0:1, 0.5:0.4."
-        )
-    return tuple((percent, factor) for percent, factor in pairs)
+        raise ValueError(f"`{name}` is {text!r}; write points as {form}, such as 0:1, 0.5:0.4.")
+    return tuple((position, factor) for position, factor in pairs)
+
+
+def _rising(points: Sequence[tuple[float, float]], name: str) -> Points:
+    """Returns the points; raises ValueError unless their positions rise within 0..1."""
+    places = [p for p, _ in points]
+    if any(not 0 <= p <= 1 for p in places) or any(a >= b for a, b in pairwise(places)):
+        raise ValueError(f"{name.format(places)} must rise and lie in 0..1.")
+    return tuple((float(p), float(f)) for p, f in points)
 
 
 def _number(text: str) -> float:
@@ -158,31 +210,41 @@ def _number(text: str) -> float:
     return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
-def _soft(scales: BlockScales, sizes: Sequence[float]) -> tuple[float, ...]:
-    last = len(sizes) - 1
-    return tuple(scales.base ** (last - i) for i in range(len(sizes)))
+def _soft(scales: BlockScales, axis: BlockAxis) -> tuple[float, ...]:
+    return tuple(scales.base ** (axis.last - depth) for depth in axis.depths)
 
 
-def _logspace(scales: BlockScales, sizes: Sequence[float]) -> tuple[float, ...]:
-    return tuple(10 ** (-1 + i / (len(sizes) - 1)) for i in range(len(sizes)))
+def _logspace(scales: BlockScales, axis: BlockAxis) -> tuple[float, ...]:
+    return tuple(10 ** (-1 + position) for position in axis.positions)
 
 
-def _resolution(scales: BlockScales, sizes: Sequence[float]) -> tuple[float, ...]:
-    reference = max(sizes) if scales.reference is None else scales.reference
-    raw = [reference / size for size in sizes]
+def _resolution(scales: BlockScales, axis: BlockAxis) -> tuple[float, ...]:
+    if axis.sizes is None:
+        raise ValueError(
+            "`profile` resolution needs blocks of different sizes, but this ControlNet's model works on tokens, all "
+            "of one size. Use soft, logspace, or custom with points such as 0:0.2, 1:1."
+        )
+    reference = axis.largest if scales.reference is None else scales.reference
+    raw = [reference / size for size in axis.sizes]
     return tuple(r / max(raw) for r in raw) if scales.normalised else tuple(raw)
 
 
-def _webui(scales: BlockScales, sizes: Sequence[float]) -> tuple[float, ...]:
-    return tuple(SOFT_BASE ** (WEBUI_BLOCKS - 1 - i) for i in range(len(sizes)))
+def _webui(scales: BlockScales, axis: BlockAxis) -> tuple[float, ...]:
+    return tuple(SOFT_BASE ** (WEBUI_BLOCKS - 1 - depth) for depth in axis.depths)
 
 
-#: Profile -> one scale per block from the blocks' sides.
-_PROFILES: dict[str, Callable[[BlockScales, Sequence[float]], tuple[float, ...]]] = {
-    "uniform": lambda scales, sizes: (1.0,) * len(sizes),
+def _custom(scales: BlockScales, axis: BlockAxis) -> tuple[float, ...]:
+    if scales.points:
+        return tuple(interpolate(scales.points, position) for position in axis.positions)
+    return scales.numbers
+
+
+#: Profile -> one scale for each block of an axis.
+_PROFILES: dict[str, Callable[[BlockScales, BlockAxis], tuple[float, ...]]] = {
+    "uniform": lambda scales, axis: (1.0,) * len(axis.depths),
     "soft": _soft,
     "logspace": _logspace,
     "resolution": _resolution,
     "webui": _webui,
-    "custom": lambda scales, sizes: scales.numbers,
+    "custom": _custom,
 }

@@ -33,7 +33,7 @@ from .style import (
     font,
     unit_colour,
 )
-from .text import block_name, number
+from .text import number
 from .verdict import verdict
 
 #: Pixels: a column, a block, a plot of gains, a ControlNet's strip.
@@ -75,7 +75,7 @@ def draw_body(record: Record, influence: Influence | None, top: float) -> Image.
     if not record.blocks:
         return sheet
     ratios = [record.ratios(branch) for branch in record.branches]
-    _block_names(pen, record.blocks)
+    _block_names(pen, record.names)
     gains = [
         [record.gains(unit, branch) for unit in range(record.units)] for branch in record.branches
     ]
@@ -100,10 +100,9 @@ def draw_body(record: Record, influence: Influence | None, top: float) -> Image.
     return sheet
 
 
-def _block_names(pen: ImageDraw.ImageDraw, blocks: int) -> None:
-    for block in range(blocks):
+def _block_names(pen: ImageDraw.ImageDraw, names: Sequence[str]) -> None:
+    for block, name in enumerate(names):
         y = TOP + block * CELL + CELL // 2
-        name = block_name(block, blocks)
         pen.text((LEFT - 10, y), name, fill=INK, font=font(LABEL), anchor="rm")
 
 

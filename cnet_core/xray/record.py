@@ -19,11 +19,13 @@ from torch import Tensor
 from ..control.routing import Branch
 from ..control.rows import Row
 from ..engine.stack import ControlStack
-from ..engine.usage import RowState
+from ..engine.usage import RowState, Use
 from ..nets.residuals import RowResiduals
 
 #: How many calls of the UNet are kept; for longer runs, the last ones.
 LIMIT = 1024
+#: What a UNet's last block is called.
+MIDDLE = "middle"
 
 Numbers = NDArray[np.float64]
 
@@ -40,6 +42,7 @@ class Call:
         states: [unit][row]: the state of the row.
         residuals: (blocks, rows): |residual|, 0 if nothing was injected, NaN if the host did not show it.
         features: (blocks, rows): |skip| before the injection, for the last block |middle|; NaN where unknown.
+        names: of the blocks, where the model is no UNet.
     """
 
     percent: float
@@ -49,6 +52,7 @@ class Call:
     states: tuple[tuple[RowState, ...], ...]
     residuals: Numbers
     features: Numbers
+    names: tuple[str, ...] = ()
 
     def rows_of(self, branch: Branch) -> list[int]:
         """Returns the rows of a branch."""
@@ -79,6 +83,18 @@ class Record:
     def blocks(self) -> int:
         """How many blocks there are, including the middle."""
         return max((len(call.residuals) for call in self.calls), default=0)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What the blocks are called: their numbers, the last one "middle", unless the model has other blocks."""
+        named = max((call.names for call in self.calls), key=len, default=())
+        numbers = (*(str(block) for block in range(self.blocks - 1)), MIDDLE)
+        return named if len(named) == self.blocks else numbers
+
+    @property
+    def is_unet(self) -> bool:
+        """Whether the blocks are a UNet's: skips shallow to deep, then the middle."""
+        return self.names[-1:] == (MIDDLE,)
 
     @property
     def units(self) -> int:
@@ -158,11 +174,27 @@ class Watch:
     controlled: tuple[int, ...] = ()  # rows that get residuals
     norms: list[Tensor] = field(default_factory=lambda: [])  # |residual|, |skip| in turn, (rows,)
     order: list[int] = field(default_factory=lambda: [])  # which block each pair of norms is of
+    names: tuple[str, ...] = ()  # of the blocks, if a host's own control nets act
+    # block, rows, and |residual| and |feature| of what a host's own control nets add
+    others: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=lambda: [])
 
     def record_uses(self, stack: ControlStack) -> None:
         """Records what the controls of a stack did in its last call."""
         self.gains += [use.gains for use in stack.uses]
         self.states += [use.states for use in stack.uses]
+
+    def insert_use(self, place: int, use: Use) -> None:
+        """Notes what a host's own control net did, at its place among the others."""
+        self.gains.insert(place, use.gains)
+        self.states.insert(place, use.states)
+
+    def name_blocks(self, names: tuple[str, ...]) -> None:
+        """Notes the blocks that a host's own control nets may add to."""
+        self.names = names
+
+    def add_norms(self, block: int, rows: Sequence[int], feature: Tensor, residual: Tensor) -> None:
+        """Notes the norms of what a host's own control nets add in some rows, (rows,) each."""
+        self.others.append((block, tuple(rows), torch.stack([residual, feature])))
 
     def expect(self, residuals: RowResiduals | None) -> None:
         """Records which blocks and rows will get residuals."""
@@ -173,7 +205,7 @@ class Watch:
     def measure(self, block: int, feature: Tensor, residual: Tensor) -> None:
         """Measures a residual and its feature map, both (rows, C, H, W): the controlled rows, or all."""
         self.order.append(block)
-        self.norms += [_norms(residual), _norms(feature)]
+        self.norms += [row_norms(residual), row_norms(feature)]
 
     def close(self) -> None:
         """Packs the norms into one small tensor; nothing is measured after this."""
@@ -184,12 +216,13 @@ class Watch:
         """Copies the numbers to the CPU; only this waits for the device."""
         self.close()
         self.norms = [norms.cpu() for norms in self.norms]
+        self.others = [(block, rows, norms.cpu()) for block, rows, norms in self.others]
         self.position = float(self.position)
 
     def call(self, percent_of: Callable[[float], float]) -> Call:
         """Returns the finished record of the call."""
         self.fetch()
-        shape = (len(self.wanted), len(self.rows))
+        shape = (max(len(self.wanted), len(self.names)), len(self.rows))
         residuals = np.zeros(shape)
         wanted = [block for block, is_wanted in enumerate(self.wanted) if is_wanted]
         residuals[np.ix_(wanted, list(self.controlled))] = np.nan
@@ -200,6 +233,11 @@ class Watch:
             rows = self.controlled if norms.shape[2] == len(self.controlled) else range(shape[1])
             places = np.ix_(self.order, list(rows))
             residuals[places], features[places] = norms[:, 0], norms[:, 1]
+        for block, rows, pair in self.others:
+            added, before = pair.double().numpy()
+            place = (block, list(rows))
+            residuals[place] = np.hypot(np.nan_to_num(residuals[place]), added)
+            features[place] = np.where(np.isnan(features[place]), before, features[place])
         return Call(
             percent_of(float(self.position)),
             self.rows,
@@ -208,6 +246,7 @@ class Watch:
             tuple(self.states),
             residuals,
             features,
+            self.names,
         )
 
 
@@ -237,11 +276,15 @@ class Recorder:
         return Record(tuple(watch.call(percent_of) for watch in self._watches))
 
 
-def _norms(tensor: Tensor) -> Tensor:
-    """Returns the 2-norm of each row of (B, C, H, W), in float32: (B,)."""
+def row_norms(tensor: Tensor) -> Tensor:
+    """Returns the 2-norm of each row of (B, ...), in float32: (B,)."""
     if tensor.requires_grad:
         tensor = tensor.detach()
     if tensor.dtype == torch.float64:
-        return cast(Tensor, torch.linalg.vector_norm(tensor, dim=(1, 2, 3))).float()
+        return cast(Tensor, torch.linalg.vector_norm(tensor, dim=_dims(tensor))).float()
     # In half precision the sum would overflow.
-    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=(1, 2, 3), dtype=torch.float32))
+    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=_dims(tensor), dtype=torch.float32))
+
+
+def _dims(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(range(1, tensor.dim()))

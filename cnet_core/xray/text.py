@@ -24,11 +24,6 @@ def describe(record: Record, influence: Influence | None = None) -> str:
     return "\n\n".join(parts)
 
 
-def block_name(block: int, blocks: int) -> str:
-    """Returns the name of a block: its number, or "middle" for the last."""
-    return "middle" if block == blocks - 1 else str(block)
-
-
 def number(value: float) -> str:
     """Returns a number in few characters; "-" for NaN."""
     return "-" if np.isnan(value) else f"{value:.3g}"
@@ -48,16 +43,20 @@ def _by_block(record: Record, influence: Influence | None) -> str:
     """Returns one line per block: the ratio's mean over the steps with injections, and its maximum."""
     if not record.blocks:
         return "Nothing was injected."
-    lines = ["|residual| / |skip| by block: mean over the steps with control (largest)", ""]
+    feature = "skip" if record.is_unet else "feature"
+    lines = [f"|residual| / |{feature}| by block: mean over the steps with control (largest)", ""]
+    width = max(8, *(len(name) + 2 for name in record.names))
     titles = [*record.branches, *(["left out"] if influence else [])]
-    lines.append(f"{INDENT}block   " + "".join(f"{title:<18}" for title in titles).rstrip())
+    lines.append(
+        f"{INDENT}{'block':<{width}}" + "".join(f"{title:<18}" for title in titles).rstrip()
+    )
     means = [_mean_and_max(record, branch) for branch in record.branches]
     for block in range(record.blocks):
         cells = [column[block] for column in means]
         if influence:
             cells.append(f"{100 * influence.blocks[block]:.1f} %")
-        name = block_name(block, record.blocks)
-        lines.append(f"{INDENT}{name:<8}" + "".join(f"{cell:<18}" for cell in cells).rstrip())
+        name = record.names[block].ljust(width)
+        lines.append(f"{INDENT}{name}" + "".join(f"{cell:<18}" for cell in cells).rstrip())
     if influence:
         lines.append(
             "\nleft out: how much of control's effect on the final prediction changes without the block; the whole "

@@ -20,7 +20,7 @@ def verdict(record: Record, influence: Influence | None = None) -> str:
     if not values.sum():
         return "Nothing was added: control had no effect in this run."
     units = [_of_unit(record, unit) for unit in range(record.units)]
-    return " ".join([_where(values, influence is not None), *filter(None, units)])
+    return " ".join([_where(values, influence is not None, record), *filter(None, units)])
 
 
 def _by_block(record: Record, influence: Influence | None) -> Numbers:
@@ -31,11 +31,15 @@ def _by_block(record: Record, influence: Influence | None) -> Numbers:
     return np.sum(sums, axis=0) if sums else np.zeros(record.blocks)
 
 
-def _where(values: Numbers, is_effect: bool) -> str:
+def _where(values: Numbers, is_effect: bool, record: Record) -> str:
     depths = _depths(len(values))
     shares = [float(values[first : last + 1].sum() / values.sum()) for first, last in depths]
     best = int(np.argmax(shares))
-    place = f"{_name(*depths[best], len(values))} ({_makes(best, len(depths))})"
+    if record.is_unet:
+        place = f"{_name(*depths[best], len(values))} ({_makes(best, len(depths))})"
+    else:  # which of its blocks make what is not known
+        first, last = (record.names[block] for block in depths[best])
+        place = f"block {first}" if first == last else f"blocks {first} to {last}"
     what, come = ("the effect", "comes") if is_effect else ("the control", "is added")
     source = f"from {place}" if is_effect else f"at {place}"
     if shares[best] >= MOST:

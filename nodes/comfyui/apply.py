@@ -7,11 +7,13 @@ from torch import Tensor
 
 from ...cnet_core import BlockScales, HintRouting
 from ...cnet_core.control.net import ControlTypeError
-from ...cnet_core.hosting import UnitSpec, check_spec
+from ...cnet_core.hosting import NetSource, UnitSpec, check_spec
 from .control_net import settings_of
 from .families import block_count, check_pair
+from .foreign import foreign_spec
+from .foreign.spec import NO_INPAINT_MASK
 from .host_types import Model
-from .native import source_of
+from .native import find_source
 from .patch import ModelControl
 from .route_settings import RouteSettings
 from .wrappers import KEY
@@ -36,20 +38,25 @@ def apply_control_net(
     """Returns a clone of `model` that follows `image`; settings of Route ControlNet hold where none is given here.
 
     Raises:
-        TypeError: `control_net` is neither a net of this pack nor a cldm ControlNet of ComfyUI, or `model` has no UNet.
-        ValueError: the two belong to different families, or a setting does not fit, such as a wrong number
-            of scales.
+        TypeError: `control_net` is no control net, or one that only its own pack's nodes can apply; or it is for a
+            UNet, and `model` has none.
+        ValueError: the two are of different families, an input that the net needs is missing, or a setting makes no
+            sense, such as another number of scales than there are blocks.
     """
-    source = source_of(control_net)
-    check_pair(model, source)
     given = RouteSettings(routing, scales, **{n: settings.pop(n) for n in ROUTED if n in settings})
-    values = given.over(settings_of(control_net)).values()
-    spec = UnitSpec(source, image, strength, start_percent, end_percent, **values, **settings)
-    try:
-        check_spec(spec)
-        spec.scales.values((1.0,) * block_count(model))
-    except ControlTypeError as error:
-        raise ValueError(error.sentence("control_type", "Set it to auto.")) from error
+    numbers: dict[str, Any] = {
+        "strength": strength,
+        "start_percent": start_percent,
+        "end_percent": end_percent,
+        **given.over(settings_of(control_net)).values(),
+        **settings,
+    }
+    source = find_source(control_net)
+    spec = (
+        foreign_spec(control_net, image, **numbers)
+        if source is None
+        else _unit_spec(model, source, image, **numbers)
+    )
     if start_percent > end_percent:
         logger.info(
             "`start_percent` (%s) is after `end_percent` (%s), so this ControlNet is never active.",
@@ -60,3 +67,25 @@ def apply_control_net(
     clone = model.clone()
     ModelControl([*(earlier.specs if earlier else ()), spec]).attach(clone)
     return clone
+
+
+def _unit_spec(
+    model: Model,
+    source: NetSource,
+    image: Tensor,
+    *,
+    vae: Any = None,  # these nets read pixels
+    inpaint_mask: Tensor | None = None,
+    **settings: Any,
+) -> UnitSpec:
+    """Returns the checked settings of a net of this pack, or of a cldm ControlNet of ComfyUI."""
+    check_pair(model, source)
+    if inpaint_mask is not None:
+        raise ValueError(NO_INPAINT_MASK)
+    spec = UnitSpec(source, image, **settings)
+    try:
+        check_spec(spec)
+        spec.scales.values((1.0,) * block_count(model))
+    except ControlTypeError as error:
+        raise ValueError(error.sentence("control_type", "Set it to auto.")) from error
+    return spec

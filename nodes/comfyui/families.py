@@ -26,7 +26,9 @@ def check_pair(model: Model, source: NetSource) -> None:
 
 def check_base_pair(base: BaseModel, source: NetSource) -> None:
     """As check_pair, for the module of a MODEL."""
-    _check_unet(base)
+    _check_unet(
+        base, "This ControlNet is for Stable Diffusion; use one that is made for your model."
+    )
     config = source.config
     if config is None:  # built from the UNet itself when the run starts
         return
@@ -39,17 +41,21 @@ def check_base_pair(base: BaseModel, source: NetSource) -> None:
         )
 
 
-def check_unet(model: Model) -> None:
-    """Raises TypeError unless the MODEL has a UNet."""
-    _check_unet(model.model)
+def check_unet(model: Model, advice: str) -> None:
+    """Raises TypeError with an advice unless the MODEL has a UNet."""
+    _check_unet(model.model, advice)
 
 
-def _check_unet(base: BaseModel) -> None:
-    unet = base.diffusion_model
-    if not all(hasattr(unet, name) for name in BLOCK_LISTS):
+def has_unet(base: BaseModel) -> bool:
+    """Whether the module of a MODEL has a UNet as Stable Diffusion's."""
+    return all(hasattr(base.diffusion_model, name) for name in BLOCK_LISTS)
+
+
+def _check_unet(base: BaseModel, advice: str) -> None:
+    if not has_unet(base):
+        unet = type(base.diffusion_model).__name__
         raise TypeError(
-            f"The MODEL is a {type(base).__name__} ({type(unet).__name__}), which has no UNet. This pack's "
-            "nodes are for Stable Diffusion 1.x, 2.x and SDXL; use ComfyUI's own nodes with a ControlNet of that model."
+            f"The MODEL is a {type(base).__name__} ({unet}), which has no UNet. {advice}"
         )
 
 

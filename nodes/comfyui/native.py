@@ -29,28 +29,40 @@ def source_of(control_net: Any) -> DeviceSource:
     """Returns a NetSource for the value of the control_net socket.
 
     Raises:
-        TypeError: it is no net of this pack, and no cldm ControlNet or Control-LoRA; the message names it.
+        TypeError: this pack does not run the net itself; the message names it.
     """
+    source = find_source(control_net)
+    if source is None:
+        inner = _strip_compile(getattr(control_net, "control_model", None))
+        kind = type(control_net).__name__ + ("" if inner is None else f" ({type(inner).__name__})")
+        raise TypeError(
+            f"`control_net` is a {kind}. Route ControlNet takes ControlNets and Control-LoRAs for Stable Diffusion 1.x, "
+            "2.x and SDXL, from Load ControlNet or from ComfyUI's own loaders. Connect it to Apply ControlNet (to the "
+            "model) instead."
+        )
+    return source
+
+
+def find_source(control_net: Any) -> DeviceSource | None:
+    """Returns a NetSource for the value of the control_net socket; None for nets that this pack does not run itself."""
     travelling = getattr(control_net, "net_source", None)
     if travelling is not None:
         return travelling
     if all(hasattr(control_net, name) for name in SOURCE_NAMES):
         return control_net
-    inner = _strip_compile(getattr(control_net, "control_model", None))
-    # Subclasses belong to other packs; what they add (weights over time, motion) would be silently lost.
     if type(control_net) is comfy.controlnet.ControlLora:
         return ControlLoraSource(control_net)
-    if (type(control_net), type(inner)) == (
-        comfy.controlnet.ControlNet,
-        comfy.cldm.cldm.ControlNet,
-    ):
-        return NativeSource(control_net)
-    kind = type(control_net).__name__ + ("" if inner is None else f" ({type(inner).__name__})")
-    raise TypeError(
-        f"`control_net` is a {kind}. This node takes ControlNets and Control-LoRAs for Stable Diffusion 1.x, 2.x "
-        "and SDXL, from Load ControlNet or from ComfyUI's own loaders; for T2I adapters, other models and other packs' "
-        "kinds of control use the Apply node that goes with them."
-    )
+    return NativeSource(control_net) if _is_cldm(control_net) else None
+
+
+def _is_cldm(control_net: Any) -> bool:
+    """Whether a CONTROL_NET is ComfyUI's own for Stable Diffusion.
+
+    Subclasses belong to other packs; what they add (weights over time, motion) would be silently lost.
+    """
+    inner = _strip_compile(getattr(control_net, "control_model", None))
+    kinds = (comfy.controlnet.ControlNet, comfy.cldm.cldm.ControlNet)
+    return (type(control_net), type(inner)) == kinds
 
 
 def _strip_compile(model: Any) -> Any:

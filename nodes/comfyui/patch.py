@@ -11,6 +11,8 @@ from ...cnet_core.hosting import UnitSpec
 from ...cnet_core.xray import Watch
 from .arriving import OWN_FORWARD, take_arrivals
 from .conds import travelling_sources
+from .families import has_unet
+from .foreign import WATCH, ForeignCalls, ForeignSpec
 from .history import History
 from .host_types import BaseModel, Conds, Executor, Guider, Model, Options, UNetModel
 from .inject import INJECTION, Injection, inject
@@ -34,8 +36,10 @@ WAY_OUT = (
 class ModelControl(SharedByCopies):
     """The units on one MODEL. The state of a run lives in the run's options, so two samplers may share one MODEL."""
 
-    def __init__(self, specs: Sequence[UnitSpec]) -> None:
+    def __init__(self, specs: Sequence[UnitSpec | ForeignSpec]) -> None:
         self.specs = tuple(specs)
+        self._units = tuple(spec for spec in specs if isinstance(spec, UnitSpec))
+        self._foreign = tuple(spec for spec in specs if isinstance(spec, ForeignSpec))
         self.history = History()
         self._open: list[Run] = []
 
@@ -56,13 +60,22 @@ class ModelControl(SharedByCopies):
         model.set_attachments(KEY, self)
 
     def _wrappers(self) -> dict[str, Callable[..., Any]]:
+        unet = {WrappersMP.DIFFUSION_MODEL: self._diffusion_model} if self._units else {}
+        model = {WrappersMP.APPLY_MODEL: self._apply_model} if self._foreign else {}
         return {
             WrappersMP.OUTER_SAMPLE: self._outer_sample,
             WrappersMP.PREPARE_SAMPLING: self._prepare_sampling,
             WrappersMP.PREDICT_NOISE: self._predict_noise,
             WrappersMP.CALC_COND_BATCH: self._calc_cond_batch,
-            WrappersMP.DIFFUSION_MODEL: self._diffusion_model,
+            **unet,
+            **model,
         }
+
+    def _open_run(self, guider: Guider | None, start: Start | None = None) -> Run:
+        run = Run(self._units, guider, start)
+        places = [i for i, spec in enumerate(self.specs) if isinstance(spec, ForeignSpec)]
+        run.foreign = ForeignCalls(self._foreign, places, run) if self._foreign else None
+        return run
 
     def _outer_sample(
         self,
@@ -77,7 +90,7 @@ class ModelControl(SharedByCopies):
     ) -> Any:
         """Opens the run, and closes it even after an error or an interrupt."""
         guider = executor.class_obj
-        run = Run(self.specs, guider, Start(latent_image, sigmas, denoise_mask))
+        run = self._open_run(guider, Start(latent_image, sigmas, denoise_mask))
         guider.model_options["transformer_options"][RUN] = run
         self._open.append(run)
         try:
@@ -180,24 +193,38 @@ class ModelControl(SharedByCopies):
         given = options.get(RUN)
         run = self._run_without_guider() if given is None else given
         run.percent_to_sigma = model.model_sampling.percent_to_sigma
-        run.controls.begin(float(timestep.flatten()[0]))
+        run.begin(float(timestep.flatten()[0]))
         batch = CondBatch.of(conds, x)
         step = CondBatchStep.of(run, model, batch, model_options.get("multigpu_clones", {}))
-        inner = {**model_options, "transformer_options": {**self._around_unet(options), STEP: step}}
+        inner = {
+            **model_options,
+            "transformer_options": {**self._around_unet(options, model), STEP: step},
+        }
         try:
             found = executor(model, conds, x, timestep, inner, *args, **kwargs)
-            controlled = run.specs or any(travelling_sources(dict(enumerate(conds))))
-            if controlled and not run.reached and batch.has_work(timestep.flatten()[0]):
+            ours = run.specs or any(travelling_sources(dict(enumerate(conds))))
+            missed = (ours and not run.reached) or (self._foreign and not run.applied)
+            if missed and batch.has_work(timestep.flatten()[0]):
                 raise RuntimeError(OWN_FORWARD)
             return found
         finally:
             for other in (run, *self._open):
-                other.asked, other.reached = True, other.reached or run.reached
+                other.asked = True
+                other.reached = other.reached or run.reached
+                other.applied = other.applied or run.applied
             if given is None:
                 run.close()
 
-    def _around_unet(self, options: Options) -> Options:
-        """Returns options with the pack's UNet wrappers outermost and innermost, however they were merged."""
+    def _around_unet(self, options: Options, model: BaseModel) -> Options:
+        """Returns options with the pack's UNet wrappers outermost and innermost, however they were merged.
+
+        A UNet also gets them without controls of ours on the MODEL, for those that arrive with the conditioning.
+        """
+        if self._foreign:
+            kind = WrappersMP.APPLY_MODEL
+            options = with_wrappers(options, {kind: self._apply_model}, first=True)
+        if not has_unet(model):
+            return options
         kind = WrappersMP.DIFFUSION_MODEL
         options = with_wrappers(options, {kind: self._diffusion_model}, first=True)
         return with_wrappers(options, {kind: inject}, first=False)
@@ -213,7 +240,28 @@ class ModelControl(SharedByCopies):
                 "A node calls the model with options that were copied before the sampling began, so ApplyControlNet "
                 f"cannot tell cond rows from uncond rows. Set the routing of ApplyControlNet to both, or: {WAY_OUT}"
             )
-        return Run(self.specs, None)
+        return self._open_run(None)
+
+    def _apply_model(
+        self,
+        executor: Executor[BaseModel],
+        x: Tensor,
+        t: Tensor,
+        c_concat: Any = None,
+        c_crossattn: Any = None,
+        control: Any = None,
+        transformer_options: Options | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Has the foreign controls act in one call of the model."""
+        options = {} if transformer_options is None else transformer_options
+        step = _step_of(options)
+        if step.run.foreign is None or WATCH in options:
+            return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
+        step.run.applied = True
+        return step.run.foreign.apply(
+            executor, step, x, t, c_concat, c_crossattn, control, options, **kwargs
+        )
 
     def _diffusion_model(
         self,
@@ -228,18 +276,15 @@ class ModelControl(SharedByCopies):
     ) -> Any:
         """Computes the residuals of one UNet call and injects them."""
         options = {} if transformer_options is None else transformer_options
-        if STEP not in options:
-            raise RuntimeError(
-                "The UNet was called outside of ComfyUI's sampling, so ApplyControlNet cannot tell what its rows are."
-            )
-        step: CondBatchStep = options[STEP]
+        step = _step_of(options)
         step.run.reached = True
         arrived, control = take_arrivals(control)
         # Another pack may run the UNet again inside the call.
         if INJECTION in options or not (arrived or step.run.specs):
             return executor(x, timesteps, context, y, control, options, **kwargs)
         text = kwargs.get("crossattn_controlnet", context)
-        watch = Watch()
+        shared: Watch | None = options.get(WATCH)  # foreign controls act in this call too
+        watch = Watch() if shared is None else shared
         residuals = step.answer(x, timesteps, text, y, options, watch, arrived)
         injection = None
         if residuals is not None:
@@ -249,8 +294,17 @@ class ModelControl(SharedByCopies):
         found = executor(x, timesteps, context, y, control, options, **kwargs)
         if injection is not None:
             injection.check_used()
-        step.run.record.add(watch)
+        if shared is None:
+            step.run.record.add(watch)
         return found
+
+
+def _step_of(options: Options) -> CondBatchStep:
+    if STEP not in options:
+        raise RuntimeError(
+            "The model was called outside of ComfyUI's sampling, so ApplyControlNet cannot tell what its rows are."
+        )
+    return options[STEP]
 
 
 def _check_count(unet: UNetModel, skips: int) -> None:

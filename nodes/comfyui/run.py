@@ -3,18 +3,42 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from ...cnet_core.control.clock import PercentToSigma
-from ...cnet_core.hosting import Controls, NetSource, OpenNets, RunRecord, UnitSpec
-from .host_types import BaseModel, Guider, Patcher
+from ...cnet_core.hosting import Controls, OpenNets, RunRecord, UnitSpec
+from .host_types import BaseModel, Executor, Guider, Patcher
 from .shared import SharedByCopies
 
 logger = logging.getLogger("cnet")
 
 
-def models_key(source: NetSource) -> str:
+class Foreign(Protocol):
+    """The foreign controls of a run: nets that are not ours, as they are."""
+
+    def begin(self, sigma: float) -> None:
+        """Begins a call of `calc_cond_batch` at a noise level."""
+        ...
+
+    def apply(self, executor: Executor[BaseModel], step: Any, *args: Any, **kwargs: Any) -> Any:
+        """Runs the model under control."""
+        ...
+
+    def clear(self) -> None:
+        """Drops everything kept."""
+        ...
+
+
+class Source(Protocol):
+    """What ComfyUI loads with a MODEL for a control."""
+
+    @property
+    def key(self) -> str: ...
+
+
+def models_key(source: Source) -> str:
     """Returns the key under which ComfyUI keeps the models of a source with a MODEL."""
     return f"cnet {source.key}"
 
@@ -37,7 +61,9 @@ class Run(SharedByCopies):
         specs: the controls on the MODEL.
         guider: of the sampling; None if a call came without one.
         asked: whether a prediction reached `calc_cond_batch`.
-        reached: whether one reached the UNet.
+        reached: whether one reached the UNet, where a control of ours acts.
+        applied: whether one reached the model, where a foreign control acts.
+        foreign: the foreign controls on the MODEL, if any.
         percent_to_sigma: of the current model sampling.
         last: latents, noise level and seed of the last prediction with control, for a Replay.
     """
@@ -48,16 +74,24 @@ class Run(SharedByCopies):
         self.specs = tuple(specs)
         self.guider = guider
         self.start = start
-        self.nets = OpenNets(self._find_patchers)
+        self.nets = OpenNets(self.find_patchers)
         self.controls = Controls(self.nets)
         self.record = RunRecord()
         self.asked = False
         self.reached = False
+        self.applied = False
         self.percent_to_sigma: PercentToSigma | None = None
         self.last: tuple[Tensor, Tensor, int | None] | None = None
+        self.foreign: Foreign | None = None
         self._resize_logged = False
 
-    def _find_patchers(self, source: NetSource, model: BaseModel) -> Sequence[Patcher]:
+    def begin(self, sigma: float) -> None:
+        """Begins a call of `calc_cond_batch` at a noise level."""
+        self.controls.begin(sigma)
+        if self.foreign is not None:
+            self.foreign.begin(sigma)
+
+    def find_patchers(self, source: Source, model: BaseModel) -> Sequence[Patcher]:
         """Returns the patchers that were loaded with a model; a guider's second model uses those of the main one."""
         for holder in (model, getattr(self.guider, "inner_model", model)):
             loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
@@ -74,4 +108,6 @@ class Run(SharedByCopies):
     def close(self) -> None:
         """Drops everything kept between steps."""
         self.controls.clear()
+        if self.foreign is not None:
+            self.foreign.clear()
         self.nets.close()

@@ -79,7 +79,7 @@ class CondBatchStep(SharedByCopies):
         total: RowResiduals | None = None
         for specs, rows, frames in self._layouts(x, options, arrived):
             call = UNetCall(x, timesteps, context, y, rows, self.cfg_scale, self.guided, clock)
-            stack = self.run.controls.stack(specs, self._find_model(options), size, frames)
+            stack = self.run.controls.stack(specs, self.find_model(options), size, frames)
             part = stack.sum_rows(call)
             watch.rows = rows
             watch.record_uses(stack)
@@ -112,7 +112,7 @@ class CondBatchStep(SharedByCopies):
         layout = tuple(branches) * tiles if not rest else branches
         return tuple(replace(row, picture=k) for k, row in enumerate(rows_of(layout, count)))
 
-    def _find_model(self, options: Mapping[str, Any]) -> BaseModel:
-        """Returns the BaseModel whose UNet is called; with several GPUs each has a copy."""
+    def find_model(self, options: Mapping[str, Any]) -> BaseModel:
+        """Returns the BaseModel that is called; with several GPUs each has a copy."""
         device = options.get("multigpu_thread_device")
         return self.model if device is None else self.copies[device].model

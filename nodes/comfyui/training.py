@@ -71,7 +71,7 @@ def train_control_net(
         TypeError: the MODEL has no UNet, or `control_net` is no net of ours.
         ValueError: pictures, hints and captions do not fit together, or the net does not fit the MODEL.
     """
-    check_unet(model)
+    check_unet(model, "Training is for Stable Diffusion 1.x, 2.x and SDXL.")
     prompts = _prompts(captions, images, hints)
     height, width = images.shape[1:3]
     fitted = _in_cells(fit_hint(hints[..., :3].movedim(-1, 1), height, width))

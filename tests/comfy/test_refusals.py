@@ -40,27 +40,27 @@ def test_a_model_without_a_unet_is_refused_by_name(comfy: Host, kind: str) -> No
     message = refused(comfy, Flow(family(SD15), before=other), Control())
     assert f"The MODEL is a {kind}" in message
     assert "has no UNet" in message
-    assert "use ComfyUI's own nodes" in message
+    assert "use one that is made for your model" in message
 
 
 def test_something_else_on_the_socket_is_refused_by_name(comfy: Host) -> None:
     class Adapter(Control):
         def net(self, graph: Graph, loader: str) -> Link:
-            return graph.add("ProbeAdapter")
+            return graph.add("ProbeNoNet")
 
-    assert "is a T2IAdapter" in refused(comfy, Flow(family(SD15)), Adapter())
+    assert "which is no ControlNet" in refused(comfy, Flow(family(SD15)), Adapter())
 
 
-def test_another_packs_kind_of_control_net_is_refused_by_name(comfy: Host) -> None:
-    """It would run as a plain one, without what makes it another."""
+def test_a_control_net_that_weighs_and_times_itself_is_refused_by_name(comfy: Host) -> None:
+    """Both would act: its own weights and ours."""
 
     class Foreign(Control):
         def net(self, graph: Graph, loader: str) -> Link:
-            return without_attention(graph, family(SDXL), "OfAnotherPack")
+            return without_attention(graph, family(SDXL), "Advanced")
 
     message = refused(comfy, Flow(family(SDXL)), Foreign())
-    assert "is a OfAnotherPack (ControlNet)" in message
-    assert "the Apply node that goes with them" in message
+    assert "is a Advanced of ComfyUI-Advanced-ControlNet" in message
+    assert "its own Apply node" in message
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,14 @@ def test_a_hint_of_nothing_is_refused(comfy: Host, inputs: dict, words: str) -> 
 
 @pytest.mark.parametrize(
     ("numbers", "words"),
-    [("1, 2, 3", "3 values"), ("", "one number per block"), ("1, x", "write numbers such as")],
-    ids=["too few", "none", "no number"],
+    [
+        ("1, 2, 3", "3 values"),
+        ("", "one number per block"),
+        ("1, x", "write numbers such as"),
+        ("0:1, 0.5", "position:factor"),
+        ("1:1, 0:1", "must rise"),
+    ],
+    ids=["too few", "none", "no number", "no point", "falling points"],
 )
 def test_custom_scales_that_do_not_fit_are_refused(comfy: Host, numbers: str, words: str) -> None:
     control = Control(scales={"profile": "custom", "custom_scales": numbers})

@@ -25,6 +25,8 @@ NODES = {
             "hint_fit": "crop",
             "reuse_tolerance": 0.0,
             "control_type": "auto",
+            "vae": None,
+            "inpaint_mask": None,
         },
         ["MODEL"],
     ),

@@ -9,6 +9,7 @@ import {
   formatCurve,
   formatScales,
   parseCurve,
+  parseCustom,
   parseScales,
   profileScales,
   resample,
@@ -28,6 +29,14 @@ for (const { profile, base, values, source } of golden.profiles) {
 
 for (const { text, numbers } of golden.scale_texts) {
   test(`scales read from ${JSON.stringify(text)}`, () => assert.deepEqual(parseScales(text), numbers));
+}
+
+for (const { text, blocks, values } of golden.custom_texts) {
+  test(`custom scales of ${JSON.stringify(text)}`, () => {
+    const found = parseCustom(text, blocks);
+    if (values && found) near(found, values, 1e-12);
+    else assert.equal(found, values);
+  });
 }
 
 for (const { numbers, text } of golden.scale_forms) {

@@ -33,6 +33,9 @@ SDXL = cn.UNetConfig(
 #: As SD15, with SD1.5's own steps in width, which FreeU goes by.
 WIDENING = replace(SD15, channel_mult=(1, 2, 4, 4))
 
+#: As SDXL, with SDXL's own steps in width, which a T2I-Adapter has too.
+WIDENING_SDXL = replace(SDXL, channel_mult=(1, 2, 4))
+
 Net = TypeVar("Net", bound=torch.nn.Module)
 
 #: With it the hint keeps its variance through the hint encoder; with less, no test would see which hint it was.

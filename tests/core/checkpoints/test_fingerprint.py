@@ -39,6 +39,12 @@ FOREIGN = {
     "Qwen-Image ControlNet": [
         *("controlnet_blocks.0.weight", "controlnet_x_embedder.weight", "txt_norm.weight"),
     ],
+    "Qwen-Image Fun ControlNet": ["control_blocks.0.after_proj.weight", "control_img_in.weight"],
+    "HunyuanDiT ControlNet": ["after_proj_list.18.bias"],
+    "SD3.5 ControlNet": [
+        *("controlnet_blocks.0.weight", "pos_embed_input.proj.weight"),
+        "transformer_blocks.0.adaLN_modulation.1.bias",
+    ],
     "Stable Cascade ControlNet": ["backbone.0.0.weight"],
     "SD3 ControlNet": ["controlnet_blocks.0.weight", "pos_embed_input.proj.weight"],
     "IP-Adapter": ["image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"],
@@ -78,6 +84,18 @@ def test_other_files_are_named_and_not_loaded(tmp_path, what) -> None:
     assert not found.loads
     with pytest.raises(ValueError, match=r"not a ControlNet for a Stable Diffusion UNet; .*\.$"):
         cn.load_controlnet(path)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("T2I-Adapter", "Flux ControlNet", "Qwen-Image ControlNet", "Qwen-Image Fun ControlNet"),
+        *("SD3 ControlNet", "SD3.5 ControlNet", "HunyuanDiT ControlNet"),
+    ],
+)
+def test_what_the_node_takes_is_said_with_the_node(tmp_path, what) -> None:
+    path = write_hollow_file(tmp_path / "x.safetensors", {key: [4, 4] for key in FOREIGN[what]})
+    assert "connect it to Apply ControlNet (to the model)" in str(cn.identify(path))
 
 
 def test_channels_of_blocks_hint_and_latents_are_read_off(tmp_path) -> None:

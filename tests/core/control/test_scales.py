@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import cnet_core as cn
-from cnet_core.control.scales import parse_curve, parse_scales
+from cnet_core.control.axis import BlockAxis
+from cnet_core.control.scales import custom_scales, parse_curve, parse_scales
 
 SD15_SIDES = cn.SD15.block_sizes(64, 64)
 SDXL_SIDES = cn.SDXL.block_sizes(128, 128)
@@ -107,3 +108,45 @@ def test_curves_are_read_from_text(case) -> None:
 def test_bad_scales_are_refused(make, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("case", GOLDEN["custom_texts"], ids=lambda case: repr(case["text"]))
+def test_custom_texts_are_numbers_or_points(case) -> None:
+    sides = [1.0] * case["blocks"]
+    if case["values"] is None:
+        with pytest.raises(ValueError, match=r"custom_scales"):
+            custom_scales(case["text"])
+    else:
+        assert custom_scales(case["text"]).values(sides) == pytest.approx(case["values"], abs=1e-12)
+
+
+def test_a_transformers_first_block_makes_the_layout() -> None:
+    axis = BlockAxis.of_tokens(5)
+    assert axis.positions == (1, 0.75, 0.5, 0.25, 0)
+    assert cn.BlockScales.soft(0.5).along(axis) == pytest.approx([1, 0.125, 2**-6, 2**-9, 2**-12])
+    assert cn.BlockScales.logspace().along(axis) == pytest.approx(
+        [1, 10**-0.25, 10**-0.5, 10**-0.75, 0.1]
+    )
+
+
+def test_points_follow_the_axis_and_numbers_the_blocks() -> None:
+    axis = BlockAxis.of_tokens(3)
+    assert cn.BlockScales.custom_points([(0, 0.2), (1, 1)]).along(axis) == pytest.approx(
+        [1, 0.6, 0.2]
+    )
+    with pytest.raises(ValueError, match="has 2 values, but this ControlNet has 3 blocks"):
+        cn.BlockScales.custom([1, 2]).along(axis)
+
+
+def test_resolution_needs_maps() -> None:
+    with pytest.raises(ValueError, match="works on tokens"):
+        cn.BlockScales.resolution().along(BlockAxis.of_tokens(3))
+
+
+def test_an_adapters_blocks_get_what_the_unets_blocks_of_their_depth_get() -> None:
+    """One block for each of its four sizes: skips 2, 5, 8 and 11 of SD1.x."""
+    whole = BlockAxis.of_unet(SD15_SIDES)
+    adapter = whole.take([2, 5, 8, 11])
+    for scales in (cn.BlockScales.soft(), cn.BlockScales.logspace(), cn.BlockScales.webui()):
+        everywhere = scales.along(whole)
+        assert scales.along(adapter) == tuple(everywhere[k] for k in (2, 5, 8, 11))

@@ -9,6 +9,7 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
 import comfy.supported_models
+import comfy.t2i_adapter.adapter
 import torch
 import torch.nn.functional as F
 from comfy.ldm.flux.model import FluxParams
@@ -77,18 +78,43 @@ class ProbeNoUNet:
 
 
 @node(("CONTROL_NET",))
-class ProbeAdapter:
-    """A CONTROL_NET that is no ControlNet."""
+class ProbeNoNet:
+    """Something on a CONTROL_NET socket that is no control net."""
 
     def run(self):
-        return (comfy.controlnet.T2IAdapter(torch.nn.Identity(), 3, 8, "nearest-exact"),)
+        return (torch.nn.Identity(),)
+
+
+@node(("CONTROL_NET",), xl="BOOLEAN", seed="INT")
+class ProbeT2I:
+    """A T2I-Adapter with random weights, 64 wide at the top, through ComfyUI's own loader."""
+
+    def run(self, xl, seed):
+        cin = 3 * (16 if xl else 8) ** 2
+        shape = {"ksize": 1, "sk": True, "use_conv": False, "xl": xl}
+        net = comfy.t2i_adapter.adapter.Adapter([64, 128, 256, 256], 2, cin, **shape)
+        randomise(net, seed)
+        return (comfy.controlnet.load_controlnet_state_dict(net.state_dict()),)
 
 
 class OfAnotherPack(comfy.controlnet.ControlNet):
     """What other packs make of ComfyUI's class."""
 
 
-@node(("CONTROL_NET",), kind=(["ControlNet", "OfAnotherPack"], {}), arguments="STRING", seed="INT")
+class Advanced(comfy.controlnet.ControlNet):
+    """As Advanced-ControlNet marks its own."""
+
+    ACN_VERSION = 1
+
+
+KINDS = {
+    "ControlNet": comfy.controlnet.ControlNet,
+    "OfAnotherPack": OfAnotherPack,
+    "Advanced": Advanced,
+}
+
+
+@node(("CONTROL_NET",), kind=(list(KINDS), {}), arguments="STRING", seed="INT")
 class ProbeWithoutAttention:
     """A ControlNet for a UNet of these arguments, without attention, as SDXL's small ones are."""
 
@@ -102,9 +128,8 @@ class ProbeWithoutAttention:
             **values, hint_channels=3, dtype=torch.float32, operations=comfy.ops.manual_cast
         )
         randomise(net, seed)
-        classes = {"ControlNet": comfy.controlnet.ControlNet, "OfAnotherPack": OfAnotherPack}
         device = comfy.model_management.get_torch_device()
-        return (classes[kind](net, load_device=device),)
+        return (KINDS[kind](net, load_device=device),)
 
 
 @node(("CONTROL_NET",), control_net="CONTROL_NET")

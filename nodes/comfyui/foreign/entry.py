@@ -1,0 +1,189 @@
+"""Entry: one entry of a `control` that a model adds to its features, and that knows whether it did.
+
+ComfyUI's models only do `features += entry`, some inside a `try` that hides what fails. An entry is a tensor of the
+full shape without memory of its own: the addition itself is where residuals are scaled, and only in the rows that get
+some. Any other use of it gives the full tensor.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....cnet_core.nets.residuals import neighbours
+
+#: Called before an addition with the rows, the features and the residual of these rows.
+Seen = Callable[[Sequence[int], Tensor, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one control net adds at an entry; it is scaled when it is added.
+
+    Attributes:
+        tensor: of the rows alone; entries may share it.
+        rows: of the batch, in order.
+        factor: for all rows.
+        weights: gains by row and mask, to be multiplied; they broadcast to `tensor`.
+    """
+
+    tensor: Tensor
+    rows: tuple[int, ...]
+    factor: float = 1.0
+    weights: tuple[Tensor, ...] = ()
+
+    def value(self) -> Tensor:
+        """Returns the residual."""
+        found = self.tensor if self.factor == 1 else self.tensor * self.factor
+        for weight in self.weights:
+            found = found * weight
+        return found
+
+
+class Addition:
+    """All that is added at one entry of a model.
+
+    Attributes:
+        name: of the entry, for errors.
+        taken: whether the model used it.
+        error: what was wrong when it did.
+    """
+
+    def __init__(self, name: str, parts: Sequence[Part], batch: int, seen: Seen) -> None:
+        self.name = name
+        self.taken = False
+        self.error: Exception | None = None
+        self._parts, self._batch = parts, batch
+        self._seen = seen
+
+    def entry(self, like: Tensor) -> "Entry":
+        """Returns the entry for a model; `like` has the shape of one residual, but for its rows."""
+        shell = like.new_empty(()).expand(self._batch, *like.shape[1:])
+        return Entry.of(shell, self)
+
+    def whole(self, like: Tensor) -> Tensor:
+        """Returns what is added as one tensor for all rows, with the shape, dtype and device of `like`."""
+        self.taken = True
+        full = torch.zeros(like.shape, dtype=like.dtype, device=like.device)
+        for rows, residual in self._sums():
+            full[_place(rows)] += residual
+        return full
+
+    def add_(self, feature: Tensor, shell: Tensor) -> Tensor:
+        """Adds to a feature in place, as `feature += entry` does.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        self.taken = True
+        try:
+            return self._add_rows_(feature, shell)
+        except Exception as error:
+            self.error = error  # some models hide what is raised here
+            raise
+
+    def _add_rows_(self, feature: Tensor, shell: Tensor) -> Tensor:
+        for rows, residual in self._sums():
+            part = feature if len(rows) == self._batch else feature[_place(rows)]
+            self._check(residual, part, shell, feature)
+            self._seen(rows, part, residual)
+            if isinstance(_place(rows), slice):
+                part += residual  # a view of the feature
+            else:
+                feature[_place(rows)] = part + residual
+        return feature
+
+    def _sums(self) -> list[tuple[tuple[int, ...], Tensor]]:
+        """Returns the residuals by rows; those of the same rows are summed first, as ComfyUI does."""
+        sums: dict[tuple[int, ...], Tensor] = {}
+        for part in self._parts:
+            value, before = part.value(), sums.get(part.rows)
+            sums[part.rows] = value if before is None else before + value
+        return list(sums.items())
+
+    def _check(self, residual: Tensor, part: Tensor, shell: Tensor, feature: Tensor) -> None:
+        if len(feature) != self._batch or not _broadcasts(residual, part):
+            raise ValueError(
+                f"The ControlNet's residual for {self.name} is {_shape(shell)}, but the model's feature there is "
+                f"{_shape(feature)}. Use a ControlNet that is made for this model, and no node that resizes features."
+            )
+
+
+class Entry(Tensor):
+    """A tensor of the full shape whose addition is an Addition's."""
+
+    addition: Addition
+
+    @classmethod
+    def of(cls, shell: Tensor, addition: Addition) -> "Entry":
+        """Returns an entry; of the shell only shape, dtype and device count."""
+        entry = shell.as_subclass(cls)
+        entry.addition = addition
+        return entry
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Answers torch: facts from the shell, additions by the Addition, everything else by the full tensor."""
+        given = {} if kwargs is None else kwargs
+        with torch._C.DisableTorchFunctionSubclass():  # pyright: ignore[reportPrivateUsage]
+            if func in _IN_PLACE and not given and not isinstance(args[0], Entry):
+                return args[1].addition.add_(args[0], args[1])
+            if func in _OUT_OF_PLACE and not given and isinstance(args[1 - _own(args)], Tensor):
+                own = _own(args)
+                return args[own].addition.add_(args[1 - own].clone(), args[own])
+            if func is Tensor.to and len(args) <= 2 and isinstance(args[0], Entry):
+                return cls.of(func(*args, **given).as_subclass(Tensor), args[0].addition)
+            if func in _FACTS:
+                return func(*args, **given)
+            return func(*map(filled, args), **{k: filled(v) for k, v in given.items()})
+
+
+_IN_PLACE = {Tensor.add_, Tensor.__iadd__}
+_OUT_OF_PLACE = {Tensor.add, Tensor.__add__, Tensor.__radd__, torch.add}
+_FACTS: set[Any] = {
+    Tensor.size,
+    Tensor.dim,
+    Tensor.numel,
+    Tensor.__len__,
+    Tensor.is_floating_point,
+    Tensor.element_size,
+    *(
+        getattr(Tensor, name).__get__
+        for name in ("shape", "dtype", "device", "ndim", "layout", "requires_grad", "is_cuda")
+    ),
+}
+
+
+def _own(args: Sequence[Any]) -> int:
+    return 0 if isinstance(args[0], Entry) else 1
+
+
+def filled(value: Any) -> Any:
+    """Returns a value with the full tensor in place of each entry."""
+    if isinstance(value, Entry):
+        return value.addition.whole(value.as_subclass(Tensor))
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(filled, value))
+    return value
+
+
+def _place(rows: Sequence[int]) -> slice | list[int]:
+    found = neighbours(rows)
+    return list(rows) if found is None else found
+
+
+def _broadcasts(residual: Tensor, part: Tensor) -> bool:
+    sizes = zip(residual.shape, part.shape, strict=False)
+    return residual.dim() == part.dim() and all(a in (1, b) for a, b in sizes)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape))

@@ -1,0 +1,44 @@
+"""Masks at the size of a residual, whether it is a map or a row of tokens."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+#: Sides of the patches that become one token, in models of today.
+PATCHES = (2, 1, 4)
+
+
+def block_mask(
+    mask: Tensor, pictures: Sequence[int], like: Tensor, size: tuple[int, int]
+) -> Tensor:
+    """Returns a mask by row that broadcasts to a residual.
+
+    Args:
+        mask: (H, W) or (N, H, W), 0..1; N pictures, starting again after the last.
+        pictures: of each row.
+        like: the residual, (B, C, h, w) or (B, tokens, C).
+        size: height and width of the latents.
+
+    Raises:
+        ValueError: the tokens are no grid of the latents.
+    """
+    full = mask.reshape(-1, 1, *mask.shape[-2:]).to(like.device, torch.float32)
+    full = full[[picture % len(full) for picture in pictures]] if len(full) > 1 else full
+    if like.dim() == 4:
+        return F.interpolate(full, size=like.shape[-2:], mode="area").to(like.dtype)
+    grid = _grid(like.shape[1], size)
+    repeats = like.shape[1] // (grid[0] * grid[1])  # pictures after each other in one row
+    tokens = F.interpolate(full, size=grid, mode="area").flatten(1).repeat(1, repeats)
+    return tokens[..., None].to(like.dtype)
+
+
+def _grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
+    for patch in PATCHES:
+        grid = (-(-size[0] // patch), -(-size[1] // patch))
+        if tokens % (grid[0] * grid[1]) == 0:
+            return grid
+    raise ValueError(
+        f"`mask` cannot be used with this model: {tokens} tokens are no grid of {size[1]} x {size[0]} latents."
+    )

@@ -1,0 +1,269 @@
+"""What Apply ControlNet does with control nets that are not ours, measured in a process of its own.
+
+script.py COMFYUI CASE ...: prints one JSON object, case -> measurement -> number, or the error that was raised. A case
+is a family, or a pair that does not fit. Differences are shares of the control's own effect.
+"""
+
+import json
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+COMFYUI, NAMES = sys.argv[1], sys.argv[2:]
+sys.path.insert(0, COMFYUI)
+sys.argv = [sys.argv[0], "--cpu"]
+import comfy.options  # noqa: E402
+
+comfy.options.enable_args_parsing()
+import comfy.model_management  # noqa: E402
+import comfy.samplers  # noqa: E402
+import comfy.utils  # noqa: E402
+import torch  # noqa: E402
+from families import FAMILIES, MISMATCHES, Family, Vae, conditioning, sdxl  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+REPOSITORY = Path(__file__).parents[3]
+SIDE, STEPS, CFG = 8, 3, 3.0
+
+
+def pack(name: str) -> Any:
+    """Imports a module of the pack without running its `__init__`s."""
+    for package in ("pack", "pack.nodes"):
+        module = types.ModuleType(package)
+        module.__path__ = [str(REPOSITORY.joinpath(*package.split(".")[1:]))]
+        sys.modules.setdefault(package, module)
+    bridge = types.ModuleType("pack.nodes.comfyui")
+    bridge.__path__ = [str(REPOSITORY / "nodes" / "comfyui")]
+    sys.modules.setdefault("pack.nodes.comfyui", bridge)
+    return __import__(f"pack.{name}", fromlist=["x"])
+
+
+apply_control_net = pack("nodes.comfyui.apply").apply_control_net
+cnet = pack("cnet_core")
+KEY = pack("nodes.comfyui.wrappers").KEY
+
+
+class Bench:
+    """One family at work."""
+
+    def __init__(self, family: Family, batch: int = 1, hints: int = 1) -> None:
+        comfy.model_management.unload_all_models()  # a VAE's hints load all models again, also those that are gone
+        self.family, self.batch = family, batch
+        self.model, self.net, self.vae = family.model(), family.net(), Vae(family)
+        numbers = torch.Generator().manual_seed(5)
+        self.image = torch.rand(hints, SIDE * 8, SIDE * 8, 3, generator=numbers)
+        self.painted = (torch.rand(1, SIDE * 8, SIDE * 8, generator=numbers) > 0.5).float()
+        self.calls = self.rows = self.longer = 0
+        self.model.model.diffusion_model.register_forward_pre_hook(self._call)
+        inner = getattr(self.net, "control_model", None) or self.net.t2i_model
+        inner.register_forward_pre_hook(self._net, with_kwargs=True)
+
+    def _call(self, *_: Any) -> None:
+        self.calls += 1
+
+    def _net(self, module: Any, args: Any, kwargs: Any) -> None:
+        self.rows += len(kwargs["x"] if "x" in kwargs else args[0])
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Further inputs of the node."""
+        more = {"inpaint_mask": self.painted} if self.family.inpaint else {}
+        return {**more, **({"vae": self.vae} if self.family.latents else {})}
+
+    def sample(
+        self, model: Any, positive: Any = None, negative: Any = None, steps: int = STEPS
+    ) -> Tensor:
+        """Returns the latents of a short run; counts its calls."""
+        family, frames = self.family, (1,) if self.family.frames else ()
+        shape = (self.batch, family.channels, *frames, SIDE, SIDE)
+        numbers = torch.Generator().manual_seed(7)
+        noise, latent = torch.randn(shape, generator=numbers), torch.zeros(shape)
+        guider = comfy.samplers.CFGGuider(model)
+        guider.set_conds(self.cond(1, positive), self.cond(2, negative))
+        guider.set_cfg(CFG)
+        sampling = model.get_model_object("model_sampling")
+        sigmas = comfy.samplers.calculate_sigmas(sampling, "simple", steps)
+        sampler = comfy.samplers.ksampler("euler")
+        self.calls = self.rows = 0
+        with torch.inference_mode():
+            return guider.sample(noise, latent, sampler, sigmas, disable_pbar=True, seed=7)
+
+    def cond(self, seed: int, control: Any) -> Any:
+        """Returns a conditioning, with a native control if any."""
+        longer = self.longer if seed == 2 else 0
+        found = conditioning(replace(self.family, tokens=self.family.tokens + longer), seed)
+        if control is not None:
+            more = {"control": control, "control_apply_to_uncond": False}
+            found = [[text, {**extras, **more}] for text, extras in found]
+        return found
+
+    def native(self, strength: float = 1.0, window: Any = (0.0, 1.0), net: Any = None) -> Any:
+        """Returns the control as ComfyUI's own nodes put it on a conditioning."""
+        image, extra = self.image, []
+        if self.family.inpaint:
+            mask = 1.0 - self.painted.reshape(-1, 1, *self.painted.shape[-2:])
+            size = (image.shape[2], image.shape[1])
+            kept = comfy.utils.common_upscale(mask, *size, "bilinear", "center").round()
+            image, extra = image * kept.movedim(1, -1).repeat(1, 1, 1, 3), [mask]
+        hint = image.movedim(-1, 1)
+        copied = (self.net if net is None else net).copy()
+        return copied.set_cond_hint(hint, strength, window, vae=self.vae, extra_concat=extra)
+
+    def ours(self, routing: Any = None, scales: Any = None, model: Any = None, **more: Any) -> Any:
+        """Returns a MODEL with the control on it."""
+        numbers = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0, **self.inputs, **more}
+        model = self.model if model is None else model
+        return apply_control_net(
+            model, self.net, self.image, routing=routing, scales=scales, **numbers
+        )
+
+
+def without(bench: Bench, block: int) -> Any:
+    """Returns a native control without one of the net's blocks."""
+    control = bench.native()
+    compute = control.get_control
+    left_out = bench.family.entries[block]
+
+    def partial(*args: Any) -> Any:
+        found = {key: list(entries) for key, entries in compute(*args).items()}
+        for key, index in left_out:
+            found[key][index] = torch.zeros_like(found[key][index])
+        return found
+
+    control.get_control = partial
+    return control
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Returns all measurements of a family."""
+    family = FAMILIES[name]
+    bench, found = Bench(family), {}
+    routing = cnet.HintRouting
+    plain = bench.sample(bench.model)
+    shared = bench.native()
+    both = bench.sample(bench.model, shared, shared)
+    effect = float((both - plain).abs().max())
+    found["effect"] = effect / float(plain.abs().max())
+
+    def share(a: Tensor, b: Tensor) -> float:
+        return float((a - b).abs().max()) / effect
+
+    positive = bench.sample(bench.model, bench.native())
+    found["native calls"] = bench.calls
+    found["both"] = float((bench.sample(bench.ours()) - both).abs().max())
+    found["both calls"], found["both rows"] = bench.calls, bench.rows
+    found["cond_only"] = share(bench.sample(bench.ours(routing.cond_only())), positive)
+    found["cond_only calls"], found["cond_only rows"] = bench.calls, bench.rows
+    negative = bench.sample(bench.model, None, bench.native())
+    found["uncond_only"] = share(bench.sample(bench.ours(routing.uncond_only())), negative)
+    half = 0.25 if name == "Qwen Fun" else 0.5  # it takes the square root
+    mixed = bench.sample(bench.model, bench.native(), bench.native(half))
+    found["weighted"] = share(bench.sample(bench.ours(routing.weighted(1.0, 0.5))), mixed)
+    found.update(blocks(bench, share))
+    found.update(chains(bench, share))
+    found.update(batches(bench, share))
+    found.update(xray(bench))
+    found.update(lengths(bench) if name in ("Qwen InstantX", "Chroma") else {})
+    found.update(reuse(bench) if name in ("SD3.5", "T2I SDXL") else {})
+    return found
+
+
+def mismatch(name: str) -> str:
+    """Returns the error of a pair that does not fit, "" if there is none."""
+    model, family = MISMATCHES[name]
+    bench = Bench(replace(FAMILIES[family], pooled=8 if model is sdxl else FAMILIES[family].pooled))
+    try:
+        bench.sample(bench.ours(model=model()))
+    except (ValueError, RuntimeError) as error:
+        return str(error)
+    return ""
+
+
+def batches(bench: Bench, share: Any) -> dict[str, Any]:
+    """Two pictures with a hint each: each row is that of a run of its own."""
+    pair = Bench(bench.family, batch=2, hints=2)
+    control = pair.native()
+    expected = pair.sample(pair.model, control)
+    return {"batch": share(pair.sample(pair.ours(cnet.HintRouting.cond_only())), expected)}
+
+
+def reuse(bench: Bench) -> dict[str, Any]:
+    """Rows that the net computes in 20 steps when residuals are kept while the latents hardly move."""
+    model = bench.ours(cnet.HintRouting.cond_only(), reuse_tolerance=0.2)
+    bench.sample(model, steps=20)
+    return {"reuse calls": bench.calls, "reuse rows": bench.rows}
+
+
+def lengths(bench: Bench) -> dict[str, Any]:
+    """Prompts of two lengths, which some models run in calls of their own."""
+    bench.longer = 2
+    bench.sample(bench.ours(cnet.HintRouting.cond_only()))
+    bench.longer = 0
+    return {"longer calls": bench.calls, "longer rows": bench.rows}
+
+
+def xray(bench: Bench) -> dict[str, Any]:
+    """What the X-ray says of the first call, against the norms of native control's entries."""
+    seen: list[float] = []
+    control = bench.native()
+    compute = control.get_control
+
+    def watched(*args: Any) -> Any:
+        found = compute(*args)
+        if not seen:
+            entries = [e for key in found for e in found[key] if e is not None]
+            seen.extend(float(entry[:1].norm()) for entry in entries)
+        return found
+
+    control.get_control = watched
+    bench.sample(bench.model, control)
+    model = bench.ours(cnet.HintRouting.cond_only())
+    latents = bench.sample(model)
+    past = model.get_attachment(KEY).history.of(latents)
+    record = past.record
+    added = record.calls[0].residuals.max(1)
+    blocks = [block for block, norm in enumerate(added) if norm]
+    apart = max(abs(a - b) / b for a, b in zip(sorted(added[blocks]), sorted(seen), strict=True))
+    found = {"xray": float(apart), "names": [record.names[block] for block in blocks]}
+    if len(record.names) <= 13:
+        influence = past.replay.influence(record.blocks).blocks
+        found["influence"] = [record.names[k] for k, share in enumerate(influence) if share]
+    return found
+
+
+def blocks(bench: Bench, share: Any) -> dict[str, Any]:
+    """Scales of single blocks against native control without them, and points against numbers."""
+    count, scales = len(bench.family.entries), cnet.BlockScales
+    differences = []
+    for block in {0, count // 2, count - 1}:
+        numbers = [0.0 if k == block else 1.0 for k in range(count)]
+        control = without(bench, block)
+        expected = bench.sample(bench.model, control, control)
+        differences.append(share(bench.sample(bench.ours(None, scales.custom(numbers))), expected))
+    return {"blocks": max(differences), "block calls": bench.calls}
+
+
+def chains(bench: Bench, share: Any) -> dict[str, Any]:
+    """Two controls in a row, a window and a mask."""
+    first, second = bench.native(0.6), bench.native(0.3)
+    second.set_previous_controlnet(first)
+    expected = bench.sample(bench.model, second, second)
+    chained = bench.ours(strength=0.3, model=bench.ours(strength=0.6))
+    window = (0.3, 1.0)
+    late = bench.native(window=window)
+    expected_late = bench.sample(bench.model, late, late)
+    found = bench.sample(bench.ours(start_percent=0.3))
+    masked = bench.sample(bench.ours(mask=torch.full((32, 32), 0.5), strength=1.0))
+    halved = bench.sample(bench.ours(scales=cnet.BlockScales.uniform().over_time([(0, 0.5)])))
+    return {
+        "chain": share(bench.sample(chained), expected),
+        "window": share(found, expected_late),
+        "half a mask": share(masked, halved),
+    }
+
+
+if __name__ == "__main__":
+    cases = {**dict.fromkeys(FAMILIES, measure), **dict.fromkeys(MISMATCHES, mismatch)}
+    sys.stdout.write(json.dumps({name: cases[name](name) for name in NAMES or cases}) + "\n")
