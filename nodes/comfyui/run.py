@@ -36,6 +36,8 @@ class Source(Protocol):
 
     @property
     def key(self) -> str: ...
+    @property
+    def patchers(self) -> Sequence[Any]: ...
 
 
 def models_key(source: Source) -> str:
