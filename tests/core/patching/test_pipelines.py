@@ -50,6 +50,17 @@ def test_the_guard_lets_known_branches_pass() -> None:
     assert controlled.record.calls[0].rows[3].branch == "cond"
 
 
+def test_a_callback_may_be_given_by_position() -> None:
+    seen: list[int] = []
+
+    def note(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        seen.append(index)
+        return tensors
+
+    cn.control_pipeline(Pipeline(2), cn.ControlUnit(small_net(), random_hint()))(1, note)
+    assert seen == [0]
+
+
 class Silent(Pipeline):
     """A pipeline without a callback at the end of a step."""
 

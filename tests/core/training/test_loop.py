@@ -72,9 +72,7 @@ def test_convergence_can_stop_the_run() -> None:
 
 def test_a_loss_that_is_no_number_ends_the_run_unsaved() -> None:
     log, made = Log(), trainer(NoiseSamples(bad=True))
-    with pytest.raises(
-        DivergenceError, match=r"became nan between steps 0 and 2.*learning_rate"
-    ):
+    with pytest.raises(DivergenceError, match=r"became nan between steps 0 and 2.*learning_rate"):
         fit(made, source().meter(made.settings), 9, log, intervals=Intervals(2, 50, 2))
     assert log.saves == []
 
