@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from ...cnet_core import BlockScales, HintRouting
-from ...cnet_core.control.net import ControlTypeError
 from ...cnet_core.hosting import UnitSpec, check_spec
+from ...cnet_core.nets.control_types import ControlTypeError
 from .families import block_count, check_pair
 from .host_types import Model
 from .native import source_of
