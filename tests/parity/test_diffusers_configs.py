@@ -144,7 +144,7 @@ def test_a_base_that_is_not_computed_is_refused_by_name(tmp_path: Path, name: st
         load_unet(tmp_path)
     saved_net(tmp_path / "net", {})
     net = cn.load_controlnet(tmp_path / "net")
-    with pytest.raises(ValueError, match=f"is not used.*`{name}`"):
+    with pytest.raises(ValueError, match=f"cannot be used.*`{name}`"):
         cn.save_controlnet(net, tmp_path / "d.safetensors", layout="difference", base=tmp_path)
 
 

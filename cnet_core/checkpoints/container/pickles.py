@@ -62,9 +62,7 @@ def read_pickle(path: Path, part: Part = "controlnet") -> dict[str, Tensor]:
         raise _with_code(path, error.names) from error
     except UnreadableFile:
         raise
-    except (
-        Exception
-    ) as error:  # zipfile, pickletools and torch raise all kinds of errors for damaged bytes
+    except Exception as error:  # zipfile, pickletools and torch raise errors of all kinds
         raise _damage_error(path) from error
 
 

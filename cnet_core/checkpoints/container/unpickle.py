@@ -34,7 +34,7 @@ class ForeignObjects(pickle.UnpicklingError):
 
 
 def unpickle(file: Readable, storages: dict[str, Storage] | None = None) -> Any:
-    """Returns the next pickle of a file as data, and moves the file's position behind it.
+    """Returns the next pickle of a file as data, and moves the file's position past it.
 
     Args:
         file: at the start of the pickle.

@@ -37,7 +37,7 @@ for path in sys.argv[1:]:
 
 
 def saved(path: Path, zipped: bool = True) -> Path:
-    """A file with NumPy's numbers beside its weights."""
+    """A file with NumPy's numbers next to its weights."""
     value = {
         "state_dict": {"weight": torch.tensor([1.0, 2.0])},
         "losses": [np.float64(0.5), np.dtype("float32"), np.int64(2)],
