@@ -23,7 +23,7 @@ class ApplyControlNet(io.ComfyNode):
             **list_aliases("ApplyControlNet"),
             description="Makes the model follow a picture, such as edges, a pose or a depth map. Chain several nodes "
             "to follow several pictures.",
-            inputs=[*_required_inputs(), *_optional_inputs()],
+            inputs=[*_list_required(), *_list_optional()],
             outputs=[
                 io.Model.Output(
                     display_name="model",
@@ -37,7 +37,7 @@ class ApplyControlNet(io.ComfyNode):
         return io.NodeOutput(apply_control_net(model, control_net, **settings))
 
 
-def _required_inputs() -> list[io.Input]:
+def _list_required() -> list[io.Input]:
     return [
         io.Model.Input(
             "model",
@@ -67,7 +67,7 @@ def _required_inputs() -> list[io.Input]:
     ]
 
 
-def _optional_inputs() -> list[io.Input]:
+def _list_optional() -> list[io.Input]:
     return [
         Routing.Input(
             "routing",

@@ -1,31 +1,12 @@
 """Net: the protocol of a ControlNet in a ControlUnit."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..nets.residuals import Residuals
-
-
-class ControlTypeError(ValueError):
-    """A control type that a net does not take.
-
-    Attributes:
-        given: the requested types.
-        known: the types of a Union ControlNet; None for a net of one type.
-    """
-
-    def __init__(self, given: Sequence[str], known: Sequence[str] | None = None) -> None:
-        self.given, self.known = tuple(given), known
-        super().__init__(self.sentence("control_types", "Leave it out."))
-
-    def sentence(self, argument: str, way_out: str) -> str:
-        """Returns the message, with the argument's name and what to do for a net without types."""
-        if self.known is None:
-            return f"`{argument}` is for Union ControlNets; this ControlNet has one type. {way_out}"
-        return f"`{argument}` is {self.given}; this Union ControlNet knows {', '.join(self.known)}."
 
 
 class BlockLayout(Protocol):
@@ -107,33 +88,3 @@ class Net(Protocol):
     def close(self) -> None:
         """Drops what the net keeps for one run of a host."""
         ...
-
-
-def version_of(*parts: nn.Module | Tensor) -> int:
-    """Returns a number that changes when weights of modules, or single ones, are written to in place or replaced.
-
-    It does not change when accelerate moves weights to or from the meta device.
-    """
-    weights = (part for part in parts if isinstance(part, Tensor))
-    modules = (part for part in parts if isinstance(part, nn.Module))
-    marks = [_mark(weight) for weight in weights if not weight.is_meta]
-    marks += [_mark(weight) for weight in _weights_of(modules) if not weight.is_meta]
-    return hash(tuple(marks))
-
-
-def _mark(weight: Tensor) -> tuple[int, int]:
-    """Returns which tensor it is, and how often it was written to; inference tensors do not count that."""
-    return id(weight), 0 if weight.is_inference() else weight._version  # pyright: ignore[reportPrivateUsage]
-
-
-def _weights_of(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
-    found = list(modules)
-    seen = set(found)
-    for module in found:  # which grows; `parameters()` is slower
-        for weight in module._parameters.values():  # pyright: ignore[reportPrivateUsage]
-            if weight is not None:
-                yield weight
-        for child in module._modules.values():  # pyright: ignore[reportPrivateUsage]
-            if child is not None and child not in seen:
-                seen.add(child)
-                found.append(child)

@@ -7,12 +7,13 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ..control.net import ControlTypeError, version_of
 from .blocks import TORCH_OPS, Ops, TimestepSequential
 from .casting import compute_dtype
 from .config import UNetConfig
+from .control_types import ControlTypeError
 from .encoder import SHARED, Encoder
 from .residuals import Residuals
+from .versions import version_of
 
 #: Widths of the released hint encoder (lllyasviel/ControlNet, cldm/cldm.py): (out channels, stride) of each 3x3 conv.
 HINT_CONVS = ((16, 1), (16, 1), (32, 2), (32, 1), (96, 2), (96, 1), (256, 2))

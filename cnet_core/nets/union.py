@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..control.net import ControlTypeError, version_of
 from .blocks import TORCH_OPS, Ops, timestep_embedding
 from .config import UNetConfig
+from .control_types import ControlTypeError
 from .controlnet import ControlNet
+from .versions import version_of
 
 #: The names of the types, by index (xinsir6/ControlNetPlus). The first release has six of them, ProMax eight.
 TYPES = (

@@ -108,7 +108,7 @@ class _Calls:
         """Raises RuntimeError if a block was never called through its hooks."""
         left = [index for index, residual in enumerate(self.left) if residual is not None]
         if left:
-            raise _missed_blocks_error(left)
+            raise _name_missed_blocks(left)
 
     def forget(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
         """Drops every tensor of the call, even after an exception."""
@@ -139,7 +139,7 @@ class _AddSkip:
         if residual is None:
             return None
         if width is None:
-            raise _missed_blocks_error([self.index])
+            raise _name_missed_blocks([self.index])
         joined, name = args[0], f"skip connection {self.index}"
         rows = self.calls.rows_of(joined)
         skipped = joined[:, -width:] if rows is None else joined[rows, -width:]
@@ -151,7 +151,7 @@ class _AddSkip:
         return (torch.cat([joined[:, :-width], added], dim=1), *args[1:])
 
 
-def _missed_blocks_error(blocks: list[int]) -> RuntimeError:
+def _name_missed_blocks(blocks: list[int]) -> RuntimeError:
     return RuntimeError(
         f"Control was not added at the blocks {blocks}: the UNet ran without their hooks. If it was compiled before "
         "it was patched, call torch.compiler.reset() after patch_unet."

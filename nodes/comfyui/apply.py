@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from ...cnet_core import BlockScales, HintRouting
-from ...cnet_core.control.net import ControlTypeError
 from ...cnet_core.hosting import NetSource, UnitSpec, check_spec
+from ...cnet_core.nets.control_types import ControlTypeError
 from .control_net import settings_of
 from .families import block_count, check_pair
 from .foreign import foreign_spec

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from comfy.controlnet import ControlBase
 from torch import Tensor
 
-from ...cnet_core.control.net import ControlTypeError
 from ...cnet_core.hosting import AUTO, UnitSpec, check_spec, pick_frames
+from ...cnet_core.nets.control_types import ControlTypeError
 from ...cnet_core.nets.union import TYPES
 from .advanced_controlnet import TakenForAdvanced
 from .arriving import Control, put_arrival

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ...cnet_core import Residuals
 from ...cnet_core.checkpoints.shapes import text_width_without_attention
-from ...cnet_core.control.net import BlockLayout, ControlTypeError
+from ...cnet_core.control.net import BlockLayout
 from ...cnet_core.nets.blocks import timestep_embedding
+from ...cnet_core.nets.control_types import ControlTypeError
 from ...cnet_core.nets.controlnet import check_scale_count
 from ...cnet_core.nets.union import TYPES, type_indices
 from .host_types import BaseModel, DeviceSource, Patcher

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 
 from ...cnet_core import BlockScales, HintRouting
-from ...cnet_core.control.net import ControlTypeError
 from ...cnet_core.hosting import UnitSpec, check_spec
+from ...cnet_core.nets.control_types import ControlTypeError
 from .control_net import CondControl
 from .host_types import DeviceSource
 from .native import source_of

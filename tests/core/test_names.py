@@ -1,6 +1,7 @@
-"""One name, one thing: no two public classes or types of the product share a name."""
+"""One name, one thing: no public class name stands twice, and functions are no participles."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,3 +30,38 @@ def test_no_public_class_name_stands_twice() -> None:
 def test_what_counts_as_a_public_name() -> None:
     source = "class Net: ...\nclass _Own: ...\nStep = tuple[int, int]\nLIMIT = 3\n\ndef f():\n    class Local: ..."
     assert list(public_names(source)) == ["Net", "Step"]
+
+
+#: What looks like a participle and is none, and a public name that stays.
+NO_PARTICIPLES = {"embed", "seed", "open", "thicken", "when", "weighted"}
+PARTICIPLE = re.compile(
+    r".*[a-z](ed|en)|found|told|said|went|made|kept|left|drawn|shown|given|taken"
+)
+
+
+def first_words(source: str) -> Iterator[str]:
+    """Yields the first word of each function of a module; properties are states, so they may be participles."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and not any(
+            "property" in ast.unparse(each) for each in node.decorator_list
+        ):
+            yield node.name.strip("_").split("_")[0]
+
+
+def test_no_function_is_named_by_a_participle() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {word}"
+        for folder in ("cnet_core", "nodes")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for word in first_words(path.read_text())
+        if PARTICIPLE.fullmatch(word) and word not in NO_PARTICIPLES
+    ]
+    assert found == []
+
+
+def test_what_counts_as_a_participle() -> None:
+    source = "def added(): ...\nclass Net:\n    @property\n    def pooled(self): ...\n    def _fitted(self): ..."
+    assert [word for word in first_words(source) if PARTICIPLE.fullmatch(word)] == [
+        "added",
+        "fitted",
+    ]

@@ -108,7 +108,7 @@ def ways(nodes: Container[str]) -> dict[str, Way]:
         "ComfyUI: on the positive alone": lambda settings, seed: native(settings, seed, False),
     }
     if "ACN_AdvancedControlNetApply_v2" in nodes:
-        found["Advanced-ControlNet: uncond multiplier 0"] = advanced_controlnet
+        found["Advanced-ControlNet: uncond multiplier 0"] = use_advanced_controlnet
     return found
 
 
@@ -158,7 +158,7 @@ def native(settings: BenchSettings, seed: int, on_negative: bool) -> dict[str, A
     return graph.sample(graph.model(), applied, [applied[0], 1] if on_negative else negative, seed)
 
 
-def advanced_controlnet(settings: BenchSettings, seed: int) -> dict[str, Any]:
+def use_advanced_controlnet(settings: BenchSettings, seed: int) -> dict[str, Any]:
     """Kosinkadink's ComfyUI-Advanced-ControlNet, its control taken out of the uncond rows."""
     graph = Graph(settings)
     positive, negative = graph.texts()
