@@ -17,7 +17,7 @@ const STEPS = /** @type {Record<string, [number, number]>} */ ({
   PageDown: [0, -0.1],
 });
 
-/** The plot. A press beside the points adds one, a double press or Delete takes one away. */
+/** The plot. A press between the points adds one; a double press or Delete removes one. */
 export class Curve {
   /** @param {import("./schedule.js").Host} host */
   constructor(host) {

@@ -13,7 +13,7 @@ import { complaint, shownScales } from "./schedule.js";
 const ARROWS = /** @type {Record<string, number>} */ ({ ArrowUp: 0.01, ArrowDown: -0.01, PageUp: 0.1, PageDown: -0.1 });
 const MOVES = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight: 1 });
 
-/** The bars, with their row of tools. */
+/** The bars and their toolbar. */
 export class Bars {
   /** @param {Host} host */
   constructor(host) {
@@ -23,7 +23,7 @@ export class Bars {
     this.hovered = -1; // the bar below the pointer
     this.axis = axisOf([]);
     /** @type {import("./geometry.js").Place | null} */
-    this.last = null; // the pointer's last place while it drags
+    this.last = null; // the pointer's last position in a drag
     this.box = { left: 0, top: 0, width: 1, height: 1 }; // of the bars, as it was when the drag began
     this.#listen();
   }
@@ -173,7 +173,7 @@ export class Bars {
     else this.#paste(text);
   }
 
-  /** Pages from other machines may not use the clipboard; its keys always work. */
+  /** Pages served by another machine may not use the clipboard API; Ctrl+C and Ctrl+V always work. */
   #useKeys() {
     this.#focus(this.chosen);
     tell(this.view.status, this.host.say("keys"));

@@ -91,8 +91,8 @@ function addDiagram(node, app, say) {
 }
 
 /**
- * Lets the profile and the numbers follow each other when a person changes one: `custom` begins with the bars there are,
- * and typed numbers make it `custom`. What a graph holds is never changed by loading it.
+ * Keeps the profile and the numbers in step when a person changes one: `custom` starts with the current bars, and typed
+ * numbers switch to `custom`. Loading a graph never changes what it holds.
  * @param {GraphNode} node
  */
 function keepProfile(node) {
@@ -114,7 +114,7 @@ function keepProfile(node) {
 }
 
 /**
- * Whether a text was just typed: text fields call back when a graph is loaded, too.
+ * Whether a person just typed a text: text fields call back when a graph is loaded, too.
  * @param {string} text
  */
 function isTyped(text) {

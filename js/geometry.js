@@ -1,5 +1,5 @@
 // @ts-check
-/** Where things stand, as shares of the drawing area: x from left to right, y from the top down, both 0..1. */
+/** Positions as fractions of the drawing area: x from left to right, y from the top down, both 0..1. */
 
 /** @typedef {{x: number, y: number}} Place */
 /** @typedef {{left: number, top: number, width: number, height: number}} Box */
@@ -12,7 +12,7 @@ const CLOSE = 0.06; // how near a point of the curve counts as hit
 const GAP = 0.01; // of the run, that the editor leaves between two points of the curve
 
 /**
- * Returns a pointer's place in a box on the screen; it may lie outside 0..1.
+ * Returns a pointer's position in a box on the screen; it may lie outside 0..1.
  * @param {{clientX: number, clientY: number}} event
  * @param {Box} box
  * @returns {Place}
@@ -33,7 +33,7 @@ export function axisOf(values) {
 }
 
 /**
- * Returns the bar at a place; places beside the area belong to the outermost bars.
+ * Returns the bar at a position; positions outside the area belong to the outermost bars.
  * @param {number} x
  * @param {number} bars
  */
@@ -42,7 +42,7 @@ export function barAt(x, bars) {
 }
 
 /**
- * Returns the value at a height, in steps of 0.01; above the area it goes on, below it is the axis's low end.
+ * Returns the value at a height, in steps of 0.01. It keeps rising above the area, and stays at the axis's low end below it.
  * @param {number} y
  * @param {Axis} axis
  */
@@ -52,7 +52,7 @@ export function valueAt(y, axis) {
 }
 
 /**
- * Returns a value's height above the lower edge, as a share of the area's.
+ * Returns a value's height above the lower edge, as a fraction of the area's.
  * @param {number} value
  * @param {Axis} axis
  */
@@ -61,8 +61,8 @@ export function heightOf(value, axis) {
 }
 
 /**
- * Returns every bar between two pointer events with the value on the line between them, so that a fast sweep leaves none
- * out. Without a first place: the bar at the second.
+ * Returns every bar between two pointer events with the value on the line between them, so that a fast sweep skips
+ * none. Without a first position: the bar at the second.
  * @param {Place | null} from
  * @param {Place} to
  * @param {number} bars
@@ -108,7 +108,7 @@ export function curveLine(points, axis) {
 }
 
 /**
- * Returns the index of the point at a place, -1 where there is none near.
+ * Returns the index of the point near a position, -1 if there is none.
  * @param {Point[]} points
  * @param {Place} place
  * @param {Axis} axis
@@ -121,8 +121,8 @@ export function pointAt(points, place, axis, aspect) {
 }
 
 /**
- * Returns the points with one moved to a place; it stays between its neighbours, and where it is if they leave no room.
- * Only a factor that is negative already stays so.
+ * Returns the points with one moved to a position. It stays between its neighbours, and does not move if they leave no
+ * room. Only a factor that is already negative may stay negative.
  * @param {Point[]} points
  * @param {number} index
  * @param {Point} to

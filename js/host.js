@@ -10,12 +10,12 @@ import { linked, read, write } from "./widgets.js";
 export const SCHEDULE = ["profile", "base", "custom_scales", "time_curve"];
 export const DEFAULT_PROFILE = "soft";
 const DEFAULT_BLOCKS = 13;
-/** Every so many moves of a drag are written into the widgets: each time Vue nodes draw the whole node anew. */
+/** How many moves of a drag share one write into the widgets: Vue nodes redraw the whole node at each write. */
 const MOVES = 6;
 
 /**
- * Returns what the views of a schedule hold on to. What is written within a step of undo, as in a drag, is seen at once,
- * but put into the widgets only now and then, and at the end.
+ * Returns the host of a schedule's views. Within a step of undo, such as a drag, changes are visible at once but reach the
+ * widgets only every few moves and at the end.
  * @param {GraphNode} node
  * @param {App} app
  * @param {import("./words.js").Say} say
@@ -51,7 +51,7 @@ export function hostOf(node, app, say) {
 }
 
 /**
- * Returns what a schedule's widgets and properties hold.
+ * Returns the settings in a schedule's widgets and properties.
  * @param {GraphNode} node
  * @returns {Settings}
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** ComfyUI imports this file; no other file here does anything by being imported. */
+/** ComfyUI imports this file; importing any other file here has no effect. */
 
 import { app } from "../../scripts/app.js";
 import { extensionOf } from "./extension.js";

@@ -57,7 +57,7 @@ export function layOutCurve(say) {
 }
 
 /**
- * Returns a row that says what an axis runs from and to.
+ * Returns a row with the labels of an axis's two ends.
  * @param {string} left
  * @param {string} right
  */
@@ -69,7 +69,7 @@ function layOutEnds(left, right) {
 }
 
 /**
- * Returns an area to draw in: a line behind, what can be dragged over it, and the number at the top of its axis.
+ * Returns an area to draw in: a line at the back, handles in front of it, and the number at the top of its axis.
  * @param {string} kind
  * @param {string} lineKind
  * @param {HTMLElement} front

@@ -1,5 +1,5 @@
 // @ts-check
-/** Makes elements. */
+/** Creates elements. */
 
 const SVG = "http://www.w3.org/2000/svg";
 const SVG_TAGS = new Set(["svg", "path", "polyline", "line", "circle", "rect", "g", "text", "marker", "title"]);
@@ -20,7 +20,7 @@ export function make(tag, attributes = {}, children = []) {
 }
 
 /**
- * Sets attributes, but only those that change: an attribute written anew is a style to compute anew.
+ * Sets only the attributes that change: the browser computes styles again for each one written.
  * @param {Element} element
  * @param {Record<string, string | number>} attributes
  */
@@ -31,7 +31,7 @@ export function set(element, attributes) {
 }
 
 /**
- * Sets the text of an element, but only another one: a text written anew is a layout to compute anew.
+ * Sets an element's text only if it changes: the browser computes the layout again for each text written.
  * @param {Element} element
  * @param {string} text
  */
@@ -48,7 +48,7 @@ export function plot(line) {
   return make("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" }, [line]);
 }
 
-/** Drawn in a box of 16 x 16, since fonts lack such signs. */
+/** Drawn in a box of 16 x 16, since fonts lack such symbols. */
 export const ICONS = {
   reset: "M4 5.5A5 5 0 1 1 3 9M4 2v3.5h3.5",
   copy: "M6 6h7v7H6zM10 6V3H3v7h3",

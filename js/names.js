@@ -1,5 +1,5 @@
 // @ts-check
-/** What the blocks are called on the screen and by a screen reader. */
+/** Names of the blocks, on the screen and for screen readers. */
 
 import { make } from "./make.js";
 import { SIDES } from "./scales.js";
@@ -8,7 +8,7 @@ import { SIDES } from "./scales.js";
 const SIDE_NAMES = { 1: "1", 0.5: "½", 0.25: "¼", 0.125: "⅛" };
 
 /**
- * Whether a block is the last of its resolution; the middle stands for itself.
+ * Whether a block is the last of its resolution; the middle is not.
  * @param {number} index
  * @param {number} count
  */
@@ -18,7 +18,7 @@ export function endsSide(index, count) {
 }
 
 /**
- * Returns a block's name in full. Blocks count from 0, and the last is the middle, as in the X-ray and in Python.
+ * Returns a block's full name. Blocks count from 0, and the last is the middle, as in the X-ray and in Python.
  * @param {number} index
  * @param {number} count
  * @param {import("./words.js").Say} say
@@ -30,7 +30,7 @@ export function nameOf(index, count, say) {
 }
 
 /**
- * Returns a block's name and the share of the resolution that it works at.
+ * Returns a block's name and its fraction of the resolution.
  * @param {number} index
  * @param {number} count
  * @param {import("./words.js").Say} say
@@ -60,7 +60,7 @@ export function groupsOf(count, say) {
   return [...names, [say("mid"), 1]].map(([name, width]) => make("span", { style: `flex: ${width}` }, [String(name)]));
 }
 
-/** Returns a scale as short as it fits above a bar. @param {number} scale */
+/** Returns a scale as text short enough to fit above a bar. @param {number} scale */
 export function shortOf(scale) {
   return String(Number(scale.toFixed(Math.abs(scale) < 10 ? 2 : 1)));
 }

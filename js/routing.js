@@ -1,5 +1,5 @@
 // @ts-check
-/** What CFGHintRouting does: how much of the hint each branch of guidance gets, and what is left of it in the picture. */
+/** What CFGHintRouting does: how much of the hint each branch of guidance gets, and how much of it remains in the picture. */
 
 import { make, set, tell } from "./make.js";
 import { formatNumber } from "./scales.js";
@@ -15,7 +15,7 @@ import { formatNumber } from "./scales.js";
  * @typedef {{cond: number, uncond: number, total: number}} Gains
  */
 
-/** From this CFG scale on `target_gain` leaves the cond gain at 1; below, its uncond gain would grow without bound. */
+/** From this CFG scale up `target_gain` leaves the cond gain at 1; below, its uncond gain would grow without bound. */
 const FULL_COND_FROM = 1.5;
 
 /** @type {Record<string, (routing: Routing) => [number, number]>} cond and uncond gain, as cnet_core/control/routing.py */

@@ -4,13 +4,13 @@
 export const SOFT_BASE = 0.825;
 export const CUSTOM = "custom";
 const WEBUI_BLOCKS = 13;
-/** What texts of numbers are made of, as in cnet_core/control/scales.py. */
+/** The syntax of number texts, as in cnet_core/control/scales.py. */
 const NUMBER = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$/i;
 const SEPARATORS = /[,; \t\r\n]+/;
 const COLON = /[ \t\r\n]*:[ \t\r\n]*/g;
 
 /**
- * Latent side of each block as a share of the largest, shallow to deep, middle last.
+ * Latent side of each block as a fraction of the largest, shallow to deep, middle last.
  * @type {Record<number, number[]>}
  */
 export const SIDES = {
@@ -31,7 +31,7 @@ const PROFILES = {
 };
 
 /**
- * Returns a profile's scales; null for `custom`, for names that are not known and for other numbers of blocks.
+ * Returns a profile's scales; null for `custom`, unknown names and other numbers of blocks.
  * @param {string} profile
  * @param {number} base
  * @param {number} blocks 13 or 10
@@ -42,7 +42,7 @@ export function profileScales(profile, base, blocks) {
 }
 
 /**
- * Returns the numbers of a text such as `0.1, 0.5, 1`; null if something in it is not a number. Commas, semicolons, spaces,
+ * Returns the numbers of a text such as `0.1, 0.5, 1`; null if a part is not a number. Commas, semicolons, spaces,
  * tabs and line breaks separate them.
  * @param {string} text
  * @returns {number[] | null}

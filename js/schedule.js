@@ -1,5 +1,5 @@
 // @ts-check
-/** What BlockScaleSchedule holds, and what it stands for. */
+/** The settings of BlockScaleSchedule, and the scales that they mean. */
 
 import { CUSTOM, SIDES, parseScales, profileScales } from "./scales.js";
 
@@ -10,7 +10,7 @@ import { CUSTOM, SIDES, parseScales, profileScales } from "./scales.js";
  * @property {string} custom_scales
  * @property {string} time_curve
  * @property {number} blocks 13 or 10, for profiles that fit both
- * @property {string} reference the profile whose curve stands behind custom bars
+ * @property {string} reference the profile whose curve is drawn behind custom bars
  * @property {string[]} linked inputs that come over a link
  *
  * @typedef {object} Host
@@ -22,7 +22,7 @@ import { CUSTOM, SIDES, parseScales, profileScales } from "./scales.js";
  */
 
 /**
- * Returns the scales that the settings stand for; empty where the text holds none.
+ * Returns the scales of the settings; empty if the text holds none.
  * @param {Settings} settings
  */
 export function shownScales(settings) {
@@ -31,7 +31,7 @@ export function shownScales(settings) {
 }
 
 /**
- * Returns what is wrong with the settings, "" if nothing is.
+ * Returns what is wrong with the settings, or "".
  * @param {Settings} settings
  * @param {import("./words.js").Say} say
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** The colours of our nodes' sockets and links, which palettes do not know and would draw in grey. */
+/** The colours of our nodes' sockets and links, which palettes would draw in grey. */
 
 /** @typedef {import("./widgets.js").App} App */
 
@@ -12,7 +12,7 @@ export const COLOURS = {
 };
 
 /**
- * Gives our types their colours, in links and sockets of the canvas and of Vue nodes. A palette that names them goes before.
+ * Gives our types their colours, in links and sockets of the canvas and of Vue nodes. A palette that names them takes precedence.
  * @param {App} app
  */
 export function colourSockets(app) {
@@ -28,7 +28,7 @@ export function colourRule() {
 }
 
 /**
- * Keeps a type's colour through changes of the palette, which empty the colours of all types that they do not name.
+ * Keeps a type's colour when the palette changes, which clears the colours of all types that it does not name.
  * @param {Record<string, string>} colours by type
  * @param {string} type
  * @param {string} colour

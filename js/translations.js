@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * The nodes' texts in the user's language, for front ends that lose them: 1.32 reads them, then its own over them. And the
- * words that people look for nodes by, for servers that do not serve them.
+ * The nodes' texts in the user's language, for front ends that lose them: 1.32 reads them and then overwrites them with
+ * its own. Also the search words of nodes, for servers that do not serve them.
  */
 
-/** How the category of our nodes ends; what stands before it is translated. */
+/** The end of our nodes' category; the part in front of it is translated. */
 const OURS = "/cnet";
 
 /**
@@ -14,7 +14,7 @@ const OURS = "/cnet";
  */
 
 /**
- * Returns the texts, by node, of those of our nodes that are still in English.
+ * Returns the texts of our nodes that are still in English, by node.
  * @param {Definitions} definitions
  * @param {Record<string, {nodeDefs?: Record<string, Texts>}>} served the texts of all packs by language
  * @param {string} language
@@ -29,7 +29,7 @@ export function lostTexts(definitions, served, language) {
 }
 
 /**
- * Adds the words that people look for our nodes by, in English and in the user's language.
+ * Adds our nodes' search words, in English and in the user's language.
  * @param {Definitions} definitions
  * @param {Record<string, {nodeDefs?: Record<string, Texts>}>} served the texts of all packs by language
  * @param {string} language

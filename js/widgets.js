@@ -1,9 +1,9 @@
 // @ts-check
 /** A node's own widgets: the one place where settings live, so that saved graphs, prompts and subgraphs hold them. */
 
-/** How often widgets are looked at, in ms. */
+/** The interval at which widgets are read, in ms. */
 const WATCH = 100;
-/** Marks the view of a node that is gone. */
+/** Marks the view of a removed node. */
 const LEFT_OVER = "cnet-left-over";
 /** Event -> the method of the graph's canvas that takes it. */
 const PASSED = {
@@ -82,7 +82,7 @@ export function onCallback(node, name, act) {
 }
 
 /**
- * Greys the unused ones among a node's widgets, where the front end shows it.
+ * Greys a node's unused widgets, if the front end supports it.
  * @param {GraphNode} node
  * @param {string[]} unused
  * @param {string[]} names
@@ -94,7 +94,7 @@ export function grey(node, unused, names) {
 }
 
 /**
- * Returns those of the names whose value comes over a link.
+ * Returns the names whose value comes over a link.
  * @param {GraphNode} node
  * @param {string[]} names
  */
@@ -104,9 +104,9 @@ export function linked(node, names) {
 }
 
 /**
- * Calls `changed` with the new and the old state soon and whenever `state()` changes, while the node is in a graph: the
- * clones that copying makes never are, and nobody removes them. Front ends set widgets by hand, by undo, by loading,
- * through subgraphs and over links, and tell of only some of it.
+ * Calls `changed` with the new and the old state soon, and whenever `state()` changes while the node is in a graph. Clones
+ * made for copying never are in one, and nothing removes them. Front ends set widgets by hand, by undo, by loading, through
+ * subgraphs and over links, and report only some of these changes.
  * @template S
  * @param {GraphNode} node
  * @param {() => S} state
@@ -133,7 +133,7 @@ export function watch(node, state, changed) {
 }
 
 /**
- * Calls `act` when something happens to a node, before what is done then already.
+ * Calls `act` on an event of a node, before the node's existing handler.
  * @param {GraphNode} node
  * @param {"onAdded" | "onRemoved" | "onExecuted"} event
  * @param {() => void} act
@@ -166,7 +166,7 @@ export function addView(app, node, name, element, height) {
 }
 
 /**
- * Keeps a text field from growing with its node, so that what is below it gets the room.
+ * Keeps a text field from growing with its node, so that the element below it gets the space.
  * @param {GraphNode} node
  * @param {string} name
  * @param {number} height in pixels
@@ -191,8 +191,8 @@ export function growForPicture(node, least) {
 }
 
 /**
- * Lets a view always be as wide as its node. Front ends that do not know `hideInPanel` write the width of their properties
- * panel into the views of a selected node, and never take it back.
+ * Keeps a view as wide as its node. Front ends without `hideInPanel` write the width of their properties panel into the
+ * views of a selected node, and never restore it.
  * @param {Widget} widget
  */
 function followNodeWidth(widget) {
@@ -200,8 +200,8 @@ function followNodeWidth(widget) {
 }
 
 /**
- * Takes the place of the view of an earlier node with the same id. When undo or loading makes nodes anew, the Vue nodes of
- * front end 1.32 go on showing the elements of the old ones.
+ * Replaces the view of an earlier node with the same id. When undo or loading creates nodes again, the Vue nodes of front
+ * end 1.32 keep showing the elements of the old ones.
  * @param {GraphNode} node
  * @param {HTMLElement} element
  */
@@ -223,7 +223,7 @@ export function keepEvents(element) {
 }
 
 /**
- * Lets the wheel and the middle button zoom and move the graph from above a view, too. Vue nodes do it by themselves.
+ * Lets the wheel and the middle button zoom and pan the graph over a view, too. Vue nodes already do.
  * @param {HTMLElement} element
  * @param {App} app
  */

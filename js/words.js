@@ -1,5 +1,5 @@
 // @ts-check
-/** What the views say, in the languages of the pack. */
+/** The texts of the views, in the languages of the pack. */
 
 /** @type {Record<string, Record<string, string>>} */
 const WORDS = {
@@ -16,10 +16,10 @@ const WORDS = {
     copy: "Copy the numbers",
     paste: "Paste numbers",
     keys: "Press Ctrl+C or Ctrl+V in the bars",
-    notNumbers: "Write numbers with commas or spaces between them.",
+    notNumbers: "Separate the numbers with commas or spaces.",
     count: "{0} numbers: SD1.x and SD2.x need 13, SDXL 10.",
     empty: "No numbers yet: drag a bar.",
-    link: "Set over a link: {0}",
+    link: "Set by a link: {0}",
     unknown: "Unknown profile: {0}",
     time: "Factor over the run",
     point: "Point {0} of {1}: percent of the run and factor",
@@ -35,7 +35,7 @@ const WORDS = {
     prompt: "prompt",
     negative: "negative",
     picture: "picture",
-    assumed: "No sampler with a CFG scale was found; this is for 7.5.",
+    assumed: "No sampler with a CFG scale is connected; shown for 7.5.",
     diagram:
       "Your prompt gets ×\u00a0{0} of the control, the negative prompt ×\u00a0{1}. At CFG {2} the picture gets ×\u00a0{3}.",
     cannot: "At CFG 1 there is no negative side: the prompt gets {0}.",

@@ -1,4 +1,4 @@
-"""Words that people look for our nodes by. Newer front ends search them; older ones search names alone."""
+"""Search words of the nodes. Newer front ends search them; older ones search only names."""
 
 #: Node id -> words. Locales hold their translations, under `search_aliases`.
 ALIASES: dict[str, tuple[str, ...]] = {

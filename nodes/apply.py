@@ -12,7 +12,7 @@ CONTROL_TYPES = ["auto", *("/".join(names) for names in TYPES)]
 
 
 class ApplyControlNet(io.ComfyNode):
-    """Patches a clone of the MODEL; chained ones add up."""
+    """Patches a clone of the MODEL; chained nodes add up."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -21,13 +21,13 @@ class ApplyControlNet(io.ComfyNode):
             display_name="Apply ControlNet (to the model)",
             category=CATEGORY,
             **list_aliases("ApplyControlNet"),
-            description="Makes the model follow a picture: edges, a pose, a depth map. Put several in a row to "
-            "follow several pictures.",
+            description="Makes the model follow a picture, such as edges, a pose or a depth map. Chain several nodes "
+            "to follow several pictures.",
             inputs=[*_required_inputs(), *_optional_inputs()],
             outputs=[
                 io.Model.Output(
                     display_name="model",
-                    tooltip="The model with this ControlNet on it, for the sampler or another Apply ControlNet.",
+                    tooltip="The model with this ControlNet applied, for the sampler or another Apply ControlNet.",
                 )
             ],
         )
@@ -41,17 +41,17 @@ def _required_inputs() -> list[io.Input]:
     return [
         io.Model.Input(
             "model",
-            tooltip="The model to control; give this node's output to the sampler in its place.",
+            tooltip="The model to control. Connect this node's output to the sampler in its place.",
         ),
         io.MultiType.Input(
             "control_net",
             types=[ControlNetSocket, io.ControlNet],
-            tooltip="From Load ControlNet here, or from ComfyUI's own loader.",
+            tooltip="A ControlNet from Load ControlNet in this pack, or from ComfyUI's own loader.",
         ),
         io.Image.Input(
             "image",
-            tooltip="The picture to follow, already of the kind that this ControlNet knows (edges, pose, ...). "
-            "One for all pictures, or one for each picture of the batch.",
+            tooltip="The picture to follow, already in the form that this ControlNet expects (edges, pose, ...). Give "
+            "one for the whole batch, or one per picture.",
         ),
         io.Float.Input(
             "strength",
@@ -61,8 +61,10 @@ def _required_inputs() -> list[io.Input]:
             step=0.01,
             tooltip="How strongly to follow the picture. 0 switches it off.",
         ),
-        _percent("start_percent", 0.0, "From which part of the sampling on; 0 is the beginning."),
-        _percent("end_percent", 1.0, "Up to which part of the sampling; 1 is the end."),
+        _percent(
+            "start_percent", 0.0, "When control starts, as a fraction of sampling (0 = start)."
+        ),
+        _percent("end_percent", 1.0, "When control ends, as a fraction of sampling (1 = end)."),
     ]
 
 
@@ -71,25 +73,25 @@ def _optional_inputs() -> list[io.Input]:
         Routing.Input(
             "routing",
             optional=True,
-            tooltip="Which prompt gets the control, from CFG Hint Routing. Nothing here: both.",
+            tooltip="Which prompt gets control, from CFG Hint Routing. Not connected: both.",
         ),
         Scales.Input(
             "scales",
             optional=True,
-            tooltip="How much each block gets, from Block-Scale Schedule. Nothing here: the same for all.",
+            tooltip="How much control each block gets, from Block-Scale Schedule. Not connected: the same for all.",
         ),
         io.Mask.Input(
             "mask",
             optional=True,
-            tooltip="Where in the picture the control acts: white yes, black no. One, or one for each picture.",
+            tooltip="Where control applies: white = full, black = none. Give one mask, or one per picture.",
         ),
         io.Combo.Input(
             "hint_fit",
             options=list(FITS),
             default="crop",
             optional=True,
-            tooltip="When the picture has other proportions: crop cuts off what is too much (as ComfyUI does), "
-            "stretch distorts it, pad shows all of it with black around.",
+            tooltip="What to do when the picture has other proportions: crop cuts off the excess (as ComfyUI does), "
+            "stretch distorts it, pad adds black borders.",
             **ADVANCED,
         ),
         io.Float.Input(
@@ -100,8 +102,8 @@ def _optional_inputs() -> list[io.Input]:
             step=0.001,
             round=0.001,
             optional=True,
-            tooltip="Faster: control computed for one step is used in the next ones until the picture has changed "
-            "by this share. 0.2 saves about half of 20 steps; 0 computes it at every step.",
+            tooltip="Faster: reuses the control of one step in the next ones until the picture has changed by this "
+            "fraction. 0.2 saves about half of 20 steps; 0 computes control at every step.",
             **ADVANCED,
         ),
         io.Combo.Input(
@@ -109,7 +111,8 @@ def _optional_inputs() -> list[io.Input]:
             options=CONTROL_TYPES,
             default=CONTROL_TYPES[0],
             optional=True,
-            tooltip="What the picture shows, for Union ControlNets, which know several kinds. Otherwise: auto.",
+            tooltip="What the picture shows, for Union ControlNets, which know several types. Leave auto for all "
+            "others.",
             **ADVANCED,
         ),
     ]

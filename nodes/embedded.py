@@ -43,7 +43,7 @@ class LoadTinyStableDiffusion(io.ComfyNode):
 
 
 class DrawTinyHint(io.ComfyNode):
-    """A hint out of one node, so that the embedded model can be tried without a picture."""
+    """A hint from one node, so that users can try the embedded model without a picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -52,16 +52,20 @@ class DrawTinyHint(io.ComfyNode):
             display_name="Draw Hint (for the tiny model)",
             category=CATEGORY,
             **list_aliases("DrawTinyHint"),
-            description="Draws the outline of a shape: a hint for the embedded tiny model. Connect one to another to "
+            description="Draws the outline of a shape, as a hint for the embedded tiny model. Chain several nodes to "
             "draw several shapes.",
             inputs=[
                 io.Combo.Input(
                     "shape", options=list(SHAPES), default="star", tooltip="The shape to draw."
                 ),
-                _number("radius", 0.37, 0.05, 0.5, 0.01, "Size, as a share of the picture's side."),
+                _number(
+                    "radius", 0.37, 0.05, 0.5, 0.01, "Size, as a fraction of the picture's side."
+                ),
                 _number("x", 0.5, 0.0, 1.0, 0.01, "Centre: 0 = left edge, 1 = right edge."),
                 _number("y", 0.53, 0.0, 1.0, 0.01, "Centre: 0 = upper edge, 1 = lower edge."),
-                _number("angle", 0.0, -180.0, 180.0, 1.0, "Turns the shape, in degrees clockwise."),
+                _number(
+                    "angle", 0.0, -180.0, 180.0, 1.0, "Rotates the shape clockwise, in degrees."
+                ),
                 io.Int.Input(
                     "side",
                     default=128,
@@ -73,18 +77,18 @@ class DrawTinyHint(io.ComfyNode):
                 io.Image.Input(
                     "draw_on",
                     optional=True,
-                    tooltip="Another drawn hint of the same size; this shape is added to it.",
+                    tooltip="Another drawn hint of the same size. This shape is drawn on top of it.",
                 ),
             ],
             is_output_node=True,
             outputs=[
                 io.Image.Output(
                     display_name="image",
-                    tooltip="White outlines on black, for image of Apply ControlNet (to the model).",
+                    tooltip="White outlines on black, for the image input of Apply ControlNet (to the model).",
                 ),
                 io.Mask.Output(
                     display_name="mask",
-                    tooltip="White on this shape and a margin around it, for mask of Apply ControlNet.",
+                    tooltip="White on this shape and a margin around it, for the mask input of Apply ControlNet.",
                 ),
             ],
         )

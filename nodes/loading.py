@@ -20,13 +20,13 @@ class LoadControlNet(io.ComfyNode):
             description="Loads a ControlNet from models/controlnet.",
             inputs=[
                 _file_input(
-                    "The ControlNet file; it must be made for the same family as your model."
+                    "The ControlNet file. It must be made for the same family as your model."
                 ),
                 io.Model.Input(
                     "base_model",
                     optional=True,
-                    tooltip="Only for files that hold differences to a model (difference files, Control-LoRA): the "
-                    "model that you use.",
+                    tooltip="The model that you use. Needed only for files that store differences from a model "
+                    "(difference files, Control-LoRAs).",
                 ),
             ],
             outputs=[
@@ -47,7 +47,7 @@ class LoadControlNet(io.ComfyNode):
 
 
 class IdentifyControlNet(io.ComfyNode):
-    """Says what a file is without loading it."""
+    """Shows what a file is without loading it."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -56,11 +56,11 @@ class IdentifyControlNet(io.ComfyNode):
             display_name="Identify ControlNet (Which Kind?)",
             category=CATEGORY,
             **list_aliases("IdentifyControlNet"),
-            description="Says which kind of ControlNet a file is and which models it fits.",
-            inputs=[_file_input("The file to look at; it is not loaded.")],
+            description="Shows what kind of ControlNet a file is and which models it fits.",
+            inputs=[_file_input("The file to inspect. It is not loaded.")],
             outputs=[
                 io.String.Output(
-                    display_name="report", tooltip="The answer as text. The node shows it too."
+                    display_name="report", tooltip="The answer as text. The node also shows it."
                 )
             ],
             is_output_node=True,

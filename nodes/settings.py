@@ -1,4 +1,4 @@
-"""Nodes that make settings: where the hint goes, and how much of it each block gets."""
+"""Nodes for settings: where the hint goes, and how much of it each block gets."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ PROFILES: dict[str, Callable[[float, str], BlockScales]] = {
 
 
 class CFGHintRouting(io.ComfyNode):
-    """Says which branch of classifier-free guidance gets the hint."""
+    """Chooses which branch of classifier-free guidance gets the hint."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -59,14 +59,14 @@ class CFGHintRouting(io.ComfyNode):
                 _number(
                     "target_gain",
                     2.0,
-                    "target_gain: how strong the control is in the end. 1 is as strong as both, the CFG scale is "
-                    "as strong as cond_only; between them it stays the same when you change the CFG scale.",
+                    "target_gain: the final strength of control. 1 is as strong as both, and the CFG scale is as "
+                    "strong as cond_only. In between, the strength stays the same when you change the CFG scale.",
                 ),
             ],
             outputs=[
                 Routing.Output(
                     display_name="routing",
-                    tooltip="For the routing of Apply ControlNet (to the model).",
+                    tooltip="For the routing input of Apply ControlNet (to the model).",
                 )
             ],
         )
@@ -79,7 +79,7 @@ class CFGHintRouting(io.ComfyNode):
 
 
 class BlockScaleSchedule(io.ComfyNode):
-    """Says how much of the control each block of the UNet gets."""
+    """Sets how much control each block of the UNet gets."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -106,28 +106,27 @@ class BlockScaleSchedule(io.ComfyNode):
                     max=2.0,
                     step=0.001,
                     round=0.001,
-                    tooltip="soft: each block gets this many times what the next deeper one gets. Nearer to 1 is "
-                    "more even.",
+                    tooltip="soft: the ratio of each block to the next deeper one. Values closer to 1 are more even.",
                 ),
                 io.String.Input(
                     "custom_scales",
                     default="",
                     multiline=True,
-                    tooltip="custom: numbers with commas or spaces between them, from the finest block to the deepest, "
-                    "the middle last: 13 numbers for SD1.x and SD2.x, 10 for SDXL.",
+                    tooltip="custom: one number per block, separated by commas or spaces, from the finest block to "
+                    "the deepest, with the middle last. SD1.x and SD2.x need 13 numbers, SDXL 10.",
                 ),
                 io.String.Input(
                     "time_curve",
                     default="",
                     optional=True,
-                    tooltip="How much of it at each part of the whole run: percent:factor pairs such as 0:1, 0.5:0.4, "
-                    "linear between them. Empty: the same all the time.",
+                    tooltip="Changes the scales over the run: percent:factor pairs such as 0:1, 0.5:0.4, linear in "
+                    "between. Empty: no change.",
                 ),
             ],
             outputs=[
                 Scales.Output(
                     display_name="scales",
-                    tooltip="For the scales of Apply ControlNet (to the model).",
+                    tooltip="For the scales input of Apply ControlNet (to the model).",
                 )
             ],
         )

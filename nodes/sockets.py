@@ -1,4 +1,4 @@
-"""The types that our nodes exchange, and what all of them have in common."""
+"""The types that the nodes exchange, and the category of all nodes."""
 
 from comfy_api.latest import io
 
@@ -8,5 +8,5 @@ ControlNetSocket = io.Custom("CNET_CONTROL_NET")
 Routing = io.Custom("CNET_ROUTING")
 Scales = io.Custom("CNET_SCALES")
 
-#: Where the nodes stand in the "Add Node" menu: below ComfyUI's own ControlNet nodes, wherever its version has them.
+#: The nodes' place in the "Add Node" menu: below ComfyUI's own ControlNet nodes, wherever a version has them.
 CATEGORY = f"{control_category()}/cnet"

@@ -1,10 +1,10 @@
-"""Nodes that train ControlNets and write them."""
+"""Nodes that train and save ControlNets."""
 
 from typing import get_args
 
 from comfy_api.latest import io, ui
 
-from ..cnet_core.checkpoints.save import LAYOUTS
+from ..cnet_core.checkpoints.formats import LAYOUTS
 from ..cnet_core.nets.controlnet import HintInit
 from .comfyui import draw_tiny_samples, save_control_net, train_control_net
 from .newer import ADVANCED, list_aliases
@@ -12,7 +12,7 @@ from .sockets import CATEGORY, ControlNetSocket
 
 
 class TrainControlNet(io.ComfyNode):
-    """Trains a fresh ControlNet for the MODEL on a few pictures."""
+    """Trains a new ControlNet for the MODEL on a few pictures."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -21,8 +21,8 @@ class TrainControlNet(io.ComfyNode):
             display_name="Train ControlNet",
             category=CATEGORY,
             **list_aliases("TrainControlNet"),
-            description="Trains a ControlNet for the model from pictures, a hint for each of them, and captions. "
-            "Interrupt it at any time: what was learned so far goes on through the graph.",
+            description="Trains a ControlNet for the model from pictures, one hint per picture, and captions. You can "
+            "interrupt it at any time: the graph continues with what it has learned so far.",
             inputs=[*_materials(), *_numbers()],
             outputs=[
                 ControlNetSocket.Output(
@@ -31,11 +31,12 @@ class TrainControlNet(io.ComfyNode):
                 ),
                 io.Image.Output(
                     display_name="plot",
-                    tooltip="How the loss went and how well the hint is followed. The node shows it too at the end.",
+                    tooltip="Curves of the loss and of how well the net follows the hint. The node also shows them at "
+                    "the end.",
                 ),
                 io.String.Output(
                     display_name="report",
-                    tooltip="How the training ended, in words. The node shows it too.",
+                    tooltip="The result of the training as text. The node also shows it.",
                 ),
             ],
         )
@@ -56,28 +57,28 @@ class SaveControlNet(io.ComfyNode):
             display_name="Save ControlNet",
             category=CATEGORY,
             **list_aliases("SaveControlNet"),
-            description="Writes a ControlNet below ComfyUI's output folder; in output/controlnet Load ControlNet finds "
-            "it after a refresh.",
+            description="Saves a ControlNet in ComfyUI's output folder. After a refresh, Load ControlNet lists what "
+            "is in output/controlnet.",
             inputs=[
                 ControlNetSocket.Input(
-                    "control_net", tooltip="From Train ControlNet or Load ControlNet."
+                    "control_net", tooltip="A ControlNet from Train ControlNet or Load ControlNet."
                 ),
                 io.String.Input(
                     "filename_prefix",
                     default="controlnet/trained",
-                    tooltip="Folder and beginning of the file's name, below ComfyUI's output folder.",
+                    tooltip="Folder and start of the file name, inside ComfyUI's output folder.",
                 ),
                 io.Combo.Input(
                     "layout",
                     options=list(LAYOUTS),
                     default=LAYOUTS[0],
-                    tooltip="ldm loads everywhere; diffusers is a folder, as that library's from_pretrained loads it; "
-                    "difference holds what differs from the base model.",
+                    tooltip="ldm loads everywhere. diffusers is a folder for that library's from_pretrained. "
+                    "difference stores only what differs from the base model.",
                 ),
                 io.Model.Input(
                     "base_model",
                     optional=True,
-                    tooltip="Only for the layout difference: the model that the ControlNet was trained on.",
+                    tooltip="The model that the ControlNet was trained on. Needed only for the layout difference.",
                 ),
             ],
             outputs=[],
@@ -91,7 +92,7 @@ class SaveControlNet(io.ComfyNode):
 
 
 class TinyTrainingSamples(io.ComfyNode):
-    """The embedded model's own training data, so that training can be tried with no download."""
+    """The embedded model's own training data, so that users can try training without a download."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -105,17 +106,20 @@ class TinyTrainingSamples(io.ComfyNode):
             inputs=[
                 _integer("count", 64, 2, 4096, "How many pictures."),
                 _integer("side", 64, 32, 512, "Width and height in pixels.", step=8),
-                _seed("Another number gives other pictures."),
+                _seed("A different number gives different pictures."),
             ],
             outputs=[
                 io.Image.Output(
-                    display_name="images", tooltip="The pictures, for images of Train ControlNet."
+                    display_name="images",
+                    tooltip="The pictures, for the images input of Train ControlNet.",
                 ),
                 io.Image.Output(
-                    display_name="hints", tooltip="Their outlines, for hints of Train ControlNet."
+                    display_name="hints",
+                    tooltip="Their outlines, for the hints input of Train ControlNet.",
                 ),
                 io.String.Output(
-                    display_name="captions", tooltip="One line a picture, for captions."
+                    display_name="captions",
+                    tooltip="One line per picture, for the captions input of Train ControlNet.",
                 ),
             ],
         )
@@ -130,23 +134,21 @@ def _materials() -> list[io.Input]:
         io.Model.Input("model", tooltip="The model to train for. It is not changed."),
         io.Vae.Input("vae", tooltip="The model's VAE, which turns the pictures into latents."),
         io.Clip.Input("clip", tooltip="The model's text encoder, for the captions."),
-        io.Image.Input("images", tooltip="Pictures to learn from, all of one size."),
-        io.Image.Input(
-            "hints", tooltip="What should lead to each picture: one hint for each image."
-        ),
+        io.Image.Input("images", tooltip="The pictures to learn from, all of the same size."),
+        io.Image.Input("hints", tooltip="The hints that lead to the pictures, one per picture."),
         io.String.Input(
             "captions",
             default="",
             multiline=True,
-            tooltip="One line for each image, in the same order; or one line for all of them.",
+            tooltip="One line per picture, in the same order, or one line for all of them.",
         ),
     ]
 
 
 def _numbers() -> list[io.Input]:
     return [
-        _integer("steps", 500, 1, 1_000_000, "How many times the weights are changed."),
-        _integer("batch_size", 4, 1, 1024, "Pictures in each step; as many as the memory allows."),
+        _integer("steps", 500, 1, 1_000_000, "How many times the weights are updated."),
+        _integer("batch_size", 4, 1, 1024, "Pictures per step. Use as many as fit in memory."),
         io.Float.Input(
             "learning_rate",
             default=1e-4,
@@ -154,7 +156,7 @@ def _numbers() -> list[io.Input]:
             max=0.1,
             step=1e-7,
             round=1e-7,
-            tooltip="How far the weights move in a step: 1e-5 for Stable Diffusion, 1e-3 for the embedded model.",
+            tooltip="How far the weights move per step: 1e-5 for Stable Diffusion, 1e-3 for the embedded model.",
         ),
         io.Float.Input(
             "prompt_dropout",
@@ -162,7 +164,7 @@ def _numbers() -> list[io.Input]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="Which share of the captions is left out, so that the net learns to rely on its hint.",
+            tooltip="The fraction of captions to leave out, so that the net learns to rely on its hint.",
             **ADVANCED,
         ),
         io.Combo.Input(
@@ -173,7 +175,7 @@ def _numbers() -> list[io.Input]:
             "the original code.",
             **ADVANCED,
         ),
-        _seed("Of the fresh weights, the noise and the order."),
+        _seed("The seed of the initial weights, the noise and the order of the pictures."),
     ]
 
 
@@ -184,7 +186,7 @@ def _integer(
 
 
 def _seed(tooltip: str) -> io.Int.Input:
-    """A seed that stays: front ends would draw another after each run, and the training would begin anew."""
+    """A seed that stays fixed: front ends would draw another after each run, and the training would start again."""
     return io.Int.Input(
         "seed", default=0, min=0, max=2**31 - 1, tooltip=tooltip, control_after_generate=False
     )

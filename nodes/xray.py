@@ -1,4 +1,4 @@
-"""ControlXRay: what control did in a run."""
+"""ControlXRay: shows what control did in a run."""
 
 from comfy_api.latest import io, ui
 
@@ -8,7 +8,7 @@ from .sockets import CATEGORY
 
 
 class ControlXRay(io.ComfyNode):
-    """A picture and a report of what was injected in the sampling that made `samples`."""
+    """Returns a picture and a report of what the run that produced `samples` injected."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -17,30 +17,30 @@ class ControlXRay(io.ComfyNode):
             display_name="See What ControlNet Does (Control X-Ray)",
             category=CATEGORY,
             **list_aliases("ControlXRay"),
-            description="Shows what the ControlNets injected in the run just made: how strong by block and step, for "
-            "cond and uncond, and which steps were skipped or reused.",
+            description="Shows what the ControlNets injected in the run that made these latents: how strongly by "
+            "block and step, for cond and uncond, and which steps were skipped or reused.",
             inputs=[
-                io.Model.Input("model", tooltip="The very model that goes into the sampler."),
+                io.Model.Input("model", tooltip="The same model that goes into the sampler."),
                 io.Latent.Input(
                     "samples",
-                    tooltip="What comes out of the sampler; by it the run is found among the last ones.",
+                    tooltip="The sampler's output, which identifies the run among the last ones.",
                 ),
                 io.Boolean.Input(
                     "leave_one_out",
                     default=False,
                     optional=True,
-                    tooltip="Also measure each block's influence: the last prediction with control is made again "
-                    "without one block after the other, which takes as long as some 15 steps.",
+                    tooltip="Also measure each block's influence: repeats the last controlled prediction without each "
+                    "block in turn, which takes as long as about 15 steps.",
                 ),
             ],
             is_output_node=True,
             outputs=[
                 io.Image.Output(
-                    display_name="image", tooltip="The picture. The node shows it too."
+                    display_name="image", tooltip="The picture. The node also shows it."
                 ),
                 io.String.Output(
                     display_name="report",
-                    tooltip="What the picture shows, in words, for Preview Any.",
+                    tooltip="What the picture shows, as text, for Preview Any.",
                 ),
             ],
         )

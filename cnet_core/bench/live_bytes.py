@@ -1,4 +1,4 @@
-"""How much memory tensors take at their peak, counted; also of tensors without data."""
+"""Counts the peak memory of tensors, even of tensors without data."""
 
 import weakref
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of the tensors that are alive; `peak` is the most there were."""
+    """Counts the bytes of the tensors that are alive; `peak` is their maximum."""
 
     def __init__(self, tensors: list[nn.Parameter]) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class LiveBytes(TorchDispatchMode):
             self._see(tensor)
 
     def forget_peak(self) -> None:
-        """Starts to look for the peak anew."""
+        """Starts a new measurement of the peak."""
         self.peak = self._now
 
     def __torch_dispatch__(

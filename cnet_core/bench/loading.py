@@ -1,10 +1,10 @@
-"""What it takes to load a ControlNet file, in time and memory, beside other loaders.
+"""The time and memory to load a ControlNet file, compared with other loaders.
 
     python -m cnet_core.bench.loading FILE
     cnet bench --loading --family sdxl --dtype float16      # a file of random weights
 
-A memory map alone is no load, so every round reads all weights once, the same way for every loader; the loaders take
-turns, so that a busy machine is busy for all of them. The first turn of each, which may meet a cold file, is not
+A memory map alone is not a load, so every round reads all weights once, in the same way for every loader. The loaders
+take turns, so that a busy machine slows all of them. The first turn of each, which may meet a cold file, is not
 counted.
 """
 
@@ -36,10 +36,10 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Load:
-    """What it takes to load a file and to read its weights once; memory is None where it is not Linux that counts."""
+    """The cost of loading a file and reading its weights once; memory is None except on Linux."""
 
     wall: float  # seconds
-    cpu: float  # seconds of the processor, which other programs disturb less
+    cpu: float  # seconds of processor time, which other programs disturb less
     load_alone: float  # of them, before the weights are read
     peak: float | None  # most MiB beyond those before, pages of a mapped file among them
     private: float | None  # MiB in use in the end that no file backs
@@ -57,7 +57,7 @@ COLUMNS: Mapping[str, tuple[Callable[[Load], float | None], Callable[[list[float
 
 
 def find_loaders() -> dict[str, Loader]:
-    """Returns our loader and, where it is installed, safetensors' own."""
+    """Returns this library's loader and, if installed, safetensors' own."""
     found: dict[str, Loader] = {"cnet_core": lambda path: load_controlnet(path).parameters()}
     if find_spec("safetensors") is not None:
         from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
@@ -67,7 +67,7 @@ def find_loaders() -> dict[str, Loader]:
 
 
 def measure(path: Path, rounds: int, loaders: Mapping[str, Loader]) -> dict[str, list[Load]]:
-    """Returns what each loader took in every round; they take turns."""
+    """Returns each loader's cost in every round; they take turns."""
     found: dict[str, list[Load]] = {name: [] for name in loaders}
     for _ in range(rounds + 1):
         for name, load in loaders.items():
@@ -76,7 +76,7 @@ def measure(path: Path, rounds: int, loaders: Mapping[str, Loader]) -> dict[str,
 
 
 def read_once(weights: Iterable[Tensor]) -> int:
-    """Reads every byte and returns a sum of them, so that nothing can be left out."""
+    """Reads every byte and returns a sum of them, so that nothing can be skipped."""
     total = 0
     for weight in weights:
         flat = weight.detach().reshape(-1).view(torch.uint8)
@@ -119,10 +119,10 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def compare(path: Path, rounds: int, more: Mapping[str, Loader] | None = None) -> Table:
-    """Returns what each loader takes for a file: of times the least, of memory the most.
+    """Returns each loader's cost for a file: the shortest times, the largest memory.
 
     Args:
-        more: loaders that cnet_core does not know.
+        more: additional loaders.
     """
     found = measure(path, rounds, {**find_loaders(), **(more or {})})
     structure = 1000 * structure_seconds(path, rounds)

@@ -1,7 +1,7 @@
-"""How much memory control takes over a step of the UNet alone, beside the size of what it must keep.
+"""The memory that control adds to a step of the UNet alone, compared with the size of what it must keep.
 
-Counted on tensors without data, so it is exact at full width on any machine. What kernels need inside is not counted;
-on CUDA the section of steps has the allocator's own peaks.
+Counted on tensors without data, so it is exact at full width on any machine. Kernels' own workspace is not counted;
+on CUDA the section of steps has the allocator's peaks.
 """
 
 from collections.abc import Callable
@@ -34,18 +34,18 @@ COLUMNS = (
     "extra MiB",
     "weights MiB",
     "needed MiB",
-    "beside weights / needed",
+    "without weights / needed",
 )
 NOTES = (
-    "peak: of all tensors in two steps, the hint's encoding included; every unit has a net of its own.",
+    "peak: of all tensors in two steps, with the hint's encoding; each unit has its own net.",
     "needed: features of the hints, and residuals for all rows of the UNet's batch.",
-    "beside weights: extra - weights.",
+    "without weights: extra - weights.",
 )
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes, by arithmetic, of what one unit on all rows keeps."""
+    """The calculated bytes that one unit on all rows keeps."""
 
     weights: int
     features: int  # of its hint
@@ -83,7 +83,7 @@ def peak(settings: BenchSettings, units: int, routing: HintRouting) -> int:
     with empty, settings.build_on_device():
         unet = UNet(settings.config)
         nets = [ControlNet(settings.config) for _ in range(units)]
-    hint = settings.hint()  # with data: a unit looks at it
+    hint = settings.hint()  # with data: a unit reads it
     patch_unet(unet, [ControlUnit(net, hint, routing=routing) for net in nets])
     weights = [weight for module in (unet, *nets) for weight in module.parameters()]
     with empty, LiveBytes(weights) as memory:
@@ -94,7 +94,7 @@ def peak(settings: BenchSettings, units: int, routing: HintRouting) -> int:
 
 
 def sizes(settings: BenchSettings) -> Sizes:
-    """Returns the arithmetic sizes for a step of both branches."""
+    """Returns the calculated sizes for a step of both branches."""
     with torch.device("meta"):
         net = ControlNet(settings.config)
     rows, side, config = 2 * settings.pictures, settings.latent, settings.config

@@ -1,6 +1,6 @@
-"""How many ATen operations some work takes: what a host must start, however fast the device is.
+"""Counts the ATen operations of some work, which the host must start, however fast the device is.
 
-The file needs torch alone, so that tests can load it inside a ComfyUI.
+The file needs only torch, so that tests can load it inside a ComfyUI.
 """
 
 from collections import Counter
@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-#: They take memory and leave it as it is.
+#: Operations that allocate memory without writing it.
 _UNWRITTEN = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 
 
 class Operations(TorchDispatchMode):
     """Counts the operations within it by kind, such as `aten.add.Tensor`.
 
-    `kinds` has all of them, `writing` those that write memory: on a GPU, kernels. Views are in `kinds` alone.
+    `kinds` has all of them, `writing` those that write memory: on a GPU, kernels. Views are only in `kinds`.
     """
 
     def __init__(self) -> None:

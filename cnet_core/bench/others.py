@@ -1,4 +1,4 @@
-"""A step as diffusers' ControlNet pipelines do it, with its own classes, in the same shape."""
+"""A step as in diffusers' ControlNet pipelines, with diffusers' classes, in the same shape."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ from .settings import BenchSettings
 from .timing import Work
 
 PLAIN = "diffusers: UNet alone"
-#: Column -> the one of ours that does the same.
+#: Column -> this library's column that does the same.
 COUNTERPARTS = {
     "diffusers: both": "both",
     "diffusers: guess mode": "cond only",
@@ -23,7 +23,7 @@ NUMBERS, NUMBER_WIDTH = 6, 256
 
 
 def columns(settings: BenchSettings, inputs: Mapping[str, Tensor], hint: Tensor) -> dict[str, Work]:
-    """Returns diffusers' steps by name; none where diffusers is not installed."""
+    """Returns diffusers' steps by name; none if diffusers is not installed."""
     if find_spec("diffusers") is None:
         return {}
     steps = _Steps(settings, inputs, hint)
@@ -54,7 +54,7 @@ def predict_with_control(unet: Any, net: Any, inputs: Mapping[str, Tensor], hint
 
 
 class _Steps:
-    """What the pipelines call at every step, with random weights."""
+    """The pipelines' calls at every step, with random weights."""
 
     def __init__(self, settings: BenchSettings, inputs: Mapping[str, Tensor], hint: Tensor) -> None:
         with settings.build_on_device():
@@ -83,7 +83,7 @@ class _Steps:
         return self._run_unet(padded, torch.cat([torch.zeros_like(middle), middle]))
 
     def outside(self) -> object:
-        """Outside control_guidance_start and _end: the pipeline goes on, with a scale of 0."""
+        """Outside control_guidance_start and _end: the pipeline still runs the net, with a scale of 0."""
         rows = len(self._inputs["sample"])
         hint = self._hint.repeat(rows, 1, 1, 1)
         return self._run_unet(*self._residuals(self._inputs, hint, conditioning_scale=0.0))

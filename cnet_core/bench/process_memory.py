@@ -1,20 +1,20 @@
-"""Memory of this process as Linux counts it: what it had at most, and what of it is no file's."""
+"""Memory of this process as Linux counts it: its peak, and the part that no file backs."""
 
 from pathlib import Path
 
 PROCESS = Path("/proc/self")
-#: What makes the kernel forget the most that a process had (man 5 proc, clear_refs).
+#: Resets the kernel's peak of a process (man 5 proc, clear_refs).
 FORGET_PEAK = "5"
 
 
 def forget_peak() -> None:
-    """Begins a new measurement of `peak`; without Linux it does nothing."""
+    """Starts a new measurement of `peak`; without Linux it does nothing."""
     if (PROCESS / "clear_refs").exists():
         (PROCESS / "clear_refs").write_text(FORGET_PEAK)
 
 
 def peak() -> int | None:
-    """Returns the most bytes in use since `forget_peak`, pages of mapped files among them; None without Linux."""
+    """Returns the peak of bytes in use since `forget_peak`, pages of mapped files among them; None without Linux."""
     return _status("VmHWM")
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark is run with, and the random nets and inputs that follow from it."""
+"""The settings of a benchmark, and the random nets and inputs for them."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,10 +20,10 @@ TOKENS = 77
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """What is measured."""
+    """What to measure."""
 
     family: str = "sd15"
-    width: float = 1.0  # share of the released width; attention heads keep theirs
+    width: float = 1.0  # fraction of the released width; attention heads keep theirs
     side: int = 512  # of the pictures, in pixels
     pictures: int = 1  # the UNet's batch is twice that: uncond and cond
     rounds: int = 5
@@ -41,11 +41,11 @@ class BenchSettings:
         steps = 1 if self.prompt_steps is None else self.prompt_steps
         if min(self.pictures, self.rounds, steps) < 1:
             raise ValueError("`--pictures`, `--rounds` and `--prompt-steps` must be at least 1.")
-        _ = self.config  # a width that makes no net is told at once
+        _ = self.config  # an impossible width raises at once
 
     @property
     def config(self) -> UNetConfig:
-        """The nets' shape: the family's, as wide as was asked for."""
+        """The nets' shape: the family's, at the requested width."""
         full = FAMILIES[self.family]
         channels = round(full.model_channels * self.width)
         scaled = replace(full, model_channels=channels)
@@ -66,7 +66,7 @@ class BenchSettings:
     def nets(self) -> tuple[UNet, ControlNet]:
         """Returns a UNet and a ControlNet with random weights, zero convs included.
 
-        The ControlNet's layers are those of one that comes from a file.
+        The ControlNet has the layers of a net from a file.
         """
         device = torch.device(self.device)
         with torch.random.fork_rng([device] * (device.type == "cuda")), self.build_on_device():

@@ -1,6 +1,6 @@
-"""What control adds to one step of a UNet, beside the arithmetic limit and beside other ways to do it.
+"""What control adds to one step of a UNet, compared with the limit and with other ways to do it.
 
-The limit is what the locked UNet's own encoder and middle take on the rows that get control: a ControlNet is a copy of
+The limit is the cost of the locked UNet's own encoder and middle on the controlled rows: a ControlNet is a copy of
 them. A step is one call of the UNet with both branches of guidance.
 """
 
@@ -26,7 +26,7 @@ from .timing import Times, Work, flops, time_in_turn
 
 PLAIN = "UNet alone"
 LIMITS = {"both": "encoder and middle, all rows", "cond": "encoder and middle, cond rows"}
-#: Column -> which limit its overhead is measured in; None: there is none.
+#: Column -> which limit its overhead is measured in; None: no limit.
 OURS: dict[str, str | None] = {
     "both": "both",
     "both, soft scales": "both",
@@ -54,11 +54,11 @@ COLUMNS = (
     "peak MiB",
 )
 NOTES = (
-    "x UNet: the least time, or the FLOPs, over those of the UNet alone.",
-    "overhead / limit: what control adds, over the encoder and middle of the UNet on the rows that get it;",
-    "of diffusers, what control adds to its own UNet. By the least times, by the least busy times, by FLOPs.",
-    "operations: of ATen, in inference mode; that write: memory, so without views.",
-    "busy: processor time, on a GPU the kernels' time: what other programs and a slow host disturb less.",
+    "x UNet: the shortest time, or the FLOPs, relative to the UNet alone.",
+    "overhead / limit: what control adds, relative to the UNet's encoder and middle on the controlled rows;",
+    "for diffusers, relative to its own UNet. By shortest times, by shortest busy times, by FLOPs.",
+    "operations: ATen calls in inference mode; that write: those that write memory, so no views.",
+    "busy: processor time, or the kernels' time on a GPU; other programs and a slow host disturb it less.",
 )
 
 
@@ -106,11 +106,11 @@ def columns(settings: BenchSettings) -> dict[str, Work]:
 
 
 def _choose_ways(ways: Mapping[str, Work], names: Sequence[str]) -> dict[str, Work]:
-    """Returns the ways that were asked for, and diffusers' UNet with any of diffusers'; all where none was."""
+    """Returns the requested ways, with diffusers' UNet for any of diffusers'; all if none was requested."""
     unknown = set(names) - set(ways)
     if unknown:
         raise ValueError(
-            f"`--ways` knows no {', '.join(sorted(unknown))}; there are {', '.join(ways)}."
+            f"`--ways` has no {', '.join(sorted(unknown))}; choose from {', '.join(ways)}."
         )
     needed = {*names, *([others.PLAIN] if set(names) & set(others.COUNTERPARTS) else [])}
     return {name: work for name, work in ways.items() if not names or name in needed}
@@ -127,7 +127,7 @@ def encoder_and_middle(
 
 
 class _Step:
-    """One step with control, on a UNet of its own that shares the weights."""
+    """One step with control, on its own UNet that shares the weights."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class _Step:
 
 
 class _TwoCalls:
-    """Control on cond alone for a host that cannot leave rows out: one call of the UNet for each branch."""
+    """Control on cond alone for a host that cannot skip rows: one call of the UNet per branch."""
 
     def __init__(
         self,

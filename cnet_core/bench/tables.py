@@ -1,4 +1,4 @@
-"""Table: what a section of the benchmark found, as text, as JSON and as a picture."""
+"""Table: the results of a benchmark's section, as text, as JSON and as a picture."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,12 +12,12 @@ ROW, BAR, MARGIN, NAMES, BARS = 26, 16, 12, 330, 420
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of figures, one for each thing that was measured."""
+    """Rows of figures, one per measurement."""
 
     title: str
     columns: tuple[str, ...]
     rows: Mapping[str, tuple[float | None, ...]]
-    chart: str  # the column that is drawn
+    chart: str  # the column for the chart
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-#: How often kernels are timed, beside the rounds.
+#: How often kernels are timed, in addition to the rounds.
 KERNEL_ROUNDS = 3
 
 
@@ -34,17 +34,17 @@ class Times:
 
     seconds: tuple[float, ...]
     peak: int | None = None
-    # Of the processor's time, or on CUDA of the kernels': what other programs and a slow host disturb less.
+    # Processor time, or the kernels' time on CUDA, which other programs and a slow host disturb less.
     busy: tuple[float, ...] = ()
 
     @property
     def least(self) -> float:
-        """The shortest round: what the work takes when nothing disturbs it."""
+        """The shortest round: the time of the work without disturbance."""
         return min(self.seconds)
 
     @property
     def least_busy(self) -> float | None:
-        """As `least`, of the busy times; None where they were not measured."""
+        """As `least`, of the busy times; None if they were not measured."""
         return min(self.busy, default=None)
 
     @property
@@ -54,7 +54,7 @@ class Times:
 
     @property
     def spread(self) -> float:
-        """Half the distance between the quartiles, as a share of the median."""
+        """Half the distance between the quartiles, as a fraction of the median."""
         if len(self.seconds) < 4:
             return (max(self.seconds) - min(self.seconds)) / 2 / self.median
         low, _, high = statistics.quantiles(self.seconds, n=4)
@@ -89,7 +89,7 @@ def _times(took: list["_Round"], kernels: tuple[float, ...]) -> Times:
 
 @torch.no_grad()
 def _kernel_seconds(work: Work, device: torch.device) -> tuple[float, ...]:
-    """Returns what all kernels take together, a few times over; nothing on a CPU, or if the profiler sees none."""
+    """Returns the total time of all kernels, several times; nothing on a CPU, or if the profiler sees none."""
     if device.type != "cuda":
         return ()
     found: list[float] = []

@@ -1,7 +1,7 @@
-"""`cnet bench --training`: what one optimizer step of training costs, in six ways.
+"""`cnet bench --training`: the cost of one optimizer step of training, in six ways.
 
 A fine-tune of the whole UNet; a ControlNet with the gradients of every locked weight computed too, with those of the
-locked decoder (as released), with none of them (ours), ours connected to the middle alone, and, where diffusers is
+locked decoder (as released), with none of them (ours), ours connected only to the middle, and, if diffusers is
 installed, the step of its train_controlnet. Operations and peak memory come from tensors without data, so they are
 exact at full width on any machine; time comes from running the step.
 """
@@ -34,22 +34,23 @@ MIDDLE_ONLY, ALL_GRADIENTS = "ControlNet, middle only", "ControlNet, all gradien
 WAYS = (FINE_TUNE, ALL_GRADIENTS, RELEASED, OURS, MIDDLE_ONLY)
 #: As examples/controlnet/train_controlnet.py: a UNet without gradients of weights, called with the residuals.
 DIFFUSERS = "ControlNet, diffusers"
-#: Shares of the released width that are measured where none is asked for: 96, 160 and 320 channels of SD1.5. A quarter,
-#: 80 channels, makes no net: norms have 32 groups.
+#: Default fractions of the released width: 96, 160 and 320 channels of SD1.5. A quarter,
+#: 80 channels, is impossible: norms have 32 groups.
 WIDTHS = (0.3, 0.5, 1.0)
 MEMINFO = Path("/proc/meminfo")
-#: A step is run where its counted peak and this share more are free: allocators and libraries take some too.
+#: A step runs only if its counted peak plus this fraction is free: allocators and libraries also need memory.
 MARGIN = 1.15
 COLUMNS = ("seconds", "x time", "TFLOP", "x FLOPs", "peak GiB", "x peak")
 NOTES = (
-    "x: over the fine-tune's at the same width. Peak: weights, gradients, AdamW's state and activations, counted.",
-    "Time is processor time on a CPU; it is left out where a step does not fit into the free memory.",
+    "x: relative to the fine-tune at the same width. Peak: weights, gradients, AdamW's state and activations, "
+    "counted.",
+    "Time is processor time on a CPU; it is missing where a step does not fit into free memory.",
 )
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one optimizer step. Memory is that of tensors: weights, gradients, AdamW's state, activations."""
+    """The cost of one optimizer step. Memory is that of tensors: weights, gradients, AdamW's state, activations."""
 
     flops: int
     peak_bytes: int
@@ -88,7 +89,7 @@ class TrainingStep:
 
     @property
     def weights(self) -> list[nn.Parameter]:
-        """Every parameter there is, trained or not."""
+        """Every parameter, trained or not."""
         return [p for m in (self.unet, self.net) if m is not None for p in m.parameters()]
 
     def take(self) -> None:
@@ -98,7 +99,7 @@ class TrainingStep:
         self.optimizer.step()
 
     def settle(self) -> None:
-        """Makes what every later step finds: AdamW's state, and gradients that are never cleared."""
+        """Creates what later steps find: AdamW's state, and gradients that are never cleared."""
         for weight in self.weights:
             weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
         self.optimizer.step()
@@ -112,7 +113,7 @@ class TrainingStep:
         return F.mse_loss(predicted, self.inputs["x"])
 
     def _nets(self, config: UNetConfig) -> tuple[Any, Any]:
-        """Returns the UNet and what is trained beside it; None where that is the UNet."""
+        """Returns the UNet and the net to train with it; None if that is the UNet."""
         if self.way == DIFFUSERS:
             return others.models(config)
         return UNet(config), None if self.way == FINE_TUNE else ControlNet(config)
@@ -134,7 +135,7 @@ class TrainingStep:
 
 
 def cost(way: str, config: UNetConfig, side: int = 512, batch: int = 1) -> Cost:
-    """Returns operations and peak memory of one step, once AdamW has its state; nothing is computed for it.
+    """Returns operations and peak memory of one step, once AdamW has its state, without computing anything.
 
     Args:
         way: one of WAYS, or DIFFUSERS.
@@ -156,7 +157,7 @@ def cost(way: str, config: UNetConfig, side: int = 512, batch: int = 1) -> Cost:
 def seconds(
     way: str, config: UNetConfig, side: int, batch: int = 1, rounds: int = 3, device: str = "cpu"
 ) -> float:
-    """Returns the time of one step, the least of several after one that is not counted.
+    """Returns the time of one step, the shortest of several after one that is not counted.
 
     On the CPU it is the process's own time, so that other programs do not count.
     """
@@ -171,7 +172,7 @@ def seconds(
 
 
 def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
-    """Returns the table of training steps, at several widths unless one was asked for."""
+    """Returns the table of training steps, at several widths unless one was requested."""
     widths = WIDTHS if settings.width == 1.0 else (settings.width,)
     ways = WAYS if find_spec("diffusers") is None else (*WAYS, DIFFUSERS)
     rows: dict[str, tuple[float | None, ...]] = {}
@@ -221,13 +222,13 @@ def _time(way: str, settings: BenchSettings, counts: Cost) -> float | None:
 
 
 def _free_memory(device: str) -> int:
-    """Returns the bytes that can be had; on Linux what the page cache would give back counts too."""
+    """Returns the bytes available; on Linux this includes what the page cache would release."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0]
     if MEMINFO.exists():
         (line,) = [line for line in MEMINFO.read_text().splitlines() if "MemAvailable" in line]
         return int(line.split()[1]) * 2**10
-    return 4 * 2**30  # macOS and Windows do not say
+    return 4 * 2**30  # macOS and Windows do not report it
 
 
 def _now(device: str) -> float:

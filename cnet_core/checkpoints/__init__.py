@@ -1,4 +1,4 @@
-"""ControlNet files: what they are, reading and writing."""
+"""ControlNet files: identifies, reads and writes them."""
 
 from .base_errors import BaseError, MissingBase
 from .fingerprint import Fingerprint, identify

@@ -1,4 +1,4 @@
-"""Base models: the encoder's weights that a ControlNet shares with its UNet, and a move from one to another."""
+"""Base models: reads the encoder weights that a ControlNet shares with its UNet, and moves nets between bases."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -69,7 +69,7 @@ def move_to_base(
 def check_base(
     shapes: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str, name: str = "base"
 ) -> None:
-    """Raises OtherFamily, which calls the base `name`, unless all layers that both have are of one shape."""
+    """Raises OtherFamily, which calls the base `name`, unless all common layers have the same shapes."""
     differ = sorted(k for k in shapes.keys() & base.keys() if shapes[k].shape != base[k].shape)
     if differ or not shapes.keys() & base.keys():
         example = (
@@ -81,11 +81,11 @@ def check_base(
 
 
 def _check_source(source: WeightsSource) -> None:
-    """Raises ValueError if the config of a base asks for something that is not computed here."""
+    """Raises ValueError if the config of a base asks for something unsupported."""
     try:
         check_config(source.config)
     except UnsupportedConfig as error:
-        raise ValueError(f"`base` ({source.path}) is not used. {error}") from error
+        raise ValueError(f"`base` ({source.path}) cannot be used. {error}") from error
 
 
 def _encoder_names(keys: Collection[str]) -> dict[str, str]:

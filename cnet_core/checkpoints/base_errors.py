@@ -1,4 +1,4 @@
-"""Errors about a base model; a host whose argument has another name words them with that name."""
+"""Errors about a base model; a host can word them with the name of its own argument."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,8 @@ class MissingBase(BaseError):
     def sentence(self, argument: str) -> str:
         """As BaseError.sentence."""
         return (
-            f"{self.path} is a {self.format} file: it holds differences to a base model. "
-            f"Give that model as `{argument}`."
+            f"{self.path} has the format {self.format}: it holds differences from a base model. Give that model as "
+            f"`{argument}`."
         )
 
 
@@ -44,13 +44,13 @@ class OtherFamily(BaseError):
         """As BaseError.sentence."""
         return (
             f"{self.path} was made for a base model of another family than `{argument}`: {self.difference}. "
-            "Give one of its own family (SD1.x, SD2.x or SDXL)."
+            "Give a base of the file's own family (SD1.x, SD2.x or SDXL)."
         )
 
 
 @dataclass(eq=False)
 class NoUNet(BaseError):
-    """What was given as base model holds no UNet; `given` says what it is, `advice` what to give."""
+    """The given base model holds no UNet; `given` says what it is, `advice` what to give."""
 
     given: str
     advice: str

@@ -1,4 +1,4 @@
-"""A diffusers config.json: what it says of a net besides its shapes, what is refused, and the one that we write."""
+"""A diffusers config.json: what it adds to a net's shapes, what is refused, and how it is written."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from .container.header import MAX_HEADER, UnreadableFile
 from .container.places import is_standard
 from .shapes import Shapes
 
-#: How many heads diffusers' classes have where the config does not say it.
+#: How many heads diffusers' classes have if the config does not say.
 DEFAULT_HEADS = 8
-#: Fields that change the result and that no shape tells, with the values that are computed here: those of every
+#: Fields that change the result but no shape, with the values that are supported here: those of every
 #: released Stable Diffusion (diffusers 0.42, ControlNetModel, ControlNetUnionModel and UNet2DConditionModel).
 COMPUTED: Mapping[str, tuple[object, ...]] = {
     "act_fn": ("silu", "swish"),
@@ -54,11 +54,11 @@ COMPUTED: Mapping[str, tuple[object, ...]] = {
 
 
 class UnsupportedConfig(ValueError):
-    """A config.json that asks for something that is not computed here."""
+    """A config.json asks for something that is not supported here."""
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Raises UnsupportedConfig, which names the fields, where the result would be another than diffusers'."""
+    """Raises UnsupportedConfig, which names the fields, if the result would differ from diffusers'."""
     strange = [name for name in COMPUTED if name in config and not _is_computed(name, config[name])]
     if strange:
         fields = ", ".join(
@@ -66,12 +66,12 @@ def check_config(config: Mapping[str, Any]) -> None:
             for name in strange
         )
         raise UnsupportedConfig(
-            f"Its config.json sets {fields}, which is not computed here; use the net with diffusers."
+            f"Its config.json sets {fields}, which is not supported here; use the net with diffusers."
         )
 
 
 def with_config_heads(found: UNetConfig, config: Mapping[str, Any]) -> UNetConfig:
-    """Returns `found` with attention cut into heads as a diffusers config.json says.
+    """Returns `found` with attention divided into heads as a diffusers config.json says.
 
     diffusers calls the *number* of heads `attention_head_dim`: one for all levels, or one by level.
 
@@ -100,7 +100,7 @@ def is_pooled(config: Mapping[str, Any]) -> bool:
 
 
 def is_bgr(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json says that the net takes the hint's channels the other way round."""
+    """Whether a config.json says that the net takes the hint's channels in reverse order."""
     return config.get("controlnet_conditioning_channel_order") == "bgr"
 
 
@@ -120,7 +120,7 @@ def config_at(path: Path) -> Mapping[str, Any]:
 def config_beside(file: Path, shapes: Shapes) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     """Returns the config.json in a file's folder if it is the file's, and notes on that.
 
-    It belongs to the weights of diffusers' names. Where there are none, it belongs to every file that it describes.
+    It belongs to the weights with diffusers' file names. Without those, it belongs to every file that it describes.
     """
     path = file.parent / "config.json"
     if "conv_in.weight" not in shapes or not path.is_file():
@@ -179,7 +179,7 @@ def _is_count(value: object) -> bool:
 
 
 def _with_counts(found: UNetConfig, counts: tuple[int, ...]) -> UNetConfig:
-    """Heads of one width, as in SD2.x and SDXL, are kept as that width; else one number, or one per level."""
+    """Keeps heads of one width (SD2.x, SDXL) as that width; otherwise one number, or one per level."""
     widths = [found.model_channels * mult for mult in found.channel_mult]
     head_dims = {width / count for width, count in zip(widths, counts, strict=True)}
     if len(head_dims) == 1 and head_dims.copy().pop().is_integer():
@@ -228,7 +228,7 @@ def _layers_per_block(config: UNetConfig) -> int:
 
 
 def _transformer_layers(config: UNetConfig) -> list[int]:
-    """Transformer blocks by level; the last number is the middle's too, and is free if its level has none."""
+    """Transformer blocks by level; the last number is also the middle's, and is free if its level has none."""
     if any(len(set(depths)) != 1 for depths in config.depths):
         raise _not_in_diffusers("a pruned encoder")
     layers = [max(depths[0], 1) for depths in config.depths]

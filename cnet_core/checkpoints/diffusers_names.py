@@ -34,7 +34,7 @@ RES_BLOCK = {
 
 
 def layer_names(res_blocks: Sequence[int]) -> dict[str, str]:
-    """Returns diffusers' name -> ldm's of every layer, for so many residual blocks by level."""
+    """Returns diffusers' name -> ldm's of every layer, for these numbers of residual blocks by level."""
     names = dict(FIXED)
     for j in range(2):
         names |= _res_block(f"mid_block.resnets.{j}", f"middle_block.{2 * j}")
@@ -51,7 +51,7 @@ def layer_names(res_blocks: Sequence[int]) -> dict[str, str]:
 
 
 def to_ldm(keys: Collection[str], more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Returns diffusers' key -> ldm's; keys of no known layer keep their name.
+    """Returns diffusers' key -> ldm's; keys of unknown layers keep their name.
 
     Args:
         more: diffusers' name -> ldm's of layers that a ControlNet does not have.
@@ -85,7 +85,7 @@ def _is_down_resnet(key: str) -> bool:
 
 
 def _rename(key: str, names: Mapping[str, str]) -> str:
-    """The key with its longest known beginning renamed."""
+    """The key with its longest known prefix renamed."""
     head = key
     while head:
         if head in names:

@@ -1,4 +1,4 @@
-"""What family a config belongs to, in words; an ordered table, specific before broad."""
+"""The name of a config's family; an ordered table, specific before broad."""
 
 from collections.abc import Callable
 
@@ -32,8 +32,8 @@ FAMILIES: tuple[tuple[str, Callable[[UNetConfig], bool]], ...] = (
 
 
 def family_of(config: UNetConfig) -> str:
-    """Returns 'SD1.x', 'SD2.x', 'SDXL', 'SDXL mid' …; a family of its own by the width of its text."""
+    """Returns 'SD1.x', 'SD2.x', 'SDXL', 'SDXL mid' …; or an unknown family with the width of its text."""
     for name, belongs in FAMILIES:
         if belongs(config):
             return name
-    return f"a family of its own (text width {config.context_dim})"
+    return f"an unknown family (text width {config.context_dim})"

@@ -1,4 +1,4 @@
-"""identify(): what a file is, what it fits and what is wrong with it, from its header alone."""
+"""identify(): what a file is, what it fits and what is wrong with it, from only its header."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -20,17 +20,17 @@ from .source import WeightsSource, dtype_name, find_quantisation, open_source
 from .structure import Structure, structure_of
 
 CONTROLNET = "a ControlNet"
-#: What the notes say of a net whose hint is not RGB.
-BGR_NOTE = (
-    "It takes the hint's channels as BGR; loading turns them round, so give RGB as for every net."
+#: The note about a net whose hint is not RGB.
+BGR_NOTE = "It was trained on BGR hints. Loading reverses its first layer's channels, so give RGB as for every net."
+#: The note about several dtypes.
+MIXED_NOTE = (
+    "Its weights have several dtypes and are cast when used; `cnet convert --dtype` makes them one."
 )
-#: What they say of more than one dtype.
-MIXED_NOTE = "Its weights are of several dtypes and are cast when used; `cnet convert --dtype` makes them one."
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a file is. `problems` keep it from being loaded; `notes` are good to know."""
+    """What a file is. `problems` prevent loading; `notes` are good to know."""
 
     path: str
     what: str  # "a ControlNet", "a T2I-Adapter", "an HTML page" …
@@ -53,7 +53,7 @@ class Fingerprint:
 
     @property
     def loads(self) -> bool:
-        """Whether load_controlnet takes it (given `base`, where a note asks for it)."""
+        """Whether load_controlnet loads it (with `base`, if a note asks for that)."""
         return self.is_controlnet and not self.problems
 
     @property
@@ -92,7 +92,7 @@ class Fingerprint:
 
 
 def identify(path: str | Path, *, deep: bool = False, base_name: str = "base") -> Fingerprint:
-    """Returns what a file (or a diffusers folder) is. Reads the header alone, unless `deep`.
+    """Returns what a file (or a diffusers folder) is. Reads only the header, unless `deep`.
 
     Args:
         path: the file.
@@ -100,7 +100,7 @@ def identify(path: str | Path, *, deep: bool = False, base_name: str = "base") -
         base_name: what the notes call load_controlnet's `base`; a host may have another name for it.
 
     Raises:
-        FileNotFoundError: no such path. PermissionError: it may not be read.
+        FileNotFoundError: no such path. PermissionError: no permission to read it.
     """
     try:
         source = open_source(path)
@@ -119,7 +119,7 @@ def identify(path: str | Path, *, deep: bool = False, base_name: str = "base") -
 
 
 def not_ours_sentence(path: Path, kind: Kind) -> str:
-    """Returns why a file is not loaded that is no ControlNet of ours, and what to do with it."""
+    """Returns why a file is not loaded as a ControlNet, and what to do with it."""
     return f"{path} is {kind.what}, not a ControlNet for a Stable Diffusion UNet; {kind.advice}."
 
 
@@ -157,9 +157,9 @@ def _controlnet(source: WeightsSource, format: Format, base_name: str) -> Finger
     except UnsupportedConfig as error:
         return replace(common, problems=(str(error),))
     except ValueError as error:
-        if format.needs_base:  # the layers it leaves out are the base's
+        if format.needs_base:  # the missing layers are the base's
             return common
-        return replace(common, problems=(f"It is damaged or cut: {error}",))
+        return replace(common, problems=(f"It is damaged or truncated: {error}",))
     lacks = key_problems(net, shapes, SHARED if format.needs_base else ())
     problems = tuple(f"Its layers do not fit together: {line}." for line in lacks)
     return replace(_with_structure(common, structure), problems=problems)

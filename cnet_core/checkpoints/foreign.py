@@ -1,4 +1,7 @@
-"""What a checkpoint is that is no ControlNet of ours: an ordered table of predicates on keys, specific before broad."""
+"""Identifies checkpoints that are not ControlNets for Stable Diffusion (LoRAs, T2I-Adapters, base models …).
+
+An ordered table of predicates on keys, specific before broad.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from .wrappers import control_prefixes
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: what it is, what to do with it, how it is told."""
+    """A kind of file: what it is, what to do with it, how to recognise it."""
 
     what: str
     advice: str
@@ -30,9 +33,9 @@ def _all(*names: str) -> Callable[[Keys], bool]:
 
 _NOT_SD = "it controls another architecture than Stable Diffusion's UNet; use it with that model's own nodes"
 _LORA = "load it with a LoRA loader"
-_MODEL = "put it with the base models and choose a ControlNet file here"
+_MODEL = "move it to the base models, and choose a ControlNet file here"
 
-#: Kinds that carry keys of a ControlNet's too, so they are asked for before the formats.
+#: Kinds that also have a ControlNet's keys, so they are checked before the formats.
 LOOKALIKES = (
     Kind(
         "a ControlNet-XS",
@@ -44,7 +47,11 @@ LOOKALIKES = (
         "it controls AnimateDiff; use it with its nodes",
         _inside("motion_modules."),
     ),
-    Kind("a CtrLoRA", "its own loader knows the net it belongs to", _inside(".lora_layer.")),
+    Kind(
+        "a CtrLoRA",
+        "use its own loader, which knows the net it belongs to",
+        _inside(".lora_layer."),
+    ),
     Kind(
         "a file of several ControlNets",
         "save each of them to a file of its own",
@@ -119,7 +126,7 @@ KINDS = (
     ),
     Kind(
         "a textual inversion embedding",
-        "put it with the embeddings",
+        "move it to the embeddings",
         lambda keys: bool(set(keys) & {"emb_params", "clip_l", "clip_g", "string_to_param"}),
     ),
     Kind(
@@ -132,10 +139,10 @@ UNKNOWN = Kind("a file of an unknown kind", "choose a ControlNet file", lambda _
 
 
 def lookalike(keys: Keys) -> Kind | None:
-    """Returns the kind of a file that has a ControlNet's keys and is none, or None."""
+    """Returns the kind of a file that has a ControlNet's keys but is not one, or None."""
     return next((kind for kind in LOOKALIKES if kind.matches(keys)), None)
 
 
 def kind_of(keys: Keys) -> Kind:
-    """Returns what a file is that has none of a ControlNet's formats."""
+    """Returns the kind of a file that has no ControlNet format."""
     return next(kind for kind in (*KINDS, UNKNOWN) if kind.matches(keys))

@@ -1,4 +1,4 @@
-"""A look at every weight of a ControlNet: NaN and infinities, an untrained net, denormals, a mix of dtypes."""
+"""Checks every weight of a ControlNet: NaN and infinities, an untrained net, denormals, a mix of dtypes."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 from .source import WeightsSource
 
-#: The 1x1 convs through which all control goes; a trained net has none that is zero everywhere.
+#: The 1x1 convs that all control passes through; in a trained net none of them is all zero.
 OUTPUTS = ("zero_convs.", "middle_block_out.")
-#: From this share of a layer's weights on, denormals are reported: they are slow, and flushed to 0 by GPUs.
+#: From this fraction of a layer's weights, denormals are reported: they are slow, and GPUs flush them to 0.
 DENORMAL_SHARE = 0.01
 
 
@@ -20,7 +20,7 @@ def weight_findings(
 
     Args:
         source: the file.
-        names: file key -> ControlNet key, for what belongs to the ControlNet.
+        names: file key -> ControlNet key, for the ControlNet's weights.
     """
     broken: list[str] = []
     denormal: list[str] = []
@@ -43,8 +43,8 @@ def _problems(broken: list[str]) -> tuple[str, ...]:
     if not broken:
         return ()
     return (
-        f"{_name_first(broken)} hold NaN or infinite values: the file is damaged or its training diverged; take "
-        "another copy or an earlier step.",
+        f"{_name_first(broken)} hold NaN or infinite values: the file is damaged or its training diverged; use another "
+        "copy or an earlier step.",
     )
 
 

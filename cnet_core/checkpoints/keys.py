@@ -1,16 +1,16 @@
-"""Keys of a checkpoint: what stands before a UNet's, and which a module lacks or does not know."""
+"""Keys of a checkpoint: the prefix of a UNet's, and those that a module misses or does not expect."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from torch import Tensor, nn
 
-#: Before a UNet's keys: in checkpoints, in ComfyUI's models, in training programs, alone.
+#: Prefixes of a UNet's keys: in checkpoints, in ComfyUI's models, in training programs, alone.
 UNET_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "unet.", "")
 
 
 def unet_prefix(keys: Collection[str], anchors: Sequence[str]) -> str | None:
-    """Returns what stands before a UNet's keys, one of which is an anchor; None if there is no UNet."""
+    """Returns the prefix of a UNet's keys, one of which is an anchor; None if there is no UNet."""
     found = (p for p in UNET_PREFIXES if any(f"{p}{anchor}" in keys for anchor in anchors))
     return next(found, None)
 
@@ -29,7 +29,7 @@ def key_problems(
     """Returns what is missing, unexpected or of another shape than in `module`, a line for each kind.
 
     Args:
-        may_lack: beginnings of keys that need not be there.
+        may_lack: prefixes of keys that may be missing.
     """
     want = cast(Mapping[str, Tensor], module.state_dict(keep_vars=True))
     problems = {

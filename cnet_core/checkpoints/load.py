@@ -1,4 +1,4 @@
-"""load_controlnet: any ControlNet file of any format, its weights straight from the memory map."""
+"""load_controlnet: loads any ControlNet file, its weights straight from the memory map."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ from .keys import check_keys
 from .source import WeightsSource, check_floating, open_source
 from .structure import Structure, structure_of
 
-#: The first layer that the hint goes through.
+#: The first layer of the hint encoder.
 HINT = "input_hint_block.0.weight"
 
 
@@ -38,16 +38,16 @@ def load_controlnet(
 
     Args:
         path: the file or folder.
-        base: the base model, for files that hold differences to it: a UNet, its state dict, or its file.
-        pooled: whether residuals are averaged over the picture ("shuffle"); None: as file or folder say, else no.
-        dtype: None keeps the file's (of a Control-LoRA the base's). Weights in fp8, or in several dtypes, stay so
+        base: the base model, for files that hold differences from it: a UNet, its state dict, or its file.
+        pooled: whether residuals are averaged over the picture ("shuffle"); None: as the file or folder says, else no.
+        dtype: None keeps the file's (for a Control-LoRA the base's). Weights in fp8 or in several dtypes keep them
             and are cast when used.
         device: where to put it.
-        ops: where its layers come from.
+        ops: the classes of its layers.
 
     Raises:
-        FileNotFoundError: no such file. PermissionError: it may not be read.
-        BaseError (a ValueError): the file needs `base`, or that is of another family or no UNet.
+        FileNotFoundError: no such file. PermissionError: no permission to read it.
+        BaseError (a ValueError): the file needs `base`, or `base` has another family or no UNet.
         ValueError: no ControlNet, or a damaged one.
     """
     source = open_source(path)
@@ -62,7 +62,7 @@ def load_controlnet(
     net = _structure(source, tensors, pooled).build(ops)
     check_keys(net, tensors, str(source.path))
     net.load_state_dict(tensors, assign=True)
-    # what is taken over from a base may lie on its device
+    # weights taken from a base may be on its device
     if dtype is not None or format.needs_base or torch.device(device).type != "cpu":
         net.to(device=device, dtype=dtype)
     return net.train(False)
@@ -97,9 +97,9 @@ def _structure(
     try:
         found = structure_of(shapes, source.header.metadata, source.config)
     except UnsupportedConfig as error:
-        raise ValueError(f"{source.path} is not loaded. {error}") from error
+        raise ValueError(f"{source.path} cannot be loaded. {error}") from error
     except ValueError as error:
-        raise ValueError(f"{source.path} is no whole ControlNet. {error}") from error
+        raise ValueError(f"{source.path} is not a complete ControlNet. {error}") from error
     if pooled is None:
         return found
     return Structure(found.config, found.hint_channels, found.num_types, pooled)

@@ -1,12 +1,12 @@
-"""What our files say of a net in their metadata, besides its weights."""
+"""The metadata of saved files: what they say about a net besides its weights."""
 
 import json
 
 from ..nets.controlnet import ControlNet
 
-#: Metadata key under which our files hold the UNetConfig.
+#: Metadata key of the UNetConfig.
 CONFIG_KEY = "cnet_config"
-#: Metadata key that says "true" in our files of pooled nets.
+#: Metadata key that is "true" for pooled nets.
 POOLED_KEY = "cnet_pooled"
 
 

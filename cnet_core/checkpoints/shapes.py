@@ -1,4 +1,4 @@
-"""The config of a UNet or ControlNet, read off the shapes of its tensors (ldm keys)."""
+"""The config of a UNet or ControlNet, read from the shapes of its tensors (ldm keys)."""
 
 from collections.abc import Collection, Mapping
 
@@ -18,7 +18,7 @@ CONTEXT_BY_Y = {2816: 2048, 2560: 1280, None: 768}
 def unet_config_of(shapes: Shapes) -> UNetConfig:
     """Returns the config whose encoder has these shapes.
 
-    The shapes do not tell how attention is cut into heads: SD1.x (conv projections) has 8, SD2.x and SDXL
+    The shapes do not show how attention is divided into heads: SD1.x (conv projections) has 8, SD2.x and SDXL
     (linear projections) have heads of width 64.
 
     Raises:
@@ -29,7 +29,7 @@ def unet_config_of(shapes: Shapes) -> UNetConfig:
     widths = [[width for width, _ in level] for level in levels]
     if not model_channels or any(w[0] % model_channels or len(set(w)) != 1 for w in widths):
         raise ValueError(
-            f"The widths {widths} of its levels are no multiples of the first, {model_channels}."
+            f"The widths {widths} of its levels are not multiples of the first, {model_channels}."
         )
     y_dim = _shape(shapes, "label_emb.0.0.weight", 2)[1] if _has(shapes, "label_emb") else None
     linear = _linear_proj(shapes, y_dim)
@@ -72,12 +72,12 @@ def _levels(shapes: Shapes) -> list[list[tuple[int, int]]]:
 
 
 def _depth(shapes: Shapes, block: str) -> int:
-    """How many transformer blocks an attention layer has; differences to a base may lack some of their layers."""
+    """How many transformer blocks an attention layer has; difference files may lack some of their layers."""
     start = f"{block}.transformer_blocks."
     depth = len({key[len(start) :].partition(".")[0] for key in shapes if key.startswith(start)})
     if depth > MAX_BLOCKS:
         raise ValueError(
-            f"{block} has {depth} transformer blocks; no Stable Diffusion has so many."
+            f"{block} has {depth} transformer blocks, more than any Stable Diffusion has."
         )
     return depth
 
@@ -112,6 +112,6 @@ def _shape(shapes: Shapes, key: str, rank: int) -> tuple[int, ...]:
         raise ValueError(f"The layer {key} is missing.")
     if len(shape) != rank or not all(0 < side <= MAX_SIDE for side in shape):
         raise ValueError(
-            f"The layer {key} has the shape {list(shape)}; {rank} sides were expected."
+            f"The layer {key} has the shape {list(shape)}; {rank} dimensions were expected."
         )
     return shape

@@ -1,4 +1,4 @@
-"""A checkpoint on disk, of whatever container: its header at once, its tensors when asked for."""
+"""A checkpoint on disk in any container: reads its header at once, its tensors on request."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,27 +17,27 @@ from .container.shards import shard_names
 from .diffusers_config import config_at, config_beside
 from .wrappers import plain_names
 
-#: Beginnings of files that are something else: (first bytes, what it is, what to do).
+#: First bytes of files that are something else: (bytes, what it is, what to do).
 IMPOSTORS = (
     (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself with `git lfs pull`"),
     (b"<", "an HTML page", "download the file itself, not the page that shows it"),
     (b"GGUF", "a GGUF file", "get the .safetensors version"),
 )
-#: Who quantises weights, and how the keys end that come with them.
+#: Tools that quantise weights, and how their additional keys end.
 QUANTISERS = (
     ("bitsandbytes", (".absmax", ".quant_map", ".SCB", "__nf4", "__fp4")),
     ("ComfyUI (scaled fp8)", ("scaled_fp8", ".scale_weight", ".weight_scale", ".comfy_quant")),
     ("GPTQ or AWQ", (".qweight", ".qzeros")),
 )
-#: Characters of text that are not printed.
+#: Characters of text that are not printable.
 WHITE = dict.fromkeys(map(ord, "\t\n\r"), " ")
-#: Beginnings of PyTorch's files: zip archives, and pickles of protocol 2 and later.
+#: First bytes of PyTorch's files: zip archives, and pickles of protocol 2 and later.
 PICKLES = (b"PK\x03\x04", b"\x80")
 
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """One file of a checkpoint, which is most often the only one."""
+    """One file of a checkpoint, usually the only one."""
 
     path: Path
     header: Header
@@ -45,7 +45,7 @@ class Shard:
     part: Part
 
     def tensors(self, keys: Iterable[str]) -> dict[str, Tensor]:
-        """Returns some of its tensors, in the memory map where there is one."""
+        """Returns some of its tensors, in the memory map if there is one."""
         if self.safetensors:
             return map_tensors(self.path, self.header, keys)
         found = read_pickle(self.path, self.part)
@@ -56,7 +56,7 @@ class Shard:
 class WeightsSource:
     """A checkpoint: where it is, what its headers say, and how to get its tensors.
 
-    Its keys are those of the file without torch.compile's, DDP's and FSDP's parts.
+    Its keys are the file's, without the parts of torch.compile, DDP and FSDP.
     """
 
     path: Path  # the file, or the index of the shards
@@ -77,7 +77,7 @@ class WeightsSource:
         return sum(shard.path.stat().st_size for shard in self.shards)
 
     def tensors(self, keys: Iterable[str]) -> dict[str, Tensor]:
-        """Returns some of its tensors, in the memory map where there is one."""
+        """Returns some of its tensors, in the memory map if there is one."""
         wanted: dict[Shard, dict[str, str]] = {shard: {} for shard in self.shards}
         for key in keys:
             shard, old = self._places[key]
@@ -103,7 +103,7 @@ def open_source(path: str | Path, part: Part = "controlnet") -> WeightsSource:
         part: which model of a pipeline.
 
     Raises:
-        FileNotFoundError: no such path. PermissionError: it may not be read.
+        FileNotFoundError: no such path. PermissionError: no permission to read it.
         UnreadableFile: it is empty, damaged, something else, or a folder without weights.
     """
     path = Path(path)
@@ -153,15 +153,15 @@ def _check_whole(
             how = f"lacks {lost[0][:80]!r}" if lost else f"repeats {twice[0][:80]!r}"
             raise UnreadableFile(
                 "a sharded checkpoint that does not fit its index",
-                f"{shard.path} {how}, unlike {index.name} says; download the whole folder again.",
+                f"{shard.path} {how}, which contradicts {index.name}; download the whole folder again.",
             )
         have |= keys
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Whether a file is to be read as safetensors, not as PyTorch's; raises for what is neither.
+    """Whether to read a file as safetensors rather than PyTorch's; raises if it is neither.
 
-    A safetensors file begins with the length of its header, which may be any eight bytes, and then a brace.
+    A safetensors file starts with the length of its header, which may be any eight bytes, and then a brace.
     """
     with path.open("rb") as file:
         start = file.read(64)
@@ -183,27 +183,25 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def find_quantisation(source: WeightsSource, keys: Iterable[str]) -> str | None:
-    """Returns what is wrong with weights that only another tool reads; None where there are none."""
+    """Returns what is wrong with weights that only another tool reads; None if there are none."""
     for name, parts in QUANTISERS:
         if any(key.endswith(part) for key in source.header.entries for part in parts):
-            return (
-                f"Its weights were quantised by {name}, which is not read here; take the original."
-            )
+            return f"Its weights were quantised by {name}, which is not supported; use the original file."
     dtypes = {source.header.entries[key].dtype for key in keys}
     whole = sorted(dtype_name(d) for d in dtypes if not d.is_floating_point)
     if not whole:
         return None
     return (
         f"Some weights are {', '.join(whole)}, which no ControlNet and no UNet has: the file was quantised by another "
-        "tool; take the original."
+        "tool; use the original file."
     )
 
 
 def check_floating(source: WeightsSource, keys: Iterable[str]) -> None:
-    """Raises ValueError where some of these weights are quantised."""
+    """Raises ValueError if some of these weights are quantised."""
     problem = find_quantisation(source, keys)
     if problem:
-        raise ValueError(f"{source.path} is not loaded. {problem}")
+        raise ValueError(f"{source.path} cannot be loaded. {problem}")
 
 
 def dtype_name(dtype: torch.dtype) -> str:

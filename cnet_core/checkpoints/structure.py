@@ -19,7 +19,7 @@ from .shapes import Shapes, unet_config_of
 
 @dataclass(frozen=True)
 class Structure:
-    """All that a net is besides its weights."""
+    """Everything about a net except its weights."""
 
     config: UNetConfig
     hint_channels: int
@@ -29,7 +29,7 @@ class Structure:
     def build(self, ops: Ops = TORCH_OPS) -> ControlNet:
         """Returns the net on the meta device: no memory, no random numbers."""
         layers = CASTING_OPS if ops is TORCH_OPS else ops
-        if layers is CASTING_OPS and not self.num_types:  # there by itself, which is faster
+        if layers is CASTING_OPS and not self.num_types:  # built there directly, which is faster
             return self._build(layers)
         with torch.device("meta"):
             return self._build(layers)
@@ -47,8 +47,8 @@ def structure_of(
 ) -> Structure:
     """Returns the structure of a file's net.
 
-    What shapes cannot tell, the number of heads and whether it pools, comes from our metadata, from diffusers'
-    config, or from what is usual in the family. Everything else is read off the shapes, whatever the texts say.
+    Shapes do not show the number of heads and whether the net pools. These come from the metadata, from diffusers'
+    config, or from the family's defaults. Everything else comes from the shapes, whatever the texts say.
 
     Args:
         shapes: by the keys of cnet_core.ControlNet.
@@ -57,7 +57,7 @@ def structure_of(
 
     Raises:
         ValueError: the shapes are not those of a ControlNet.
-        UnsupportedConfig: the config.json asks for something that is not computed here.
+        UnsupportedConfig: the config.json asks for something that is not supported.
     """
     check_config(folder_config)
     config = with_config_heads(unet_config_of(shapes), folder_config)
@@ -65,7 +65,7 @@ def structure_of(
     hint, tasks = shapes.get("input_hint_block.0.weight"), shapes.get("task_embedding")
     if tasks is not None and not (len(tasks) == 2 and 0 < tasks[0] <= len(TYPES)):
         raise ValueError(
-            f"Its task_embedding has the shape {list(tasks)}; up to {len(TYPES)} types are known."
+            f"Its task_embedding has the shape {list(tasks)}; at most {len(TYPES)} types are supported."
         )
     pooled = metadata.get(POOLED_KEY) == "true" or is_pooled(folder_config)
     return Structure(
@@ -89,7 +89,7 @@ def _with_saved_heads(config: UNetConfig, text: str | None) -> UNetConfig:
         heads = tuple(cast(list[Any], heads))
     try:
         return config.with_heads(heads, width) if _are_counts(heads, width) else config
-    except ValueError:  # the text is of another net
+    except ValueError:  # the text belongs to another net
         return config
 
 

@@ -45,7 +45,7 @@ def load_unet(path: str | Path) -> UNet:
 
 
 def unet_names(keys: Collection[str]) -> dict[str, str]:
-    """Returns file key -> our key of a UNet's weights; empty if there is none."""
+    """Returns file key -> key of cnet_core.UNet for a UNet's weights; empty if there is none."""
     prefix = unet_prefix(keys, DECODERS)
     if prefix is None:
         return {}
@@ -61,9 +61,11 @@ def _config(tensors: Mapping[str, Tensor], source: WeightsSource) -> UNetConfig:
         found = unet_config_of({key: tuple(tensor.shape) for key, tensor in tensors.items()})
         return with_config_heads(found, source.config)
     except UnsupportedConfig as error:
-        raise ValueError(f"{source.path} is not loaded. {error}") from error
+        raise ValueError(f"{source.path} cannot be loaded. {error}") from error
     except ValueError as error:
-        raise ValueError(f"{source.path} holds no whole Stable Diffusion UNet. {error}") from error
+        raise ValueError(
+            f"{source.path} holds no complete Stable Diffusion UNet. {error}"
+        ) from error
 
 
 def _decoder_names(keys: Collection[str]) -> dict[str, str]:

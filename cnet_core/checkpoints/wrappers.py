@@ -1,4 +1,4 @@
-"""What training programs put around a net's keys: torch.compile, DDP and FSDP between them, owners before them."""
+"""What training programs add to a net's keys: torch.compile, DDP and FSDP inside them, owners in front of them."""
 
 from collections.abc import Collection
 
@@ -6,24 +6,24 @@ from torch import Tensor, nn
 
 from ..nets.offloaded import state_of
 
-#: Parts of a key that name no layer of a net: torch.compile's, DDP's, FSDP's, activation checkpointing's.
+#: Parts of a key that are not layers of a net: torch.compile's, DDP's, FSDP's, activation checkpointing's.
 TRANSPARENT = frozenset(
     ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 )
 #: Keys that every ControlNet has, in ldm's names and in diffusers'.
 ANCHORS = ("zero_convs.0.0.weight", "controlnet_cond_embedding.conv_in.weight")
-#: What a ControlNet is called inside a larger module; these count where a file holds further copies.
+#: Names of a ControlNet inside a larger module; they win if a file holds further copies.
 OWNERS = frozenset(("control_model", "controlnet", "control_net", "net"))
 
 
 def plain_names(keys: Collection[str]) -> dict[str, str]:
-    """Returns key without wrappers -> key; all as they are if two keys would become one."""
+    """Returns key without wrappers -> key; unchanged if two keys would become one."""
     names = {_plain(key): key for key in keys}
     return names if len(names) == len(keys) else {key: key for key in keys}
 
 
 def plain_weights(module: nn.Module) -> dict[str, Tensor]:
-    """Returns the module's weights by keys without wrappers, also of parts that were compiled or wrapped alone."""
+    """Returns the module's weights by keys without wrappers, even if only parts were compiled or wrapped."""
     state = state_of(module)
     return {plain: state[key] for plain, key in plain_names(state).items()}
 
@@ -38,7 +38,7 @@ def unwrap_module(module: nn.Module) -> nn.Module:
 
 
 def control_prefixes(keys: Collection[str]) -> list[str]:
-    """Returns what stands before the keys of each ControlNet in a file: "", "control_model.", "controlnet.net." …
+    """Returns the prefix of each ControlNet's keys in a file: "", "control_model.", "controlnet.net." …
 
     Copies under other names than OWNERS, such as averaged weights, do not count if one has such a name.
     """
@@ -50,7 +50,7 @@ def control_prefixes(keys: Collection[str]) -> list[str]:
 
 
 def control_names(keys: Collection[str]) -> dict[str, str]:
-    """Returns key -> key without the ControlNet's prefix; in files with a prefix only of the keys that have it."""
+    """Returns key -> key without the ControlNet's prefix; in files with a prefix only for the keys that have it."""
     prefixes = control_prefixes(keys)
     if len(prefixes) != 1:
         return {key: key for key in keys}

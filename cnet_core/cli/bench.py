@@ -1,4 +1,4 @@
-"""`cnet bench`: what control costs, measured on this machine."""
+"""`cnet bench`: measures the cost of control on this machine."""
 
 import argparse
 import json
@@ -20,9 +20,9 @@ from .progress import counter
 if TYPE_CHECKING:
     from .subparsers import Subparsers
 
-#: Section -> (module of cnet_core.bench, function, what it measures). The first is measured if none is asked for.
+#: Section -> (module of cnet_core.bench, function, what it measures). The first is the default.
 SECTIONS = {
-    "steps": ("steps", "section", "a step of a UNet with control in every way, and of diffusers"),
+    "steps": ("steps", "section", "a step of a UNet with control in each way, and of diffusers"),
     "training": (
         "training_step",
         "section",
@@ -37,21 +37,21 @@ SHORT = BenchSettings(width=0.2, side=64, rounds=2)
 
 
 class Section(Protocol):
-    """What SECTIONS name."""
+    """A function that SECTIONS names."""
 
     def __call__(self, settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
-        """Returns what it found; calls `tell` with (done, in all)."""
+        """Returns its results; calls `tell` with (done, in all)."""
         ...
 
 
 def add_parser(subparsers: "Subparsers") -> None:
     """Adds the command's arguments."""
-    about = "measure what control costs on this machine"
+    about = "measure the cost of control on this machine"
     parser = subparsers.add_parser(
         "bench",
         help=about,
-        description="Times nets of released shape with random weights, every way in turn, in rounds; prints a table "
-        "of times and of operations. Quote ratios: a busy machine spoils times.",
+        description="Times nets of the released shape with random weights, each way in turn, in rounds. Prints a "
+        "table of times and operations. Quote ratios, since a busy machine distorts times.",
     )
     for name, (_, _, what) in SECTIONS.items():
         parser.add_argument(
@@ -59,14 +59,18 @@ def add_parser(subparsers: "Subparsers") -> None:
         )
     full = BenchSettings()
     parser.add_argument("--family", choices=FAMILIES, default=full.family)
-    parser.add_argument("--width", type=float, help="share of the released width (default: 1)")
-    parser.add_argument("--side", type=int, help="of the pictures, in pixels (default: 512)")
+    parser.add_argument("--width", type=float, help="fraction of the released width (default: 1)")
+    parser.add_argument("--side", type=int, help="side of the pictures in pixels (default: 512)")
     parser.add_argument(
-        "--pictures", type=int, help="in a batch; the UNet's is twice that (default: 1)"
+        "--pictures",
+        type=int,
+        help="pictures per batch; the UNet's batch is twice that (default: 1)",
     )
-    parser.add_argument("--rounds", type=int, help="every round times every way once (default: 5)")
+    parser.add_argument("--rounds", type=int, help="rounds; each times every way once (default: 5)")
     parser.add_argument(
-        "--prompt-steps", type=int, help="of a prompt in ComfyUI (default: 3 on a CPU, else 20)"
+        "--prompt-steps",
+        type=int,
+        help="steps of a prompt in ComfyUI (default: 3 on a CPU, else 20)",
     )
     parser.add_argument(
         "--ways",
@@ -75,28 +79,30 @@ def add_parser(subparsers: "Subparsers") -> None:
         metavar="NAME",
         help="rows of the table of steps or prompts (default: all)",
     )
-    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
+    parser.add_argument("--device", help="default: cuda if available, else cpu")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default=full.dtype)
     parser.add_argument(
         "--comfyui",
         type=Path,
         metavar="PATH",
-        help="a ComfyUI: measures whole prompts there, beside its own ControlNet and Advanced-ControlNet if it is in "
-        "custom_nodes",
+        help="folder of a ComfyUI: measures whole prompts in it, also with its own ControlNet, and with "
+        "Advanced-ControlNet if that is in custom_nodes",
     )
     parser.add_argument(
         "--comfyui-python",
         metavar="PYTHON",
-        help="that has ComfyUI's requirements (default: this one)",
+        help="a Python with ComfyUI's requirements (default: this one)",
     )
     parser.add_argument(
         "--comfyui-options",
         type=shlex.split,
         default=[],
         metavar="OPTIONS",
-        help="for ComfyUI's command line, as in --comfyui-options=--lowvram",
+        help="options for ComfyUI's command line, as in --comfyui-options=--lowvram",
     )
-    parser.add_argument("--short", action="store_true", help="narrow nets, two rounds: seconds")
+    parser.add_argument(
+        "--short", action="store_true", help="narrow nets and two rounds, in seconds"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write bench.json and bench.png")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.set_defaults(run=run)

@@ -1,4 +1,4 @@
-"""`cnet convert`: a ControlNet from any format into ldm's, diffusers' or the difference layout."""
+"""`cnet convert`: a ControlNet from any format into one of the layouts that are written."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..checkpoints import load_controlnet, save_controlnet
-from ..checkpoints.save import LAYOUTS, layout_format
+from ..checkpoints.formats import LAYOUTS, layout_format
 from ..checkpoints.source import dtype_name
 from .output import check_file, check_file_or_folder
 from .progress import counter
@@ -14,7 +14,7 @@ from .progress import counter
 if TYPE_CHECKING:
     from .subparsers import Subparsers
 
-#: What --dtype takes.
+#: The values of --dtype.
 DTYPES = {dtype_name(d): d for d in (torch.float32, torch.float16, torch.bfloat16)}
 
 
@@ -23,7 +23,9 @@ def add_parser(subparsers: "Subparsers") -> None:
     about = "write a ControlNet in another layout"
     parser = subparsers.add_parser("convert", help=about, description=about)
     parser.add_argument("input", metavar="IN", help="a ControlNet of any format")
-    parser.add_argument("output", metavar="OUT", help="a .safetensors file; diffusers: or a folder")
+    parser.add_argument(
+        "output", metavar="OUT", help="a .safetensors file, or a folder for diffusers"
+    )
     parser.add_argument("--layout", required=True, choices=LAYOUTS)
     parser.add_argument(
         "--base", help="the base model, to read or write differences and to read Control-LoRAs"
@@ -31,7 +33,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--pooled", action="store_true", default=None, help='IN is a pooled ("shuffle") model'
     )
-    parser.add_argument("--dtype", choices=DTYPES, help="of the weights (default: as they are)")
+    parser.add_argument("--dtype", choices=DTYPES, help="dtype of the weights (default: unchanged)")
     parser.set_defaults(run=run)
 
 

@@ -1,4 +1,4 @@
-"""`cnet demo`: the embedded model, controlled in every way, in one contact sheet."""
+"""`cnet demo`: the embedded model with every kind of control, in one contact sheet."""
 
 import argparse
 import json
@@ -35,10 +35,13 @@ def add_parser(subparsers: "Subparsers") -> None:
         "without, and writes contact_sheet.png, every picture and report.json.",
     )
     parser.add_argument(
-        "--hint", type=Path, metavar="IMG", help="your picture; its edges steer (default: a star)"
+        "--hint",
+        type=Path,
+        metavar="IMG",
+        help="your picture; its edges become the hint (default: a star)",
     )
     parser.add_argument(
-        "--hint-is-edges", action="store_true", help="the picture is white lines on black already"
+        "--hint-is-edges", action="store_true", help="the picture already is white lines on black"
     )
     parser.add_argument(
         "--prompt", help="words of the embedded model (default: a coral shape on a navy background)"
@@ -50,7 +53,9 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "--cfg", type=_scale, default=7.5, help="scale of classifier-free guidance (default: 7.5)"
     )
-    parser.add_argument("--seed", type=_seed, default=0, help="of the starting noise (default: 0)")
+    parser.add_argument(
+        "--seed", type=_seed, default=0, help="seed of the initial noise (default: 0)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the demonstration and returns the exit status."""
     prompt = demo.DEFAULT_PROMPT if args.prompt is None else args.prompt
     settings = demo.DemoSettings(prompt, args.steps, args.cfg, args.seed)
-    tokenize(prompt)  # an unknown word is told before anything is loaded or written
+    tokenize(prompt)  # report an unknown word before loading or writing anything
     hint = _hint(args)
     _check_folder(args.out)
     bar = _Bar(2 * len(demo.ROWS) * settings.steps)
@@ -73,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _hint(args: argparse.Namespace) -> Tensor:
     if args.hint is None and args.hint_is_edges:
-        raise ValueError("`--hint-is-edges` speaks of a picture: name it with `--hint`.")
+        raise ValueError("`--hint-is-edges` needs a picture: give it with `--hint`.")
     if args.hint is None:
         return demo.draw_star_hint()
     return read_hint(args.hint, SIDE, is_edges=args.hint_is_edges)
@@ -94,14 +99,14 @@ def _write(
 
 
 def _check_folder(out: Path) -> None:
-    """Creates the folder that is to hold the results, so that an impossible one is told at once."""
+    """Creates the folder for the results, so that an impossible one is reported at once."""
     if out.exists() and not out.is_dir():
-        raise ValueError(f"`--out` is {out}, which is a file; name a folder.")
+        raise ValueError(f"`--out` is {out}, which is a file; give a folder.")
     out.mkdir(parents=True, exist_ok=True)
 
 
 def _publish(out: Path, write: Callable[[Path], None]) -> None:
-    """Lets `write` fill a folder aside, then moves its files into `out`: all of them, or none on a full disk."""
+    """Lets `write` fill a temporary folder, then moves its files into `out`: all, or none if the disk is full."""
     aside = Path(tempfile.mkdtemp(dir=out, prefix=".partial-"))
     try:
         write(aside)
@@ -112,7 +117,7 @@ def _publish(out: Path, write: Callable[[Path], None]) -> None:
 
 
 class _Bar:
-    """A progress bar on stderr; silent where nobody watches."""
+    """A progress bar on stderr; silent if that is no terminal."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done = total, 0
@@ -142,7 +147,7 @@ def _scale(text: str) -> float:
 
 
 def _within(text: str, number: Callable[[str], float], low: int, high: int) -> float:
-    """Returns a number of a command line; argparse puts the option's name before what is wrong with it."""
+    """Returns a number of a command line; argparse puts the option's name in front of the error."""
     kind = "a whole number" if number is int else "a number"
     try:
         value = number(text)

@@ -1,13 +1,13 @@
-"""resolve_device: what `--device` names."""
+"""resolve_device: checks the value of `--device`."""
 
 import torch
 
 
 def resolve_device(name: str) -> str:
-    """Returns the name of a device that computes here.
+    """Returns the name of a device that works on this machine.
 
     Raises:
-        ValueError: torch does not know it, was built without it, or does not find it on this machine.
+        ValueError: torch does not know the device, was built without it, or does not find it on this machine.
     """
     try:
         torch.zeros(1, device=name).item()

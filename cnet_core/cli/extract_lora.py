@@ -1,4 +1,4 @@
-"""`cnet extract-lora`: a ControlNet as a Control-LoRA, and what each layer lost by it."""
+"""`cnet extract-lora`: writes a ControlNet as a Control-LoRA, and prints each layer's loss."""
 
 import argparse
 import json
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: "Subparsers") -> None:
     """Adds the command's arguments."""
-    about = "write a ControlNet as a Control-LoRA (low-rank differences to its base)"
+    about = "write a ControlNet as a Control-LoRA (low-rank differences from its base)"
     parser = subparsers.add_parser("extract-lora", help=about, description=about)
     parser.add_argument("input", metavar="IN", help="a ControlNet of any format")
     parser.add_argument("output", metavar="OUT", help="the .safetensors file to write")
     parser.add_argument("--base", required=True, help="the base model it was trained on")
     size = parser.add_mutually_exclusive_group(required=True)
-    size.add_argument("--rank", type=int, help="singular values to keep in every layer")
-    size.add_argument("--energy", type=float, help="share of the difference to keep, 0..1")
+    size.add_argument("--rank", type=int, help="singular values to keep per layer")
+    size.add_argument("--energy", type=float, help="fraction of the difference to keep, 0..1")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
@@ -51,4 +51,9 @@ def run(args: argparse.Namespace) -> int:
 def _report(losses: list[LayerLoss]) -> str:
     worst = max((loss.loss for loss in losses), default=0.0)
     lines = [f"{loss.loss:8.2%}  rank {loss.rank:4d}  {loss.key}" for loss in losses]
-    return "\n".join([*lines, f"{worst:8.2%}  at most, of a layer's difference to the base"])
+    return "\n".join(
+        [
+            *lines,
+            f"{worst:8.2%}  is the largest loss of a layer, relative to its difference from the base",
+        ]
+    )

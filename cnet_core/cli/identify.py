@@ -1,4 +1,4 @@
-"""`cnet identify`: what checkpoint files are, and whether they load."""
+"""`cnet identify`: shows what checkpoint files are and whether they load."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: "Subparsers") -> None:
     """Adds the command's arguments."""
-    about = "say what checkpoint files are, and whether they load"
+    about = "show what checkpoint files are and whether they load"
     parser = subparsers.add_parser("identify", help=about, description=about)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file or a diffusers folder")
     parser.add_argument("--json", action="store_true", help="print one JSON list")
@@ -23,7 +23,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints a report of each file; returns 0 when all are ControlNets that load, else 1."""
+    """Prints a report of each file; returns 0 if all are ControlNets that load, else 1."""
     found = [fingerprint for path in args.files if (fingerprint := _identify(path, args.deep))]
     if args.json:
         print(json.dumps([fingerprint.to_dict() for fingerprint in found], indent=2))

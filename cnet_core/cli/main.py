@@ -12,17 +12,11 @@ COMMANDS = (demo, identify, convert, transfer, extract_lora, train, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns the exit status: 0 fine, 1 the job failed, 2 wrong usage.
+    """Runs one command and returns the exit status: 0 success, 1 the job failed, 2 wrong usage.
 
     A failure is one clear sentence on stderr, without a traceback.
     """
-    parser = argparse.ArgumentParser(
-        prog="cnet", description="ControlNet for any Stable Diffusion UNet."
-    )
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_parser(subparsers)
-    args = parser.parse_args(argv)
+    args = build_parser().parse_args(argv)
     try:
         return args.run(args)
     except (ValueError, OSError) as error:
@@ -36,3 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("cnet: interrupted.", file=sys.stderr)
         return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of `cnet`, with every subcommand's."""
+    parser = argparse.ArgumentParser(
+        prog="cnet", description="ControlNet for any Stable Diffusion UNet."
+    )
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    return parser

@@ -1,4 +1,4 @@
-"""Where a command writes, checked before its work, so that none of it is lost."""
+"""Checks where a command writes before it starts, so that no work is lost."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ SUFFIX = ".safetensors"
 
 
 def check_file(name: str) -> None:
-    """Raises unless a safetensors file can be put there under a name by which programs know one.
+    """Raises unless a safetensors file can be written there, with the usual ending.
 
     Raises:
-        ValueError: another ending. OSError: no such folder, or one that may not be written to.
+        ValueError: another ending. OSError: no such folder, or no permission to write there.
     """
     if Path(name).suffix != SUFFIX:
-        raise ValueError(f"OUT is {name}; end its name with {SUFFIX}, which is what is written.")
+        raise ValueError(f"OUT is {name}; its name must end with {SUFFIX}.")
     check_place(Path(name))
 
 
@@ -23,5 +23,5 @@ def check_file_or_folder(name: str) -> None:
     path = Path(name)
     folder = path.suffix != SUFFIX
     if folder and path.is_file():
-        raise ValueError(f"OUT is {name}, which is a file; name a folder or a {SUFFIX} file.")
+        raise ValueError(f"OUT is {name}, which is a file; give a folder or a {SUFFIX} file.")
     check_place(path / "config.json" if folder and path.is_dir() else path)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def counter(what: str) -> Callable[[int, int], None]:
-    """Returns a function of (done, in all) that keeps one line of stderr up to date; silent when it is no terminal."""
+    """Returns a function of (done, in all) that keeps one line of stderr up to date; silent if that is no terminal."""
 
     def show(done: int, total: int) -> None:
         if sys.stderr.isatty():

@@ -1,8 +1,8 @@
-"""What a failure says on the command line."""
+"""The sentence for a failure on the command line."""
 
 import torch
 
-#: How torch's RuntimeErrors say that memory is lacking: the CPU's, and those of devices without a type of their own.
+#: Parts of torch's RuntimeErrors for missing memory: of the CPU, and of devices without an own type of error.
 _LACKS = ("can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -10,7 +10,7 @@ def sentence(error: Exception) -> str:
     """Returns an error as one sentence on one line."""
     if out_of_memory(error):
         return (
-            f"Out of memory; smaller pictures or a smaller batch need less. {_first_line(error)}"
+            f"Out of memory; use smaller pictures or a smaller batch. {_first_line(error)}"
         ).rstrip()
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
@@ -19,7 +19,7 @@ def sentence(error: Exception) -> str:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether a failure is that memory did not suffice, of the machine or of a device."""
+    """Returns whether an error means that RAM or GPU memory ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _LACKS)

@@ -1,10 +1,10 @@
-"""Subparsers: what a command adds its parser to."""
+"""Subparsers: the object that a command adds its parser to."""
 
 import argparse
 from typing import Protocol
 
 
 class Subparsers(Protocol):
-    """What `ArgumentParser.add_subparsers` returns, as far as the commands need it."""
+    """The result of `ArgumentParser.add_subparsers`, with the members that the commands need."""
 
     def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...

@@ -1,4 +1,4 @@
-"""`cnet train`: a ControlNet for a locked base model, from pictures with hints and prompts."""
+"""`cnet train`: trains a ControlNet for a locked base model, on pictures with hints and prompts."""
 
 import argparse
 import signal
@@ -32,22 +32,22 @@ from .train_config import ContentsCheck, config_of
 if TYPE_CHECKING:
     from .subparsers import Subparsers
 
-#: What is done at intervals.
+#: The options for intervals.
 INTERVALS = {"log": "write the loss", "read": "read the meter", "save": "save and draw a preview"}
 
 
 def add_parser(subparsers: "Subparsers") -> None:
-    """Adds the command's arguments; all that decide the result are kept in the run's config.json."""
+    """Adds the command's arguments; the run's config.json keeps all that affect the result."""
     about = "train a ControlNet for a base model"
     parser = subparsers.add_parser(
         "train",
         help=about,
         description="Trains a ControlNet and writes OUT/control_net.safetensors, with metrics, plots, pictures and "
-        "checkpoints beside it. With --tiny it needs nothing else; --resume goes on with the run in OUT.",
+        "checkpoints next to it. With --tiny it needs nothing else. --resume continues the run in OUT.",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
     parser.add_argument(
-        "--tiny", action="store_true", default=None, help="the embedded base, its own data"
+        "--tiny", action="store_true", default=None, help="use the embedded model and its own data"
     )
     parser.add_argument("--base", help="a diffusers folder, or an SD1.x, SD2.x or SDXL checkpoint")
     parser.add_argument(
@@ -60,18 +60,18 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--skip-bad",
         action="store_true",
         default=None,
-        help="leave out pictures that cannot be used",
+        help="skip pictures that cannot be used",
     )
     parser.add_argument("--size", type=int, help="side in pixels (default: 512; --tiny: 64)")
     parser.add_argument("--steps", type=int, help="in all (default: 10000; --tiny: 500)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument(
         "--accept-changed-data",
         action="store_true",
-        help="with --resume: go on although pictures, hints or prompts changed",
+        help="with --resume: continue even if pictures, hints or prompts changed",
     )
     parser.add_argument(
-        "--stop-at-convergence", action="store_true", help="end when it follows its hint"
+        "--stop-at-convergence", action="store_true", help="stop when the net follows its hint"
     )
     parser.add_argument("--device", help="default: cuda, else mps, else cpu")
     for name, what in INTERVALS.items():
@@ -95,16 +95,16 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _reader(default: object) -> Callable[[str], Any]:
-    """Returns what reads an option's text: as its default's type; None stands for a number."""
+    """Returns the function that parses an option: its default's type, or float for None."""
     kinds: dict[str, Callable[[str], Any]] = {"int": int, "str": str}
     return kinds.get(type(default).__name__, float)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains and returns the exit status; Ctrl-C saves and ends with 0."""
+    """Trains and returns the exit status; Ctrl-C saves and exits with 0."""
     folder = RunFolder(args.out)
     if not args.resume:
-        folder.check_free()  # before hours of encoding
+        folder.check_free()  # checked before hours of encoding
     config = config_of(args, folder.config() if args.resume else None)
     settings = TrainingSettings.from_dict(config["settings"])
     intervals = Intervals(args.log_every, args.read_every, args.save_every)
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
 def _write_start(
     folder: RunFolder, config: dict[str, Any], check: ContentsCheck, step: int, *, resumed: bool
 ) -> None:
-    """Writes what the run is made of, and whether its data changed at this step."""
+    """Writes the contents of the run, and whether its data changed at this step."""
     if resumed:
         folder.forget_after(step)
         folder.set_config(config)
@@ -164,12 +164,12 @@ def _source(
     if config["size"] < 8 or config["size"] % 8:
         raise ValueError(f"`--size` is {config['size']}; it must be a multiple of 8.")
     if config["tiny"] and (config["base"] or config["data"]):
-        raise ValueError("`--tiny` brings its own base and data; leave out `--base` and `--data`.")
+        raise ValueError("`--tiny` has its own base and data; omit `--base` and `--data`.")
     if config["tiny"]:
         return tiny_source(config["size"])
     if not config["base"] or not config["data"]:
         raise ValueError(
-            "Name a base model by `--base` and a data folder by `--data`, or use `--tiny`."
+            "Give a base model with `--base` and a data folder with `--data`, or use `--tiny`."
         )
     origin = Origin(
         Path(config["base"]),
@@ -201,17 +201,17 @@ def _best_device() -> str:
 
 def _summary(outcome: Outcome, out: Path) -> str:
     if not outcome.compared:
-        seen = "whether it follows its hint cannot be measured: no two samples are of one size"
+        seen = "whether it follows its hint cannot be measured: no two samples have the same size"
     elif outcome.converged_at is None:
         seen = "it does not follow its hint yet"
     else:
-        seen = f"it follows its hint since step {outcome.converged_at}"
-    how = "" if outcome.reason == "finished" else f", {outcome.reason}; --resume goes on"
+        seen = f"it has followed its hint since step {outcome.converged_at}"
+    how = "" if outcome.reason == "finished" else f", {outcome.reason}; --resume continues"
     return f"{out / RESULT}: {outcome.step} steps{how}; {seen}"
 
 
 class _TerminalEvents:
-    """Writes what happens to the folder and to the terminal."""
+    """Reports events to the folder and the terminal."""
 
     def __init__(self, folder: RunFolder, preview: Previewer, steps: int, step: int) -> None:
         self._folder, self._preview, self._steps = folder, preview, steps
@@ -232,7 +232,9 @@ class _TerminalEvents:
 
     def on_reading(self, reading: Reading, converged_at: int | None) -> None:
         self._write({"step": reading.step, "reading": reading.to_dict()})
-        follows = "" if converged_at is None else f"  follows its hint since step {converged_at}"
+        follows = (
+            "" if converged_at is None else f"  has followed its hint since step {converged_at}"
+        )
         self._tell(
             f"step {reading.step}: held-out loss {reading.loss:.4f}, gap {reading.gap:.2%}{follows}"
         )
@@ -266,14 +268,14 @@ def _clock(seconds: float) -> str:
 
 @contextmanager
 def _interrupts() -> Generator[Callable[[], bool]]:
-    """Gives a function that is true after Ctrl-C; a second Ctrl-C ends at once."""
+    """Yields a function that returns True after Ctrl-C; a second Ctrl-C stops at once."""
     asked: list[int] = []
 
     def note(number: int, frame: object) -> None:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        print("\ncnet: saving; once more ends at once.", file=sys.stderr)
+        print("\ncnet: saving; interrupt again to stop at once.", file=sys.stderr)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,4 +1,4 @@
-"""What decides a run of `cnet train`: the arguments of a new one, or what a resumed one was begun with."""
+"""The config of a run of `cnet train`: a new run's arguments, or those that a resumed run was started with."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from typing import Any
 from ..training.contents import Contents, changes
 from ..training.settings import TrainingSettings
 
-#: What `--tiny` trains with by default: small pictures, so that a CPU needs minutes.
+#: Defaults of `--tiny`: small pictures, so that a CPU needs only minutes.
 TINY_DEFAULTS: dict[str, Any] = {
     "size": 64,
     "steps": 500,
@@ -20,9 +20,9 @@ TINY_DEFAULTS: dict[str, Any] = {
     "ema": 0.99,
 }
 DEFAULTS: dict[str, Any] = {"size": 512, "steps": 10_000}
-#: Where a run's model and data are. A resumed run may find them elsewhere; their contents are compared instead.
+#: Where a run's model and data are. A resumed run may find them elsewhere, so their contents are compared instead.
 PLACES = ("base", "config", "data")
-#: What says where a run's model and data come from.
+#: The options for a run's model and data.
 ORIGIN = ("tiny", *PLACES, "size", "skip_bad")
 
 
@@ -30,7 +30,7 @@ def config_of(args: argparse.Namespace, kept: dict[str, Any] | None) -> dict[str
     """Returns the config of a run; `kept` is that of the run to resume.
 
     Raises:
-        ValueError: an argument contradicts the run to resume, or what it was begun with is not there any more.
+        ValueError: an argument contradicts the run to resume, or its model or data no longer exist.
     """
     given = {k: v for k, v in vars(args).items() if v is not None}
     given |= {name: os.path.abspath(given[name]) for name in PLACES if name in given}
@@ -41,15 +41,15 @@ def config_of(args: argparse.Namespace, kept: dict[str, Any] | None) -> dict[str
     for name, value in {**known, **places}.items():
         if name in given and given[name] != value:
             raise ValueError(
-                f"`--{name.replace('_', '-')}` is {given[name]}, but the run in {args.out} was begun with {value}; "
-                "leave it out, or begin another run."
+                f"`--{name.replace('_', '-')}` is {given[name]}, but the run in {args.out} was started with {value}; "
+                "omit it, or start another run."
             )
     return {**kept, **places, "steps": given.get("steps", kept["steps"])}
 
 
 def _new(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
     if args.accept_changed_data:
-        raise ValueError("`--accept-changed-data` is for a run that goes on: add `--resume`.")
+        raise ValueError("`--accept-changed-data` needs `--resume`.")
     values = {**(TINY_DEFAULTS if args.tiny else DEFAULTS), **given}
     chosen = {f.name: values[f.name] for f in fields(TrainingSettings) if f.name in values}
     return {
@@ -64,17 +64,17 @@ def _place(args: argparse.Namespace, name: str, kept: str, given: dict[str, Any]
     place = given.get(name, os.path.abspath(kept))
     if name not in given and not Path(place).exists():
         raise ValueError(
-            f"The run in {args.out} was begun with `--{name}` {place}, which is not there any more; name its new place "
-            f"by `--{name}`."
+            f"The run in {args.out} was started with `--{name}` {place}, which no longer exists; give its new path "
+            f"with `--{name}`."
         )
     return place
 
 
 class ContentsCheck:
-    """Compares what a run is about to learn from with what it was begun with.
+    """Compares a run's model and data with those that it was started with.
 
     Args:
-        before: None for a new run, or one that did not record it.
+        before: None for a new run, or for one without a record.
         out: the run's folder, to name it.
         accept: whether changed data is allowed.
         tell: gets a sentence about accepted changes.
@@ -88,21 +88,21 @@ class ContentsCheck:
         self.changed: list[str] = []
 
     def __call__(self, now: Contents) -> None:
-        """Keeps the contents; raises ValueError if they may not take the place of the former ones."""
+        """Keeps the contents; raises ValueError if they may not replace the former ones."""
         self.now = now
         if self._before is None:
             return
         if self._before.base != now.base:
             raise ValueError(
-                f"The base is not the one that the run in {self._out} was begun with: the weights of its UNet differ. "
-                "Name that base by `--base`, or begin another run."
+                f"The base is not the one that the run in {self._out} was started with: the weights of its UNet "
+                "differ. Give that base with `--base`, or start another run."
             )
         self.changed = changes(self._before.samples, now.samples)
         if not self.changed:
             return
-        what = f"The data is not what the run in {self._out} was trained on so far: {'; '.join(self.changed)}."
+        what = f"The data differs from what the run in {self._out} was trained on: {'; '.join(self.changed)}."
         if not self._accept:
             raise ValueError(
-                f"{what} Restore the data, or train on with the new data by `--accept-changed-data`."
+                f"{what} Restore the data, or add `--accept-changed-data` to continue with the new data."
             )
-        self._tell(f"{what} The run goes on with the new data.")
+        self._tell(f"{what} The run continues with the new data.")

@@ -1,4 +1,4 @@
-"""`cnet transfer`: a ControlNet moved to another base model of its family: CN + base' - base."""
+"""`cnet transfer`: moves a ControlNet to another base model of its family: CN + base' - base."""
 
 import argparse
 from typing import TYPE_CHECKING

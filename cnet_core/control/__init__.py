@@ -1,1 +1,1 @@
-"""What the user says of a control, and the protocols between user, host and engine."""
+"""The user's settings of a control, and the protocols between user, host and engine."""

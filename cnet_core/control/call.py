@@ -1,4 +1,4 @@
-"""UNetCall: the arguments of one call of a UNet, the time, and which rows of it are whose."""
+"""UNetCall: the arguments of one call of a UNet, its time, and the branch and picture of each row."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +12,9 @@ from .rows import Row
 
 @dataclass(frozen=True)
 class UNetCall:
-    """The arguments of one call of a UNet, and what each of its rows is."""
+    """The arguments of one call of a UNet, and the branch and picture of each row."""
 
-    x: Tensor  # (B, C, H, W); nets of fewer channels read the first: the latents, before an inpaint model's mask
+    x: Tensor  # (B, C, H, W); nets with fewer channels read the first ones, before an inpaint model's mask
     timesteps: Tensor  # (B,)
     context: Tensor  # (B, tokens, context_dim)
     y: Tensor | None
@@ -22,7 +22,7 @@ class UNetCall:
     cfg_scale: float | None = None
     # whether the run has uncond rows, maybe in another call; None: see rows
     guided: bool | None = None
-    host_clock: Clock | None = None  # None: the timesteps tell the time
+    host_clock: Clock | None = None  # None: the timesteps give the time
 
     @cached_property
     def clock(self) -> Clock:
@@ -31,12 +31,12 @@ class UNetCall:
 
     @property
     def pictures(self) -> int:
-        """How many pictures are being made."""
+        """How many pictures the batch has."""
         return max(row.picture for row in self.rows) + 1
 
 
 def take(tensor: Tensor, rows: list[int]) -> Tensor:
-    """Returns some rows; a view where they are neighbours."""
+    """Returns some rows, as a view if they are adjacent."""
     if len(rows) == len(tensor):
         return tensor
     if rows[-1] - rows[0] + 1 == len(rows):

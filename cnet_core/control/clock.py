@@ -1,4 +1,4 @@
-"""Clock: what a host knows of time at one call of the UNet. Windows and time curves ask it, row by row."""
+"""Clock: what a host knows of time at one call of the UNet. Windows and time curves read it, row by row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Protocol, cast
 
 from torch import Tensor
 
-#: (index of the sampling step under way from 0, number of steps of the run).
+#: (index of the current sampling step from 0, number of steps of the run).
 CountedStep = tuple[int, int]
 
 #: The last training timestep of Stable Diffusion: percent 0 of a run.
 LAST_TIMESTEP = 999
 
-#: Halvings of the interval when a noise level is turned back into a percent: enough for float32.
+#: Bisection steps from a noise level to its percent: enough for float32.
 HALVINGS = 30
 
 #: Returns the noise level at a percent of training time; falls with the percent.
@@ -30,12 +30,12 @@ class Clock(Protocol):
 
     @property
     def step(self) -> CountedStep | None:
-        """The sampling step under way and the number of steps; None where the host does not count them."""
+        """The current sampling step and the number of steps; None if the host does not count them."""
         ...
 
     @property
     def percents(self) -> tuple[float, ...]:
-        """How far the run is, by row, 0..1 of training time."""
+        """The progress of the run by row, 0..1 of training time."""
         ...
 
     def within(self, start: float, end: float) -> tuple[bool, ...]:
@@ -66,7 +66,7 @@ class TimestepClock:
         return tuple(1 - t / LAST_TIMESTEP for t in timesteps)
 
     def within(self, start: float, end: float) -> tuple[bool, ...]:
-        """As Clock.within; the whole run is answered without waiting for the device."""
+        """As Clock.within; for the whole run it does not wait for the device."""
         if start <= 0 and end >= 1:
             return (True,) * self.rows
         return tuple(

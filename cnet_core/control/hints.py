@@ -1,4 +1,4 @@
-"""Hints: pictures into tensors (N, C, 8H, 8W), 0..1, of the size that the latents need."""
+"""Hints: turns pictures into tensors (N, C, 8H, 8W), 0..1, of the size that the latents need."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ from ..nets.controlnet import HINT_DOWNSCALE
 Fit = Literal["crop", "stretch", "pad"]
 #: White in Pillow's gray modes of more than 8 bits; it opens 16-bit files as I;16, older ones as I.
 GRAY_PEAKS = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0, "F": 1.0}
-#: By this share of white a gray value may leave its range.
+#: By this fraction of white a gray value may exceed its range.
 ROUNDING = 1e-3
 ADVICE = "save it as 8 or 16 bits, or as floats within 0..1"
 FITS: tuple[Fit, ...] = ("crop", "stretch", "pad")
@@ -23,14 +23,14 @@ def hint_from_image(image: Image.Image) -> Tensor:
     """Returns a picture as a hint: (1, 3, H, W), float32, 0..1. Transparent parts are black, 16 bits are kept.
 
     Raises:
-        ValueError: a gray picture of floats outside 0..1, or of 32-bit integers, whose white is not known.
+        ValueError: a gray picture of floats outside 0..1, or of 32-bit integers, whose value for white is unknown.
     """
     check_gray(image)
     return tensor_of(image)
 
 
 def tensor_of(image: Image.Image) -> Tensor:
-    """As hint_from_image, for a picture that is checked already; gray values are clamped to black and white."""
+    """As hint_from_image, for a picture that was already checked; gray values are clamped to black and white."""
     if image.mode in GRAY_PEAKS:
         gray = np.asarray(image, dtype=np.float32) / GRAY_PEAKS[image.mode]
         array = np.repeat(gray[:, :, None], 3, axis=2).clip(0, 1)
@@ -44,13 +44,13 @@ def tensor_of(image: Image.Image) -> Tensor:
 
 
 def check_gray(image: Image.Image, name: str = "The picture") -> None:
-    """Raises ValueError for gray pictures whose white is not known: floats outside 0..1, and 32-bit integers.
+    """Raises ValueError for gray pictures whose value for white is unknown: floats outside 0..1, and 32-bit integers.
 
-    Give the picture as Pillow opened it: a copy does not know its file's format.
+    Give the picture as Pillow opened it: a copy loses its file's format.
     """
     if image.mode == "I" and image.format == "TIFF":
         raise ValueError(
-            f"{name} holds 32-bit or signed integers, whose white is not known; {ADVICE}"
+            f"{name} holds 32-bit or signed integers, whose value for white is unknown; {ADVICE}"
         )
     if image.mode not in ("I", "F"):
         return
@@ -70,7 +70,7 @@ def fit_hint(hint: Tensor, height: int, width: int, fit: Fit = "crop") -> Tensor
         hint: any size.
         height, width: 8 times the latent's.
         fit: "crop" cuts the longer sides evenly and resizes (ComfyUI's own rule), "stretch" ignores the
-            proportions, "pad" shows all of it with black around. Resizing is nearest-exact, so lines stay lines
+            proportions, "pad" adds black borders. Resizing is nearest-exact, so lines stay lines
             and values such as an inpaint hint's -1 survive.
     """
     if fit not in FITS:
@@ -101,7 +101,7 @@ def latent_size(hint: Tensor) -> tuple[int, int]:
 
 
 def _centre_crop(hint: Tensor, aspect: float) -> Tensor:
-    """Cuts the sides that are too long for `aspect` = height / width; rounding as ComfyUI's common_upscale does."""
+    """Crops the sides that are too long for `aspect` = height / width; rounding as ComfyUI's common_upscale does."""
     height, width = hint.shape[-2:]
     x = round((width - width * (height / width) / aspect) / 2) if height / width < aspect else 0
     y = round((height - height * aspect / (height / width)) / 2) if height / width > aspect else 0

@@ -1,4 +1,4 @@
-"""Net: what a ControlUnit needs of a ControlNet."""
+"""Net: the protocol of a ControlNet in a ControlUnit."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ class ControlTypeError(ValueError):
     """A control type that a net does not take.
 
     Attributes:
-        given: the types that were asked for.
+        given: the requested types.
         known: the types of a Union ControlNet; None for a net of one type.
     """
 
@@ -22,14 +22,14 @@ class ControlTypeError(ValueError):
         super().__init__(self.sentence("control_types", "Leave it out."))
 
     def sentence(self, argument: str, way_out: str) -> str:
-        """Returns the message, with the name under which types are given and what to do where there are none."""
+        """Returns the message, with the argument's name and what to do for a net without types."""
         if self.known is None:
             return f"`{argument}` is for Union ControlNets; this ControlNet has one type. {way_out}"
         return f"`{argument}` is {self.given}; this Union ControlNet knows {', '.join(self.known)}."
 
 
 class BlockLayout(Protocol):
-    """What a ControlUnit asks of a net's config; `UNetConfig` is one."""
+    """The part of a net's config that a ControlUnit needs; `UNetConfig` is one."""
 
     @property
     def in_channels(self) -> int: ...
@@ -53,7 +53,7 @@ class BlockLayout(Protocol):
 
 
 class Net(Protocol):
-    """What a ControlUnit needs of a ControlNet; `cnet_core.ControlNet` is one."""
+    """A ControlNet in a ControlUnit; `cnet_core.ControlNet` is one."""
 
     @property
     def config(self) -> BlockLayout: ...
@@ -66,12 +66,12 @@ class Net(Protocol):
 
     @property
     def pooled(self) -> bool:
-        """Whether its residuals are to be replaced by their means ("shuffle")."""
+        """Whether its residuals are replaced by their means ("shuffle")."""
         ...
 
     @property
     def weights_version(self) -> int:
-        """A number that changes whenever the weights do; a constant where they cannot change during a run.
+        """A number that changes whenever the weights do; a constant if they cannot change during a run.
 
         It is read at every call where residuals are reused.
         """
@@ -79,7 +79,7 @@ class Net(Protocol):
 
     @property
     def hint_version(self) -> int:
-        """As weights_version, of the weights that `hint_features` reads alone; read at every call."""
+        """The same for the weights that `hint_features` reads; read at every call."""
         ...
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
@@ -105,7 +105,7 @@ class Net(Protocol):
         ...
 
     def close(self) -> None:
-        """Drops what the net holds for one run of a host."""
+        """Drops what the net keeps for one run of a host."""
         ...
 
 

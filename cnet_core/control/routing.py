@@ -7,7 +7,7 @@ from typing import Literal
 
 Branch = Literal["cond", "uncond"]
 
-#: From this CFG scale on `target_gain` leaves the cond gain at 1; below, its uncond gain would grow without bound.
+#: From this CFG scale up `target_gain` leaves the cond gain at 1; below, its uncond gain would grow without bound.
 FULL_COND_FROM = 1.5
 
 
@@ -28,7 +28,7 @@ class HintRouting:
 
     @classmethod
     def both(cls) -> "HintRouting":
-        """Both branches alike: the control's effect is not amplified by guidance."""
+        """Both branches equally: guidance does not amplify the control's effect."""
         return cls(1.0, 1.0)
 
     @classmethod
@@ -50,9 +50,9 @@ class HintRouting:
     def target_gain(cls, gain: float = 2.0) -> "HintRouting":
         """The gains that make the total `gain` at the CFG scale g in use.
 
-        From g = 1.5 on cond has 1 and uncond m = (g - gain) / (g - 1). Without guidance (g = 1) cond has `gain`, as
-        uncond does not count. Between the two cond goes linearly from the one to the other and uncond is what is
-        missing, so that no gain exceeds 2 * |gain| + 3 and the total stays exact. Below 1 both have `gain`.
+        From g = 1.5 up cond has 1 and uncond m = (g - gain) / (g - 1). Without guidance (g = 1) cond has `gain`, as
+        uncond does not count. In between, cond changes linearly from one to the other, and uncond supplies the
+        rest, so that no gain exceeds 2 * |gain| + 3 and the total stays exact. Below 1 both have `gain`.
         """
         return cls(1.0, 0.0, gain)
 
@@ -66,10 +66,10 @@ class HintRouting:
         """Returns the gain of each row, given the branch of each row.
 
         With `target_gain` and no uncond row, or at CFG scale 1, the cond rows carry the whole gain. A host that
-        runs the branches in separate calls says by `guided` whether there are uncond rows elsewhere.
+        runs the branches in separate calls sets `guided` to tell whether another call has uncond rows.
 
         Raises:
-            ValueError: a row is neither cond nor uncond, or `target_gain` has no CFG scale to go by.
+            ValueError: a row is neither cond nor uncond, or `target_gain` has no CFG scale.
         """
         unknown = sorted(set(branches) - {"cond", "uncond"})
         if unknown:

@@ -1,4 +1,4 @@
-"""What each row of a UNet batch is: its branch of guidance and its picture."""
+"""The rows of a UNet batch: the branch of guidance and the picture of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ RowLayout = Sequence[Branch] | Sequence[Row]
 def rows_of(layout: RowLayout, batch: int) -> tuple[Row, ...]:
     """Returns the rows of a batch.
 
-    A layout of branches cuts the batch into that many equal parts, in order, each with all pictures: ("uncond",
+    A layout of branches divides the batch into that many equal parts, in order, each with all pictures: ("uncond",
     "cond") is guidance in one batch, ("cond",) none, ("uncond", "cond", "cond") two prompts for each picture. A
-    layout of Rows says every row by itself, for batches that are laid out in any other way.
+    layout of Rows gives each row separately, for batches in any other order.
 
     Raises:
-        ValueError: the batch cannot be cut into that many parts, or has another number of rows than were said.
-        TypeError: branches and Rows are mixed, or a text was given for a sequence of them.
+        ValueError: the batch cannot be divided into that many parts, or has another number of rows than the layout.
+        TypeError: branches and Rows are mixed, or the layout is a text instead of a sequence.
     """
     if isinstance(layout, str):
         raise TypeError(
@@ -47,8 +47,8 @@ def rows_of(layout: RowLayout, batch: int) -> tuple[Row, ...]:
         raise TypeError(f"`rows` mixes branches and Rows: {tuple(layout)}; give one or the other.")
     if len(said) != batch:
         raise ValueError(
-            f"The UNet was called with {batch} rows, but `rows` has {len(said)} Rows: say one for each, or give "
-            "branches such as ('uncond', 'cond'), which fit any number of pictures."
+            f"The UNet was called with {batch} rows, but `rows` has {len(said)} Rows: give one for each, or branches "
+            "such as ('uncond', 'cond'), which fit any number of pictures."
         )
     return tuple(said)
 
@@ -56,8 +56,8 @@ def rows_of(layout: RowLayout, batch: int) -> tuple[Row, ...]:
 def _parts(branches: Sequence[Branch], batch: int) -> tuple[Row, ...]:
     if not branches or batch % len(branches):
         raise ValueError(
-            f"The UNet was called with {batch} rows, which cannot be cut into {len(branches)} equal parts "
-            f"{tuple(branches)}: say in `rows` which branches the batch holds, for example ('cond',) without guidance."
+            f"The UNet was called with {batch} rows, which cannot be divided into {len(branches)} equal parts "
+            f"{tuple(branches)}: name the batch's branches in `rows`, for example ('cond',) without guidance."
         )
     count = batch // len(branches)
     return tuple(Row(branch, picture) for branch in branches for picture in range(count))

@@ -1,4 +1,4 @@
-"""BlockScales: how much of the control each block gets, and how much at each part of the run."""
+"""BlockScales: how much control each block gets, and how much at each point of the run."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from itertools import pairwise
 SOFT_BASE = 0.825
 #: sd-webui-controlnet's list is always made for 13 blocks, and cut to the first 10 for SDXL.
 WEBUI_BLOCKS = 13
-#: What texts of numbers are made of, here and in js/scales.js.
+#: The syntax of number texts, here and in js/scales.js.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[,; \t\r\n]+")
 _COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
@@ -75,7 +75,7 @@ class BlockScales:
 
     @classmethod
     def webui(cls) -> "BlockScales":
-        """0.825^(12-i), for SDXL too: sd-webui-controlnet and Forge make 13 and use the first."""
+        """0.825^(12-i), for SDXL too: sd-webui-controlnet and Forge compute 13 and use the first ones."""
         return cls("webui")
 
     @classmethod
@@ -128,7 +128,7 @@ def parse_scales(text: str) -> tuple[float, ...]:
     Commas, semicolons, spaces, tabs and line breaks separate them.
 
     Raises:
-        ValueError: something in it is not a finite number.
+        ValueError: a part is not a finite number.
     """
     numbers = tuple(_number(part) for part in _SEPARATORS.split(text) if part)
     if not all(math.isfinite(n) for n in numbers):
@@ -142,7 +142,7 @@ def parse_curve(text: str) -> tuple[tuple[float, float], ...]:
     """Returns the (percent, factor) points of a text such as `0:1, 0.5:0.4`; empty for an empty text.
 
     Raises:
-        ValueError: something in it is not two finite numbers with a colon between them.
+        ValueError: a part is not two finite numbers with a colon between them.
     """
     parts = _SEPARATORS.split(_COLON.sub(":", text))
     pairs = [[_number(half) for half in part.split(":")] for part in parts if part]
@@ -154,7 +154,7 @@ def parse_curve(text: str) -> tuple[tuple[float, float], ...]:
 
 
 def _number(text: str) -> float:
-    """Returns a number written in ASCII digits, NaN for anything else: js/scales.js reads the same."""
+    """Returns a number written in ASCII digits, NaN for anything else; js/scales.js reads the same syntax."""
     return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 

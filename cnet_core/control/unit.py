@@ -1,28 +1,26 @@
-"""ControlUnit: one ControlNet with its hint and all that says how much of it goes where and when."""
+"""ControlUnit: one ControlNet with its hint, and how much control goes where and when."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from torch import Tensor
 
 from .call import UNetCall
-from .clock import Clock
 from .hints import latent_size
 from .net import BlockLayout, Net
-from .routing import Branch, HintRouting
+from .routing import HintRouting
 from .scales import BlockScales
 from .weighting import POOL_FIRST, Order, check_order
 from .windows import Window
 
-#: Hints and masks are in 0..1; resizing brings some values a little beyond, and inpaint hints have -1.
+#: Hints and masks are in 0..1; resizing moves some values slightly beyond, and inpaint hints have -1.
 MOST_VALUE = 2.0
 
 
 @dataclass(frozen=True)
 class ControlUnit:
-    """One ControlNet with its hint and all that says how much of it goes where and when.
+    """One ControlNet with its hint, and how much control goes where and when.
 
     Args:
         net: the ControlNet.
@@ -31,14 +29,14 @@ class ControlUnit:
         strength: the user's one number; 0 switches the unit off.
         routing: which branch of classifier-free guidance gets it.
         scales: how much each block gets.
-        start_percent, end_percent: the part of the run with control, 0..1 of training time; where both are equal,
-            that moment alone.
+        start_percent, end_percent: the part of the run with control, 0..1 of training time; if both are equal,
+            only that moment.
         mask: where it acts, (H, W) or (N, H, W), 0..1, any size.
-        reuse_tolerance: residuals are kept while the latents have moved by at most this share of their norm since
+        reuse_tolerance: residuals are reused while the latents have moved by at most this fraction of their norm since
             they were computed; 0 computes them at every step, 0.2 saves half of 20 steps (docs/speed.md).
-        control_types: what the hints are, for Union ControlNets; None leaves it open.
-        window: how the two percents are read; a profile may count sampling steps instead.
-        order: what comes first of pooling, scaling and masking.
+        control_types: the types of the hints, for Union ControlNets; None: unspecified.
+        window: how to read the two percents; a profile may count sampling steps instead.
+        order: the order of pooling, scaling and masking.
     """
 
     net: Net
@@ -71,7 +69,7 @@ class ControlUnit:
         check_order(self.order)
         if not 0 <= self.reuse_tolerance < math.inf:
             raise ValueError(
-                f"`reuse_tolerance` is {self.reuse_tolerance}; it must be 0 (no reuse) or a share such as 0.2."
+                f"`reuse_tolerance` is {self.reuse_tolerance}; it must be 0 (no reuse) or a fraction such as 0.2."
             )
 
     @property
@@ -80,41 +78,8 @@ class ControlUnit:
         return self.hint if isinstance(self.hint, tuple) else (self.hint,)
 
 
-class Timing(Protocol):
-    """What decides how much control there is at a time of the run."""
-
-    @property
-    def strength(self) -> float: ...
-    @property
-    def scales(self) -> BlockScales: ...
-    @property
-    def start_percent(self) -> float: ...
-    @property
-    def end_percent(self) -> float: ...
-    @property
-    def window(self) -> Window: ...
-
-
-def time_factors(timed: Timing, clock: Clock) -> tuple[float, ...]:
-    """Returns strength x window x time curve by row; all 0 where there is no control at this time of the run."""
-    active = timed.window.active(timed.start_percent, timed.end_percent, clock)
-    if not timed.scales.curve or not any(active):
-        return tuple(timed.strength if on else 0.0 for on in active)
-    return tuple(
-        timed.strength * timed.scales.at(percent) if on else 0.0
-        for on, percent in zip(active, clock.percents, strict=True)
-    )
-
-
-def route(unit: ControlUnit, factors: Sequence[float], call: UNetCall) -> tuple[float, ...]:
-    """Returns by how much each row's residuals are multiplied: `time_factors` x routing."""
-    branches: list[Branch] = [row.branch for row in call.rows]
-    gains = unit.routing.gains(branches, call.cfg_scale, guided=call.guided)
-    return tuple(gain * factor for gain, factor in zip(gains, factors, strict=True))
-
-
 def check_fits(unit: ControlUnit, call: UNetCall) -> None:
-    """Raises ValueError when a unit does not fit the call: size of the hint, pictures, family."""
+    """Raises ValueError if a unit does not fit the call: size of the hint, pictures, family."""
     need = call.x.shape[-2:]
     for have in map(latent_size, unit.hints):
         if have != tuple(need):
@@ -126,7 +91,7 @@ def check_fits(unit: ControlUnit, call: UNetCall) -> None:
     for name, count in (*hints, ("mask", _pictures(unit.mask))):
         if count not in (1, call.pictures):
             raise ValueError(
-                f"`{name}` has {count} pictures, but {call.pictures} are being made; give 1 or as many."
+                f"`{name}` has {count} pictures, but the batch has {call.pictures}; give 1 or {call.pictures}."
             )
     _check_family(unit.net.config, call)
 
@@ -140,7 +105,7 @@ def _check_family(config: BlockLayout, call: UNetCall) -> None:
         )
     if call.x.shape[1] < config.in_channels:
         raise ValueError(
-            f"The latents have {call.x.shape[1]} channels, but the ControlNet takes {config.in_channels}: it is one "
+            f"The latents have {call.x.shape[1]} channels, but the ControlNet takes {config.in_channels}: it is made "
             "for inpainting UNets, which have 9."
         )
 
@@ -163,7 +128,7 @@ def _check_mask(mask: Tensor) -> None:
 
 
 def _check_values(name: str, tensor: Tensor) -> None:
-    """Raises ValueError for values that no picture in 0..1 has; a little beyond comes from resizing."""
+    """Raises ValueError for values that are too far outside 0..1 to come from resizing."""
     most = float(tensor.float().abs().amax()) if tensor.numel() else 0.0
     if not math.isfinite(most):
         raise ValueError(f"`{name}` holds NaN or infinite values; its values must lie in 0..1.")

@@ -1,4 +1,4 @@
-"""The order in which a unit's residuals are pooled, scaled and masked: what a tool does decides what a mask does."""
+"""Pools, scales and masks a unit's residuals in the order of a tool; the order decides what a mask does."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -10,10 +10,10 @@ from torch import Tensor
 from ..nets.residuals import pool_over_space
 
 Stage = Literal["pool", "scale", "mask", "mask_bilinear"]
-#: "scale" (by strength, block and row) commutes with the rest; a mask before "pool" only weakens, after it it cuts out.
+#: "scale" (by strength, block and row) commutes with the rest; a mask before "pool" weakens, one after it cuts out.
 Order = tuple[Stage, ...]
 
-#: ComfyUI's order, and ours: a pooled residual is one value per channel, and the mask says where it acts.
+#: ComfyUI's order, and the default here: a pooled residual is one value per channel, and the mask limits where it acts.
 POOL_FIRST: Order = ("pool", "scale", "mask")
 
 _RESIZE_MODES = {"mask": "area", "mask_bilinear": "bilinear"}
@@ -29,7 +29,7 @@ def check_order(order: Order) -> None:
 
 
 def mask_mode(order: Order) -> str:
-    """Returns how masks are brought to a block's size: "area" or "bilinear"."""
+    """Returns how masks are resized to a block's size: "area" or "bilinear"."""
     return next(_RESIZE_MODES[stage] for stage in order if stage in _RESIZE_MODES)
 
 
@@ -40,10 +40,10 @@ def weigh(
 
     Args:
         block: (B, C, h, w).
-        order: which stage comes when.
+        order: the stages in order.
         gain: a number for all rows, or one for each, (B, 1, 1, 1).
         mask: (B or 1, 1, h, w), 0..1, or None.
-        pooled: whether the ControlNet is one that is pooled ("shuffle"); if not, "pool" does nothing.
+        pooled: whether the ControlNet is pooled ("shuffle"); if not, "pool" does nothing.
     """
     masked: Callable[[Tensor], Tensor] = lambda b: b if mask is None else b * mask  # noqa: E731
     stages: dict[Stage, Callable[[Tensor], Tensor]] = {

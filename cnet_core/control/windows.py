@@ -21,7 +21,7 @@ class Window:
 
     @classmethod
     def training(cls) -> "Window":
-        """By percent of training time, both ends in; 0 and 1 never cut anything off.
+        """By percent of training time, with both ends included; 0 and 1 never cut anything off.
 
         ComfyUI's own rule, also Advanced-ControlNet's and Forge's: they compare noise levels.
         """
@@ -58,8 +58,8 @@ class Window:
             return (True,) * clock.rows
         if clock.step is None:
             raise ValueError(
-                f"The window {start}..{end} counts sampling steps, as {self.rule} does, but the step is not known: "
-                "set `step = (i, n)` on the Attachment before every call of the UNet."
+                f"The window {start}..{end} counts sampling steps, as {self.rule} does, but the step is unknown: set "
+                "`step = (i, n)` on the Attachment before every call of the UNet."
             )
         return (_COUNTED[self.rule](start, end, *clock.step),) * clock.rows
 

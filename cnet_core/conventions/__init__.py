@@ -1,1 +1,1 @@
-"""Other tools' results under their names."""
+"""Settings that reproduce other tools' results, by name."""

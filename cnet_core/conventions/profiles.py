@@ -1,4 +1,4 @@
-"""Profiles: what other tools do under one name each, exactly, as values. docs/profiles.md has the table.
+"""Profiles: exact settings of other tools' options, by name. docs/profiles.md has the table.
 
 Sources, by commit:
     lllyasviel/ControlNet                      ed85cd1  gradio_canny2image.py, cldm/cldm.py
@@ -26,13 +26,13 @@ from ..engine.stack import ControlUnit
 
 @dataclass(frozen=True)
 class Profile:
-    """What one tool does under one of its options.
+    """What one tool does with one of its options.
 
     Attributes:
         routing: which branch of guidance gets control.
         scales: how much each block gets.
-        window: how start and end are read.
-        order: what comes first of pooling, scaling and masking.
+        window: how to read start and end.
+        order: the order of pooling, scaling and masking.
         if_pooled: what the tool does instead with ControlNets that are pooled ("shuffle"), if that differs.
     """
 

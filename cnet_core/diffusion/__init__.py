@@ -1,1 +1,1 @@
-"""Noise schedule and samplers, for training and the embedded model alike."""
+"""Noise schedule and samplers, for training and for the embedded model."""

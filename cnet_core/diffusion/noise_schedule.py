@@ -7,13 +7,13 @@ TIMESTEPS = 1000
 
 
 def alphas_cumprod() -> Tensor:
-    """Returns the share of signal variance left at each timestep: (1000,), float32 from a float64 product."""
+    """Returns the fraction of signal variance at each timestep: (1000,), float32 from a float64 product."""
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, TIMESTEPS, dtype=torch.float64) ** 2
     return torch.cumprod(1 - betas, dim=0).float()
 
 
 def add_noise(latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-    """Returns sqrt(a) * latents + sqrt(1 - a) * noise, with a = alphas_cumprod[timesteps], one a row."""
+    """Returns sqrt(a) * latents + sqrt(1 - a) * noise, with a = alphas_cumprod[timesteps], one per row."""
     alpha = (
         alphas_cumprod()
         .to(latents.device)[timesteps]

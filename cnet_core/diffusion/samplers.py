@@ -20,7 +20,7 @@ def ddim(
     """Yields the latents after each of `steps` DDIM steps with eta 0 (Song et al., arXiv 2010.02502, eq. 12).
 
     Timesteps are spaced evenly from the last one down ("trailing"), so that the first step starts from pure noise.
-    `alphas` is the share of signal by timestep, above 0; None is Stable Diffusion's.
+    `alphas` is the fraction of signal by timestep, above 0; None is Stable Diffusion's.
     """
     alphas = alphas_cumprod() if alphas is None else alphas
     count = len(alphas)

@@ -1,1 +1,1 @@
-"""One UNet call in, one Residuals out: the heart of the library."""
+"""The engine: takes one UNet call and returns its Residuals."""

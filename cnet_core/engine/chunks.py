@@ -1,4 +1,4 @@
-"""Chunks: a batch in one go where memory allows it, else in halves, quarters, …; the numbers are the same."""
+"""Chunks: runs a batch at once if memory allows it, else in halves, quarters, …; the numbers are the same."""
 
 import logging
 from collections.abc import Callable
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class Chunks:
-    """Runs work on a list of rows; remembers how many fit into memory at once.
+    """Runs work on a list of rows, and remembers how many fit into memory at once.
 
-    Rows do not see each other in a ControlNet, so the parts' results are the whole's, but for the last digits,
-    which kernels may round otherwise for another batch.
+    Rows do not affect each other in a ControlNet, so parts give the same results as the whole batch, except for the
+    last digits, which kernels may round differently for another batch size.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Chunks:
         """Returns the residuals of all rows.
 
         Raises:
-            torch.OutOfMemoryError: one row alone does not fit.
+            torch.OutOfMemoryError: even one row does not fit.
         """
         parts = self._compute_parts(rows, compute)
         if len(parts) == 1:
@@ -58,6 +58,6 @@ class Chunks:
 
 
 def _concatenate(blocks: list[Tensor | None]) -> Tensor | None:
-    """Returns one block's residuals of all parts; None where no part has any."""
+    """Returns one block's residuals of all parts; None if no part has any."""
     there = [block for block in blocks if block is not None]
     return torch.cat(there) if there else None

@@ -1,8 +1,8 @@
-"""Reuse: residuals are kept from step to step for as long as the latents have hardly moved.
+"""Reuse: keeps residuals from step to step while the latents have moved only a little.
 
 Within a run residuals depend on the noisy latents and on the timestep, which change together. The proxy for their error
-is how far a row's latents have moved since its residuals were computed, as a share of their norm: a few operations on
-the smallest tensor of the step. docs/dev/measurements.md has how the error follows it, measured on the embedded model.
+is how far a row's latents have moved since its residuals were computed, relative to their norm: a few operations on
+the smallest tensor of the step. docs/dev/measurements.md shows how the error follows it on the embedded model.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from ..nets.residuals import Residuals
 
 @dataclass(frozen=True)
 class NetInputs:
-    """What a ControlNet's residuals depend on within a run, n rows each."""
+    """The inputs that a ControlNet's residuals depend on within a run, n rows each."""
 
     x: Tensor  # (n, C, H, W)
     timesteps: Tensor  # (n,)
@@ -43,12 +43,14 @@ class NetInputs:
 
 @dataclass(frozen=True)
 class Refresh:
-    """Residuals for all rows asked for, and how they came about; positions count within these rows."""
+    """Residuals for all requested rows, and how they were obtained; positions count within these rows."""
 
     residuals: Residuals
     evaluated: tuple[int, ...]
     moved: tuple[float, ...] | None = None  # by row; None at the first call
-    changes: Tensor | None = None  # of the rows evaluated again: see cnet_core.engine.usage.Use
+    changes: Tensor | None = (
+        None  # of the rows that were evaluated again: see cnet_core.engine.usage.Use
+    )
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class _CacheEntry:
 
 
 class Reuse:
-    """The kept residuals of one unit, one set for each way in which rows come together in a call."""
+    """The kept residuals of one unit, one set for each combination of rows in a call."""
 
     def __init__(self, tolerance: float) -> None:
         self.tolerance = tolerance
@@ -76,11 +78,11 @@ class Reuse:
     ) -> Refresh:
         """Returns residuals for all rows of `inputs`, computing those of rows that moved too far.
 
-        Which rows these are must be known before the net is run, so this waits for the device once, for one number
-        a row.
+        The host must know these rows before it runs the net, so this waits for the device once, for one number
+        per row.
 
         Args:
-            key: equal for calls whose rows are the same ones in the same order.
+            key: equal for calls with the same rows in the same order.
             inputs: of this call.
             compute: returns the residuals of some rows, given their positions.
         """
@@ -103,12 +105,12 @@ class Reuse:
         if not any(b is not None and b.requires_grad for b in refreshed.residuals.blocks):
             self._kept[key] = _CacheEntry(
                 inputs.map(torch.clone), refreshed.residuals
-            )  # samplers may go on in place
+            )  # samplers may continue in place
         return refreshed
 
 
 def distance(then: NetInputs, now: NetInputs) -> Tensor:
-    """Returns ||x - x_then|| / ||x_then|| by row; infinite where time went back, or the text or `y` is another."""
+    """Returns ||x - x_then|| / ||x_then|| by row; infinite if the time moved back, or the text or `y` differs."""
     before, after = then.x.flatten(1), now.x.flatten(1)
     share = torch.sqrt(_squares(after - before) / _squares(before))
     other = now.timesteps > then.timesteps
@@ -119,7 +121,7 @@ def distance(then: NetInputs, now: NetInputs) -> Tensor:
 
 
 def relative_change(old: Residuals, new: Residuals) -> Tensor:
-    """Returns ||old - new|| / ||new|| by row, all blocks taken as one vector."""
+    """Returns ||old - new|| / ||new|| by row, with all blocks as one vector."""
     pairs = [
         (a.flatten(1), b.flatten(1))
         for a, b in zip(new.blocks, old.blocks, strict=True)
@@ -139,7 +141,7 @@ def _take_rows(residuals: Residuals, rows: list[int]) -> Residuals:
 
 
 def _replace_rows(old: Residuals, new: Residuals, rows: Sequence[int]) -> Residuals:
-    """Returns the old residuals with the new ones in some rows; the old tensors stay as they are."""
+    """Returns the old residuals with the new ones in some rows; the old tensors do not change."""
     pairs = zip(old.blocks, new.blocks, strict=True)
     return Residuals.of(
         [None if a is None or b is None else _overwrite_rows(a, b, rows) for a, b in pairs]

@@ -1,4 +1,4 @@
-"""ControlStack: one UNet call in, one Residuals out. The heart of the library."""
+"""ControlStack: takes one UNet call and returns the sum of all controls' Residuals."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ __all__ = ["ControlStack", "ControlUnit", "Counts", "UNetCall", "Use"]
 
 
 class Contributor(Protocol):
-    """One control at work: a UnitRun, or what a host puts in its place to open a net only when it is needed.
+    """One control at work: a UnitRun, or a host's substitute that opens the net only when needed.
 
     Attributes:
         use: what it did in the last call.
@@ -22,20 +22,20 @@ class Contributor(Protocol):
     use: Use
 
     def contribute(self, call: UNetCall) -> RowResiduals | None:
-        """Returns what the control adds to the rows that it controls; None where it does not act."""
+        """Returns the residuals for the rows that the control acts on; None if it does not act."""
         ...
 
     def clear(self) -> None:
-        """Drops what was kept between steps."""
+        """Drops everything kept between steps."""
         ...
 
 
 class ControlStack:
-    """The controls of one UNet call, summed. What they keep between steps lives until `clear()`.
+    """The controls of one UNet call, summed. Their caches last until `clear()`.
 
     Attributes:
-        counts: what was computed so far.
-        uses: what each control did in the last call, in their order.
+        counts: what they have computed so far.
+        uses: what each control did in the last call, in order.
     """
 
     def __init__(self, units: Sequence[ControlUnit] = ()) -> None:
@@ -47,7 +47,7 @@ class ControlStack:
 
     @classmethod
     def of(cls, contributors: Sequence[Contributor], counts: Counts) -> "ControlStack":
-        """Returns the stack of controls that a host keeps itself; they count into `counts`."""
+        """Returns the stack of controls that a host keeps itself; they add to `counts`."""
         stack = cls()
         stack.counts, stack._contributors = counts, tuple(contributors)
         return stack
@@ -58,7 +58,7 @@ class ControlStack:
             contributor.clear()
 
     def sum_rows(self, call: UNetCall) -> RowResiduals | None:
-        """Returns the sum over the controls for the rows that get any; None where no control acts."""
+        """Returns the sum over the controls for the controlled rows; None if no control acts."""
         total: RowResiduals | None = None
         for contributor in self._contributors:
             part = contributor.contribute(call)
@@ -68,6 +68,6 @@ class ControlStack:
         return total
 
     def residuals(self, call: UNetCall) -> Residuals | None:
-        """Returns the sum over the controls for all rows of the call; None where no control acts."""
+        """Returns the sum over the controls for all rows of the call; None if no control acts."""
         total = self.sum_rows(call)
         return None if total is None else total.expand()

@@ -1,4 +1,4 @@
-"""UnitRun: one unit at work, and what it keeps from step to step."""
+"""UnitRun: one unit at work, with its caches from step to step."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 
 from ..control.call import UNetCall, take
-from ..control.unit import ControlUnit, check_fits, route, time_factors
+from ..control.gains import route, time_factors
+from ..control.unit import ControlUnit, check_fits
 from ..control.weighting import mask_mode, resize_mask, weigh
 from ..nets.residuals import Residuals, RowResiduals
 from .chunks import Chunks
 from .reuse import NetInputs, Refresh, Reuse
 from .usage import Counts, Use
 
-#: Gains and pictures of rows that are kept on the device; with a time curve gains change at every step.
+#: How many lists of gains and pictures are kept on the device; with a time curve gains change at every step.
 MOST_NUMBERS = 64
 
 
@@ -35,7 +36,7 @@ class UnitRun:
         self._chunks = Chunks()
 
     def clear(self) -> None:
-        """Drops what was kept between steps."""
+        """Drops everything kept between steps."""
         self._features.clear()
         self._masks.clear()
         self._on_device.clear()
@@ -44,11 +45,11 @@ class UnitRun:
     def contribute(
         self, call: UNetCall, factors: Sequence[float] | None = None
     ) -> RowResiduals | None:
-        """Returns what the unit adds to the rows that it controls; None where it does not act.
+        """Returns the residuals for the rows that the unit acts on; None if it does not act.
 
         Args:
             call: of the UNet.
-            factors: `time_factors` of the unit and the call, where they are known already.
+            factors: `time_factors` of the unit and the call, if already computed.
         """
         unit = self.unit
         factors = time_factors(unit, call.clock) if factors is None else factors
@@ -64,7 +65,7 @@ class UnitRun:
             return None
         check_fits(unit, call)
         by_row = [gains[row] for row in wanted]
-        if not unit.reuse_tolerance and len(set(by_row)) == 1:  # the net scales what it makes once
+        if not unit.reuse_tolerance and len(set(by_row)) == 1:  # the net scales its residuals once
             scales = [scale * by_row[0] for scale in scales]
             by_row = [1.0] * len(by_row)
         blocks = list(self._compute_rows(call, wanted, scales, gains).blocks)
@@ -79,7 +80,7 @@ class UnitRun:
     def _compute_rows(
         self, call: UNetCall, wanted: list[int], scales: Sequence[float], gains: Sequence[float]
     ) -> Residuals:
-        """Returns the net's residuals for the wanted rows, computed or kept."""
+        """Returns the net's residuals for the wanted rows, computed or reused."""
 
         def compute(positions: list[int]) -> Residuals:
             return self._evaluate(call, [wanted[p] for p in positions], scales)
@@ -171,13 +172,13 @@ class UnitRun:
         return weigh(block, unit.order, gain, mask, unit.net.pooled)
 
     def _of_pictures(self, tensor: Tensor, pictures: list[int]) -> Tensor:
-        """Returns what each row gets of a tensor that has one entry for all pictures, or one for each."""
+        """Returns each row's entry of a tensor with one entry for all pictures or one per picture."""
         if len(tensor) == 1 or pictures == list(range(len(tensor))):
             return tensor
         return tensor[self._numbers(pictures, torch.long, tensor.device)]
 
     def _numbers(self, values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Returns numbers on a device, brought there once."""
+        """Returns numbers on a device, copied there once."""
         key = (tuple(values), dtype, device, *_autograd_mode())
         if key not in self._on_device:
             if len(self._on_device) >= MOST_NUMBERS:
@@ -194,7 +195,7 @@ class UnitRun:
 
 
 def _autograd_mode() -> tuple[bool, bool]:
-    """What is kept under one mode must not serve another: it would lack a graph, or could not be in one."""
+    """Tensors cached in one mode must not be used in another: they would lack a graph, or could not be in one."""
     return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
 

@@ -1,4 +1,4 @@
-"""What was computed, and what was reused or left out: for reports, X-rays and tests."""
+"""Records what was computed, reused and skipped, for reports, X-rays and tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-#: What became of one row in one call: no gain, so not computed; computed; taken from an earlier step.
+#: The state of one row in one call: skipped without gain; evaluated; reused from an earlier step.
 RowState = Literal["skipped", "evaluated", "reused"]
 
 
@@ -16,12 +16,12 @@ class Use:
 
     Attributes:
         gains: strength x window x time curve x routing of each row.
-        states: what became of each row.
-        moved: how far the row's latents had moved since its residuals were last computed, as a share of their
-            norm; None where nothing was compared, infinite where they could not be.
-        changes: of the rows evaluated again, in order, how far their residuals differ from those in use until
-            then, as a share of their norm: (rows,), or None. It bounds the error of the reused steps before,
-            if errors grow with time. A tensor, so that nobody waits for the device who does not read it.
+        states: the state of each row.
+        moved: how far the row's latents had moved since its residuals were last computed, relative to their
+            norm; None if nothing was compared, infinite if they could not be compared.
+        changes: for the rows evaluated again, in order, how far their residuals differ from the previous ones,
+            relative to their norm: (rows,), or None. It bounds the error of the reused steps before, if errors
+            grow with time. It is a tensor, so that only readers wait for the device.
     """
 
     gains: tuple[float, ...]
@@ -31,7 +31,7 @@ class Use:
 
     @classmethod
     def without(cls, rows: int, gains: Sequence[float] | None = None) -> "Use":
-        """Returns that of a call of `rows` rows in which the unit did nothing."""
+        """Returns the use of a call with `rows` rows in which the unit did nothing."""
         given = (0.0,) * rows if gains is None else tuple(gains)
         return cls(given, ("skipped",) * rows, (None,) * rows)
 
@@ -44,7 +44,7 @@ class Use:
         reused: Sequence[int] = (),
         changes: Tensor | None = None,
     ) -> "Use":
-        """Returns that of a call with these gains by row, of which some rows were evaluated and some reused."""
+        """Returns the use of a call with these gains by row, in which some rows were evaluated and some reused."""
         done: dict[int, RowState] = {
             **dict.fromkeys(evaluated, "evaluated"),
             **dict.fromkeys(reused, "reused"),
@@ -64,15 +64,15 @@ class Use:
 
 @dataclass
 class Counts:
-    """What was computed so far."""
+    """How much has been computed so far."""
 
     hint_encodings: int = 0
     evaluations: int = 0  # runs of a ControlNet
     rows: int = 0  # rows in these runs
-    reused_rows: int = 0  # rows that would have been in a run, but for reuse
+    reused_rows: int = 0  # rows that reuse kept out of a run
 
     def add(self, other: "Counts") -> None:
-        """Adds another's numbers to these."""
+        """Adds another's counts to these."""
         self.hint_encodings += other.hint_encodings
         self.evaluations += other.evaluations
         self.rows += other.rows

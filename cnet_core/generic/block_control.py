@@ -1,4 +1,4 @@
-"""control_blocks: ControlNet's block put into a model by module path, and taken out again."""
+"""control_blocks: adds ControlNet's block to a model by module path, and removes it again."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -14,10 +14,10 @@ from .control_block import ControlBranch, run_with_branch
 
 
 class BlockControl(nn.Module):
-    """Copies and zero convolutions beside the blocks of a locked model; set `condition` before a forward.
+    """Copies and zero convolutions next to the blocks of a locked model; set `condition` before a forward.
 
-    The model keeps its modules, its state_dict keys and its way of being called. While the control is on it, the
-    whole model is frozen; `remove()` gives every parameter its `requires_grad` and every module its mode back.
+    The model keeps its modules, its state_dict keys and its calls. With control, the whole model is frozen;
+    `remove()` restores `requires_grad` of every parameter and the mode of every module.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class BlockControl(nn.Module):
 
     @property
     def condition(self) -> Tensor | dict[str, Tensor] | None:
-        """What steers the next forward: one tensor for every block, or path -> tensor."""
+        """The condition of the next forward: one tensor for every block, or path -> tensor."""
         return self._condition
 
     @condition.setter
@@ -73,15 +73,15 @@ class BlockControl(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Writes copies and zero convolutions, without the model, atomically as safetensors."""
-        self.trainable_parameters()  # raises where there is nothing whole to save
+        self.trainable_parameters()  # raises if there is nothing complete to save
         write_tensors(self.branches.state_dict(), path, {})
 
     def load(self, path: str | Path) -> None:
-        """Puts what `save` wrote in place.
+        """Loads what `save` wrote.
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: it is damaged, or of other blocks.
+            ValueError: it is damaged, or for other blocks.
         """
         tensors, _ = read_tensors(path)
         strangers = {key.split(".")[0] for key in tensors} - set(self._names.values())
@@ -98,7 +98,7 @@ class BlockControl(nn.Module):
             self._branch(block).load(weights, f"{path} ({block})")
 
     def remove(self) -> None:
-        """Takes the control out of the model; a second time does nothing."""
+        """Removes the control from the model; a second call does nothing."""
         for hook in self._hooks:
             hook.remove()
         for parameter, required in self._before:
@@ -151,10 +151,10 @@ class BlockControl(nn.Module):
 def control_blocks(
     model: nn.Module, condition_channels: Mapping[str, int], *, channels_last_dim: bool = False
 ) -> BlockControl:
-    """Returns the control put beside blocks of a model, on at once: `control.condition = c`, then `model(x)`.
+    """Adds control to blocks of a model and returns it, active at once: `control.condition = c`, then `model(x)`.
 
     A block's output becomes F(x; locked) + Z2(F(x + Z1(c); copy)); at first that is F(x), bit for bit. The handle is
-    a module of its own: move it with the model, and give its `trainable_parameters()` to the optimizer.
+    a separate module: move it with the model, and give its `trainable_parameters()` to the optimizer.
 
     Args:
         model: any module; it is frozen and put into eval mode until `remove()`.
@@ -162,7 +162,7 @@ def control_blocks(
         channels_last_dim: the blocks' channels are the last dimension, not dimension 1.
 
     Raises:
-        ValueError: no such path, or a model under control already.
+        ValueError: no such path, or a model that already has control.
     """
     if not condition_channels:
         raise ValueError("`condition_channels` is empty: name at least one block.")
@@ -184,7 +184,7 @@ def _check_free(model: nn.Module) -> None:
         owners = (getattr(getattr(h, "func", h), "__self__", None) for h in hooks.values())
         if any(isinstance(owner, BlockControl) for owner in owners):
             raise ValueError(
-                "There is control on this model already: remove() it first, or name all blocks in one call."
+                "This model already has control: remove() it first, or name all blocks in one call."
             )
 
 

@@ -1,7 +1,7 @@
 """ControlNet's block for any network: a locked block, its trainable copy, two zero convolutions.
 
 y_c = F(x; locked) + Z2(F(x + Z1(c); copy)): equation 2 of arXiv 2302.05543, for Conv1d/2d/3d, Linear, attention,
-whole stages. `ControlBlock` is that as a module; `control_blocks` (block_control.py) puts it into a model by path.
+whole stages. `ControlBlock` is that as a module; `control_blocks` (block_control.py) adds it to a model by path.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class ZeroConv(nn.Linear):
 class ControlBranch(nn.Module):
     """What a condition adds to a locked block's output: Z2(F(x + Z1(c); copy)).
 
-    Channel numbers that are not given are taken from the first call, or from the file that is loaded.
+    Missing channel numbers come from the first call, or from the loaded file.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ControlBranch(nn.Module):
         """Returns x + Z1(c), the copy's input.
 
         Raises:
-            ValueError: c has other channels than announced, or another size than x.
+            ValueError: c has other channels than given, or another size than x.
         """
         self._check(x, c)
         if self.zero_in is None:
@@ -90,10 +90,10 @@ class ControlBranch(nn.Module):
         return [p for p in self.parameters() if p.requires_grad]
 
     def load(self, tensors: Mapping[str, Tensor], name: str) -> None:
-        """Puts weights in place; `name` is what they are called in errors.
+        """Loads weights; errors call them `name`.
 
         Raises:
-            ValueError: they are of another block.
+            ValueError: they are for another block.
         """
         before = self.zero_in, self.zero_out
         _make_zero_convs(self, tensors, "")
@@ -120,7 +120,7 @@ class ControlBranch(nn.Module):
         )
         if not fits:
             raise ValueError(
-                f"The condition has the shape {tuple(c.shape)}; it must have x's size {tuple(x.shape)} but for "
+                f"The condition has the shape {tuple(c.shape)}; it must have x's size {tuple(x.shape)} except for "
                 f"{self.condition_channels} channels in dimension {dim} (`channels_last_dim=True` makes it the last)."
             )
 
@@ -129,8 +129,8 @@ class ControlBlock(nn.Module):
     """y_c = F(x; locked) + Z2(F(x + Z1(c); copy)), equation 2 of arXiv 2302.05543.
 
     At first Z1 and Z2 are zero and the output is the locked block's, bit for bit. The locked block is frozen: no
-    gradients, and always in eval mode. It keeps its state_dict keys; those of the rest begin with `control.`, so
-    that files of the model from before fit a model in which this block replaces it (`strict=False`).
+    gradients, and always in eval mode. It keeps its state_dict keys; all others start with `control.`, so
+    that older files of the model load into a model with this block (`strict=False`).
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class ControlBlock(nn.Module):
         in_channels: int | None = None,
         out_channels: int | None = None,
     ) -> None:
-        """Makes the block.
+        """Builds the block.
 
         Args:
             block: F, any module whose first argument is x and whose (first) output is a tensor. It is frozen.
@@ -170,11 +170,11 @@ class ControlBlock(nn.Module):
         self.register_load_state_dict_pre_hook(_restore_locked_)
 
     def forward(self, x: Tensor, c: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Returns what the locked block returns, with the control in it (in a tuple: in its first element).
+        """Returns the locked block's output with control added (in a tuple: to its first element).
 
         Args:
             x: the block's input.
-            c: the condition, of x's size but for its channels.
+            c: the condition, of x's size except for its channels.
             args, kwargs: further arguments of the block; x among them (self-attention) becomes x + Z1(c) for the copy.
 
         Raises:
@@ -200,15 +200,15 @@ class ControlBlock(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Writes copy and zero convolutions, without the locked block, atomically as safetensors."""
-        self.trainable_parameters()  # raises where there is nothing whole to save
+        self.trainable_parameters()  # raises if there is nothing complete to save
         write_tensors(self.control.state_dict(), path, {})
 
     def load(self, path: str | Path) -> None:
-        """Puts what `save` wrote in place.
+        """Loads what `save` wrote.
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: it is damaged, or of another block.
+            ValueError: it is damaged, or for another block.
         """
         self.control.load(read_tensors(path)[0], str(path))
 
@@ -225,9 +225,9 @@ def run_with_branch(
 
     Args:
         control: the branch.
-        locked: the block's output, a tensor or a tuple that begins with one.
-        args, kwargs: what the block was called with.
-        x: which of them is the input; the copy gets `entered` in its place, wherever it is.
+        locked: the block's output, a tensor or a tuple that starts with one.
+        args, kwargs: the arguments of the block.
+        x: the input among them; the copy gets `entered` instead, wherever it is.
         entered: x + Z1(c).
     """
     swapped = [entered if a is x else a for a in args]
@@ -242,7 +242,7 @@ def run_with_branch(
 def _make_zero_convs(
     module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, *_: object
 ) -> None:
-    """Makes a branch's missing zero convolutions in the shapes that a state dict has."""
+    """Creates a branch's missing zero convolutions with the shapes in a state dict."""
     branch = cast(ControlBranch, module)
     for name, in_channels in (("zero_in", branch.condition_channels), ("zero_out", None)):
         bias = tensors.get(f"{prefix}{name}.bias")
@@ -253,7 +253,7 @@ def _make_zero_convs(
 
 
 def _strip_locked_(module: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Takes `locked.` out of the keys of a state dict."""
+    """Removes `locked.` from the keys of a state dict."""
     for key in [k for k in tensors if k.startswith(f"{prefix}locked.")]:
         tensors[prefix + key.removeprefix(f"{prefix}locked.")] = tensors.pop(key)
 
@@ -261,7 +261,7 @@ def _strip_locked_(module: nn.Module, tensors: dict[str, Tensor], prefix: str, *
 def _restore_locked_(
     module: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: object
 ) -> None:
-    """Puts `locked.` back where a state dict is loaded."""
+    """Restores `locked.` when a state dict is loaded."""
     ours = f"{prefix}control."
     for key in [k for k in tensors if k.startswith(prefix) and not k.startswith(ours)]:
         tensors[f"{prefix}locked.{key.removeprefix(prefix)}"] = tensors.pop(key)

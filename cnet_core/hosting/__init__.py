@@ -1,4 +1,4 @@
-"""What any host with runs, context windows and batches needs around the engine; it knows no host itself."""
+"""What any host with runs, context windows and batches needs around the engine. Nothing here depends on a host."""
 
 from .controls import Controls
 from .open_nets import OpenNets

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ..control.call import UNetCall
-from ..control.unit import time_factors
+from ..control.gains import time_factors
 from ..engine.stack import ControlStack
 from ..engine.unit_run import UnitRun
 from ..engine.usage import Counts, Use
@@ -14,7 +14,7 @@ from .unit_spec import UnitSpec
 
 
 class SpecRun:
-    """One UnitSpec at work for a model, a latent size and a set of pictures; its net is opened when it first acts.
+    """One UnitSpec at work for a model, a latent size and a set of pictures. It opens its net when it first acts.
 
     Attributes:
         use: what it did in the last call.
@@ -55,13 +55,13 @@ class SpecRun:
 
 
 class Controls:
-    """The controls at work in one run: those of its MODEL and those that arrive call by call, found by their values.
+    """The controls at work in one run: those of its MODEL and those that arrive call by call, looked up by value.
 
-    Context windows may show other pictures at each step, and each set of them has hints of its own. So a control is
-    kept for the noise level at hand and the one before.
+    Context windows may cover other pictures at each step, and each set has its own hints. So a control is kept for
+    the current noise level and the previous one.
 
     Attributes:
-        counts: what was computed in the run.
+        counts: how much the run has computed.
     """
 
     def __init__(self, nets: OpenNets) -> None:
@@ -72,7 +72,7 @@ class Controls:
         self._before: dict[Hashable, SpecRun] = {}
 
     def begin(self, sigma: float) -> None:
-        """Begins a call at a noise level; a new one drops the controls that the last one did not use."""
+        """Starts a call at a noise level; a new level drops the controls that the last one did not use."""
         if sigma == self._sigma:
             return
         for run in self._before.values():
@@ -85,7 +85,7 @@ class Controls:
         """Returns the stack of the controls of one call.
 
         Args:
-            specs: in the order in which they add up.
+            specs: in the order of addition.
             model: whose UNet is called.
             size: height and width of the latents.
             frames: which picture of the whole batch each picture of the call is.

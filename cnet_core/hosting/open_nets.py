@@ -8,13 +8,13 @@ from .source import NetSource
 
 
 class OpenNets:
-    """The nets that a run opened, one for each source and model. On several GPUs each model has its own."""
+    """The nets that a run opened, one per source and model. With several GPUs, each model has its own."""
 
     def __init__(self, find_patchers: Callable[[NetSource, Any], Sequence[Any]]) -> None:
-        """Begins with no net.
+        """Starts without nets.
 
         Args:
-            find_patchers: returns what the host loaded of a source for a model.
+            find_patchers: returns the patchers of a source that the host loaded for a model.
         """
         self._find_patchers = find_patchers
         self._nets: dict[tuple[str, int], Net] = {}

@@ -1,4 +1,4 @@
-"""RunRecord: what a run injected, for the X-ray and for leaving blocks out."""
+"""RunRecord: what a run injected, for the X-ray and for its leave-one-out."""
 
 from ..nets.residuals import RowResiduals
 from ..xray import Recorder, Watch
@@ -11,7 +11,7 @@ class RunRecord:
     Attributes:
         recorder: the calls of the UNet.
         injections: how many calls got control.
-        left_out: blocks that get nothing; while it is a set, also an empty one, nothing is recorded.
+        left_out: blocks that get nothing; while it is a set, even an empty one, nothing is recorded.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class RunRecord:
         self.left_out: frozenset[int] | None = None
 
     def filter(self, watch: Watch, residuals: RowResiduals | None) -> RowResiduals | None:
-        """Returns what is to be injected in a call; the watch learns which blocks and rows get any."""
+        """Returns the residuals to inject in a call, and tells the watch which blocks and rows get any."""
         if self.left_out is not None:
             return None if residuals is None else residuals.without(self.left_out)
         watch.expect(residuals)

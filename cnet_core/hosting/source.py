@@ -1,4 +1,4 @@
-"""Source: where a run gets its net from."""
+"""NetSource: where a run gets its net from."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -7,18 +7,18 @@ from ..control.net import BlockLayout, Net
 
 
 class NetSource(Protocol):
-    """Where a run gets its net from: a file of ours, or an object of the host's own loaders."""
+    """Where a run gets its net from: a file, or an object of the host's own loaders."""
 
     @property
     def hint_channels(self) -> int: ...
 
     @property
     def config(self) -> BlockLayout | None:
-        """The shape of the net; None where it is made from the UNet itself when the run starts."""
+        """The shape of the net; None if it is built from the UNet itself when the run starts."""
         ...
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
-        """Raises ValueError for a control type that the net does not know."""
+        """Raises ValueError for a control type that the net does not support."""
         ...
 
     @property
@@ -28,16 +28,16 @@ class NetSource(Protocol):
 
     @property
     def patchers(self) -> Sequence[Any]:
-        """What the host loads together with the model."""
+        """The patchers that the host loads together with the model."""
         ...
 
     def open(self, base_model: Any, loaded: Sequence[Any]) -> Net:
         """Returns the net for a run on `base_model`; the net's `close` ends the run.
 
-        `loaded` are the patchers, or on a further GPU the copies of them that the host made for it.
+        `loaded` are the patchers, or the host's copies of them on a further GPU.
         """
         ...
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
-        """Returns the bytes that a run needs besides the weights that the host counts itself."""
+        """Returns the bytes that a run needs, without the weights that the host counts itself."""
         ...

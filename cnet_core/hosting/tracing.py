@@ -9,5 +9,5 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def never_trace(function: F) -> F:
-    """Returns the function, never compiled; torch's own decorator hides from type checkers what it is."""
+    """Returns the function, excluded from compilation; torch's own decorator hides its type from type checkers."""
     return cast(F, torch.compiler.disable(function))

@@ -16,7 +16,7 @@ from ..control.windows import Window
 from ..nets.controlnet import HINT_DOWNSCALE
 from .source import NetSource
 
-#: The control type that leaves it open.
+#: The control type for `unspecified`.
 AUTO = "auto"
 
 
@@ -39,7 +39,7 @@ class UnitSpec:
 
     @property
     def key(self) -> Hashable:
-        """Equal for specs with the same weights, tensors and settings; whoever keeps it must keep the spec too."""
+        """Equal for specs with the same weights, tensors and settings; callers that keep it must keep the spec, too."""
         tensors = (id(self.image), None if self.mask is None else id(self.mask))
         times = (self.strength, self.start_percent, self.end_percent, self.window)
         others = (self.routing, self.scales, self.hint_fit, self.reuse_tolerance, self.control_type)
@@ -57,9 +57,9 @@ class UnitSpec:
         return routing.target is not None or routing.cond != routing.uncond
 
     def unit(self, net: Net, height: int, width: int, frames: Sequence[int]) -> ControlUnit:
-        """Returns the unit for latents of `height` x `width`; `frames` says which picture each of them is.
+        """Returns the unit for latents of `height` x `width`; `frames` are the indices of their pictures.
 
-        Hints and masks of another number are repeated or cut off, as ComfyUI does it.
+        Hints and masks of another number are repeated or truncated, as in ComfyUI.
         """
         size = (HINT_DOWNSCALE * height, HINT_DOWNSCALE * width)
         return ControlUnit(
@@ -88,7 +88,7 @@ def check_spec(spec: UnitSpec) -> None:
     """Raises unless the spec can be used.
 
     Raises:
-        ValueError: an empty or non-finite picture, percents outside 0..1, a mask of a wrong shape, and all else
+        ValueError: an empty or non-finite picture, percents outside 0..1, a mask of a wrong shape, and anything else
             that a ControlUnit refuses.
     """
     _check_image(spec.image, spec.source.hint_channels)
@@ -96,9 +96,9 @@ def check_spec(spec: UnitSpec) -> None:
         raise ValueError(
             f"`mask` has the shape {tuple(spec.mask.shape)}: it holds no pixels. Connect a mask, or none."
         )
-    # A start after the end is no control, as in ComfyUI; a unit would refuse it.
+    # A start after the end means no control, as in ComfyUI; a unit would refuse it.
     start, end = sorted((spec.start_percent, spec.end_percent))
-    unasked = cast(Net, _HintOnly(spec.source))  # a unit asks for no more when it is made
+    unasked = cast(Net, _HintOnly(spec.source))  # a new unit needs nothing else
     replace(spec, start_percent=start, end_percent=end).unit(unasked, 8, 8, [0])
 
 
@@ -112,16 +112,16 @@ def _check_image(image: Tensor, channels: int) -> None:
         )
     if shape[-1] < channels and shape[-1] != 1:
         raise ValueError(
-            f"`image` has {shape[-1]} channels; this ControlNet takes {channels}. Connect a picture with as many."
+            f"`image` has {shape[-1]} channels; this ControlNet takes {channels}. Connect a picture with {channels}."
         )
     if not bool(torch.isfinite(image).all()):
         raise ValueError(
-            "`image` holds NaN or infinite values; the node that made the picture is at fault."
+            "`image` holds NaN or infinite values; check the node that makes the picture."
         )
 
 
 def pick_frames(pictures: Tensor, frames: Sequence[int]) -> Tensor:
-    """Returns one of `pictures` (N, ...) for each frame, starting again after the last; a single one stays single."""
+    """Returns one of `pictures` (N, ...) for each frame, repeating them cyclically; a single one stays single."""
     if len(pictures) == 1:
         return pictures
     return pictures[torch.tensor([frame % len(pictures) for frame in frames])]
@@ -132,7 +132,7 @@ def _stack_masks(mask: Tensor) -> Tensor:
 
 
 class _HintOnly:
-    """Stands in for a net that is not there yet, where only the hint is checked."""
+    """Replaces a net that does not exist yet, to check only the hint."""
 
     def __init__(self, source: NetSource) -> None:
         self.hint_channels = source.hint_channels

@@ -1,6 +1,6 @@
 """The building blocks of Stable Diffusion's UNet; attribute names are the keys of ldm checkpoints.
 
-Every layer with weights is made by `ops`: `torch.nn`, or a host's own layers with the same names and
+`ops` builds every layer with weights: `torch.nn`, or a host's own layers with the same names and
 arguments (ComfyUI's offload their weights).
 """
 
@@ -39,7 +39,7 @@ def timestep_embedding(timesteps: Tensor, dim: int, max_period: float = 10000.0)
 
 
 class TimestepSequential(nn.Sequential):
-    """A sequence that hands the timestep embedding and the text to those of its layers that want them."""
+    """A sequence that passes the timestep embedding and the text to the layers that take them."""
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -80,7 +80,7 @@ class ResBlock(nn.Module):
         self.out_layers = nn.Sequential(
             ops.GroupNorm(NORM_GROUPS, out_channels),
             nn.SiLU(),
-            nn.Identity(),  # ldm's dropout, always 0; it holds the place of a key
+            nn.Identity(),  # ldm's dropout, always 0; it keeps the numbers in the keys
             ops.Conv2d(out_channels, out_channels, 3, padding=1),
         )
         same = channels == out_channels
@@ -103,7 +103,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Doubles both sides, or goes to `size` where the way down had rounded up."""
+    """Doubles both sides, or resizes to `size` if the encoder rounded up."""
 
     def __init__(self, channels: int, ops: Ops = TORCH_OPS) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class SpatialTransformer(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention, attention to the text, gated MLP; each behind a LayerNorm and around an identity.
+    """Self-attention, attention to the text, gated MLP; each after a LayerNorm and with a residual connection.
 
     The pixels come as (B, H, W, C), the text as (B, tokens, D).
     """
@@ -211,8 +211,8 @@ def _by_head(tensor: Tensor, heads: int) -> Tensor:
 class FeedForward(nn.Module):
     """GEGLU: four times as wide, half of it a GELU gate on the other half.
 
-    On a CPU many tokens pass through in parts: glibc returns tensors above 32 MiB to the system and maps them again,
-    page by page, which at 512 px costs more than the zero convolutions. Not where gradients keep all parts alive.
+    On a CPU it computes many tokens in parts: glibc returns tensors above 32 MiB to the system and maps them again,
+    page by page, which at 512 px costs more than the zero convolutions. With gradients all parts stay alive anyway.
     """
 
     def __init__(self, channels: int, ops: Ops = TORCH_OPS) -> None:

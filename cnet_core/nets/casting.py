@@ -1,7 +1,7 @@
-"""torch's layers for weights that come from a file: made on the meta device, cast to the input's dtype when used.
+"""torch's layers for weights from a file: built on the meta device, cast to the input's dtype when used.
 
-So a net can stay in a dtype that cannot compute (fp8), or hold several, and building one costs neither memory nor
-random numbers.
+So a net can stay in a dtype that cannot compute (fp8) or hold several dtypes, and building one costs neither memory
+nor random numbers.
 """
 
 from typing import Any, cast
@@ -44,7 +44,7 @@ class _CastingOps:
             super().__init__(*args, **kwargs, device="meta")
 
         def reset_parameters(self) -> None:
-            """Leaves the weights to the file."""
+            """Does nothing: the weights come from a file."""
 
         def forward(self, input: Tensor) -> Tensor:
             return F.linear(input, *_cast(self.weight, self.bias, input))
@@ -54,7 +54,7 @@ class _CastingOps:
             super().__init__(*args, **kwargs, device="meta")
 
         def reset_parameters(self) -> None:
-            """Leaves the weights to the file."""
+            """Does nothing: the weights come from a file."""
 
         def forward(self, input: Tensor) -> Tensor:
             return self._conv_forward(input, *_cast(self.weight, self.bias, input))
@@ -64,7 +64,7 @@ class _CastingOps:
             super().__init__(*args, **kwargs, device="meta")
 
         def reset_parameters(self) -> None:
-            """Leaves the weights to the file."""
+            """Does nothing: the weights come from a file."""
 
         def forward(self, input: Tensor) -> Tensor:
             return F.group_norm(
@@ -76,7 +76,7 @@ class _CastingOps:
             super().__init__(*args, **kwargs, device="meta")
 
         def reset_parameters(self) -> None:
-            """Leaves the weights to the file."""
+            """Does nothing: the weights come from a file."""
 
         def forward(self, input: Tensor) -> Tensor:
             return F.layer_norm(

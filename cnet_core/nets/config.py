@@ -1,4 +1,4 @@
-"""UNetConfig: the few numbers that tell one Stable Diffusion UNet from another, and the released ones as presets."""
+"""UNetConfig: the few numbers in which Stable Diffusion's UNets differ, and the released ones as presets."""
 
 import math
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ class UNetConfig:
 
     @property
     def depths(self) -> tuple[tuple[int, ...], ...]:
-        """Transformer blocks behind every residual block of the encoder, by level."""
+        """Transformer blocks after every residual block of the encoder, by level."""
         pairs = zip(self._res_blocks, self.transformer_depth, strict=True)
         return tuple((depth,) * n if isinstance(depth, int) else depth for n, depth in pairs)
 
@@ -89,7 +89,7 @@ class UNetConfig:
 
     @property
     def num_blocks(self) -> int:
-        """How many residuals a ControlNet of this shape gives: 13 for SD1.x and SD2.x, 10 for SDXL."""
+        """How many residuals a ControlNet of this shape returns: 13 for SD1.x and SD2.x, 10 for SDXL."""
         return len(self.encoder) + 1
 
     def block_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
@@ -107,7 +107,7 @@ class UNetConfig:
         parts = count or self.head_dim or 0
         if parts < 1 or channels % parts:
             raise ValueError(
-                f"An attention over {channels} channels cannot be cut by `num_heads` {self.num_heads} or "
+                f"An attention over {channels} channels cannot be divided by `num_heads` {self.num_heads} or "
                 f"`head_dim` {self.head_dim}."
             )
         other = channels // parts
@@ -115,7 +115,7 @@ class UNetConfig:
 
     @property
     def head_counts(self) -> tuple[int, ...]:
-        """How many heads the attention of every level has; at least 1, also where a level has no attention."""
+        """How many heads each level's attention has; at least 1, even for a level without attention."""
         if isinstance(self.num_heads, tuple):
             return self.num_heads
         widths = [self.model_channels * mult for mult in self.channel_mult]
@@ -124,7 +124,7 @@ class UNetConfig:
     def with_heads(
         self, num_heads: int | tuple[int, ...] | None, head_dim: int | None
     ) -> "UNetConfig":
-        """Returns the config with attention cut in another way."""
+        """Returns the config with attention divided into other heads."""
         return replace(self, num_heads=num_heads, head_dim=head_dim)
 
     def to_dict(self) -> dict[str, Any]:

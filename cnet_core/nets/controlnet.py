@@ -1,4 +1,4 @@
-"""ControlNet: hint encoder, trainable copy of the UNet's encoder, zero convolutions; out come Residuals."""
+"""ControlNet: hint encoder, trainable copy of the UNet's encoder, zero convolutions; returns Residuals."""
 
 import math
 from collections.abc import Sequence
@@ -50,17 +50,17 @@ class ControlNet(Encoder):
     ) -> "ControlNet":
         """Returns the trainable copy of a locked UNet: its encoder's weights, zero convs at zero.
 
-        A fresh one changes nothing: every residual is exactly 0 until the first optimizer step.
+        A new one changes nothing: every residual is exactly 0 until the first optimizer step.
 
         Args:
-            unet: a `cnet_core.UNet`; it is only read.
+            unet: a `cnet_core.UNet`; it does not change.
             hint_channels: channels of the hint picture.
             hint_init: how the hint encoder starts. "balanced" keeps the hint's variance through the layers
                 (std 2 / sqrt(fan_in)), so that training follows the hint early; "released" is PyTorch's
                 default, as in the released code.
 
         Raises:
-            TypeError: the UNet does not say its config.
+            TypeError: the UNet has no config.
             ValueError: it has other layers than its config says.
         """
         config = getattr(unet, "config", None)
@@ -76,8 +76,8 @@ class ControlNet(Encoder):
         lost = [key for key in ours if key.startswith(SHARED) and key not in shared]
         if lost:
             raise ValueError(
-                f"`unet` has no {lost[0]}, so its encoder cannot be copied: take out what was put into it, LoRA layers "
-                "for example."
+                f"`unet` has no {lost[0]}, so its encoder cannot be copied: remove what was added to it, such as LoRA "
+                "layers."
             )
         _start_hint_encoder(net.input_hint_block, hint_init)
         for conv in [*net.zero_convs, net.middle_block_out, net.input_hint_block[-1]]:
@@ -102,7 +102,7 @@ class ControlNet(Encoder):
         return version_of(self.input_hint_block)
 
     def close(self) -> None:
-        """Does nothing: the net holds nothing for a run."""
+        """Does nothing: the net keeps nothing for a run."""
 
     def forward(
         self,
@@ -118,14 +118,14 @@ class ControlNet(Encoder):
 
         Args:
             x: noisy latents (B, in_channels, H, W).
-            hint: the picture that steers, (B or 1, hint_channels, 8H, 8W), 0..1; Union: or a tuple, one per type.
+            hint: the picture to follow, (B or 1, hint_channels, 8H, 8W), 0..1; Union: or a tuple, one per type.
             timesteps: (B,), 0..999.
             context: text embeddings (B, tokens, context_dim).
             y: vector condition (B, y_dim), for SDXL.
             control_types: only for Union ControlNets.
 
         Raises:
-            ValueError: the hint has another size or other channels, or the call is of another family.
+            ValueError: the hint has another size or other channels, or the call belongs to another family.
         """
         features = self.hint_features(hint, control_types)
         found = self.residuals(x, features, timesteps, context, y, control_types=control_types)
@@ -141,9 +141,9 @@ class ControlNet(Encoder):
     def hint_features(
         self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
     ) -> Tensor:
-        """Returns what the trunk gets of a hint (N, hint_channels, 8H, 8W): (N, model_channels, H, W).
+        """Returns the trunk's features of a hint (N, hint_channels, 8H, 8W): (N, model_channels, H, W).
 
-        It depends on neither the step nor the text, so it is worth keeping between steps.
+        It depends on neither the step nor the text, so callers can cache it between steps.
         """
         if isinstance(hint, tuple):
             self.check_types(len(hint), control_types)
@@ -245,4 +245,6 @@ def _start_hint_encoder(block: nn.Sequential, init: HintInit) -> None:
 
 
 def _scale_(residual: Tensor, scale: float) -> Tensor:
-    return residual if scale == 1 else residual.mul_(scale)  # a zero conv's output, nobody else's
+    return (
+        residual if scale == 1 else residual.mul_(scale)
+    )  # a zero conv's output, which nothing else uses

@@ -26,7 +26,7 @@ SHARED = ("time_embed.", "label_emb.", "input_blocks.", "middle_block.")
 class Encoder(nn.Module):
     """`time_embed`, `label_emb` (SDXL), `input_blocks` and `middle_block`, with the keys of ldm checkpoints."""
 
-    #: In training: keep no activations inside blocks, but compute them again on the way back.
+    #: In training: do not keep activations inside blocks, but compute them again in the backward pass.
     gradient_checkpointing = False
 
     def __init__(self, config: UNetConfig, ops: Ops = TORCH_OPS) -> None:
@@ -62,14 +62,14 @@ class Encoder(nn.Module):
             more: is added to the embedding (B or 1, 4*model_channels).
 
         Raises:
-            ValueError: `y` is missing for a net that needs it, or given to one that has no place for it.
+            ValueError: `y` is missing for a net that needs it, or given to one that does not take it.
         """
         wants = self.config.y_dim
         if (y is None) != (wants is None):
             has = "no `y`" if y is None else f"a `y` of width {y.shape[-1]}"
             need = "no `y` (SD1.x, SD2.x)" if wants is None else f"a `y` of width {wants} (SDXL)"
             raise ValueError(
-                f"The call brings {has}, but this net takes {need}: the two are of different families."
+                f"The call has {has}, but this net needs {need}: the two are of different families."
             )
         emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(dtype))
         if y is not None:
@@ -77,9 +77,9 @@ class Encoder(nn.Module):
         return F.silu(emb if more is None else emb + more)
 
     def run(self, block: nn.Module, *args: object) -> Tensor:
-        """Returns what a block makes of its arguments, checkpointed where that is wanted and there is a graph.
+        """Returns a block's output, checkpointed if wanted and if there is a graph.
 
-        A block with hooks is not: a patch's would run again on the way back, and find nothing to add.
+        A block with hooks is not: a patch's hooks would run again in the backward pass, with nothing to add.
         """
         hooked = bool(vars(block)["_forward_hooks"] or vars(block)["_forward_pre_hooks"])
         if self.gradient_checkpointing and torch.is_grad_enabled() and not hooked:

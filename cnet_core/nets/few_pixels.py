@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Up to here the product is the faster one, where there are at least so many weights.
+#: The product is faster up to this many pixels, with at least this many weights.
 MOST_PIXELS, LEAST_WEIGHTS = 128, 2**23
 
 
 class FewPixels(nn.Conv2d):
-    """Goes before a Conv2d among the bases of a layer; only the arithmetic's order differs."""
+    """Precedes Conv2d among the bases of a layer; only the order of the arithmetic differs."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if _is_faster_as_product(self, input, weight):

@@ -1,4 +1,4 @@
-"""Residuals: what a ControlNet adds to the skip connections and the middle of a UNet, and every shape check on it."""
+"""Residuals: what a ControlNet adds to the skip connections and the middle of a UNet, and all their shape checks."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Residuals:
-    """One tensor per block, shallow to deep, the middle apart; None where a block gets nothing."""
+    """One tensor per block, shallow to deep, the middle apart; None if a block gets nothing."""
 
     skips: tuple[Tensor | None, ...]  # (B, C_i, H_i, W_i) each
     middle: Tensor | None  # (B, C, H, W)
@@ -43,7 +43,7 @@ class Residuals:
         return Residuals.of([None if b is None else pool_over_space(b) for b in self.blocks])
 
     def without(self, blocks: Collection[int]) -> "Residuals":
-        """Returns residuals that give nothing to these blocks (the middle is the last)."""
+        """Returns residuals without these blocks (the middle is the last)."""
         return Residuals.of([None if k in blocks else b for k, b in enumerate(self.blocks)])
 
 
@@ -52,12 +52,12 @@ class RowResiduals:
     """Residuals of some rows of a UNet's batch; the other rows get nothing."""
 
     residuals: Residuals  # (len(rows), C_i, H_i, W_i) each
-    rows: tuple[int, ...]  # where they belong, in order
+    rows: tuple[int, ...]  # their places, in order
     batch: int  # rows of the UNet's batch
 
     @property
     def all_rows(self) -> bool:
-        """Whether every row of the batch has some, in order."""
+        """Whether every row of the batch has residuals, in order."""
         return self.rows == tuple(range(self.batch))
 
     def __add__(self, other: "RowResiduals") -> "RowResiduals":
@@ -75,7 +75,7 @@ class RowResiduals:
         return Residuals.of([None if b is None else self._scatter(b) for b in blocks])
 
     def locate(self) -> tuple[slice | None, Residuals]:
-        """Returns rows that are neighbours, and what they get; None for all rows, with zeros where nothing is added."""
+        """Returns the controlled rows if they are adjacent, and their residuals; None and residuals of all rows if not."""
         place = None if self.all_rows else neighbours(self.rows)
         return place, self.expand() if place is None else self.residuals
 
@@ -88,13 +88,13 @@ class RowResiduals:
         place = neighbours(self.rows)
         if place is None:
             full[torch.tensor(self.rows, device=full.device)] = block
-        else:  # nothing has to be sent to the device
+        else:  # nothing is copied to the device
             full[place] = block
         return full
 
 
 def neighbours(rows: Sequence[int]) -> slice | None:
-    """Returns the slice that rows are, or None where they do not follow each other."""
+    """Returns rows as a slice, or None if they are not adjacent."""
     first, last = rows[0], rows[-1] + 1
     return slice(first, last) if list(rows) == list(range(first, last)) else None
 
@@ -110,7 +110,7 @@ def add_residual(feature: Tensor, residual: Tensor, block: str) -> Tensor:
 
 
 def add_residual_(feature: Tensor, residual: Tensor) -> Tensor:
-    """Returns feature + residual; where no gradients are recorded in place, as nobody else reads the feature."""
+    """Returns feature + residual, in place if no gradients are recorded: nothing else reads the feature."""
     if torch.is_grad_enabled():
         return feature + residual
     feature += residual
@@ -118,7 +118,7 @@ def add_residual_(feature: Tensor, residual: Tensor) -> Tensor:
 
 
 def fit_to_feature(residual: Tensor, feature: Tensor, block: str) -> Tensor:
-    """Returns what is to be added to a feature map, both (B, C, H, W), in the feature's dtype.
+    """Returns a residual ready to add to a feature map, both (B, C, H, W), in the feature's dtype.
 
     Raises:
         ValueError: another batch, width, size or device; the message names both sides.

@@ -1,4 +1,4 @@
-"""The Stable Diffusion UNet, whole: for the embedded model, for tests and for training."""
+"""The whole Stable Diffusion UNet, for the embedded model, tests and training."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ class UNet(Encoder):
     def decode(
         self, skips: Sequence[Tensor], middle: Tensor, emb: Tensor, context: Tensor
     ) -> Tensor:
-        """Returns the prediction from skips, shallow to deep, and middle; arguments are left as they are."""
+        """Returns the prediction from skips, shallow to deep, and middle; the arguments do not change."""
         left, h = list(skips), middle
         for block in self.output_blocks:
             h = torch.cat([h, left.pop()], dim=1)

@@ -11,7 +11,7 @@ from .blocks import TORCH_OPS, Ops, timestep_embedding
 from .config import UNetConfig
 from .controlnet import ControlNet
 
-#: What the types are called, by index (xinsir6/ControlNetPlus). The first release has six of them, ProMax eight.
+#: The names of the types, by index (xinsir6/ControlNetPlus). The first release has six of them, ProMax eight.
 TYPES = (
     ("openpose",),
     ("depth",),
@@ -28,7 +28,7 @@ SWITCH_WIDTH = 256
 
 
 class UnionControlNet(ControlNet):
-    """A ControlNet that is told the type of each hint; hints of several types act together."""
+    """A ControlNet that takes the type of each hint; hints of several types act together."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class UnionControlNet(ControlNet):
         return version_of(self.task_embedding, *layers)
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
-        """Raises ValueError unless there is one known type for each hint; no types at all is one hint of any."""
+        """Raises ValueError unless there is one known type for each hint; no types means one hint of any type."""
         types = 1 if control_types is None else len(control_types)
         if hints != types or not hints:
             raise ValueError(
@@ -65,14 +65,14 @@ class UnionControlNet(ControlNet):
     def hint_features(
         self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
     ) -> Tensor:
-        """Returns what the trunk gets of the hints: (N, model_channels, H, W), their sum.
+        """Returns the trunk's features of the hints, summed: (N, model_channels, H, W).
 
         Each hint's features get a shift by channel, computed from their mean and their type.
 
-        The released code adds a token for the latents, and its attention takes the batch for the sequence. So at
-        inference, where all rows of the batch carry the same hints, a token sees nothing but itself, and the
-        latents' token reaches none of the others. Here a token sees only itself in every batch; so pictures of
-        one batch cannot leak into each other, as they do in the released code.
+        The released code adds a token for the latents, and its attention runs over the batch instead of the
+        sequence. So at inference, where all rows have the same hints, a token attends only to itself, and the
+        latents' token reaches no other. Here a token always attends only to itself, so pictures of one
+        batch cannot leak into each other, as they do in the released code.
         """
         hints = hint if isinstance(hint, tuple) else (hint,)
         self.check_types(len(hints), control_types)
@@ -129,7 +129,7 @@ class _TypeEmbedding(nn.Module):
 
 
 class _TokenBlock(nn.Module):
-    """Attention of a token (N, C) to itself alone, which is its value, then an MLP with a quick GELU."""
+    """Attention of a token (N, C) to itself only, which equals its value, then an MLP with a quick GELU."""
 
     def __init__(self, width: int, ops: Ops) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""UNetAdapter: how control gets into one kind of UNet, and the list of the kinds that are known."""
+"""UNetAdapter: how to add control to one kind of UNet, and the list of known kinds."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from ..nets.residuals import Residuals, RowResiduals
 
 
 class OnCall(Protocol):
-    """What an adapter asks at every call of the UNet."""
+    """What an adapter calls at every call of the UNet."""
 
     def __call__(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None, /
@@ -32,11 +32,11 @@ class OnCall(Protocol):
         ...
 
     def measure(self, block: int, feature: Tensor, residual: Tensor) -> None:
-        """Measures for the X-ray what is about to be added to what, both (B, C, H, W); middle last.
+        """Measures a residual and its feature map for the X-ray, both (B, C, H, W); middle last.
 
         B rows are all of the call, or those of `for_rows`.
 
-        An adapter may leave it out: then the X-ray says that this host does not show its features.
+        An adapter may omit this: then the X-ray says that this host does not show its features.
         """
         ...
 
@@ -45,14 +45,14 @@ class UNetAdapter(Protocol):
     """Knows one kind of UNet."""
 
     def fits(self, unet: nn.Module) -> bool:
-        """Whether a model is of this kind, by what it has, not by its class."""
+        """Whether a model is of this kind, by its attributes rather than its class."""
         ...
 
     def attach(self, unet: nn.Module, on_call: OnCall) -> Sequence[RemovableHandle]:
-        """Makes every call of the UNet ask `on_call` and add what it returns.
+        """Makes every call of the UNet call `on_call` and add what that returns.
 
         Uses hooks only, so that removing the handles, in any order, restores the UNet bit for bit. Must raise
-        ValueError where residuals do not fit: control is never dropped silently.
+        ValueError if residuals do not fit: control is never dropped silently.
         """
         ...
 
@@ -61,7 +61,7 @@ _adapters: list[UNetAdapter] = []
 
 
 def register_adapter(adapter: UNetAdapter) -> Callable[[], None]:
-    """Makes `patch_unet` know another kind of UNet, before those it knows; returns what takes the adapter off again.
+    """Adds an adapter to `patch_unet`, before the known ones; returns a function that removes it.
 
     An adapter for a UNet whose blocks add `self.extra` to their output, if it is set:
 

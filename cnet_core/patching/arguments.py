@@ -1,4 +1,4 @@
-"""The arguments of a UNet call by name, whatever way they were given."""
+"""The arguments of a UNet call by name, however they were passed."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from torch import nn
 def argument_names(unet: nn.Module) -> tuple[str, ...]:
     """Returns the names of the forward's arguments, in order.
 
-    Where a tool has replaced the module's forward by one of `*args, **kwargs`, as DeepCache does, the class's count.
+    If a tool has replaced the module's forward with one of `*args, **kwargs`, as DeepCache does, the class's count.
     """
     return _list_names(unet.forward) or _list_names(type(unet).forward)[1:]  # without self
 
@@ -28,7 +28,7 @@ def with_changes(
     kwargs: Mapping[str, Any],
     changes: Mapping[str, Any],
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Returns a call's arguments with other values for some; what was positional stays so."""
+    """Returns a call's arguments with other values for some; positional ones stay positional."""
     by_place = dict(zip(names, args, strict=False))
     positional = tuple(changes.get(name, value) for name, value in by_place.items())
     rest = {name: value for name, value in changes.items() if name not in by_place}
@@ -41,7 +41,7 @@ def _list_names(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def require(given: Mapping[str, Any], name: str) -> Any:
-    """Returns an argument that control cannot do without.
+    """Returns an argument that control needs.
 
     Raises:
         ValueError: it was not given.

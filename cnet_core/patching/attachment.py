@@ -22,17 +22,17 @@ from .adapter import adapter_for
 class Attachment:
     """Control that is active on a UNet. Use it as a `with` block, or call `remove()`.
 
-    It lives until `remove()`, also if nobody holds it; `attachments(unet)` finds it again. While it is there, the
-    UNet cannot be pickled or deep-copied: neither a copy without control nor one with a second set of ControlNets
-    is what was asked for. `state_dict()` is untouched.
+    It lives until `remove()`, even without a reference to it; `attachments(unet)` finds it again. Meanwhile the UNet
+    cannot be pickled or deep-copied, since neither a copy without control nor a second set of ControlNets would be
+    right. `state_dict()` does not change.
 
     Attributes:
-        units: what it adds.
+        units: the units that it adds.
         rows: the branches a batch holds, in order, or one Row for each row: see `cnet_core.control.rows.rows_of`.
         cfg_scale: the CFG scale of the run; only `HintRouting.target_gain` needs it.
-        step: (index, number of steps) of the sampling step under way; only windows that count steps need it.
-        before_call: called with this object at every call of the UNet, before anything else; a host's place to set
-            the three above.
+        step: (index, number of steps) of the current sampling step; only windows that count steps need it.
+        before_call: called with this object at every call of the UNet, before anything else; a host sets
+            the three above in it.
         pictures: how many pictures, or frames, the last call of the UNet held in each branch.
 
     Rows, cfg_scale, step and before_call may be set again at any time.
@@ -47,7 +47,7 @@ class Attachment:
         self.before_call: Callable[[Attachment], None] | None = None
         self._stack = ControlStack(self.units)
         self._recorder = Recorder()
-        # Blocks that get nothing; while it is a set, also an empty one, nothing is recorded.
+        # Blocks that get nothing; while it is a set, even an empty one, nothing is recorded.
         self._left_out: frozenset[int] | None = None
         self._handles: list[RemovableHandle] = [unet.register_forward_pre_hook(self._anchor)]
         try:
@@ -58,14 +58,14 @@ class Attachment:
 
     @property
     def counts(self) -> Counts:
-        """What was computed so far."""
+        """How much has been computed so far."""
         return self._stack.counts
 
     @property
     def record(self) -> Record:
-        """What was injected so far, as numbers on the CPU; it stays after `remove()`. See `cnet_core.xray`.
+        """What has been injected so far, as numbers on the CPU; it remains after `remove()`. See `cnet_core.xray`.
 
-        The last `xray.record.LIMIT` calls of the UNet are kept. Asking for it waits for the device.
+        The last `xray.record.LIMIT` calls of the UNet are kept. Reading it waits for the device.
         """
         return self._recorder.record(lambda timestep: 1 - timestep / LAST_TIMESTEP)
 
@@ -76,7 +76,7 @@ class Attachment:
 
     @contextmanager
     def leave_out(self, blocks: Iterable[int]) -> Generator[None]:
-        """Within it, these blocks (0 = shallowest, last = middle) get nothing, and nothing is recorded."""
+        """Inside this context, these blocks (0 = shallowest, last = middle) get nothing, and nothing is recorded."""
         before, self._left_out = self._left_out, frozenset(blocks)
         try:
             yield
@@ -84,7 +84,7 @@ class Attachment:
             self._left_out = before
 
     def remove(self) -> None:
-        """Takes the control off the UNet, which is then as it was, bit for bit. Safe to call twice."""
+        """Removes the control; the UNet is then as before, bit for bit. Safe to call twice."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -113,7 +113,7 @@ class Attachment:
     def answer(
         self, watch: Watch, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> RowResiduals | None:
-        """Returns what is added to one call of the UNet, and notes on `watch` what is known of it."""
+        """Returns the residuals for one call of the UNet, and records the call on `watch`."""
         if self.before_call is not None:
             self.before_call(self)
         for unit in self.units:
@@ -135,7 +135,7 @@ class Attachment:
 
 
 class _OnCall:
-    """What the adapter of an Attachment asks."""
+    """What the adapter of an Attachment calls."""
 
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
@@ -168,15 +168,15 @@ def patch_unet(
 ) -> Attachment:
     """Returns an Attachment through which every call of `unet` gets the units' control, at once.
 
-    The ControlNets follow the UNet to its device; each keeps its own dtype. `unet.forward(...)`, called without the
-    module itself, goes past every hook and so gets no control. For a compiled UNet `torch.compiler.reset()` is called:
-    everything that was compiled in this process is compiled anew at its next call.
+    The ControlNets follow the UNet to its device; each keeps its own dtype. `unet.forward(...)`, called instead of the
+    module, bypasses every hook and so gets no control. For a compiled UNet `torch.compiler.reset()` is called:
+    everything compiled in this process is compiled again at its next call.
 
     Args:
         unet: an ldm-like UNet (`input_blocks`, `middle_block`, `output_blocks`), a diffusers one, or one for which
             an adapter was registered; it may be compiled.
         units: one or several; their residuals add up.
-        rows: the branches a batch holds, in order (the batch is cut into that many equal parts), or one Row for
+        rows: the branches a batch holds, in order (the batch is divided into that many equal parts), or one Row for
             each of its rows.
 
     Raises:
@@ -191,14 +191,14 @@ def patch_unet(
 
 
 def attachments(unet: nn.Module) -> tuple[Attachment, ...]:
-    """Returns what is attached to a UNet, in order of attaching; call `remove()` on them to be rid of it."""
+    """Returns a UNet's Attachments in order; `remove()` each of them to get rid of all control."""
     hooks = cast(Mapping[int, object], vars(_original(unet))["_forward_pre_hooks"])
     owners = (getattr(hook, "__self__", None) for hook in hooks.values())
     return tuple({id(o): o for o in owners if isinstance(o, Attachment)}.values())
 
 
 def _original(unet: nn.Module) -> nn.Module:
-    """Returns the module itself where torch.compile has wrapped it."""
+    """Returns the module inside torch.compile."""
     return cast(nn.Module, getattr(unet, "_orig_mod", unet))
 
 
@@ -207,7 +207,7 @@ def _is_compiled(unet: nn.Module) -> bool:
 
 
 def _follow(net: object, device: torch.device) -> None:
-    """Moves a ControlNet to a device if it is elsewhere; accelerate brings the weights of an offloaded one."""
+    """Moves a ControlNet to a device if it is elsewhere; accelerate loads the weights of an offloaded one."""
     if not isinstance(net, nn.Module):
         return
     first = next(net.parameters(), None)

@@ -1,6 +1,6 @@
-"""Adapter for diffusers' UNet2DConditionModel and AnimateDiff's UNetMotionModel: residuals are arguments of theirs.
+"""Adapter for diffusers' UNet2DConditionModel and AnimateDiff's UNetMotionModel: residuals are their arguments.
 
-diffusers is not imported: everything is read off the model. Source of the rules: diffusers 0.42
+diffusers is not imported: everything is read from the model. Source of the rules: diffusers 0.42
 (models/unets/unet_2d_condition.py, `forward` and `get_aug_embed`).
 """
 
@@ -18,10 +18,10 @@ from .arguments import argument_names, name_arguments, require, with_changes
 
 SKIPS = "down_block_additional_residuals"
 MIDDLE = "mid_block_additional_residual"
-#: T2I-Adapters' argument. Where SKIPS comes without MIDDLE, diffusers takes it for this one.
+#: T2I-Adapters' argument. If SKIPS comes without MIDDLE, diffusers treats it as this one.
 INSIDE = "down_intrablock_additional_residuals"
 
-#: Ways to condition on more than time and text that ControlNets know: none (SD1.x, SD2.x) and SDXL's.
+#: Additional conditions that ControlNets support: none (SD1.x, SD2.x) and SDXL's.
 KNOWN_EMBEDDINGS = (None, "text_time")
 
 
@@ -36,12 +36,12 @@ class DiffusersAdapter:
         """Hooks `on_call` into the UNet.
 
         Raises:
-            ValueError: a UNet whose further conditions no ControlNet knows.
+            ValueError: a UNet with further conditions that no ControlNet supports.
         """
         kind = _config(unet, "addition_embed_type")
         if kind not in KNOWN_EMBEDDINGS:
             raise ValueError(
-                f"`unet` has the addition_embed_type {kind!r}, which Stable Diffusion's ControlNets do not know; "
+                f"`unet` has the addition_embed_type {kind!r}, which Stable Diffusion's ControlNets do not support; "
                 "they fit SD1.x, SD2.x (None) and SDXL ('text_time')."
             )
         add = _AddArguments(unet, on_call)
@@ -65,13 +65,13 @@ class _AddArguments:
         self._on_call = on_call
         self._names = argument_names(unet)
         self._skips = _skips(unet)
-        # Residuals whose feature maps are still to be seen, middle last.
+        # Residuals whose feature maps have not come yet, middle last.
         self._left: list[Tensor | None] = []
 
     def __call__(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        self.forget(module, args, None)  # what a call that was interrupted left behind
+        self.forget(module, args, None)  # left over from an interrupted call
         given = name_arguments(self._names, args, kwargs)
         x, timesteps, context, y = _pictures(
             require(given, "sample"),
@@ -96,17 +96,17 @@ class _AddArguments:
                 self._on_call.measure(block, feature, residual)
 
     def forget(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
-        """Lets go of every tensor of the call, also after an exception."""
+        """Drops every tensor of the call, even after an exception."""
         self._left = []
 
     def _fit_residuals(self, found: Residuals, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Returns the residuals as diffusers wants them; it would cut off or broadcast what does not fit."""
+        """Returns the residuals in diffusers' form; it would truncate or broadcast what does not fit."""
         if len(found.skips) != len(self._skips):
             raise ValueError(
                 f"The ControlNet gives {len(found.skips)} skip residuals, but the UNet has {len(self._skips)} skip "
                 "connections: the two are of different families (SD1.x and SD2.x have 12, SDXL 9)."
             )
-        zero = x.new_zeros(())  # where a block gets nothing
+        zero = x.new_zeros(())  # for a block that gets nothing
         skips = [
             zero
             if residual is None
@@ -154,7 +154,7 @@ def _fit_to_skip(residual: Tensor, skip: _Skip, x: Tensor, name: str) -> Tensor:
 def _merge_arguments(
     given: dict[str, Any], skips: list[Tensor], middle: Tensor
 ) -> dict[str, object]:
-    """Returns the arguments for residuals: ours plus those of the caller."""
+    """Returns the arguments for residuals: the control's plus the caller's."""
     theirs, their_middle = given.get(SKIPS), given.get(MIDDLE)
     if theirs is not None and their_middle is None and given.get(INSIDE) is None:
         return {SKIPS: skips, MIDDLE: middle, INSIDE: list(theirs)}
@@ -182,7 +182,7 @@ def _encoder(unet: nn.Module) -> list[nn.Module]:
 
 
 def _skips(unet: nn.Module) -> list[_Skip]:
-    """Returns what the encoder hands to the decoder: the conv-in, each ResNet, each downsampling."""
+    """Returns what the encoder passes to the decoder: the conv-in, each ResNet, each downsampling."""
     conv_in = cast(nn.Conv2d, unet.get_submodule("conv_in"))
     skips = [_Skip(conv_in.out_channels, 0)]
     level = 0

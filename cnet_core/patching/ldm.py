@@ -1,9 +1,9 @@
-"""Adapter for UNets built like ldm's: CompVis, Stability's sgm, ours, fakes of a few lines.
+"""Adapter for UNets built like ldm's: CompVis, Stability's sgm, cnet_core.UNet, fakes of a few lines.
 
 Their encoder keeps what each of `input_blocks` returns and their decoder calls `output_blocks[k](cat([h, skip]), ...)`.
 So forward hooks see the skips, a forward pre-hook adds a residual to the last channels of that input, and a forward
-hook adds to the middle's output. Nothing else of the forward is touched. Without gradients the input is added to in
-place, which takes for granted that nobody but the block reads the concatenation.
+hook adds to the middle's output. Nothing else of the forward changes. Without gradients the hook adds in place,
+which assumes that only the block reads the concatenation.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class LdmAdapter:
 
 
 class _Calls:
-    """The call under way: how wide the UNet's skips are, and the residuals that are still to be added."""
+    """The current call: the widths of the UNet's skips, and the residuals that are not added yet."""
 
     def __init__(self, unet: nn.Module, on_call: OnCall) -> None:
         self.count = len(list(unet.get_submodule("output_blocks").children()))
@@ -62,8 +62,8 @@ class _Calls:
         self._names = argument_names(unet)
 
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Asks for the residuals of the call."""
-        self.forget(module, args, None)  # what a call that was interrupted left behind
+        """Computes the residuals of the call."""
+        self.forget(module, args, None)  # left over from an interrupted call
         given = name_arguments(self._names, args, kwargs)
         x, timesteps = (require(given, name) for name in self._names[:2])
         answer = self.on_call.for_rows(x, timesteps, require(given, "context"), given.get("y"))
@@ -105,19 +105,19 @@ class _Calls:
         part += residual
 
     def check_all_added(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
-        """Raises RuntimeError where a block was never called through its hooks."""
+        """Raises RuntimeError if a block was never called through its hooks."""
         left = [index for index, residual in enumerate(self.left) if residual is not None]
         if left:
             raise _missed_blocks_error(left)
 
     def forget(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
-        """Lets go of every tensor of the call, also after an exception."""
+        """Drops every tensor of the call, even after an exception."""
         self.widths = [None] * self.count
         self.left = [None] * (self.count + 1)
 
 
 class _SeeSkip:
-    """Forward hook of input block `index`: notes the skip, to know how wide it is."""
+    """Forward hook of input block `index`: records the skip's width."""
 
     def __init__(self, calls: _Calls, index: int) -> None:
         self.calls, self.index = calls, index

@@ -1,6 +1,6 @@
-"""control_pipeline: a diffusers pipeline, called as before, with control.
+"""control_pipeline: adds control to a diffusers pipeline, which is called as before.
 
-diffusers is not imported; what is used of a pipeline is in the protocol `Pipeline`.
+diffusers is not imported; the protocol `Pipeline` has what is used of a pipeline.
 """
 
 import inspect
@@ -17,11 +17,11 @@ from .attachment import Attachment, patch_unet
 
 #: diffusers' callback_on_step_end: (pipeline, step index, timestep, tensors) -> tensors to change.
 OnStepEnd = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
-#: What a pipeline must have, and what for.
+#: What a pipeline must have, and why.
 NEEDED = ("unet", "guidance_scale", "do_classifier_free_guidance", "num_timesteps")
 CALLBACK = "callback_on_step_end"
 CALLBACK_INPUTS = "callback_on_step_end_tensor_inputs"
-#: How pipelines call the number of pictures of each prompt.
+#: The argument for the number of pictures per prompt.
 COPIES = ("num_images_per_prompt", "num_videos_per_prompt")
 
 
@@ -43,10 +43,10 @@ class Pipeline(Protocol):
 
 
 class ControlledPipeline:
-    """Runs a pipeline with control. The pipeline itself stays as it was, also after an exception.
+    """Runs a pipeline with control. The pipeline itself does not change, even after an exception.
 
-    At every step the Attachment is told what the pipeline knows: whether there are uncond rows, the CFG scale, and
-    the step, so that `HintRouting.target_gain` and windows that count steps work.
+    At every step the Attachment gets the pipeline's facts: whether there are uncond rows, the CFG scale, and the
+    step, so that `HintRouting.target_gain` and windows that count steps work.
     """
 
     def __init__(self, pipe: Pipeline, units: ControlUnit | Sequence[ControlUnit]) -> None:
@@ -58,7 +58,7 @@ class ControlledPipeline:
         self, *args: object, callback_on_step_end: OnStepEnd | None = None, **kwargs: object
     ) -> Any:
         """Returns what the pipeline returns; all arguments are the pipeline's own."""
-        # a PipelineCallback says itself what it wants, which diffusers would ask for
+        # a PipelineCallback names the tensors that it wants, and diffusers would read that
         names: Any = getattr(callback_on_step_end, "tensor_inputs", kwargs.get(CALLBACK_INPUTS))
         if names is not None:
             kwargs[CALLBACK_INPUTS] = list(dict.fromkeys((*names, "latents")))
@@ -71,7 +71,7 @@ class ControlledPipeline:
 
     @property
     def record(self) -> Record:
-        """What was injected in the last run, for `cnet_core.xray`.
+        """What the last run injected, for `cnet_core.xray`.
 
         Raises:
             ValueError: there was none.
@@ -90,7 +90,7 @@ class _Run:
         self._attachment: Attachment | None = None
 
     def before_call(self, attachment: Attachment) -> None:
-        """Sets on the Attachment what the pipeline knows of this step."""
+        """Sets the facts of this step on the Attachment."""
         attachment.rows = _branches(self.pipe)
         attachment.cfg_scale = self.pipe.guidance_scale
         attachment.step = (self.done, self.pipe.num_timesteps)
@@ -120,7 +120,7 @@ def control_pipeline(
         units: as for `patch_unet`. With several pictures of each prompt, hints and masks may be one per prompt.
 
     Raises:
-        TypeError: a pipeline that does not say which step it is at, or has no UNet.
+        TypeError: a pipeline that does not report its step, or has no UNet.
     """
     _check_pipeline(pipe)
     return ControlledPipeline(pipe, units)
@@ -139,7 +139,7 @@ def _check_pipeline(pipe: object) -> None:
 
 
 def _branches(pipe: Pipeline) -> tuple[Branch, ...]:
-    """Returns what the parts of the UNet's batch are.
+    """Returns the branches of the UNet's batch.
 
     diffusers puts uncond rows first and PAG's perturbed ones last. InstructPix2Pix has text and picture, then the
     picture alone, then neither; only the first sees the prompt.
@@ -153,7 +153,7 @@ def _branches(pipe: Pipeline) -> tuple[Branch, ...]:
 
 
 def _check_rows(pipe: Pipeline, attachment: Attachment, latents: Tensor) -> None:
-    """Raises ValueError unless the UNet's batch had as many parts as the pipeline was taken to have branches."""
+    """Raises ValueError unless the UNet's batch had as many parts as the pipeline's expected branches."""
     pictures = len(latents) * (latents.shape[2] if latents.dim() == 5 else 1)
     if attachment.pictures != pictures:
         raise ValueError(
@@ -166,7 +166,7 @@ def _check_rows(pipe: Pipeline, attachment: Attachment, latents: Tensor) -> None
 def _bind_arguments(
     pipe: Pipeline, args: Sequence[object], kwargs: Mapping[str, object]
 ) -> dict[str, Any]:
-    """Returns the arguments of a call of the pipeline by name; what does not fit is left to the pipeline."""
+    """Returns the arguments of a call of the pipeline by name; the pipeline itself reports what does not fit."""
     try:
         bound = inspect.signature(type(pipe).__call__).bind_partial(pipe, *args, **kwargs)
     except TypeError:

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-#: The 16 colours a prompt can name, RGB in 0..1. Kept inside 0.08..0.92 so that an honest picture clips nowhere.
+#: The 16 colours a prompt can name, RGB in 0..1. Inside 0.08..0.92, so that a correct picture never clips.
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.85, 0.15, 0.15),
     "coral": (0.92, 0.48, 0.38),
@@ -27,7 +27,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "black": (0.09, 0.09, 0.10),
     "white": (0.92, 0.92, 0.91),
 }
-#: Colours of one picture are at least this far apart (Euclidean, RGB), so that its shape can be found again.
+#: Colours of one picture are at least this far apart (Euclidean, RGB), so that its shape can be measured.
 MIN_COLOUR_DISTANCE = 0.45
 MIN_RADIUS, MAX_RADIUS = 0.19, 0.38  # of the picture's side
 
@@ -37,7 +37,7 @@ Shape = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Scene:
-    """A batch of pictures before they are drawn; every field has one entry a picture."""
+    """A batch of pictures before they are drawn; every field has one entry per picture."""
 
     kinds: list[str]
     colours: list[str]
@@ -47,7 +47,7 @@ class Scene:
     angle: Tensor  # (B,) radians
 
     def prompts(self) -> list[str]:
-        """One full prompt a picture, as `a coral circle on a navy background`."""
+        """One full prompt per picture, such as `a coral circle on a navy background`."""
         return [
             f"{_article(c)} {c} {k} on {_article(b)} {b} background"
             for k, c, b in zip(self.kinds, self.colours, self.backgrounds, strict=True)
@@ -74,7 +74,7 @@ def random_scene(count: int, generator: torch.Generator) -> Scene:
 def distance_field(scene: Scene, size: int, shapes: Mapping[str, Shape] | None = None) -> Tensor:
     """Returns the signed distance to each shape's border in pixels, negative inside: (B, size, size).
 
-    `shapes` replaces SHAPES, for shapes that training does not know.
+    `shapes` replaces SHAPES, for shapes that training has not seen.
     """
     known = SHAPES if shapes is None else shapes
     grid = (torch.arange(size, dtype=torch.float32) + 0.5) / size
@@ -112,9 +112,9 @@ def regular_polygon(corners: int) -> Shape:
 
 
 def training_prompts(scene: Scene, empty: float, generator: torch.Generator) -> list[str]:
-    """Returns one prompt a picture, a share `empty` of them empty.
+    """Returns one prompt per picture, a fraction `empty` of them empty.
 
-    Of the others one in five names only a part, and one in five says `shape` for the shape's word.
+    Of the others, one in five names only a part, and one in five uses `shape` for the shape's word.
     """
     chance = cast(list[list[float]], torch.rand(len(scene.kinds), 3, generator=generator).tolist())
     prompts: list[str] = []
@@ -140,7 +140,7 @@ def _circle(u: Tensor, v: Tensor) -> Tensor:
 
 
 def _star(u: Tensor, v: Tensor) -> Tensor:
-    """Five points at radius 1, five inner corners at 0.45: folded into one tenth of the circle, then a line."""
+    """Five points at radius 1 and five inner corners at 0.45: folded to a tenth of the circle, then a line."""
     sector, inner = math.pi / 5, 0.45
     angle = torch.atan2(v, u)
     folded = (torch.remainder(angle + sector, 2 * sector) - sector).abs()

@@ -18,7 +18,7 @@ from .model import SIDE, TinyStableDiffusion
 
 DEFAULT_PROMPT = "a coral shape on a navy background"
 HINT_WIDTH = 2.0  # pixels, of an outline
-#: Columns of the contact sheet: name -> (routing, scales); None runs without control.
+#: Columns of the contact sheet: name -> (routing, scales); None means no control.
 ROWS: dict[str, tuple[HintRouting, BlockScales] | None] = {
     "no_control": None,
     "both": (HintRouting.both(), BlockScales.uniform()),
@@ -32,7 +32,7 @@ ROWS: dict[str, tuple[HintRouting, BlockScales] | None] = {
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What a demonstration is run with."""
+    """The settings of a demonstration."""
 
     prompt: str = DEFAULT_PROMPT
     steps: int = 20
@@ -48,7 +48,7 @@ class Result:
     line: str  # "prompt" or "empty": which line of the sheet
     prompt: str
     adherence: float | None  # IoU with the hint's filled outline; None if it encloses nothing
-    saturation: float  # share of values outside 0..1 before clamping
+    saturation: float  # fraction of values outside 0..1 before clamping
     scales: tuple[float, ...]  # by block, shallow to deep, middle last; empty without control
     gains: dict[str, float]  # by branch
     control_net_evaluations: int
@@ -94,7 +94,7 @@ def one_shape(kind: str, radius: float, centre: tuple[float, float], angle: floa
 
     Args:
         kind: a key of SHAPES.
-        radius: of the circle around it, as a share of the side.
+        radius: of the circle around it, as a fraction of the side.
         centre: x and y, 0..1.
         angle: in degrees.
     """

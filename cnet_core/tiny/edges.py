@@ -10,15 +10,17 @@ from torch import Tensor
 SIGMA = 1.0
 #: A pixel starts an edge above HIGH of the strongest gradient, and continues one above LOW of it.
 HIGH, LOW = 0.25, 0.1
-#: Gradients weaker than this (a step of about 4 in 255) are noise, also where nothing is stronger.
+#: Gradients weaker than this (a step of about 4 in 255) are noise, even if nothing is stronger.
 FLOOR = 0.06
 
 
 def find_edges(pictures: Tensor) -> Tensor:
-    """Returns thin white lines on black where pictures (B, C, H, W), 0..1, change: (B, 3, H, W), 0 or 1."""
+    """Returns thin white lines on black at the edges of pictures (B, C, H, W), 0..1: (B, 3, H, W), 0 or 1."""
     dx, dy = _gradient(_blur(pictures))
     strength = (dx * dx + dy * dy).sqrt()
-    strength, channel = strength.max(dim=1, keepdim=True)  # the channel that changes most decides
+    strength, channel = strength.max(
+        dim=1, keepdim=True
+    )  # the channel with the largest change decides
     dx, dy = dx.gather(1, channel), dy.gather(1, channel)
     thin = strength * _is_ridge(strength, dx, dy)
     peak = strength.amax(dim=(1, 2, 3), keepdim=True)

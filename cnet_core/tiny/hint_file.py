@@ -1,4 +1,4 @@
-"""A user's picture as a hint for the tiny model: opened with care, edges found where it is a photo."""
+"""Reads a user's picture as a hint for the tiny model: opens it safely, and finds a photo's edges."""
 
 import warnings
 from pathlib import Path
@@ -17,7 +17,7 @@ MIN_SIDE, MAX_PIXELS = 8, 64_000_000
 def read_hint(path: Path, side: int, *, is_edges: bool = False) -> Tensor:
     """Returns the hint of a picture file: (1, 3, side, side), 0..1, the middle square of the picture.
 
-    Of an animation the first frame counts; transparent parts are black.
+    Uses the first frame of an animation; transparent parts are black.
 
     Args:
         path: a file that Pillow reads.
@@ -26,7 +26,7 @@ def read_hint(path: Path, side: int, *, is_edges: bool = False) -> Tensor:
 
     Raises:
         OSError: no such file, or one that cannot be read.
-        ValueError: not a picture, a damaged one, or one of impossible size.
+        ValueError: not a picture, a damaged one, or one of an impossible size.
     """
     picture = tensor_of(_open_image(path))
     square = min(picture.shape[-2:])
@@ -41,7 +41,7 @@ def _open_image(path: Path) -> Image.Image:
             with Image.open(path) as image:
                 _check_size(path, image.size)
                 check_gray(image, str(path))
-                return ImageOps.exif_transpose(image)  # a copy, upright as the camera was held
+                return ImageOps.exif_transpose(image)  # a copy, rotated as the camera was held
     except (UnidentifiedImageError, SyntaxError) as error:
         raise ValueError(f"{path} is not a picture; use a PNG, JPEG or WebP file.") from error
     except Image.DecompressionBombError as error:
@@ -55,7 +55,7 @@ def _open_image(path: Path) -> Image.Image:
 def _check_size(path: Path, size: tuple[int, int]) -> None:
     if min(size) < MIN_SIDE:
         raise ValueError(
-            f"{path} has {size[0]} x {size[1]} pixels; a hint needs at least {MIN_SIDE} each way."
+            f"{path} has {size[0]} x {size[1]} pixels; a hint needs at least {MIN_SIDE} on each side."
         )
     if size[0] * size[1] > MAX_PIXELS:
         raise ValueError(_too_large(path))
@@ -71,7 +71,7 @@ def _smooth(picture: Tensor, side: int) -> Tensor:
 
 
 def _shrink_lines(lines: Tensor, side: int) -> Tensor:
-    """Lines stay whole however thin they are: going down, each pixel takes the brightest it covers."""
+    """Keeps thin lines whole: when shrinking, each pixel takes the brightest pixel that it covers."""
     if lines.shape[-1] <= side:
         return fit_hint(lines, side, side)
     return F.adaptive_max_pool2d(lines, side)

@@ -1,4 +1,4 @@
-"""What a picture of the tiny model shows: does it follow the hint, are its colours right, is it burnt?"""
+"""Measures pictures of the tiny model: do they follow the hint, are the colours right, are they oversaturated?"""
 
 import torch
 import torch.nn.functional as F
@@ -14,15 +14,15 @@ SHAPE_THRESHOLD = 0.22
 def shape_mask(pictures: Tensor) -> Tensor:
     """Returns where each picture (B, 3, H, W) shows its shape: (B, H, W), bool.
 
-    The background is the median colour of the border, the shape's colour that of what differs from it; a pixel
-    nearer to the second belongs to the shape.
+    The background is the median colour of the border, the shape's colour that of the pixels that differ from it; a
+    pixel nearer to the second belongs to the shape.
     """
     pictures = pictures.clamp(0, 1)
     rim = [pictures[:, :, 0], pictures[:, :, -1], pictures[:, :, :, 0], pictures[:, :, :, -1]]
     background = torch.cat(rim, dim=-1).median(dim=-1).values[:, :, None, None]
     distance = (pictures - background).square().sum(1).sqrt()
     differing = torch.where(distance > SHAPE_THRESHOLD, distance, torch.nan)
-    half = differing.flatten(1).nanmedian(dim=1).values / 2  # nan where nothing differs
+    half = differing.flatten(1).nanmedian(dim=1).values / 2  # nan if nothing differs
     return distance > half.nan_to_num(SHAPE_THRESHOLD).clamp(min=SHAPE_THRESHOLD)[:, None, None]
 
 
@@ -51,12 +51,12 @@ def fill_outline(hints: Tensor) -> Tensor:
 
 
 def flood_outside(walls: Tensor) -> Tensor:
-    """Returns what water reaches from the border of each picture, 4-connected, up to its walls (B, H, W), bool."""
+    """Returns what water reaches from each picture's border, 4-connected, up to its walls (B, H, W), bool."""
     return _flood_from_corner(F.pad(walls, (1, 1, 1, 1))[:, None])[:, 0, 1:-1, 1:-1]
 
 
 def saturation(pictures: Tensor) -> Tensor:
-    """Returns the share of values outside 0..1 of pictures (B, 3, H, W) before clamping: (B,). NaN is outside."""
+    """Returns the fraction of values outside 0..1 of pictures (B, 3, H, W) before clamping: (B,). NaN is outside."""
     return (~((pictures >= 0) & (pictures <= 1))).float().flatten(1).mean(1)
 
 
@@ -83,7 +83,7 @@ def _flood_from_corner(walls: Tensor) -> Tensor:
 
 
 def _flood(wet: Tensor, walls: Tensor) -> Tensor:
-    """Returns what water reaches from `wet` along rows, then along columns, up to the walls."""
+    """Returns the pixels that water reaches from `wet` along rows, then along columns, up to the walls."""
     for dim in (-1, -2):
         for ahead in (False, True):
             wet = wet | _flood_along(wet, walls, dim, ahead)

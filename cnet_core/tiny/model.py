@@ -1,4 +1,4 @@
-"""The embedded tiny Stable Diffusion, ready to use: prompt and hint in, pictures out."""
+"""The embedded tiny Stable Diffusion, ready to use: draws pictures from prompts and hints."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -71,19 +71,19 @@ class TinyStableDiffusion:
     ) -> Iterator[Tensor]:
         """Yields the latents (B, 4, side/8, side/8) after each step; B is the number of prompts.
 
-        The units are on the UNet until the last step was taken, or the iterator is closed.
+        The units stay on the UNet until the last step, or until the iterator is closed.
 
         Both branches of guidance share one UNet batch, uncond first.
 
         Args:
-            prompts: one a picture; "" is the null text.
+            prompts: one per picture; "" is the null text.
             steps: sampler steps, at least 1.
             cfg_scale: eps = uncond + cfg_scale * (cond - uncond).
             seed: of the first picture's starting noise; the next has the next seed.
             side: of the pictures in pixels, a multiple of 8.
             sampler: "ddim", "euler" or "dpmpp_2m".
-            units: what steers, if anything.
-            counts: what the units computed is added here.
+            units: the controls, if any.
+            counts: collects how much the units compute.
         """
         if not 1 <= steps <= TIMESTEPS or side % DOWNSCALE:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Prompts of the embedded world as token numbers, made on the scene's device without waiting for it."""
+"""Prompts of the embedded world as token numbers, computed on the scene's device without waiting for it."""
 
 import functools
 
@@ -28,10 +28,10 @@ def training_tokens(
     """Returns the tokens of training prompts, whole or partial: (B, MAX_TOKENS).
 
     Args:
-        scene: what the pictures show.
-        empty: the share of empty prompts.
+        scene: the pictures' scenes.
+        empty: the fraction of empty prompts.
         generator: on the scene's device.
-        other_kinds: the share of prompts that name another picture's thing.
+        other_kinds: the fraction of prompts that name another picture's thing.
     """
     count, device = len(scene.kind), scene.kind.device
     drop, part, vague, swap = torch.rand(4, count, generator=generator, device=device)
@@ -47,7 +47,7 @@ def training_tokens(
 def _tokens(
     colour: Tensor, words: Tensor, ground: Tensor, thing: Tensor, on_ground: Tensor
 ) -> Tensor:
-    """Returns one prompt a row, without the words that are not said, padded with 0."""
+    """Returns one prompt per row, without omitted words, padded with 0."""
     articles, colours = _articles_on(words.device), _colours_on(words.device)
     painted = colour != NATURAL
     first = torch.where(painted, colours[colour], words)

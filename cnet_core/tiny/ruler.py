@@ -16,7 +16,7 @@ RIM = 2  # pixels at the upper and lower edge that show the ground
 def thing_mask(pictures: Tensor) -> Tensor:
     """Returns where each picture (B, 3, H, W) shows its thing: (B, H, W), bool.
 
-    The ground runs evenly from its median colour at the upper edge to that at the lower edge.
+    The ground changes evenly from its median colour at the upper edge to that at the lower edge.
     """
     distance = (pictures.clamp(0, 1) - ground(pictures)).square().sum(1).sqrt()
     mask = distance > OPEN_THRESHOLD

@@ -15,11 +15,11 @@ from .things import CELL, DARKEST, KINDS, LIGHTEST, THINGS, Sheet, article, load
 NAMES = tuple(COLOURS)
 #: The index of "its own colours" among the colours of a thing.
 NATURAL = len(NAMES)
-#: At least this share of a thing's pixels is further than this from its ground (Euclidean, RGB).
+#: At least this fraction of a thing's pixels is further than this from its ground (Euclidean, RGB).
 CLEAR_SHARE, CLEAR_DISTANCE = 0.9, 0.33
-#: And nearly all of them further than this, so that the outline can be found again.
+#: And nearly all of them are further than this, so that the outline can be measured.
 NEARLY_ALL, SOME_DISTANCE = 0.975, 0.22
-#: How often a thing has its own colours; a shape always is painted.
+#: How often a thing has its own colours; a shape is always painted.
 NATURAL_SHARE = 0.45
 SMALLEST, LARGEST = 0.56, 0.92  # the longer side of a thing, of the picture's
 MOST_TURN = 0.35  # radians either way
@@ -30,7 +30,7 @@ DIRECTIONS = 72  # in which the extent of a thing is known
 
 @dataclass(frozen=True)
 class ThingScene:
-    """A batch of pictures before they are drawn; every field has one entry a picture, all on one device."""
+    """A batch of pictures before they are drawn; every field has one entry per picture, all on one device."""
 
     kind: Tensor  # (B,) index into KINDS
     colour: Tensor  # (B,) index into NAMES, or NATURAL
@@ -56,7 +56,7 @@ class ThingScene:
         return [NAMES[i] for i in _numbers(self.ground)]
 
     def prompts(self) -> list[str]:
-        """One full prompt a picture, as `a red fox on a navy background`, `an owl on a sky background`."""
+        """One full prompt per picture, such as `a red fox on a navy background`, `an owl on a sky background`."""
         return [
             f"{article(c or k)} {f'{c} ' if c else ''}{k} on {article(g)} {g} background"
             for k, c, g in zip(self.kinds, self.colours, self.backgrounds, strict=True)
@@ -178,7 +178,7 @@ def _room(kind: Tensor, turn: Tensor, flip: Tensor, draw: Tensor) -> tuple[Tenso
 
 
 def _choose(allowed: Tensor, draw: Tensor) -> Tensor:
-    """Returns one allowed column a row, each as likely: (B,)."""
+    """Returns one allowed column per row, with equal probability: (B,)."""
     return torch.where(allowed, draw, -1).argmax(1)
 
 

@@ -1,4 +1,4 @@
-"""The things of the embedded world: their words, their pictures, and six glossy shapes of our own.
+"""The things of the embedded world: their words, their pictures, and six glossy shapes of this project.
 
 The pictures are Microsoft's Fluent Emoji (see `LICENSE-fluent-emoji`), one sheet in `things.webp`.
 """
@@ -105,7 +105,7 @@ def load_sheet() -> Sheet:
 
 
 def article(word: str) -> str:
-    """Returns `a` or `an`. None of our words begins with a silent h or a spoken y."""
+    """Returns `a` or `an`. No word in the vocabulary starts with a silent h or a spoken y."""
     return "an" if word[0] in "aeiou" else "a"
 
 

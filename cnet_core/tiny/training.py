@@ -18,7 +18,7 @@ from .data import distance_field, outline, picture, random_scene, training_hints
 from .measure import iou, shape_mask
 from .text import TextEmbedding
 
-#: So many different samples; more than a run of any sensible length sees.
+#: How many different samples there are; more than a run of any sensible length sees.
 SAMPLES = 100_000
 #: Held-out scenes come from this seed; samples to train on are named, not numbered by seed.
 HELD_OUT_SEED = 998
@@ -32,7 +32,7 @@ SHOWN = 8
 class TinyBase:
     """UNet, text embedding and autoencoder of the embedded model; pictures are decoded as they are.
 
-    A trainer moves the UNet alone; the small other two stay, and tensors are brought from one to the other.
+    A trainer moves only the UNet; the other two are small and stay, and tensors are brought from one to the other.
     """
 
     unet: UNet

@@ -1,4 +1,4 @@
-"""What a trainer needs of a base model and of its data, and nothing else: two protocols."""
+"""The two protocols that a trainer needs: a base model and its data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .order import Visit
 
 @dataclass(frozen=True)
 class Text:
-    """Prompts as the UNet reads them."""
+    """Encoded prompts, the UNet's input."""
 
     context: Tensor  # (B, tokens, context_dim)
     y: Tensor | None = None  # (B, y_dim), for SDXL
@@ -49,7 +49,7 @@ class TrainingBase(Protocol):
     def text(self, prompts: Sequence[str], height: int, width: int) -> Text:
         """Returns the text of prompts for pictures of a size in pixels; "" is the empty one.
 
-        It is on the device of the UNet, in any dtype: the nets cast it to theirs.
+        It is on the device of the UNet, in any dtype: the nets cast it.
         """
         ...
 
@@ -67,5 +67,5 @@ class Samples(Protocol):
         ...
 
     def batch(self, visits: Sequence[Visit], flips: Sequence[bool]) -> Batch:
-        """Returns the samples of these visits, which are all of one size; mirrored where `flips` says so."""
+        """Returns the samples of these visits, all of one size; mirrored if `flips` says so."""
         ...

@@ -1,4 +1,4 @@
-"""A run's figures for TensorBoard, where that is installed."""
+"""A run's figures for TensorBoard, if that is installed."""
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -10,8 +10,8 @@ class Board:
     """Writes the numbers of a run's metrics to `folder`; without tensorboard it does nothing.
 
     Args:
-        folder: where TensorBoard looks.
-        step: what it knows of later steps is taken back.
+        folder: the folder that TensorBoard reads.
+        step: figures of later steps are removed.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
@@ -30,7 +30,7 @@ class Board:
 
 
 def _numbers(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yields names and values of a row, and of rows in it as `name/…`; the step is left out, and what is no number."""
+    """Yields names and numbers of a row, and of rows in it as `name/…`, without the step."""
     for name, value in row.items():
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{name}/")  # pyright: ignore[reportUnknownArgumentType]

@@ -1,4 +1,4 @@
-"""What a run learns from, by content: the base's weights and every sample. A resumed run compares it with its start."""
+"""The contents of a run's base and samples, as digests. A resumed run compares them with those at its start."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from torch import nn
 
 from .listing import Item
 
-#: So many names are listed for each kind of change.
+#: How many names are listed per kind of change.
 NAMED = 3
 
 
@@ -28,13 +28,13 @@ class Sample:
 
     @property
     def content(self) -> tuple[str, str, str]:
-        """What the training sees of the sample."""
+        """The part of the sample that training sees."""
         return self.picture_digest, self.hint_digest, self.prompt
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The base's weights and the samples in their order; neither depends on where they are on disk."""
+    """The base's weights and the samples in order, independent of their place on disk."""
 
     base: str  # digest of the UNet's weights
     samples: tuple[Sample, ...]
@@ -74,7 +74,7 @@ def weights_digest(net: nn.Module) -> str:
 
 
 def changes(before: Sequence[Sample], after: Sequence[Sample]) -> list[str]:
-    """Returns what differs between two lists of samples, a phrase each; equal picture names are the same sample."""
+    """Returns the differences between two lists of samples, a phrase each; equal picture names are the same sample."""
     if [s.content for s in before] == [s.content for s in after]:
         return []
     old, new = _by_name(before), _by_name(after)
@@ -93,7 +93,7 @@ def changes(before: Sequence[Sample], after: Sequence[Sample]) -> list[str]:
 
 
 def _by_name(samples: Sequence[Sample]) -> dict[tuple[str, int], Sample]:
-    """Returns samples by their picture's name and how often it was listed before."""
+    """Returns samples by their picture's name and a count of its earlier entries."""
     seen: Counter[str] = Counter()
     found: dict[tuple[str, int], Sample] = {}
     for sample in samples:

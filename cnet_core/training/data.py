@@ -1,4 +1,4 @@
-"""Folders of pictures with hints and prompts: which of their samples can be used, and in which size."""
+"""Folders of pictures with hints and prompts: which samples are usable, and at which size."""
 
 import hashlib
 import io
@@ -14,37 +14,37 @@ from ..checkpoints.container.files import Progress
 from ..control.hints import check_gray
 from .listing import Item, is_file, read_listing
 
-#: Proportions of picture and hint may differ by this share: rounding, not another picture.
+#: Proportions of picture and hint may differ by this fraction, for rounding.
 MAX_MISMATCH = 0.02
-#: So many bad samples are named in a message.
+#: How many bad samples a message names.
 NAMED = 5
-#: Sides of a bucket are multiples of this; of small pictures, of the latents' 8.
+#: Sides of a bucket are multiples of this; for small pictures, multiples of the latents' 8.
 BUCKET_STEP, SMALL_SIDE = 64, 256
 
 
 @dataclass(frozen=True)
 class UsableItems:
-    """What of a folder can be trained on."""
+    """The usable samples of a folder."""
 
     items: tuple[Item, ...]
     sizes: tuple[tuple[int, int], ...]  # (height, width) in pixels, one per item, of its bucket
-    bad: tuple[str, ...]  # what is wrong with the others, a line each
+    bad: tuple[str, ...]  # the faults of the others, a line each
 
 
 def find_usable(
     folder: Path, side: int, *, skip_bad: bool = False, progress: Progress | None = None
 ) -> UsableItems:
-    """Returns the samples of a folder that are whole, each with its bucket; every picture is opened.
+    """Returns the intact samples of a folder, each with its bucket; opens every picture.
 
     Args:
         folder: with one of LAYOUTS.
         side: buckets have at most side x side pixels.
-        skip_bad: leave out what cannot be used, instead of raising.
+        skip_bad: skip unusable samples instead of raising.
         progress: called with (samples seen, samples in all).
 
     Raises:
-        ValueError: no such layout, no samples; or, without `skip_bad`, bad ones, which are counted and named.
-        PermissionError: the folder or its list of samples may not be read.
+        ValueError: no such layout, no samples; or, without `skip_bad`, bad ones, with their number and names.
+        PermissionError: no permission to read the folder or its list of samples.
     """
     entries = read_listing(folder)
     items: list[Item] = []
@@ -71,14 +71,14 @@ def find_usable(
 
 
 def bucket(height: int, width: int, side: int) -> tuple[int, int]:
-    """Returns the (height, width) in pixels to which a picture is cut: of at most side^2 pixels, of its proportions."""
+    """Returns the (height, width) in pixels that a picture is cropped to: its proportions, at most side^2 pixels."""
     step = BUCKET_STEP if side >= SMALL_SIDE else 8
     aspect = math.log(height / width)
     return min(_buckets(side, step), key=lambda b: (abs(math.log(b[0] / b[1]) - aspect), b))
 
 
 def _buckets(side: int, step: int) -> Sequence[tuple[int, int]]:
-    """For every width from side / 2 to 2 * side the largest height that fits."""
+    """The largest height that fits for every width from side / 2 to 2 * side."""
     widths = range(max(step, side // 2 // step * step), 2 * side + 1, step)
     return [(h, w) for w in widths if (h := side * side // w // step * step) >= step]
 
@@ -87,7 +87,7 @@ def _inspect_item(item: Item) -> tuple[Item, tuple[int, int]]:
     """Returns an item with its digests, and the (height, width) of its picture.
 
     Raises:
-        ValueError: picture or hint is missing or broken, or their proportions differ.
+        ValueError: picture or hint is missing or damaged, or their proportions differ.
     """
     (height, width), picture_digest = _inspect_picture(item.picture)
     (hint_height, hint_width), hint_digest = _inspect_picture(item.hint)
@@ -112,12 +112,12 @@ def _inspect_picture(path: Path) -> tuple[tuple[int, int], str]:
                 upright = ImageOps.exif_transpose(image)  # reads it all
         return (upright.height, upright.width), hashlib.blake2b(content, digest_size=16).hexdigest()
     except PermissionError as error:
-        raise ValueError(f"{path} may not be read") from error
+        raise ValueError(f"there is no permission to read {path}") from error
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise ValueError(f"{path} has more than {limit} million pixels, Pillow's limit") from error
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path} is broken or no picture") from error
+        raise ValueError(f"{path} is damaged or not a picture") from error
 
 
 def _name_bad(bad: Sequence[str], count: int) -> str:

@@ -1,7 +1,7 @@
 """The folder of a run: config.json, metrics.jsonl, checkpoints, plots, pictures and the result.
 
-A checkpoint is one safetensors file, written aside and moved into place. A run that is killed at any moment goes on
-from the newest one.
+A checkpoint is one safetensors file, written to a temporary name and then renamed. A run that is killed at any moment
+continues from the newest one.
 """
 
 import json
@@ -23,11 +23,11 @@ from .trainer import State
 logger = logging.getLogger("cnet")
 
 CONFIG, METRICS, RESULT = "config.json", "metrics.jsonl", "control_net.safetensors"
-#: The base's weights and the samples that a run learns from, by content.
+#: The digests of a run's base and samples.
 CONTENTS = "contents.jsonl"
 #: Metadata key of a checkpoint's step and loss scale.
 STATE_KEY = "cnet_training"
-#: So many checkpoints are kept: the newest, and one before it.
+#: How many checkpoints are kept: the newest, and the one before it.
 KEPT = 2
 
 MetricsRow = dict[str, Any]
@@ -40,7 +40,7 @@ class RunFolder:
         self.path = path
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Makes the folder of a new run.
+        """Creates the folder of a new run.
 
         Raises:
             ValueError: there already is a run, or `path` is a file.
@@ -50,12 +50,12 @@ class RunFolder:
         self.set_config(config)
 
     def set_config(self, config: Mapping[str, Any]) -> None:
-        """Writes the config of the run that is here."""
+        """Writes the config of this folder's run."""
         text = json.dumps(dict(config), indent=2) + "\n"
         write_atomically(self.path / CONFIG, lambda file: file.write(text.encode()))
 
     def contents(self) -> Contents | None:
-        """Returns what the run was begun with; None for the embedded base, and for runs of older versions.
+        """Returns the run's contents at its start; None for the embedded base, and for runs of older versions.
 
         Raises:
             ValueError: the file is damaged.
@@ -67,25 +67,26 @@ class RunFolder:
             return Contents.from_rows([json.loads(line) for line in file.read_text().splitlines()])
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise ValueError(
-                f"{file} is damaged, so whether the data changed is not known; remove it to go on without the check."
+                f"{file} is damaged, so it is unknown whether the data changed; remove it to continue without the "
+                "check."
             ) from error
 
     def set_contents(self, contents: Contents) -> None:
-        """Keeps what the run learns from."""
+        """Writes the run's contents."""
         text = "".join(json.dumps(row) + "\n" for row in contents.to_rows())
         write_atomically(self.path / CONTENTS, lambda file: file.write(text.encode()))
 
     def check_free(self) -> None:
-        """Raises ValueError unless a new run may begin here; makes nothing."""
+        """Raises ValueError unless a new run may start here; creates nothing."""
         if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"`--out` is {self.path}, which is a file; name a folder.")
+            raise ValueError(f"`--out` is {self.path}, which is a file; give a folder.")
         if (self.path / CONFIG).exists() or self._checkpoints():
             raise ValueError(
-                f"{self.path} already holds a run; go on with it by `--resume`, or name another folder."
+                f"{self.path} already holds a run; continue it with `--resume`, or give another folder."
             )
 
     def config(self) -> MetricsRow:
-        """Returns the config of the run that is here.
+        """Returns the config of this folder's run.
 
         Raises:
             ValueError: there is none, or a damaged one.
@@ -104,7 +105,7 @@ class RunFolder:
             file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[MetricsRow]:
-        """Returns the lines of the metrics; one that was cut off by a crash is left out."""
+        """Returns the lines of the metrics; without one that a crash truncated."""
         file = self.path / METRICS
         return (
             []
@@ -113,15 +114,15 @@ class RunFolder:
         )
 
     def readings(self, until: int) -> list[Reading]:
-        """Returns what the meter saw up to a step."""
+        """Returns the meter's readings up to a step."""
         found = [Reading.from_dict(row["reading"]) for row in self.rows() if "reading" in row]
         return [reading for reading in found if reading.step <= until]
 
     def save(self, state: State, result: ControlNet) -> None:
-        """Keeps the state, then the result, then drops what is older than KEPT checkpoints.
+        """Writes the state, then the result, then removes all but the last KEPT checkpoints.
 
         Raises:
-            OSError: the disk is full, for example; what was saved before is kept.
+            OSError: the disk is full, for example; the earlier save is kept.
         """
         facts = json.dumps({"step": state.step, "scaler": state.scaler})
         file = self.path / "checkpoints" / f"step_{state.step:08d}.safetensors"
@@ -130,13 +131,13 @@ class RunFolder:
             write_tensors(state.tensors, file, {STATE_KEY: facts})
             save_controlnet(result, self.path / RESULT)
         except OSError as error:
-            what = f"{error.strerror}; what was saved before is kept"
+            what = f"{error.strerror}; the earlier save is kept"
             raise OSError(error.errno, what, str(file)) from error
         for old in self._checkpoints()[:-KEPT]:
             old.unlink()
 
     def state(self) -> State | None:
-        """Returns the state of the newest checkpoint that is whole; None before the first.
+        """Returns the state of the newest complete checkpoint; None before the first.
 
         Raises:
             ValueError: all checkpoints are damaged.
@@ -146,15 +147,15 @@ class RunFolder:
             try:
                 return _state(file)
             except (ValueError, FileNotFoundError) as error:
-                logger.warning("The run does not go on from its checkpoint %s: %s", file, error)
+                logger.warning("The run does not continue from its checkpoint %s: %s", file, error)
         if files:
             raise ValueError(
-                f"{self.path} holds no checkpoint that is whole; train again in another folder."
+                f"{self.path} holds no complete checkpoint; train again in another folder."
             )
         return None
 
     def forget_after(self, step: int) -> None:
-        """Removes checkpoints and metrics of later steps, which a resumed run takes again."""
+        """Removes checkpoints and metrics of later steps, which a resumed run repeats."""
         for file in self._checkpoints():
             if file.stem > f"step_{step:08d}":
                 file.unlink()
@@ -162,7 +163,7 @@ class RunFolder:
         write_atomically(self.path / METRICS, lambda file: file.write(kept.encode()))
 
     def save_picture(self, image: Image.Image, name: str) -> None:
-        """Writes a picture, atomically; `name` may have a folder in it."""
+        """Writes a picture, atomically; `name` may include a folder."""
         file = self.path / name
         file.parent.mkdir(exist_ok=True)
         write_atomically(file, lambda stream: image.save(stream, "PNG"))
@@ -204,7 +205,7 @@ def _state(file: Path) -> State:
     """Returns a checkpoint's state; raises ValueError if the file is damaged or no checkpoint of a run."""
     tensors, metadata = read_tensors(file)
     if STATE_KEY not in metadata:
-        raise ValueError("it does not name its step, so it is not a checkpoint of a run.")
+        raise ValueError("it does not name its step, so it is not a run's checkpoint.")
     facts = json.loads(metadata[STATE_KEY])
     return State(facts["step"], tensors, facts["scaler"])
 

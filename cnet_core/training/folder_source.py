@@ -1,4 +1,4 @@
-"""prepare_source: a real base and a folder of pictures as something to train on."""
+"""prepare_source: turns a real base and a folder of pictures into a TrainingSource."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from .pretrained import load_base
 from .preview import Preview, sheet
 from .source import HELD_OUT_SHARE, MAX_HELD_OUT, SourcePart, TrainingSource
 
-#: How previews are drawn.
+#: The settings of previews.
 SHOWN, STEPS, CFG_SCALE = 4, 20, 7.5
-#: Fewer samples cannot be parted into those to learn from and those to be judged by.
+#: Fewer samples cannot be split into training and held-out samples.
 MIN_SAMPLES = 4
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run's base and data are, and how pictures are used."""
+    """Where a run's base and data are, and how to use the pictures."""
 
     base: Path
     config: Path | None
@@ -43,15 +43,15 @@ def prepare_source(
     tell: Callable[[str], None] = lambda line: None,
     progress: Callable[[str], Progress | None] = lambda what: None,
 ) -> TrainingSource:
-    """Returns the source; pictures are checked and latents and texts computed before the first step.
+    """Returns the source. Checks pictures, and computes latents and texts before the first step.
 
     Args:
         origin: base and data.
-        cache: folder in which latents and texts are kept.
-        device: on which they are computed.
-        check: gets the base's weights and the samples by content; raises if the run must not use them.
-        tell: is told of bad pictures that are left out.
-        progress: gives a counter for a stretch of work, by its name.
+        cache: folder for latents and texts.
+        device: computes them.
+        check: gets the contents of base and samples; raises if the run must not use them.
+        tell: gets a sentence about skipped pictures.
+        progress: returns a counter for a named part of the work.
 
     Raises:
         ValueError: bad pictures, too few, or a base that cannot be loaded.
@@ -60,7 +60,7 @@ def prepare_source(
         origin.data, origin.side, skip_bad=origin.skip_bad, progress=progress("checking pictures")
     )
     if found.bad:
-        tell(f"{len(found.bad)} samples are left out: {'; '.join(found.bad)}")
+        tell(f"Skipped {len(found.bad)} samples: {'; '.join(found.bad)}")
     if len(found.items) < MIN_SAMPLES:
         raise ValueError(
             f"{origin.data} holds {len(found.items)} samples; at least {MIN_SAMPLES} are needed."
@@ -83,7 +83,7 @@ def prepare_source(
 
 
 def _split_samples(samples: PictureSamples) -> tuple[SourcePart, SourcePart]:
-    """Holds out some samples of the size that most have."""
+    """Holds out some samples of the most common size."""
     sizes = list(samples.sizes)
     most = max(sorted(set(sizes)), key=sizes.count)
     candidates = [index for index, size in enumerate(sizes) if size == most]

@@ -1,4 +1,4 @@
-"""The processes that `accelerate launch` or torchrun has begun, set up as accelerate's config says."""
+"""The processes that `accelerate launch` or torchrun has started, set up by accelerate's config."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from .processes import AcceleratedProcesses, Processes
 from .sharded import ShardedProcesses
 
-#: How accelerate calls what its config asks for -> what does it here.
+#: accelerate's name for a kind of distribution -> the class for it here.
 KINDS: Mapping[str, Callable[[Any], Processes]] = {
     "NO": AcceleratedProcesses,
     "MULTI_GPU": AcceleratedProcesses,
@@ -18,19 +18,19 @@ KINDS: Mapping[str, Callable[[Any], Processes]] = {
 
 
 def are_several() -> bool:
-    """Whether a launcher has begun more processes than this one."""
+    """Whether a launcher has started more processes than this one."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def join_processes() -> Processes:
-    """Returns the launched processes, this one among them.
+    """Returns the launched processes, including this one.
 
     Raises:
-        ValueError: accelerate is missing, or its config asks for what is not supported.
+        ValueError: accelerate is missing, or its config asks for something unsupported.
     """
     try:
         accelerate: Any = import_module("accelerate")
-        # The trainer casts by itself, as the run's settings say; accelerate's config would go before them.
+        # The trainer itself casts by the run's settings, which accelerate's config would override.
         accelerator = accelerate.Accelerator(mixed_precision="no")
     except ImportError as error:
         raise ValueError(
@@ -39,7 +39,7 @@ def join_processes() -> Processes:
     kind = str(accelerator.distributed_type).rpartition(".")[2]
     if kind not in KINDS:
         raise ValueError(
-            f"accelerate is set to {kind}, which has an optimizer of its own, and a run could not be resumed bit for "
-            "bit; choose plain multi-GPU or FSDP (version 2) in `accelerate config`."
+            f"accelerate is set to {kind}, which uses its own optimizer, so a run could not be resumed bit for bit; "
+            "choose plain multi-GPU or FSDP (version 2) in `accelerate config`."
         )
     return KINDS[kind](accelerator)

@@ -1,7 +1,7 @@
 """The list of a data folder's samples, as prompt.json or metadata.jsonl.
 
 `prompt.json` is the released fill50k's (source, target, prompt; the source is the hint), `metadata.jsonl` is Hugging
-Face's imagefolder (file_name, conditioning_image, text). Either holds one JSON object a line, or one array of objects.
+Face's imagefolder (file_name, conditioning_image, text). Both hold one JSON object per line, or one array.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 Fields = tuple[tuple[str, ...], ...]
 
-#: File -> names of its fields for (picture, hint, prompt); the first one that an entry has.
+#: File -> names of its fields for (picture, hint, prompt); the first match counts.
 LAYOUTS: Mapping[str, Fields] = {
     "prompt.json": (("target",), ("source",), ("prompt",)),
     "metadata.jsonl": (
@@ -23,7 +23,7 @@ LAYOUTS: Mapping[str, Fields] = {
         ("text", "prompt", "caption"),
     ),
 }
-#: What ends a line. A JSON string may hold other separators (U+2028, U+2029, U+0085), but none of these.
+#: Line endings. A JSON string may hold other separators (U+2028, U+2029, U+0085), but none of these.
 LINE_END = re.compile(r"\r\n?|\n")
 
 
@@ -62,8 +62,8 @@ def read_listing(folder: Path) -> list[ListedSample]:
     """Returns the entries of a data folder's list.
 
     Raises:
-        ValueError: there is no list, or it cannot be read as text or as JSON.
-        PermissionError: the folder or its list may not be read.
+        ValueError: there is no list, or it is not text or not JSON.
+        PermissionError: no permission to read the folder or its list.
     """
     listing, fields = _find(folder)
     text = _decode(listing)
@@ -79,7 +79,7 @@ def read_listing(folder: Path) -> list[ListedSample]:
 
 
 def is_file(path: Path) -> bool:
-    """As Path.is_file, which from Python 3.14 on returns False for what may not be looked at."""
+    """As Path.is_file, which from Python 3.14 on returns False without permission to look."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -88,7 +88,7 @@ def is_file(path: Path) -> bool:
 
 def _find(folder: Path) -> tuple[Path, Fields]:
     if not folder.is_dir():
-        raise ValueError(f"`--data` is {folder}, which is no folder.")
+        raise ValueError(f"`--data` is {folder}, which is not a folder.")
     for name, fields in LAYOUTS.items():
         for place in (folder, folder / "train"):
             if is_file(place / name):
@@ -117,9 +117,11 @@ def _array(listing: Path, text: str) -> list[object]:
     try:
         return cast(list[object], json.loads(text))
     except RecursionError as error:
-        raise ValueError(f"{listing} nests its brackets too deep; it must be one array.") from error
+        raise ValueError(
+            f"{listing} nests its brackets too deeply; it must be one array."
+        ) from error
     except ValueError as error:
-        raise ValueError(f"{listing} begins as a JSON array, but is not one: {error}.") from error
+        raise ValueError(f"{listing} starts like a JSON array, but is not one: {error}.") from error
 
 
 def _parse(line: str) -> object:

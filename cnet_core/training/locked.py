@@ -1,9 +1,9 @@
-"""The locked UNet in training: encoder and middle without a graph, the decoder with gradients of its inputs alone.
+"""The locked UNet in training: encoder and middle without a graph, the decoder with gradients only for its inputs.
 
 Nothing before the first residual needs a gradient, and no weight of the UNet does. So its encoder keeps no
-activations, and its decoder computes half of a backward pass: what flows back into the residuals.
+activations, and its decoder computes only the half of a backward pass that flows back into the residuals.
 
-The UNet computes in the dtype of its weights, inside autocast and outside: its inputs are cast to it, and the same
+The UNet computes in the dtype of its weights, inside autocast and outside. Its inputs are cast to it, so the same
 features give the same prediction everywhere.
 """
 
@@ -20,7 +20,7 @@ from ..nets.unet import UNet
 
 @dataclass(frozen=True)
 class EncoderFeatures:
-    """What the encoder and the middle give for one noisy batch; it can be decoded many times."""
+    """The output of encoder and middle for one noisy batch; it can be decoded many times."""
 
     skips: tuple[Tensor, ...]  # shallow to deep
     middle: Tensor
@@ -29,7 +29,7 @@ class EncoderFeatures:
 
 
 def lock(unet: UNet) -> UNet:
-    """Returns the UNet, in evaluation mode and with no weight that takes a gradient."""
+    """Returns the UNet, in evaluation mode, without gradients for its weights."""
     return unet.train(False).requires_grad_(False)
 
 

@@ -14,12 +14,12 @@ from .trainer import State, Trainer
 
 
 class DivergenceError(ValueError):
-    """The loss, or a weight, is no number any more."""
+    """The loss or a weight became NaN or infinite."""
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """After how many steps what happens; everything happens after the last step too."""
+    """The number of steps between events; every event also happens after the last step."""
 
     log: int = 10
     read: int = 50
@@ -34,10 +34,10 @@ class Intervals:
 
 
 class Events(Protocol):
-    """What is told of a run while it goes on."""
+    """The events of a run while it trains."""
 
     def on_step(self, step: int) -> None:
-        """A step was taken."""
+        """A step is done."""
         ...
 
     def on_log(self, step: int, loss: float, rate: float) -> None:
@@ -45,16 +45,16 @@ class Events(Protocol):
         ...
 
     def on_reading(self, reading: Reading, converged_at: int | None) -> None:
-        """The meter was read; `converged_at` is the step of convergence, once it is known."""
+        """The meter was read; `converged_at` is the step of convergence, once known."""
         ...
 
     def save(self, state: State, result: ControlNet) -> None:
-        """The state, and the net that the run has to show, are to be kept now."""
+        """Save the state and the result now."""
         ...
 
 
 class SilentEvents:
-    """Events that nobody keeps: of all processes but the first."""
+    """Ignores all events, in all processes but the first."""
 
     def on_step(self, step: int) -> None:
         pass
@@ -76,7 +76,9 @@ class Outcome:
     step: int
     reason: str  # "finished", "converged" or "interrupted"
     converged_at: int | None
-    compared: bool = True  # whether the meter had a wrong hint, without which nothing converges
+    compared: bool = (
+        True  # whether the meter had a wrong hint to compare with; nothing converges without one
+    )
 
 
 def fit(
@@ -90,21 +92,21 @@ def fit(
     stop: Callable[[], bool] = lambda: False,
     stop_at_convergence: bool = False,
 ) -> Outcome:
-    """Trains until `steps` steps were taken in all, from wherever the trainer stands.
+    """Trains up to `steps` steps in all, from the trainer's current step.
 
     Args:
-        trainer: fresh, or restored.
+        trainer: new or restored.
         meter: reads the net at intervals.
         steps: the total. Nothing depends on it, so it may be raised later.
-        events: is told what happens.
-        intervals: when; None is the default.
+        events: receives the events.
+        intervals: when they happen; None is the default.
         readings: those of the run before an interruption.
-        stop: asked after every step (of several processes: at every log); True ends the run as a full one, saved.
-        stop_at_convergence: end when the meter says so.
+        stop: called after every step (with several processes: at every log); True ends the run, saved as usual.
+        stop_at_convergence: end when the meter reports convergence.
 
     Raises:
-        DivergenceError: the loss or a weight is not finite; nothing is saved then.
-        RuntimeError: a fresh net is not without effect.
+        DivergenceError: the loss or a weight is not finite; nothing is saved.
+        RuntimeError: a new net changes the prediction.
     """
     run = _Run(trainer, meter, events, intervals or Intervals(), list(readings))
     if trainer.step == 0 and not run.readings:
@@ -137,16 +139,16 @@ class _Run:
         self._saved_at = trainer.step
 
     def check_start(self) -> None:
-        """Reads the fresh net, which must change nothing at all."""
+        """Reads the new net, which must change nothing."""
         reading = self._read_meter()
         fresh = not any(reading.zero_convs)
         if fresh and reading.effect != 0:
             raise RuntimeError(
-                f"A ControlNet with zero convs at 0 changes the prediction (rms {reading.effect:.3g}): a defect."
+                f"A ControlNet with zero convs at 0 changes the prediction (rms {reading.effect:.3g}): this is a bug."
             )
 
     def advance(self, *, last: bool) -> bool:
-        """Takes a step and whatever is due after it; returns whether the net has just been seen to follow its hint."""
+        """Takes a step, with all events due after it; returns whether the meter has just seen convergence."""
         self._losses.append(self.trainer.advance())
         step = self.trainer.step
         self.events.on_step(step)
@@ -169,7 +171,7 @@ class _Run:
         return processes.any(stop())
 
     def finish(self) -> None:
-        """Keeps what was learned since the last save."""
+        """Saves what the net has learned since the last save."""
         if self._saved_at != self.trainer.step:
             self._log()
             self._save()
@@ -181,8 +183,8 @@ class _Run:
         step = self.trainer.step
         if not math.isfinite(loss):
             raise DivergenceError(
-                f"The loss became {loss} between the steps {step - len(self._losses)} and {step}; a lower "
-                "`learning_rate`, or precision 'bf16' instead of 'fp16', keeps it finite."
+                f"The loss became {loss} between steps {step - len(self._losses)} and {step}; use a lower "
+                "`learning_rate`, or precision 'bf16' instead of 'fp16'."
             )
         self._losses.clear()
         self.events.on_log(step, loss, self.trainer.settings.rate(step))
@@ -199,8 +201,8 @@ class _Run:
         finite = all(bool(tensor.isfinite().all()) for tensor in state.tensors.values())
         if self.trainer.processes.any(not finite):
             raise DivergenceError(
-                f"The weights are no numbers any more after step {state.step}; the last save is from step "
-                f"{self._saved_at}. A lower `learning_rate` keeps them finite."
+                f"The weights became NaN or infinite by step {state.step}; the last save is from step "
+                f"{self._saved_at}. Use a lower `learning_rate`."
             )
         self.events.save(state, self.trainer.result)
         self._saved_at = state.step

@@ -1,8 +1,8 @@
-"""The convergence meter: does the net use its hint yet? The loss alone does not say so.
+"""The convergence meter: does the net use its hint yet? The loss alone does not show it.
 
 On a fixed held-out batch it compares the loss with the matching hint to the loss with the neighbour's hint. Everything
-else is equal, noise included, so that the difference is the hint's and hardly noisy: it is 0 until the net tells one
-hint from another, however flat the loss.
+else is equal, including the noise, so the difference comes from the hint and has little noise. It is 0 until the net
+distinguishes hints, however flat the loss.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from .base import TrainingBase
 from .locked import add_residuals, decode, encode
 from .step import NoisyBatch
 
-#: A net follows its hint from where the wrong hint costs this share of the loss, …
+#: A net follows its hint once the wrong hint costs this fraction of the loss, …
 CONVERGED_GAP = 0.03
 #: … by this many standard errors over the held-out samples, …
 CONVERGED_ERRORS = 4.0
@@ -28,7 +28,7 @@ CONVERGED_READINGS = 2
 
 @dataclass(frozen=True)
 class Reading:
-    """What the meter saw at one step."""
+    """The meter's reading at one step."""
 
     step: int
     loss: float  # held-out, with the matching hint
@@ -41,12 +41,12 @@ class Reading:
 
     @property
     def gap(self) -> float:
-        """By which share of the loss the wrong hint is worse."""
+        """How much worse the wrong hint is, as a fraction of the loss."""
         return (self.wrong_loss - self.loss) / self.loss
 
     @property
     def follows(self) -> bool:
-        """Whether the hint matters, beyond doubt and by enough to be seen."""
+        """Whether the hint has a significant and visible effect."""
         sure = self.wrong_loss - self.loss > CONVERGED_ERRORS * self.standard_error
         return sure and self.gap > CONVERGED_GAP
 
@@ -76,12 +76,12 @@ class ConvergenceMeter:
 
     @property
     def compares(self) -> bool:
-        """Whether there is a wrong hint; a sample alone has no neighbour, and no reading of it ever follows."""
+        """Whether there is a wrong hint; a single sample has no neighbour, so its readings never follow."""
         return len(self._batch.hints) > 1
 
     @torch.no_grad()
     def read(self, net: ControlNet, step: int) -> Reading:
-        """Returns what `net` does after `step` steps."""
+        """Returns the reading of `net` after `step` steps."""
         right = self._predict(net, self._batch.hints)
         wrong = self._predict(net, self._batch.hints.roll(1, 0))
         losses, wrong_losses = self._losses(right), self._losses(wrong)
@@ -111,7 +111,7 @@ class ConvergenceMeter:
 
 
 def convergence_step(readings: Sequence[Reading]) -> int | None:
-    """Returns the step from which on the net followed its hint; None if it does not yet."""
+    """Returns the step since which the net has followed its hint; None if it does not yet."""
     for start in range(len(readings) - CONVERGED_READINGS + 1):
         if all(r.follows for r in readings[start : start + CONVERGED_READINGS]):
             return readings[start].step

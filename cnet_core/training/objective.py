@@ -1,4 +1,4 @@
-"""What the UNet is trained to predict, and how far off it is: eps- and v-prediction, min-SNR weighting."""
+"""What the UNet is trained to predict, and its error: eps- and v-prediction, min-SNR weighting."""
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -15,7 +15,7 @@ class Objective:
     """The noise schedule of a base model, and what its UNet predicts."""
 
     prediction: Prediction = "epsilon"
-    alphas_cumprod: Tensor = field(default_factory=alphas_cumprod)  # share of signal by timestep
+    alphas_cumprod: Tensor = field(default_factory=alphas_cumprod)  # fraction of signal by timestep
 
     @property
     def timesteps(self) -> int:
@@ -38,7 +38,7 @@ class Objective:
         return signal * noise - rest * latents
 
     def noise_of(self, prediction: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
-        """Returns the noise that a prediction means."""
+        """Returns the noise that a prediction implies."""
         if self.prediction == "epsilon":
             return prediction
         signal, rest = self._roots(timesteps, noisy)
@@ -68,7 +68,7 @@ class Objective:
 
 
 def parse_prediction(name: object) -> Prediction:
-    """Returns the prediction type of this name; raises ValueError for one that is not known."""
+    """Returns the prediction type of this name; raises ValueError for an unknown one."""
     for known in get_args(Prediction):
         if name == known:
             return known

@@ -1,4 +1,4 @@
-"""Which sample is seen when: a pure function of seed and step, so that any machine can go on from any step."""
+"""The order of samples: a pure function of seed and step, so that any machine can continue from any step."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ class Visit:
     """One sample at one time of the run."""
 
     index: int  # which sample
-    name: str  # unlike every other visit's of the run
+    name: str  # unique in the run
     seed: int  # the run's
 
     def generator(self, purpose: str) -> torch.Generator:
-        """Returns random numbers of this visit alone, other ones for each purpose (noise, flip …)."""
+        """Returns a generator for this visit and purpose (noise, flip …) alone."""
         return generator_of(self.seed, purpose, self.name)
 
 
 def generator_of(*parts: object) -> torch.Generator:
-    """Returns a generator whose seed is a hash of `parts`, so that streams neither touch nor depend on any order."""
+    """Returns a generator whose seed is a hash of `parts`, so that streams are independent."""
     text = " ".join(map(str, parts)).encode()
     digest = hashlib.blake2b(text, digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
@@ -42,9 +42,9 @@ class _Epoch:
 class SampleOrder:
     """The batches of a run. Samples of one size share a bucket, and a batch comes from one bucket.
 
-    A bucket is an endless stream of shuffled passes over its samples, cut into batches: so every sample is seen once
-    before any is seen again, whatever the batch size. An epoch holds the batches that become full during one pass
-    over all samples, the buckets in random order.
+    A bucket is an endless stream of shuffled passes over its samples, divided into batches. So every sample comes once
+    before any comes again, whatever the batch size. An epoch holds the batches that fill up during one pass over all
+    samples, with the buckets in random order.
     """
 
     def __init__(self, sizes: Sequence[tuple[int, int]], batch_size: int, seed: int) -> None:

@@ -23,12 +23,12 @@ logger = logging.getLogger("cnet")
 
 @dataclass(frozen=True)
 class Cache:
-    """Tensors on disk by a text that says all that they depend on."""
+    """Tensors on disk, by a text with everything that they depend on."""
 
     folder: Path
 
     def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Returns what is kept under `key`; computes and keeps it first if it is missing or damaged."""
+        """Returns the tensors under `key`; computes and stores them first if they are missing or damaged."""
         path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
         kept = _read_cache(path)
         if kept is not None:
@@ -39,11 +39,11 @@ class Cache:
 
 
 class PictureEncoder(Protocol):
-    """What turns pictures into latents."""
+    """Turns pictures into latents."""
 
     @property
     def name(self) -> str:
-        """Unlike that of any other encoder."""
+        """A name that no other encoder has."""
         ...
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,7 +53,7 @@ class PictureEncoder(Protocol):
 
 @dataclass(frozen=True)
 class PictureSamples:
-    """The samples of a folder, cut to their buckets."""
+    """The samples of a folder, cropped to their buckets."""
 
     found: UsableItems
     encoder: PictureEncoder
@@ -65,7 +65,7 @@ class PictureSamples:
         return self.found.sizes
 
     def prepare(self, flip: bool, progress: Progress | None = None) -> None:
-        """Computes all latents that are not kept yet, so that no training step has to."""
+        """Computes all missing latents, so that no training step has to."""
         for index in range(len(self.sizes)):
             for flipped in (False, True) if flip else (False,):
                 self._moments(index, flipped)
@@ -73,7 +73,7 @@ class PictureSamples:
                 progress(index + 1, len(self.sizes))
 
     def batch(self, visits: Sequence[Visit], flips: Sequence[bool]) -> Batch:
-        """Returns the samples of these visits; latents are drawn anew from the encoder's distribution."""
+        """Returns the samples of these visits; draws new latents from the encoder's distribution."""
         pairs = list(zip(visits, flips, strict=True))
         return Batch(
             torch.cat([self._latents(visit, flip) for visit, flip in pairs]),
@@ -103,18 +103,18 @@ class PictureSamples:
 
 
 def _read_cache(path: Path) -> dict[str, Tensor] | None:
-    """Returns the tensors of a cache file; None where it is missing or damaged."""
+    """Returns the tensors of a cache file; None if it is missing or damaged."""
     if not path.is_file():
         return None
     try:
         return read_tensors(path)[0]
     except ValueError as error:
-        logger.warning("A cached file is damaged and is computed again: %s", error)
+        logger.warning("A cached file is damaged and will be computed again: %s", error)
         return None
 
 
 def _read_picture(item: Item, size: tuple[int, int], *, hint: bool) -> Tensor:
-    """Returns a picture (1, 3, H, W), 0..1, scaled to cover its bucket and cut at the middle."""
+    """Returns a picture (1, 3, H, W), 0..1, scaled to cover its bucket and cropped at the centre."""
     path = item.hint if hint else item.picture
     with Image.open(path) as image:
         check_gray(image, str(path))
@@ -124,7 +124,7 @@ def _read_picture(item: Item, size: tuple[int, int], *, hint: bool) -> Tensor:
 
 
 def _make_scalable(image: Image.Image) -> Image.Image:
-    """Returns a picture in a mode that Pillow scales well; more than 8 bits of gray are kept, in mode F."""
+    """Returns a picture in a mode that Pillow scales well; keeps more than 8 bits of gray, in mode F."""
     if image.mode in GRAY_PEAKS:
         return Image.fromarray(tensor_of(image)[0, 0].numpy())
     return image if image.mode in ("L", "RGB") else image.convert("RGBA")

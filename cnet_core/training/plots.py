@@ -1,4 +1,4 @@
-"""Line plots as pictures, drawn with Pillow alone; readable at half their size, as nodes show them."""
+"""Line plots as pictures, drawn with Pillow only; readable at half their size, as nodes show them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 124, 30, 100, 84  # margins
 TITLE, LABEL, TICK = 32, 26, 24  # pixels, high
 PAPER, INK, FAINT, GRID = (24, 24, 27), (236, 236, 240), (165, 165, 173), (62, 62, 67)
-#: Told apart by colour-blind people too (Okabe and Ito's, on a dark ground).
+#: Colour-blind people can also distinguish them (Okabe and Ito's, on a dark ground).
 COLOURS = (
     (86, 180, 233),
     (230, 159, 0),
@@ -39,7 +39,7 @@ class _Axes:
         )
 
     def value(self, up: float) -> float:
-        """Returns what stands at a share of the height."""
+        """Returns the value at a fraction of the height."""
         scaled = self.low[1] + up * (self.high[1] - self.low[1])
         return 10**scaled if self.log else scaled
 
@@ -57,8 +57,8 @@ def line_plot(
     """Returns a plot over steps.
 
     Args:
-        series: label -> (step, value) points; values that are not finite, with `log` also those not above 0, are
-            left out. Labels before a "/" share their colour.
+        series: label -> (step, value) points; without values that are not finite, and with `log` without those not
+            above 0. Labels before a "/" share their colour.
         title: above it.
         log: whether the values' axis is logarithmic.
         marks: label -> step of vertical lines.
@@ -104,7 +104,7 @@ def _draw_grid(draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
 
 
 def _draw_mark(draw: ImageDraw.ImageDraw, x: float, label: str) -> None:
-    """Writes a mark's label on the side of its line where there is more room."""
+    """Writes a mark's label on the side of its line with more room."""
     side, anchor = (8, "la") if x < WIDTH / 2 else (-8, "ra")
     font = ImageFont.load_default(TICK)
     draw.text((x + side, TOP + 4), label, fill=FAINT, font=font, anchor=anchor)

@@ -1,7 +1,7 @@
 """Real base models: a diffusers folder, or an SD1.x, SD2.x or SDXL checkpoint; needs diffusers and transformers.
 
-The UNet is read as our own. Autoencoder, text encoders and tokenizers are theirs, and rest on the CPU while the UNet
-trains: latents and texts are computed beforehand.
+The UNet is loaded as a cnet_core.UNet. Autoencoder, text encoders and tokenizers are diffusers' and transformers', and
+stay on the CPU while the UNet trains: latents and texts are computed beforehand.
 """
 
 import json
@@ -28,9 +28,9 @@ NEEDED = (
 )
 #: Folders of a base whose files decide latents and texts.
 ENCODERS = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
-#: Of a schedule that ends without any signal, from which no noise could be told; diffusers' Euler takes the same.
+#: The last value of a schedule that ends without signal, where noise is undefined; the same as in diffusers' Euler.
 LEAST_SIGNAL = 2**-24
-#: Numbers that SDXL gets of a picture: original size, crop, target size.
+#: The numbers that SDXL gets about a picture: original size, crop, target size.
 TIME_IDS = 6
 
 
@@ -38,7 +38,7 @@ TIME_IDS = 6
 class PretrainedBase:
     """A base model from disk."""
 
-    name: str  # of no other base, also where one takes the place of another on disk
+    name: str  # unique to this base, even if another replaces it on disk
     unet: UNet
     objective: Objective
     parts: Any  # a diffusers pipeline without its UNet
@@ -61,7 +61,7 @@ class PretrainedBase:
         return vae.decode(latents.to(vae.device, vae.dtype) / scale + shift).sample / 2 + 0.5
 
     def text(self, prompts: Sequence[str], height: int, width: int) -> Text:
-        """Returns the text of prompts; each is encoded once and kept on disk."""
+        """Returns the text of prompts; encodes each once and keeps it on disk."""
         found = [
             self.cache.get(f"{self.name} {p}", lambda p=p: self._encode_prompt(p)) for p in prompts
         ]
@@ -73,7 +73,7 @@ class PretrainedBase:
         return Text(context, _vector(pooled, height, width, self.unet.config.y_dim))
 
     def prepare(self, prompts: Sequence[str], progress: Progress | None = None) -> None:
-        """Encodes all prompts, and the empty one, that are not kept yet."""
+        """Encodes all prompts, and the empty one, that are not on disk yet."""
         different = list(dict.fromkeys(["", *prompts]))
         for index, prompt in enumerate(different, start=1):
             self.cache.get(f"{self.name} {prompt}", lambda p=prompt: self._encode_prompt(p))
@@ -120,13 +120,13 @@ def load_base(
 
     Args:
         path: the folder, also of a model in Hugging Face's cache, or the file.
-        cache: where latents and texts are kept.
-        device: where latents and texts are computed.
+        cache: the folder for latents and texts.
+        device: the device for latents and texts.
         config: for a file: a folder with tokenizer, configs and scheduler as diffusers lays them out; None lets
-            diffusers fetch them.
+            diffusers download them.
 
     Raises:
-        ValueError: the libraries are missing, or it is no Stable Diffusion.
+        ValueError: the libraries are missing, or it is not a Stable Diffusion.
     """
     path = model_folder(path)
     unet = load_unet(path)
@@ -178,13 +178,13 @@ def _parts(path: Path, config: Path | None, unet: UNet) -> Any:
         advice = (
             ""
             if path.is_dir() or config
-            else " Without internet, give its configs by `--config DIR`."
+            else " Without internet access, give its configs with `--config DIR`."
         )
         raise ValueError(f"{path} cannot be loaded: {''.join(first)}.{advice}") from error
 
 
 def _variant(folder: Path) -> str | None:
-    """Returns the variant without which diffusers would miss weights: "fp16", "bf16" …; None if there is no need."""
+    """Returns the variant that diffusers needs to find the weights: "fp16", "bf16" …; None if it needs none."""
     parts = [folder / part for part in ENCODERS if (folder / part).is_dir()]
     files = [file for part in parts if (file := weights_in(part)) is not None]
     return next((variant for file in files if (variant := variant_of(file))), None)
@@ -199,12 +199,12 @@ def _diffusers() -> Any:
 
 
 def _missing_part_error() -> type[Exception]:
-    """What diffusers raises if a file misses a part of its pipeline; it is neither of the built-in errors."""
+    """The error that diffusers raises if a file misses a part of its pipeline; it is not a built-in one."""
     return import_module("diffusers.loaders.single_file_utils").SingleFileComponentError
 
 
 def _check_family(folder: Path, unet: UNet) -> None:
-    """Raises ValueError if the text encoders of a folder's configs are not those that the UNet was trained with."""
+    """Raises ValueError if a folder's text encoders are not those that the UNet was trained with."""
     files = [folder / part / "config.json" for part in ("text_encoder", "text_encoder_2")]
     widths = [json.loads(f.read_text())["hidden_size"] for f in files if f.is_file()]
     if widths and sum(widths) != unet.config.context_dim:
@@ -215,7 +215,7 @@ def _check_family(folder: Path, unet: UNet) -> None:
 
 
 def _vector(pooled: Tensor, height: int, width: int, y_dim: int) -> Tensor:
-    """Returns SDXL's y (B, y_dim): pooled text, and the picture's size as if it had never been cut."""
+    """Returns SDXL's y (B, y_dim): pooled text, and the picture's size as if it had not been cropped."""
     ids = torch.tensor([height, width, 0, 0, height, width], device=pooled.device)
     embedded = timestep_embedding(ids, (y_dim - pooled.shape[-1]) // TIME_IDS)
     return torch.cat([pooled, embedded.reshape(1, -1).expand(len(pooled), -1).to(pooled)], dim=-1)

@@ -1,4 +1,4 @@
-"""What a net makes of hints while it is trained: pictures drawn from the same noise each time."""
+"""Previews of a net during training: pictures drawn from the same noise each time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from .order import generator_of
 
 @dataclass(frozen=True)
 class Preview:
-    """Held-out hints and prompts, and how they are drawn."""
+    """Held-out hints and prompts, and how to draw them."""
 
     base: TrainingBase
     hints: Tensor  # (N, 3, H, W), 0..1
     prompts: tuple[str, ...]
     steps: int = 10  # of DDIM
-    cfg_scale: float = 1.0  # 1 is without guidance; control goes to both branches
+    cfg_scale: float = 1.0  # 1 means no guidance; control goes to both branches
 
     @torch.no_grad()
     def draw(self, net: ControlNet, *, empty: bool = False) -> Tensor:
@@ -56,7 +56,7 @@ def _noise(
     timesteps: Tensor,
     text: Text,
 ) -> Tensor:
-    """Returns the predicted noise, in float32: with hardly any signal it is nearly `x`, and the rest of it small."""
+    """Returns the predicted noise, in float32: with very little signal it is nearly `x`, and the rest is small."""
     residuals = net.residuals(x.to(net.dtype), features, timesteps, text.context, text.y)
     encoded = encode(base.unet, x, timesteps, text.context, text.y)
     prediction = decode(base.unet, add_residuals(encoded, residuals))

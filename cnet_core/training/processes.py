@@ -1,4 +1,4 @@
-"""How the processes of one run share its work: one alone, or several by Hugging Face accelerate."""
+"""How the processes of one run share its work: one process, or several through Hugging Face accelerate."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Processes(Protocol):
-    """What a trainer asks of the processes beside it."""
+    """The processes of a run, as its trainer sees them."""
 
     device: torch.device
     count: int
@@ -22,15 +22,15 @@ class Processes(Protocol):
     sharded: bool  # whether each process holds a part of every weight
 
     def wrap(self, net: ControlNet) -> ControlModel:
-        """Returns the net, with gradients averaged over the processes; its parameters may be others then."""
+        """Returns the net, with gradients averaged over the processes; its parameters may then be different objects."""
         ...
 
     def share_of(self, batch: Sequence[T], pieces: int) -> list[Sequence[T]]:
-        """Returns this process's part of a batch, cut into pieces of equal length."""
+        """Returns this process's part of a batch, divided into pieces of equal length."""
         ...
 
     def sync(self, model: ControlModel, *, last: bool) -> AbstractContextManager[Any]:
-        """Returns a context for the backward pass of a piece; gradients are exchanged in the last one."""
+        """Returns a context for the backward pass of a piece; the last one exchanges gradients."""
         ...
 
     def mean(self, value: Tensor) -> Tensor:
@@ -42,16 +42,16 @@ class Processes(Protocol):
         ...
 
     def whole(self, tensor: Tensor) -> Tensor:
-        """Returns the whole of a tensor that each process may hold a part of; all must ask for it."""
+        """Returns the whole tensor if each process may hold a part of it; all processes must call this."""
         ...
 
     def part(self, whole: Tensor, like: Tensor) -> Tensor:
-        """Returns what this process holds of a tensor, if it holds of it what it does of `like`."""
+        """Returns this process's part of a tensor, divided like `like`."""
         ...
 
 
 class WholeTensors:
-    """Every process holds every tensor whole."""
+    """Every process holds whole tensors."""
 
     sharded = False
 
@@ -86,10 +86,10 @@ class SingleProcess(WholeTensors):
 
 
 def share_of(batch: Sequence[T], index: int, count: int, pieces: int) -> list[Sequence[T]]:
-    """Returns the part of a batch that process `index` of `count` takes, cut into `pieces` of equal length.
+    """Returns the part of a batch for process `index` of `count`, divided into `pieces` of equal length.
 
     Raises:
-        ValueError: the batch cannot be cut so.
+        ValueError: the batch cannot be divided so.
     """
     if len(batch) % (count * pieces):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""TrainingSettings: every number that decides what a training computes, checked at once."""
+"""TrainingSettings: every number that affects what a training computes, checked at once."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,14 +12,14 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What a training computes. The number of steps is not part of it: nothing here depends on how long it runs.
+    """What a training computes. The number of steps is not included: nothing here depends on how long it runs.
 
     Raises:
         ValueError: a number out of range; the message names it.
     """
 
     batch_size: int = 4  # pictures per optimizer step, over all processes and pieces together
-    accumulation: int = 1  # pieces in which each process takes its share of a batch
+    accumulation: int = 1  # pieces of each process's part of a batch
     learning_rate: float = 1e-5
     warmup: int = 100  # steps in which the rate rises linearly; above 0 from the first step on
     weight_decay: float = 1e-2
@@ -31,9 +31,9 @@ class TrainingSettings:
     )
     hint_init: HintInit = "balanced"
     min_snr: float | None = (
-        None  # gamma of Hang et al., arXiv 2303.09556; None weights all timesteps alike
+        None  # gamma of Hang et al., arXiv 2303.09556; None weights all timesteps equally
     )
-    ema: float = 0.0  # decay of the averaged weights, which become the result; 0 keeps no average
+    ema: float = 0.0  # decay of the averaged weights, which become the result; 0: no average
     flip: bool = False  # mirror every other visit, picture and hint together
     precision: Precision = "fp32"
     gradient_checkpointing: bool = False
@@ -54,7 +54,7 @@ class TrainingSettings:
         return self.learning_rate * min(1.0, step / max(self.warmup, 1))
 
     def ema_decay(self, step: int) -> float:
-        """Returns the average's decay at a step, counted from 1; small at first, so that the start is forgotten."""
+        """Returns the average's decay at a step, counted from 1; small at first, to forget the start."""
         return min(self.ema, (1 + step) / (10 + step))
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class TrainingSettings:
         """Returns the settings of `to_dict()`'s values; unknown names raise ValueError."""
         unknown = sorted(values.keys() - {field.name for field in fields(cls)})
         if unknown:
-            raise ValueError(f"There are no such training settings: {', '.join(unknown)}.")
+            raise ValueError(f"Unknown training settings: {', '.join(unknown)}.")
         return cls(**values)
 
 
@@ -78,7 +78,7 @@ def _one_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
     return (lambda value: value in choices), " or ".join(map(repr, choices))
 
 
-#: Name -> (whether a value is allowed, what is allowed).
+#: Name -> (predicate of allowed values, what is allowed).
 LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "batch_size": (_within(1, 2**16), "at least 1"),
     "accumulation": (_within(1, 2**16), "at least 1"),
@@ -90,7 +90,7 @@ LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_grad_norm": (_within(1e-12, 1e12), "above 0"),
     "prompt_dropout": (_within(0, 1), "within 0..1"),
     "hint_init": _one_of(get_args(HintInit)),
-    "min_snr": (lambda value: value is None or _within(1e-6, 1e6)(value), "above 0, or left out"),
+    "min_snr": (lambda value: value is None or _within(1e-6, 1e6)(value), "above 0, or omitted"),
     "ema": (_within(0, 0.9999999), "at least 0 and below 1"),
     "precision": _one_of(get_args(Precision)),
     "seed": (_within(0, 2**63 - 1), "0 or more"),

@@ -1,4 +1,4 @@
-"""ShardedProcesses: weights, gradients and AdamW's state cut over the processes (FSDP2), so that large nets fit."""
+"""ShardedProcesses: divides weights, gradients and AdamW's state among the processes (FSDP2), for large nets."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
@@ -11,10 +11,10 @@ from .step import ControlModel
 
 
 class ShardedProcesses(AcceleratedProcesses):
-    """As accelerate's FSDP of version 2: each process holds a part of every weight; a block is gathered when it runs.
+    """As accelerate's FSDP of version 2: each process holds a part of every weight; blocks are gathered to run.
 
-    Of accelerate's config `reshard_after_forward` and offloading are heeded; precision is the run's own, and what is
-    wrapped are the encoder's blocks, whatever the wrap policy.
+    It follows `reshard_after_forward` and offloading in accelerate's config. The run sets the precision. The encoder's
+    blocks are wrapped, whatever the wrap policy.
 
     Raises:
         ValueError: the config asks for FSDP of version 1.

@@ -1,4 +1,4 @@
-"""Source: all that a run is made of besides its settings: base, samples, held-out samples, previews."""
+"""TrainingSource: everything in a run besides its settings: base, samples, held-out samples, previews."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from .order import SampleOrder, Visit
 from .settings import TrainingSettings
 from .step import make_noisy_batch
 
-#: One sample in so many is held out for the convergence meter, at most MAX_HELD_OUT.
+#: One in this many samples is held out for the convergence meter, at most MAX_HELD_OUT.
 HELD_OUT_SHARE, MAX_HELD_OUT = 8, 16
-#: net -> a picture (3, H, W), 0..1, and figures to go with it.
+#: net -> a picture (3, H, W), 0..1, and its figures.
 Previewer = Callable[[ControlNet], tuple[Tensor, dict[str, float]]]
 
 
 @dataclass(frozen=True)
 class TrainingSource:
-    """What is trained on, and what it is judged by."""
+    """The data to train on and to judge by."""
 
     base: TrainingBase
     samples: Samples
-    held_out: Samples  # all of one size; on one alone the meter cannot tell hints apart
+    held_out: Samples  # all of one size; with only one the meter cannot compare hints
     preview: Previewer
 
     def meter(self, settings: TrainingSettings) -> ConvergenceMeter:
@@ -49,7 +49,7 @@ class SourcePart:
         return [sizes[i] for i in self.indices]
 
     def batch(self, visits: Sequence[Visit], flips: Sequence[bool]) -> Batch:
-        """Returns samples by their place in this part."""
+        """Returns samples by their index in this part."""
         moved = [Visit(self.indices[v.index], v.name, v.seed) for v in visits]
         return self.samples.batch(moved, flips)
 
@@ -79,7 +79,7 @@ class TensorSamples:
 
 
 def tensor_source(base: TrainingBase, samples: TensorSamples, preview: Previewer) -> TrainingSource:
-    """Returns a source whose last samples, one in HELD_OUT_SHARE, are held out; of a handful all are seen twice."""
+    """Returns a source whose last samples, one in HELD_OUT_SHARE, are held out; very few samples are used for both."""
     count = min(MAX_HELD_OUT, len(samples.hints) // HELD_OUT_SHARE)
     if count < 2:
         return TrainingSource(base, samples, samples, preview)

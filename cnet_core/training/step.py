@@ -1,4 +1,4 @@
-"""One look at one batch: noise it, drop prompts, predict with control, compare. Every draw belongs to its visit."""
+"""One step on one batch: adds noise, drops prompts, predicts, compares. Every draw belongs to its visit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .order import Visit
 
 
 class ControlModel(Protocol):
-    """A ControlNet, or what wraps it in a distributed run."""
+    """A ControlNet, or its wrapper in a distributed run."""
 
     def __call__(
         self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None
@@ -23,7 +23,7 @@ class ControlModel(Protocol):
 
 @dataclass(frozen=True)
 class NoisyBatch:
-    """A batch as the nets get it, on the device and in float32."""
+    """The nets' input for a batch, on the device and in float32."""
 
     noisy: Tensor  # (B, 4, H/8, W/8)
     target: Tensor  # what the UNet should predict
@@ -35,7 +35,7 @@ class NoisyBatch:
 def make_noisy_batch(
     base: TrainingBase, samples: Samples, visits: Sequence[Visit], prompt_dropout: float, flip: bool
 ) -> NoisyBatch:
-    """Returns the noisy batch of some visits, which does not depend on what else is in the run or in the batch.
+    """Returns the noisy batch of some visits, independent of the rest of the run and of the batch.
 
     Prompts are dropped for both nets, since they share the text.
     """
@@ -64,7 +64,7 @@ def losses(
     text = batch.text
     encoded = encode(base.unet, batch.noisy, batch.timesteps, text.context, text.y)
     residuals = model(batch.noisy, batch.hints, batch.timesteps, text.context, text.y)
-    encoded = add_residuals(encoded, residuals)  # nothing holds the plain features any more
+    encoded = add_residuals(encoded, residuals)  # nothing keeps the plain features alive
     prediction = decode(base.unet, encoded)
     return base.objective.losses(prediction, batch.target, batch.timesteps, min_snr)
 

@@ -26,7 +26,7 @@ DTYPES: Mapping[Precision, torch.dtype] = {
 
 @dataclass(frozen=True)
 class State:
-    """All that changes in a run; random numbers and data order are functions of the step."""
+    """Everything that changes in a run; random numbers and data order are functions of the step."""
 
     step: int
     tensors: dict[str, Tensor]
@@ -34,13 +34,13 @@ class State:
 
 
 class Trainer:
-    """Trains `net` (or a fresh ControlNet of the base) by AdamW; the base stays locked.
+    """Trains `net` (or a new ControlNet of the base) with AdamW; the base stays locked.
 
     Args:
         base: the base model. Its UNet is locked, and moved to the device and to `settings.precision`.
-        samples: what to train on.
+        samples: the samples to train on.
         settings: every number of the computation.
-        net: where to start; kept in float32. None is a fresh one.
+        net: where to start, in float32. None is a new one.
         processes: how several processes share the work.
     """
 
@@ -82,12 +82,12 @@ class Trainer:
 
     @property
     def device(self) -> torch.device:
-        """Where the net is trained."""
+        """The device of the training."""
         return self.processes.device
 
     @property
     def result(self) -> ControlNet:
-        """The net that this run has to show: the average, where one is kept. All processes must ask for it."""
+        """The result of this run: the average, if there is one. All processes must call this."""
         if self._average is None and not self.processes.sharded:
             return self.net
         shown = self._parameters if self._average is None else self._average
@@ -127,7 +127,7 @@ class Trainer:
     def state(self) -> State:
         """Returns references to everything that the next step depends on.
 
-        All processes must ask for it; the first one gets the tensors.
+        All processes must call this; the first one gets the tensors.
         """
         scaler = self._scaler.state_dict() if self._scaler.is_enabled() else {}
         gathered = ((name, self.processes.whole(tensor)) for name, tensor in self._tensors())
@@ -135,10 +135,10 @@ class Trainer:
         return State(self.step, kept, scaler)
 
     def restore(self, state: State) -> None:
-        """Puts back what `state` returned; the run then goes on bit for bit.
+        """Restores what `state` returned; the run then continues bit for bit.
 
         Raises:
-            ValueError: the state is of another net, or of other settings.
+            ValueError: the state belongs to another net or other settings.
         """
         self._fill(self._parameters, state.tensors, "net.")
         if self._average is not None:
@@ -177,7 +177,7 @@ class Trainer:
             yield from ((f"optimizer.{index}.{k}", values[k]) for k in MOMENTS)
 
     def _moments(self, tensors: Mapping[str, Tensor]) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """Yields what is kept of each parameter by its index; of one that had no gradient yet there is nothing."""
+        """Yields AdamW's tensors of each parameter by its index; a parameter without a gradient so far has none."""
         for index, like in enumerate(self._parameters):
             if f"optimizer.{index}.step" not in tensors:
                 continue
@@ -195,12 +195,12 @@ class Trainer:
             tensor.copy_(self.processes.part(found[name], tensor))
 
 
-#: What AdamW keeps of each parameter.
+#: The tensors that AdamW keeps per parameter.
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def fresh_net(base: TrainingBase, settings: TrainingSettings) -> ControlNet:
-    """Returns the ControlNet that a run begins with: the same for the same seed, whatever was drawn before."""
+    """Returns the ControlNet that a run starts with: the same for the same seed, whatever was drawn before."""
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         return ControlNet.from_unet(base.unet, hint_init=settings.hint_init)

@@ -1,4 +1,4 @@
-"""X-ray: what control put into a UNet, by block, step and branch; which rows it ran on; what each block did.
+"""X-ray: what control added to a UNet by block, step and branch, which rows it ran on, and the effect of each block.
 
 with cn.patch_unet(unet, unit) as control:
     ...                                  # sample

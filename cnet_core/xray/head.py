@@ -1,4 +1,4 @@
-"""The top of the X-ray's picture: the verdict, what the picture shows, and what its colours mean."""
+"""The top of the X-ray's picture: the verdict, an explanation of the picture, and a key to its colours."""
 
 from PIL import Image, ImageDraw
 
@@ -6,8 +6,8 @@ from .style import FAINT, INK, LABEL, MARGIN, NOTHING, PAPER, SMALL, VERDICT, fo
 from .text import number
 
 LEGEND = (
-    "Colour: size of what was added as a share of what it was added to (|residual| / |skip|). "
-    "Gain: strength x window x routing. "
+    "Colour: size of the residual relative to the skip that it was added to (|residual| / |skip|). Gain: strength x "
+    "window x routing. "
 )
 LEFT_OUT = "Left out: how much the last prediction changes without the block."
 SPACING = 1.25  # lines
@@ -42,7 +42,7 @@ def _wrap(text: str, size: int, width: int) -> list[str]:
 
 
 def _draw_key(pen: ImageDraw.ImageDraw, y: int, top: float) -> None:
-    """Draws the scale of colours, and the colour of nothing."""
+    """Draws the colour scale, and the colour for nothing."""
     x, middle = MARGIN + 28, y + LABEL // 2
     pen.text((MARGIN, middle), "0", fill=INK, font=font(LABEL), anchor="lm")
     for i in range(KEY):

@@ -1,4 +1,4 @@
-"""Influence: how much of a prediction is each block's doing, by leaving one out at a time."""
+"""Influence: how much each block contributes to a prediction, measured by leaving out one block at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Influence:
 
     Attributes:
         blocks: |p - p without the block| / |p - p without control|, shallow to deep, middle last. They do not add up
-            to 1: blocks act on each other.
+            to 1, since blocks affect each other.
         total: |p - p without control| / |p without control|.
     """
 
@@ -29,7 +29,7 @@ class Influence:
 
 
 def influence_of(predict: PredictWithout, blocks: int) -> Influence:
-    """Returns the influence of each of `blocks` blocks; calls `predict` that many times and twice more."""
+    """Returns the influence of each of `blocks` blocks; calls `predict` once per block and twice more."""
     whole = _precise(predict(frozenset()))
     none = _precise(predict(frozenset(range(blocks))))
     effect = _norm(whole - none)
@@ -47,7 +47,7 @@ def _norm(tensor: Tensor) -> float:
 
 
 def leave_one_out(attachment: "Attachment", predict: Callable[[], Tensor]) -> Influence:
-    """Returns the influence of each block on what `predict` returns; nothing of it is recorded.
+    """Returns the influence of each block on what `predict` returns; without recording it.
 
     Args:
         attachment: from `patch_unet`, still attached.

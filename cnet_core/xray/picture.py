@@ -1,8 +1,8 @@
-"""The X-ray as a picture, drawn with Pillow alone; readable at a third of its size, as nodes show it.
+"""The X-ray as a picture, drawn with Pillow only; readable at a third of its size, as nodes show it.
 
-The head says in words what there is to see. Below it, a column per branch: a heat map of |residual| / |skip| (block by
-step), under it each ControlNet's gain by step, under it a strip per ControlNet of what was evaluated, reused and
-skipped. The last column: a bar per block (its influence if it is known, else its mean ratio), and the gain after
+The head sums the picture up in words. Below it, each branch has a column: a heat map of |residual| / |skip| (block by
+step), then each ControlNet's gain by step, then a strip per ControlNet with the steps that were evaluated, reused or
+skipped. The last column: a bar per block (its influence if known, else its mean ratio), and the gain after
 guidance.
 """
 
@@ -127,7 +127,7 @@ def _enlarge(colours: NDArray[np.uint8], height: int) -> Image.Image:
 
 
 def _strip(states: Sequence[frozenset[RowState]], colour: Colour) -> Image.Image:
-    """Returns one line of cells: what became of a ControlNet's rows, step by step."""
+    """Returns one line of cells: the state of a ControlNet's rows at each step."""
     line = np.array([[_state_colour(state, colour) for state in states]], dtype=np.uint8)
     return _enlarge(line, STRIP - 6)
 
@@ -172,7 +172,7 @@ def _highest(lines: Sequence[Sequence[Numbers]]) -> float:
 def _draw_lines(
     pen: ImageDraw.ImageDraw, box: _Box, lines: Sequence[Numbers], highest: float, title: str
 ) -> None:
-    """Draws one line a ControlNet, over the middles of its steps, from 0 to `highest`; gaps where it is NaN."""
+    """Draws one line per ControlNet, over the middles of its steps, from 0 to `highest`, with gaps for NaN."""
     _draw_title(pen, box.x, box.y, title)
     pen.rectangle((box.x, box.y, box.x + box.w - 1, box.y + box.h), outline=NOTHING)
     pen.line((box.x, box.y + box.h, box.x + box.w - 1, box.y + box.h), fill=FAINT)
@@ -217,7 +217,7 @@ def _draw_bars(
 
 
 def _mean(row: Numbers) -> float:
-    """Returns the mean over the steps in which something was injected; NaN where nothing is known."""
+    """Returns the mean over the steps with injections; NaN if nothing is known."""
     some = row[row > 0]
     if len(some):
         return float(some.mean())

@@ -1,7 +1,7 @@
-"""Recording: norms by block and row, taken where control is added, fetched only when somebody asks.
+"""Recording: norms by block and row, measured where control is added, fetched only on request.
 
-The statistic is the 2-norm of each row's residual and of the feature map that it is added to, over all channels and
-places: one pass over tensors that are in the cache anyway, and nothing that the host waits for.
+The statistic is the 2-norm of each row's residual and of its feature map, over all channels and places. It takes one
+pass over tensors that are in the cache anyway, and the host does not wait for it.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ from ..engine.stack import ControlStack
 from ..engine.usage import RowState
 from ..nets.residuals import RowResiduals
 
-#: Calls of the UNet that are kept; of longer runs, the last ones.
+#: How many calls of the UNet are kept; for longer runs, the last ones.
 LIMIT = 1024
 
 Numbers = NDArray[np.float64]
@@ -30,15 +30,15 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Call:
-    """What was injected in one call of the UNet.
+    """What one call of the UNet injected.
 
     Attributes:
-        percent: how far the run was, 0..1.
+        percent: the progress of the run, 0..1.
         rows: branch and picture of each row.
-        cfg_scale: the CFG scale, if the host said it.
+        cfg_scale: the CFG scale, if the host gave it.
         gains: [unit][row]: strength x window x time curve x routing.
-        states: [unit][row]: what became of the row.
-        residuals: (blocks, rows): |residual|, 0 where nothing was injected, NaN where the host did not show it.
+        states: [unit][row]: the state of the row.
+        residuals: (blocks, rows): |residual|, 0 if nothing was injected, NaN if the host did not show it.
         features: (blocks, rows): |skip| before the injection, for the last block |middle|; NaN where unknown.
     """
 
@@ -51,13 +51,13 @@ class Call:
     features: Numbers
 
     def rows_of(self, branch: Branch) -> list[int]:
-        """Returns which rows are of a branch."""
+        """Returns the rows of a branch."""
         return [index for index, row in enumerate(self.rows) if row.branch == branch]
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was injected in a run. A step is what follows on each other at one percent: one call, or a few."""
+    """What a run injected. A step is one call, or consecutive calls at the same percent."""
 
     calls: tuple[Call, ...]
 
@@ -69,7 +69,7 @@ class Record:
 
     @property
     def blocks(self) -> int:
-        """How many blocks there are, the middle included."""
+        """How many blocks there are, including the middle."""
         return max((len(call.residuals) for call in self.calls), default=0)
 
     @property
@@ -79,25 +79,25 @@ class Record:
 
     @property
     def branches(self) -> tuple[Branch, ...]:
-        """The branches that were there, cond first."""
+        """The branches in the run, cond first."""
         there = {row.branch for call in self.calls for row in call.rows}
         return tuple(b for b in ("cond", "uncond") if b in there)
 
     @property
     def percents(self) -> tuple[float, ...]:
-        """How far the run was, by step."""
+        """The progress of the run by step."""
         return tuple(step[0].percent for step in self.steps)
 
     def ratios(self, branch: Branch) -> Numbers:
         """Returns |residual| / |skip| of a branch, (blocks, steps), over all its rows.
 
-        0 where nothing was injected, NaN where the branch was not there or the host did not show its features.
+        0 if nothing was injected, NaN if the branch was missing or the host did not show its features.
         """
         columns = [self._ratio(step, branch) for step in self.steps]
         return np.stack(columns, axis=1) if columns else np.zeros((self.blocks, 0))
 
     def gains(self, unit: int, branch: Branch) -> Numbers:
-        """Returns the mean gain of a unit in a branch by step, (steps,); NaN where the branch was not there."""
+        """Returns the mean gain of a unit in a branch by step, (steps,); NaN if the branch was missing."""
         values = [
             [call.gains[unit][row] for call in step for row in call.rows_of(branch)]
             for step in self.steps
@@ -105,9 +105,9 @@ class Record:
         return np.array([np.mean(gains) if gains else np.nan for gains in values])
 
     def total_gains(self, unit: int) -> Numbers:
-        """Returns g * cond + (1 - g) * uncond by step, which is what guidance makes of the two gains, (steps,).
+        """Returns g * cond + (1 - g) * uncond by step, the total gain after guidance, (steps,).
 
-        Without uncond rows it is cond's; NaN where the CFG scale g is not known.
+        Without uncond rows it is cond's; NaN if the CFG scale g is unknown.
         """
         scales = [step[0].cfg_scale for step in self.steps]
         scale = np.array([np.nan if s is None else s for s in scales])
@@ -115,7 +115,7 @@ class Record:
         return np.where(np.isnan(uncond), cond, scale * cond + (1 - scale) * uncond)
 
     def states(self, unit: int, branch: Branch) -> tuple[frozenset[RowState], ...]:
-        """Returns by step what became of the rows of a branch; an empty set where it was not there."""
+        """Returns the states of a branch's rows by step; an empty set if the branch was missing."""
         return tuple(
             frozenset(call.states[unit][row] for call in step for row in call.rows_of(branch))
             for step in self.steps
@@ -138,7 +138,7 @@ class Record:
 
 @dataclass
 class Watch:
-    """One call of the UNet while it runs: facts are added as they come; nothing here waits for a device."""
+    """One call of the UNet while it runs: collects facts as they come, and never waits for a device."""
 
     position: Tensor | float = 0.0  # () or (1,): a timestep or a noise level, as the host counts
     rows: tuple[Row, ...] = ()
@@ -152,28 +152,28 @@ class Watch:
     order: list[int] = field(default_factory=lambda: [])  # which block each pair of norms is of
 
     def record_uses(self, stack: ControlStack) -> None:
-        """Notes what the controls of a stack did in the last call that it answered."""
+        """Records what the controls of a stack did in its last call."""
         self.gains += [use.gains for use in stack.uses]
         self.states += [use.states for use in stack.uses]
 
     def expect(self, residuals: RowResiduals | None) -> None:
-        """Notes which blocks and rows are to get something."""
+        """Records which blocks and rows will get residuals."""
         if residuals is not None:
             self.wanted = tuple(block is not None for block in residuals.residuals.blocks)
             self.controlled = residuals.rows
 
     def measure(self, block: int, feature: Tensor, residual: Tensor) -> None:
-        """Measures what is about to be added to what, both (rows, C, H, W): the controlled rows, or all."""
+        """Measures a residual and its feature map, both (rows, C, H, W): the controlled rows, or all."""
         self.order.append(block)
         self.norms += [_norms(residual), _norms(feature)]
 
     def close(self) -> None:
-        """Packs the norms into one small tensor; after it nothing more is seen."""
+        """Packs the norms into one small tensor; nothing is measured after this."""
         if len(self.norms) > 1:
             self.norms = [torch.stack(self.norms)]
 
     def fetch(self) -> None:
-        """Brings the numbers to the CPU; here, and only here, somebody waits for the device."""
+        """Copies the numbers to the CPU; only this waits for the device."""
         self.close()
         self.norms = [norms.cpu() for norms in self.norms]
         self.position = float(self.position)
@@ -210,18 +210,18 @@ class Recorder:
         self._watches: deque[Watch] = deque(maxlen=LIMIT)
 
     def add(self, watch: Watch) -> None:
-        """Keeps a call; the one before is over."""
+        """Keeps a call and closes the one before."""
         if self._watches:
             self._watches[-1].close()
         self._watches.append(watch)
 
     def fetch(self) -> None:
-        """Brings the numbers to the CPU, which waits for the device; at the end of a run that costs nothing."""
+        """Copies the numbers to the CPU, which waits for the device; at the end of a run that costs nothing."""
         for watch in self._watches:
             watch.fetch()
 
     def record(self, percent_of: Callable[[float], float]) -> Record:
-        """Returns what was recorded.
+        """Returns the recorded calls.
 
         Args:
             percent_of: turns a `Watch.position` into percent of the run.

@@ -1,4 +1,4 @@
-"""The X-ray in words and numbers: plain text whose tables, indented by four, stay tables where Markdown is read."""
+"""The X-ray in words and numbers: plain text whose tables, indented by four, stay tables in Markdown."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -25,12 +25,12 @@ def describe(record: Record, influence: Influence | None = None) -> str:
 
 
 def block_name(block: int, blocks: int) -> str:
-    """Returns what a block is called: its number, the last one "middle"."""
+    """Returns the name of a block: its number, or "middle" for the last."""
     return "middle" if block == blocks - 1 else str(block)
 
 
 def number(value: float) -> str:
-    """Returns a number in few characters; "-" where there is none."""
+    """Returns a number in few characters; "-" for NaN."""
     return "-" if np.isnan(value) else f"{value:.3g}"
 
 
@@ -45,7 +45,7 @@ def _head(record: Record) -> str:
 
 
 def _by_block(record: Record, influence: Influence | None) -> str:
-    """Returns one line per block: the ratio's mean over the steps in which something was injected, and its maximum."""
+    """Returns one line per block: the ratio's mean over the steps with injections, and its maximum."""
     if not record.blocks:
         return "Nothing was injected."
     lines = ["|residual| / |skip| by block: mean over the steps with control (largest)", ""]
@@ -77,7 +77,7 @@ def _mean_and_max(record: Record, branch: Branch) -> list[str]:
 
 
 def _unit(record: Record, unit: int) -> Iterator[str]:
-    """Yields what one ControlNet did, a line for each stretch of equal steps."""
+    """Yields what one ControlNet did, with a line for each stretch of equal steps."""
     gains = [record.gains(unit, branch) for branch in record.branches]
     states = [record.states(unit, branch) for branch in record.branches]
     total = record.total_gains(unit)

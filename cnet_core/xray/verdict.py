@@ -7,9 +7,9 @@ import numpy as np
 from .influence import Influence
 from .record import Numbers, Record
 
-#: What the blocks of a depth make, shallow to deep; those between the first and the last make shapes.
+#: What the blocks of each depth control, shallow to deep; those between the first and the last control shapes.
 DETAIL, SHAPES, LAYOUT = "fine detail", "shapes", "layout"
-#: Skip connections that are named together: those of one resolution in SD1.x, SD2.x and SDXL.
+#: Skip connections that share a name: those of one resolution in SD1.x, SD2.x and SDXL.
 TOGETHER = 3
 MOST = 0.5
 
@@ -24,7 +24,7 @@ def verdict(record: Record, influence: Influence | None = None) -> str:
 
 
 def _by_block(record: Record, influence: Influence | None) -> Numbers:
-    """Returns each block's influence, or what was added to it over the steps of all branches."""
+    """Returns each block's influence, or the sum of its additions over the steps of all branches."""
     if influence is not None:
         return np.array(influence.blocks)
     sums = [np.nan_to_num(record.ratios(branch)).sum(1) for branch in record.branches]
@@ -68,7 +68,7 @@ def _makes(depth: int, depths: int) -> str:
 
 
 def _of_unit(record: Record, unit: int) -> str:
-    """Returns when and on which side a ControlNet acts; "" for one that acts on all of the run."""
+    """Returns when and on which side a ControlNet acts; "" if it acts on the whole run."""
     gains = {branch: np.nan_to_num(record.gains(unit, branch)) for branch in record.branches}
     acts = np.any([gain != 0 for gain in gains.values()], axis=0)
     steps = [int(step) for step in np.flatnonzero(acts)]

@@ -1,4 +1,4 @@
-"""The only part that knows ComfyUI's internals; nodes call these few functions."""
+"""The only part that touches ComfyUI's internals. Nodes call these few functions."""
 
 from .apply import apply_control_net
 from .files import describe_file, file_state, list_files, load_file

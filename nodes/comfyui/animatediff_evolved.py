@@ -1,4 +1,4 @@
-"""What is fitted to ComfyUI-AnimateDiff-Evolved (Kosinkadink): where its sliding context says which frames it shows."""
+"""Support for ComfyUI-AnimateDiff-Evolved (Kosinkadink): reads the frames of its sliding context window."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""apply: a clone of a MODEL with one more ControlNet on it."""
+"""apply: adds one more ControlNet to a clone of a MODEL."""
 
 import logging
 from typing import Any
@@ -31,9 +31,9 @@ def apply_control_net(
     """Returns a clone of `model` that follows `image`.
 
     Raises:
-        TypeError: `control_net` is neither ours nor one of ComfyUI's cldm ControlNets, or `model` has no UNet.
-        ValueError: the two are of different families, or a setting makes no sense, such as another number of
-            scales than there are blocks.
+        TypeError: `control_net` is neither a net of this pack nor a cldm ControlNet of ComfyUI, or `model` has no UNet.
+        ValueError: the two belong to different families, or a setting does not fit, such as a wrong number
+            of scales.
     """
     source = source_of(control_net)
     check_pair(model, source)

@@ -1,4 +1,4 @@
-"""Families of models, as the width of their text embeddings tells them."""
+"""Model families, identified by the width of their text embeddings."""
 
 from ...cnet_core.hosting import NetSource
 from .host_types import Model
@@ -15,15 +15,15 @@ BLOCK_LISTS = ("input_blocks", "middle_block", "output_blocks")
 
 
 def check_pair(model: Model, source: NetSource) -> None:
-    """Raises unless the MODEL has a UNet, and one of the ControlNet's family.
+    """Raises unless the MODEL has a UNet of the ControlNet's family.
 
     Raises:
-        TypeError: the MODEL is no UNet (Flux, SD3, ...).
+        TypeError: the MODEL has no UNet (Flux, SD3, ...).
         ValueError: different families; the message names both.
     """
     check_unet(model)
     config = source.config
-    if config is None:  # made from the UNet itself when the run starts
+    if config is None:  # built from the UNet itself when the run starts
         return
     ours = (config.context_dim, config.num_blocks)
     theirs = (_context_dim(model), block_count(model))
@@ -45,12 +45,12 @@ def check_unet(model: Model) -> None:
 
 
 def block_count(model: Model) -> int:
-    """Returns how many blocks of a MODEL's UNet take residuals, the middle included."""
+    """Returns how many blocks of a MODEL's UNet take residuals, including the middle."""
     return len(model.model.diffusion_model.output_blocks) + 1
 
 
 def family(context_dim: int | None) -> str:
-    """Returns a family's name."""
+    """Returns the name of a family."""
     return FAMILIES.get(context_dim or 0, "an unknown family")
 
 

@@ -18,18 +18,18 @@ from .ops import OPS
 from .patcher import patcher_of
 
 FOLDER = "controlnet"
-#: Stands in the list of files where there is none.
+#: The only entry of the list of files when there are none.
 NO_FILE = "(no file in models/controlnet)"
 COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
-#: Ends of file names by which ComfyUI tells ControlNets whose residuals are averaged over the picture.
+#: File name endings that mean for ComfyUI: average the residuals over the picture.
 POOLED_NAMES = ("_shuffle", "_shuffle_fp16")
 UNET_PREFIX = "diffusion_model."
-#: The nodes' input for the model that differences are to.
+#: The nodes' input for the base model of difference files.
 BASE_INPUT = "base_model"
 
 
 def list_files() -> list[str]:
-    """Returns the names of all files in the `controlnet` folders; where there is none, an entry that says so."""
+    """Returns the names of all files in the `controlnet` folders, or one entry that says there are none."""
     return folder_paths.get_filename_list(FOLDER) or [NO_FILE]
 
 
@@ -41,10 +41,10 @@ def file_state(name: str) -> str:
 
 
 def path_of(name: str) -> Path:
-    """Returns where a file of the list is.
+    """Returns the path of a file in the list.
 
     Raises:
-        ValueError: the list has no file.
+        ValueError: the name is the entry for an empty list.
     """
     if name == NO_FILE:
         raise ValueError(
@@ -54,7 +54,7 @@ def path_of(name: str) -> Path:
 
 
 def load_file(name: str, base_model: Model | None = None) -> LoadedNet:
-    """Returns the ControlNet of a file; `base_model` (MODEL) only for files that hold differences to one."""
+    """Returns the ControlNet of a file; only difference files need `base_model` (MODEL)."""
     base = None if base_model is None else unet_weights(base_model)
     pooled = True if Path(name).stem.endswith(POOLED_NAMES) else None
     path = path_of(name)
@@ -67,16 +67,16 @@ def load_file(name: str, base_model: Model | None = None) -> LoadedNet:
 def load_path(
     path: str | Path, base: Mapping[str, Tensor] | None = None, pooled: bool | None = None
 ) -> LoadedNet:
-    """Returns the ControlNet of a file under ComfyUI's memory management; arguments as cnet_core.load_controlnet's."""
+    """Returns the ControlNet of a file under ComfyUI's memory management; arguments as in cnet_core.load_controlnet."""
     with words_of_nodes():
         return manage_net(cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS))
 
 
 def manage_net(net: cn.ControlNet) -> LoadedNet:
-    """Returns a net, made of ComfyUI's layers, under ComfyUI's memory management.
+    """Returns a net of ComfyUI's layers under ComfyUI's memory management.
 
-    It is kept in the dtype that ComfyUI would choose for it and computes in the one that the device can. Its layers
-    cast only where these two differ, or where ComfyUI makes them, to offload weights.
+    Its weights have the dtype that ComfyUI would choose, and it computes in one that the device supports. Its layers
+    cast only if these two differ, or if ComfyUI makes them cast to offload weights.
     """
     management = comfy.model_management
     device = management.get_torch_device()
@@ -99,16 +99,16 @@ def describe_file(name: str) -> str:
 
 
 def unet_weights(model: Model) -> dict[str, Tensor]:
-    """Returns the weights of a MODEL's UNet by ldm keys, without what other nodes patched in."""
+    """Returns the weights of a MODEL's UNet by ldm keys, without the patches of other nodes."""
     weights = model.model_state_dict(filter_prefix=UNET_PREFIX)
-    # Clones share one module, and while one of them is loaded its patches are written into it.
+    # Clones share one module; while one of them is loaded, its patches are in that module's weights.
     weights.update((key, kept.weight) for key, kept in model.backup.items() if key in weights)
     return {key.removeprefix(UNET_PREFIX): value.cpu() for key, value in weights.items()}
 
 
 @contextmanager
 def words_of_nodes() -> Generator[None]:
-    """Has errors about a base model name the nodes' input for it."""
+    """Makes errors about a base model name the nodes' input for it."""
     try:
         yield
     except BaseError as error:

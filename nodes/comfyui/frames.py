@@ -1,4 +1,4 @@
-"""Frames: which pictures of the whole batch a UNet call shows, as ComfyUI's context windows say it."""
+"""Frames: which pictures of the whole batch a UNet call covers, according to ComfyUI's context windows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ def frames_of(options: Mapping[str, Any], pictures: int) -> tuple[int, ...]:
 
 
 def _window(options: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """Returns the frames of ComfyUI's context window; newer versions put a picture from before it in front."""
+    """Returns the frames of ComfyUI's context window; newer versions put an earlier picture in front."""
     window = options.get("context_window")
     listed = getattr(window, "index_list", None)
     if listed is None or getattr(window, "dim", None) != 0:

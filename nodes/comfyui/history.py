@@ -1,4 +1,4 @@
-"""History: what was injected in the last samplings of one MODEL, found again by the latents that they made."""
+"""History: what the last runs of one MODEL injected, identified by the latents that they produced."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ from ...cnet_core.xray import Record, Recorder
 if TYPE_CHECKING:
     from .replay import Replay
 
-#: Samplings that one MODEL remembers.
+#: How many runs one MODEL remembers.
 KEPT = 8
-#: Numbers that are kept of the latents of each.
+#: How many numbers of each run's latents are kept.
 SAMPLES = 1024
-#: By how much of their norm they may differ: ComfyUI may keep latents in half precision.
+#: How far they may differ, relative to their norm: ComfyUI may keep latents in half precision.
 TOLERANCE = 0.005
 
 
 @dataclass(frozen=True)
 class Past:
-    """A finished sampling; nothing of it is on a device."""
+    """A finished run; none of it is on a device."""
 
     recorder: Recorder
     percent_to_sigma: PercentToSigma
     shape: tuple[int, ...]
     latents: Tensor  # SAMPLES of them, or all
-    replay: "Replay | None"  # None where there was no control at any step
+    replay: "Replay | None"  # None if no step had control
 
     @property
     def record(self) -> Record:
-        """What was injected."""
+        """What the run injected."""
         return self.recorder.record(lambda sigma: percent_of(sigma, self.percent_to_sigma))
 
 
 class History:
-    """The last `KEPT` finished samplings of a MODEL. It lives with the MODEL, whatever ComfyUI's caches do."""
+    """The last `KEPT` finished runs of a MODEL. It lives as long as the MODEL, whatever ComfyUI's caches do."""
 
     def __init__(self) -> None:
         self._runs: deque[Past] = deque(maxlen=KEPT)
@@ -50,16 +50,16 @@ class History:
         latents: Tensor,
         replay: "Replay | None",
     ) -> None:
-        """Remembers a sampling by the latents that came out of it."""
+        """Stores a run under the latents that it produced."""
         recorder.fetch()
         shape = tuple(latents.shape)
         self._runs.append(Past(recorder, percent_to_sigma, shape, _take_samples(latents), replay))
 
     def of(self, latents: Tensor) -> Past:
-        """Returns the sampling that made these latents, the last one if there were several.
+        """Returns the run that produced these latents, the last one if there are several.
 
         Raises:
-            ValueError: none that is remembered did.
+            ValueError: no remembered run did.
         """
         taken = _take_samples(latents)
         there = [run for run in reversed(self._runs) if run.shape == tuple(latents.shape)]
@@ -67,9 +67,8 @@ class History:
         best = min(range(len(there)), key=lambda k: distances[k], default=None)
         if best is None or distances[best] > TOLERANCE * float(taken.norm()):
             raise ValueError(
-                "`samples` did not come out of a sampler that used this `model`: connect the sampler's own output, "
-                "unchanged, and the very model that goes into the sampler. A model remembers its last "
-                f"{KEPT} samplings."
+                "`samples` do not come from a sampler that used this `model`: connect the sampler's own output, "
+                f"unchanged, and the same model that goes into the sampler. A model remembers its last {KEPT} runs."
             )
         return there[best]
 

@@ -1,4 +1,4 @@
-"""Protocols of ComfyUI's objects: no more of each than we use."""
+"""Protocols of ComfyUI's objects, with only the members that the pack uses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-#: What a wrapped function belongs to.
+#: The object that a wrapped function belongs to.
 Owner = TypeVar("Owner", covariant=True)
 
 #: ComfyUI's model options and transformer options, which every pack writes to.
@@ -18,7 +18,7 @@ Conds = Sequence[Cond]
 
 
 class Executor(Protocol[Owner]):
-    """What a wrapper gets to go on with: the next wrapper, or the function itself."""
+    """What a wrapper calls next: the next wrapper or the function itself."""
 
     @property
     def class_obj(self) -> Owner: ...
@@ -37,7 +37,7 @@ class Patcher(Protocol):
 
 
 class ModelSampling(Protocol):
-    """How a model counts noise."""
+    """A model's noise levels."""
 
     def percent_to_sigma(self, percent: float) -> float: ...
 
@@ -75,14 +75,14 @@ class BaseModel(Protocol):
 
 
 class WeightBackup(Protocol):
-    """A weight as it was before a patch was written into it."""
+    """A weight before a patch was written into it."""
 
     @property
     def weight(self) -> Tensor: ...
 
 
 class Model(Protocol):
-    """ModelPatcher of a BaseModel: what is on a MODEL socket."""
+    """ModelPatcher of a BaseModel: the value of a MODEL socket."""
 
     model_options: Options
 
@@ -110,7 +110,7 @@ class Model(Protocol):
 
 
 class Guider(Protocol):
-    """What guides a sampling. Scales and further models differ by kind and are asked for."""
+    """The guider of a run. Scales and further models differ by kind, so callers look for them."""
 
     model_options: Options
 

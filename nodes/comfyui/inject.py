@@ -1,10 +1,10 @@
-"""Injection: residuals into ComfyUI's UNet, through its `output_block_patch`.
+"""Injection: adds residuals in ComfyUI's UNet, through its `output_block_patch`.
 
-ComfyUI adds a `control` of its own to the skips by code that only logs a mismatch. A patch sees the feature map
-itself, so a mismatch can raise; put first, it adds before any other node's patch, as native control does.
+ComfyUI adds its own `control` to the skips with code that only logs a mismatch. A patch sees the feature map
+itself, so a mismatch can raise. As the first patch it adds before any other node's, as native control does.
 
-Between our outermost wrapper, which computes the residuals of a call, and the UNet other packs may run the UNet on
-other latents too (a reference picture). So `inject`, the innermost wrapper, compares the latents first.
+The outermost wrapper computes the residuals of a call. Between it and the UNet, other packs may also run the UNet
+on other latents (a reference picture). So `inject`, the innermost wrapper, compares the latents first.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from .host_types import Executor, Options, UNetModel
 from .shared import SharedByCopies
 
 PATCH = "output_block_patch"
-#: Where a call's transformer options carry its Injection.
+#: The key of a call's Injection in the transformer options.
 INJECTION = "cnet_injection"
 
 
@@ -35,9 +35,9 @@ def inject(
     transformer_options: Options | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Adds the patch to the UNet's options, if it runs on the latents that the residuals were computed for.
+    """Adds the patch to the UNet's options, if the UNet runs on the latents of the residuals.
 
-    It is a DIFFUSION_MODEL wrapper of ComfyUI's, and must be the innermost.
+    It is a DIFFUSION_MODEL wrapper in ComfyUI's terms, and must be the innermost.
     """
     options = {} if transformer_options is None else transformer_options
     injection: Injection | None = options.get(INJECTION)
@@ -58,7 +58,7 @@ class Injection(SharedByCopies):
 
     @never_trace
     def belongs_to(self, x: Tensor) -> bool:
-        """Whether a pass of the UNet is on our latents; further channels may have been put behind them."""
+        """Whether a pass of the UNet is on these latents; another pack may have appended channels."""
         channels = self._x.shape[1]
         found = x is self._x or (
             x.shape[:1] + x.shape[2:] == self._x.shape[:1] + self._x.shape[2:]
@@ -68,12 +68,12 @@ class Injection(SharedByCopies):
         return found
 
     def patch_options(self, options: Mapping[str, Any]) -> Options:
-        """Returns a call's transformer options with the injection first; `options` stays as it is."""
+        """Returns a call's transformer options with the injection as the first patch; `options` does not change."""
         patches = options.get("patches", {})
         return {**options, "patches": {**patches, PATCH: [self._patch, *patches.get(PATCH, [])]}}
 
     def check_used(self) -> None:
-        """Raises RuntimeError if the UNet ran, but never on our latents. A cache may have spared it altogether."""
+        """Raises RuntimeError if the UNet ran, but never on these latents. A cache may have skipped it entirely."""
         if self._belonged and not any(self._belonged):
             raise RuntimeError(
                 "A node changed the latents between ApplyControlNet and the UNet, so the control would not fit them. "
@@ -88,7 +88,7 @@ class _Patch(SharedByCopies):
     def __init__(
         self, residuals: RowResiduals, on_resize: Callable[[], None], watch: Watch
     ) -> None:
-        # The rows that get control, where they are neighbours; None: all rows.
+        # The controlled rows, if they are adjacent; None: all rows.
         self._rows, self._residuals = residuals.locate()
         self._on_resize = on_resize
         self._watch = watch

@@ -1,7 +1,7 @@
-"""CondBatch: one call of ComfyUI's `calc_cond_batch`, and whether a UNet call inside it has the layout it must have.
+"""CondBatch: one call of ComfyUI's `calc_cond_batch`, which checks the layout of the UNet calls inside it.
 
-A tiler or another node between the two may call the UNet with pictures, rows or a size of its own. Rows could then be
-taken for those of another branch, and the whole hint would be squeezed into a tile, so such a call raises.
+A tiler or another node between the two may call the UNet with other pictures, rows or sizes. Rows could then count for
+the wrong branch, and the whole hint would be squeezed into a tile, so such a call raises.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class CondBatch:
 
     @property
     def unguided(self) -> bool:
-        """Whether one side was left out, as it is at CFG scale 1."""
+        """Whether one side is missing, as at CFG scale 1."""
         return any(conds is None for conds in self.conds)
 
     def has_work(self, sigma: Tensor) -> bool:
@@ -52,20 +52,20 @@ class CondBatch:
             options: the call's transformer options.
 
         Raises:
-            ValueError: the call has other rows, pictures or another size than this one asks for.
+            ValueError: the call has other rows, pictures or sizes than this batch asks for.
         """
         chunks: Sequence[int] = options["cond_or_uncond"]
         if not chunks or len(x) % len(chunks) or max(chunks) >= len(self.conds):
             raise ValueError(
-                f"The UNet was called with {len(x)} rows for {len(chunks)} conditionings, so it cannot be told which "
-                f"rows belong to which. {WAY_OUT}"
+                f"The UNet was called with {len(x)} rows for {len(chunks)} conditionings, so ApplyControlNet cannot "
+                f"match the rows to them. {WAY_OUT}"
             )
         frames = frames_of(options, self.pictures)
         pictures = len(x) // len(chunks)
         if pictures != len(frames):
             raise ValueError(
-                f"The UNet was called with {pictures} pictures a conditioning where {len(frames)} are being made, so "
-                f"it cannot be told which hint belongs to which. {WAY_OUT}"
+                f"The UNet was called with {pictures} pictures per conditioning instead of {len(frames)}, so "
+                f"ApplyControlNet cannot match the hints to them. {WAY_OUT}"
             )
         self._check_size((x.shape[-2], x.shape[-1]), chunks, options.get("uuids"))
         return frames
@@ -80,8 +80,8 @@ class CondBatch:
             if size not in wanted:
                 raise ValueError(
                     f"The UNet was called with latents of {size[1]} x {size[0]}, but the conditioning is for "
-                    f"{' or '.join(f'{w} x {h}' for h, w in sorted(wanted))}, so it cannot be told which part of the "
-                    f"hint belongs to them. {WAY_OUT}"
+                    f"{' or '.join(f'{w} x {h}' for h, w in sorted(wanted))}, so ApplyControlNet cannot match the hint "
+                    f"to them. {WAY_OUT}"
                 )
 
 
@@ -92,7 +92,7 @@ def _is_active(cond: Cond, sigma: Tensor) -> bool:
 
 
 def _size_of(cond: Cond, size: Size) -> Size:
-    """Returns the size of a cond's latents: the whole, or its area (height, width, y, x) as far as it lies inside."""
+    """Returns the size of a cond's latents: all of them, or the part of its area (height, width, y, x) inside them."""
     area = cond.get("area")
     if area is None:
         return size

@@ -1,4 +1,4 @@
-"""LoadedNet: one of our ControlNets as it travels between nodes, with ComfyUI's patcher of its weights."""
+"""LoadedNet: a ControlNet of the library, as nodes exchange it, with ComfyUI's patcher of its weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from .host_types import BaseModel, Patcher
 
 @dataclass(frozen=True)
 class LoadedNet:
-    """A Net and the Source of itself (CNET_CONTROL_NET). It computes in `dtype`, whatever its weights are kept in."""
+    """A Net that is its own NetSource (CNET_CONTROL_NET). It computes in `dtype`, whatever dtype its weights have."""
 
     net: ControlNet
     patcher: Patcher
     dtype: torch.dtype
-    exact: ControlNet | None = None  # in float32, where training made it and `net` is rounded
+    exact: ControlNet | None = None  # in float32, if it was trained here and `net` is rounded
 
     @property
     def is_float32(self) -> bool:
-        """Whether its weights are kept in float32."""
+        """Whether its weights are in float32."""
         return next(self.net.parameters()).dtype == torch.float32
 
     @property
@@ -33,7 +33,7 @@ class LoadedNet:
 
     @property
     def weights_version(self) -> int:
-        """A constant: nobody changes the weights during a run, and reading their versions costs the host time."""
+        """A constant: the weights do not change during a run, and counting versions costs host time."""
         return 0
 
     @property
@@ -58,20 +58,20 @@ class LoadedNet:
 
     @property
     def patchers(self) -> list[Patcher]:
-        """What ComfyUI loads with the model."""
+        """The patchers that ComfyUI loads with the model."""
         return [self.patcher]
 
     def open(self, base_model: BaseModel, loaded: Sequence[Patcher]) -> "LoadedNet":
-        """Returns itself with the weights that are loaded on the device of the call.
+        """Returns the net with the weights on the device of the call.
 
-        Where a node chose another device for the model alone, layers bring their weights there at every call.
+        If a node moved only the model to another device, the layers move their weights there at every call.
         """
         if loaded[0].load_device != base_model.device:
             cast_weights(loaded[0].model)
         return LoadedNet(loaded[0].model, loaded[0], self.dtype)
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
-        """Returns the bytes of the residuals, which live beside the UNet's own features."""
+        """Returns the bytes of the residuals, which need memory in addition to the UNet's features."""
         return residual_bytes(self.config, rows, height, width, element)
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
@@ -95,9 +95,9 @@ class LoadedNet:
 
 
 def cast_weights(net: nn.Module) -> None:
-    """Has every layer of ComfyUI's bring its weights to its input's dtype and device at each call.
+    """Makes ComfyUI's layers cast their weights to their input's dtype and device at each call.
 
-    On a GPU that takes the host as long as the layer itself.
+    On a GPU, the host needs as long for that as for the layer itself.
     """
     for layer in net.modules():
         if hasattr(layer, "comfy_cast_weights"):

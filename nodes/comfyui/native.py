@@ -27,15 +27,15 @@ SOURCE_NAMES = ("hint_channels", "check_types", "key", "patchers", "open", "memo
 
 
 def source_of(control_net: Any) -> NetSource:
-    """Returns a Source for what is on the control_net socket.
+    """Returns a NetSource for the value of the control_net socket.
 
     Raises:
-        TypeError: it is neither ours nor a cldm ControlNet or Control-LoRA of ComfyUI's own; the message names it.
+        TypeError: it is no net of this pack, and no cldm ControlNet or Control-LoRA; the message names it.
     """
     if all(hasattr(control_net, name) for name in SOURCE_NAMES):
         return control_net
     inner = _strip_compile(getattr(control_net, "control_model", None))
-    # Subclasses are other packs': what they add (weights over time, motion) would be lost without a word.
+    # Subclasses belong to other packs; what they add (weights over time, motion) would be silently lost.
     if type(control_net) is comfy.controlnet.ControlLora:
         return ControlLoraSource(control_net)
     if (type(control_net), type(inner)) == (
@@ -52,13 +52,13 @@ def source_of(control_net: Any) -> NetSource:
 
 
 def _strip_compile(model: Any) -> Any:
-    """Returns what `torch.compile` was given, as by TorchCompileControlNet: ours runs block by block, uncompiled."""
+    """Returns the module inside a `torch.compile` one (TorchCompileControlNet): control runs it block by block."""
     return getattr(model, "_orig_mod", model)
 
 
 @dataclass(frozen=True)
 class NativeConfig:
-    """What a ControlUnit asks of a config, read off a cldm ControlNet's modules."""
+    """The config that a ControlUnit needs, read from a cldm ControlNet's modules."""
 
     channels: tuple[int, ...]  # of each residual, shallow to deep, middle last
     levels: tuple[int, ...]  # how often the sides were halved, by residual
@@ -101,7 +101,7 @@ class NativeConfig:
 
 
 def _text_width(model: Any, y_dim: int | None) -> int:
-    """Returns how wide the text embeddings are that go with a net; a net without attention (SDXL small) reads none."""
+    """Returns the width of a net's text embeddings; a net without attention (SDXL small) reads none."""
     attentions = [module for module in model.modules() if isinstance(module, CrossAttention)]
     if not attentions:
         return text_width_without_attention(y_dim)
@@ -109,7 +109,7 @@ def _text_width(model: Any, y_dim: int | None) -> int:
 
 
 class NativeNet:
-    """A cldm ControlNet of ComfyUI's, run block by block so that scales and depth apply."""
+    """A cldm ControlNet of ComfyUI, run block by block so that scales and depth apply."""
 
     def __init__(self, control: Any, model: Any) -> None:
         self._model = model
@@ -121,7 +121,7 @@ class NativeNet:
 
     @property
     def weights_version(self) -> int:
-        """A constant: nobody changes the weights during a run."""
+        """A constant: the weights do not change during a run."""
         return 0
 
     @property
@@ -130,14 +130,14 @@ class NativeNet:
         return 0
 
     def close(self) -> None:
-        """Does nothing: the net holds nothing for a run."""
+        """Does nothing: the net keeps nothing for a run."""
 
     @property
     def _union(self) -> bool:
         return getattr(self._model, "control_add_embedding", None) is not None
 
     def check_types(self, hints: int, control_types: Sequence[str] | None) -> None:
-        """Raises ValueError for a type that the net does not know, and for several hints."""
+        """Raises ValueError for an unknown type, and for several hints."""
         if hints != 1:
             raise ValueError(f"There are {hints} hints; a ControlNet of ComfyUI's takes one.")
         if control_types is not None and not self._union:
@@ -147,7 +147,7 @@ class NativeNet:
     def hint_features(
         self, hint: Tensor | tuple[Tensor, ...], control_types: Sequence[str] | None = None
     ) -> Tensor:
-        """Returns what the trunk gets of one hint; a type given here goes before SetUnionControlNetType's."""
+        """Returns the trunk's features of one hint; a type given here overrides SetUnionControlNetType's."""
         if isinstance(hint, tuple):
             self.check_types(len(hint), control_types)
             hint = hint[0]
@@ -206,11 +206,13 @@ class NativeNet:
 
 
 def _scale_(residual: Tensor, scale: float) -> Tensor:
-    return residual if scale == 1 else residual.mul_(scale)  # a zero conv's output, nobody else's
+    return (
+        residual if scale == 1 else residual.mul_(scale)
+    )  # a zero conv's output, which nothing else uses
 
 
 class NativeSource:
-    """A ControlNet that ComfyUI's loader made."""
+    """A ControlNet from ComfyUI's loader."""
 
     def __init__(self, control: Any) -> None:
         self._control = control
@@ -232,7 +234,7 @@ class NativeSource:
 
 
 class ControlLoraSource:
-    """A Control-LoRA of ComfyUI's: its net is made from the UNet's own weights when the run starts."""
+    """A Control-LoRA of ComfyUI: its net is built from the UNet's weights when the run starts."""
 
     patchers: Sequence[Patcher] = ()
     config: BlockLayout | None = None  # until the run starts
@@ -266,5 +268,5 @@ class _LoraNet(NativeNet):
         self._control = control
 
     def close(self) -> None:
-        """Has ComfyUI drop the net."""
+        """Makes ComfyUI drop the net."""
         self._control.cleanup()

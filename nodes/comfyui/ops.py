@@ -1,4 +1,4 @@
-"""The layers of our nets in ComfyUI: its own, which cast and offload their weights where they must."""
+"""The layers of nets in ComfyUI: ComfyUI's own, which cast and offload their weights where necessary."""
 
 from typing import cast
 
@@ -9,7 +9,7 @@ from ...cnet_core.nets.few_pixels import FewPixels
 
 
 class _Conv2d(FewPixels, comfy.ops.disable_weight_init.Conv2d):
-    """ComfyUI's, computed as a product where there are few pixels."""
+    """ComfyUI's layer, computed as a matrix product for few pixels."""
 
 
 class _Layers:

@@ -22,12 +22,12 @@ from .wrappers import KEY, with_wrappers
 RUN = "cnet_run"
 STEP = "cnet_step"
 
-#: What to do where control cannot reach the UNet.
+#: What to do if control cannot reach the UNet.
 WAY_OUT = "Leave that node out, or put the ControlNet on the conditionings with ComfyUI's own Apply ControlNet node."
 
 
 class ModelControl(SharedByCopies):
-    """The units on one MODEL. State of a run lives in the run's options, so one MODEL may be in two samplers."""
+    """The units on one MODEL. The state of a run lives in the run's options, so two samplers may share one MODEL."""
 
     def __init__(self, specs: Sequence[UnitSpec]) -> None:
         self.specs = tuple(specs)
@@ -35,10 +35,10 @@ class ModelControl(SharedByCopies):
         self._open: list[Run] = []
 
     def attach(self, model: Model) -> None:
-        """Puts the wrappers on a ModelPatcher, in place of those of earlier units.
+        """Puts the wrappers on a ModelPatcher, replacing those of earlier units.
 
-        They live in the model options, first in their lists: ComfyUI reads them there, so they run outermost, and
-        packs that overwrite the ModelPatcher's own wrappers, or copy its options, leave them in.
+        They are in the model options, first in their lists. ComfyUI reads them there, so they run outermost, and
+        they survive packs that overwrite the ModelPatcher's own wrappers or copy its options.
         """
         options = model.model_options["transformer_options"]
         model.model_options["transformer_options"] = with_wrappers(
@@ -70,7 +70,7 @@ class ModelControl(SharedByCopies):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """Opens the run, and closes it also after an error or an interrupt."""
+        """Opens the run, and closes it even after an error or an interrupt."""
         guider = executor.class_obj
         run = Run(self.specs, guider, Start(latent_image, sigmas, denoise_mask))
         guider.model_options["transformer_options"][RUN] = run
@@ -85,7 +85,7 @@ class ModelControl(SharedByCopies):
             run.close()
 
     def _remember(self, run: Run, latents: Any) -> None:
-        """Stores what was injected in a finished run; the guider no longer holds anything of the run."""
+        """Stores what a finished run injected, and removes the run from the guider."""
         if run.record.left_out is not None or run.percent_to_sigma is None:
             return
         replay = None
@@ -103,7 +103,7 @@ class ModelControl(SharedByCopies):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """Keeps what the last prediction with control began with; checks that the first one came to us."""
+        """Keeps the inputs of the last prediction with control; checks that the first one reached the wrappers."""
         run = next((run for run in self._open if run.guider is executor.class_obj), None)
         if run is None:
             return executor(x, timestep, model_options, seed, *args, **kwargs)
@@ -119,9 +119,9 @@ class ModelControl(SharedByCopies):
         return found
 
     def _check_entered(self, patcher: object, *args: object) -> None:
-        """Raises when a sampler starts that passes by the wrappers: the control would be lost without a word.
+        """Raises if a sampler starts without the wrappers: control would be silently lost.
 
-        Copies of the model on further GPUs are not samplers of their own.
+        Copies of the model on further GPUs are not separate samplers.
         """
         if getattr(patcher, "is_multigpu_base_clone", False):
             return
@@ -141,7 +141,7 @@ class ModelControl(SharedByCopies):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """Asks for the memory of our features too, as if the latents were that much wider."""
+        """Also requests memory for the residuals, as if the latents were that much wider."""
         rows = 2 * noise_shape[0]
         shape = [rows, *noise_shape[1:]]
         element = model.model.get_dtype().itemsize
@@ -163,7 +163,7 @@ class ModelControl(SharedByCopies):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """Adds to the options which of the conds are cond, for the UNet calls inside."""
+        """Notes in the options which conds are cond, for the UNet calls inside."""
         options = model_options["transformer_options"]
         given = options.get(RUN)
         run = self._run_without_guider() if given is None else given
@@ -176,7 +176,7 @@ class ModelControl(SharedByCopies):
             found = executor(model, conds, x, timestep, inner, *args, **kwargs)
             if not run.reached and batch.has_work(timestep.flatten()[0]):
                 raise RuntimeError(
-                    "A node on the model computes the UNet by a forward of its own (DeepCache does), so "
+                    "A node on the model computes the UNet with a forward of its own (DeepCache does), so "
                     f"ApplyControlNet would have no effect. {WAY_OUT}"
                 )
             return found
@@ -187,22 +187,21 @@ class ModelControl(SharedByCopies):
                 run.close()
 
     def _around_unet(self, options: Options) -> Options:
-        """Returns options with our wrappers of the UNet outermost and innermost, however they were merged."""
+        """Returns options with the pack's UNet wrappers outermost and innermost, however they were merged."""
         kind = WrappersMP.DIFFUSION_MODEL
         options = with_wrappers(options, {kind: self._diffusion_model}, first=True)
         return with_wrappers(options, {kind: inject}, first=False)
 
     def _run_without_guider(self) -> Run:
-        """Returns a run for one call whose options do not know the sampling.
+        """Returns a run for one call whose options lack the run.
 
         Raises:
-            RuntimeError: a unit must know which conds are cond, which the guider alone tells.
+            RuntimeError: a unit needs to know which conds are cond, which only the guider knows.
         """
         if any(spec.needs_branches for spec in self.specs):
             raise RuntimeError(
-                "A node calls the model with options that were copied before the sampling began, so it cannot be "
-                "told which rows are cond and which uncond. Set the routing of ApplyControlNet to both, or: "
-                f"{WAY_OUT}"
+                "A node calls the model with options that were copied before the sampling began, so ApplyControlNet "
+                f"cannot tell cond rows from uncond rows. Set the routing of ApplyControlNet to both, or: {WAY_OUT}"
             )
         return Run(self.specs, None)
 
@@ -217,7 +216,7 @@ class ModelControl(SharedByCopies):
         transformer_options: Options | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Computes the residuals of one UNet call and has them injected."""
+        """Computes the residuals of one UNet call and injects them."""
         options = {} if transformer_options is None else transformer_options
         if STEP not in options:
             raise RuntimeError(
@@ -225,7 +224,7 @@ class ModelControl(SharedByCopies):
             )
         step: CondBatchStep = options[STEP]
         step.run.reached = True
-        if INJECTION in options:  # another pack runs the UNet once more inside the call
+        if INJECTION in options:  # another pack runs the UNet again inside the call
             return executor(x, timesteps, context, y, control, options, **kwargs)
         text = kwargs.get("crossattn_controlnet", context)
         watch = Watch()

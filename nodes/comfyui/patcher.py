@@ -1,4 +1,4 @@
-"""ComfyUI's ModelPatchers of our modules, through which it loads, offloads and copies them."""
+"""ComfyUI's ModelPatchers of the library's modules, which load, offload and copy them."""
 
 import copy
 from typing import Any
@@ -16,7 +16,7 @@ def patcher_of(
 ) -> Any:
     """Returns a ModelPatcher of a module.
 
-    Newer versions swap the class at start, so it is looked up at each call; `disable_dynamic` asks for the plain one.
+    Newer versions swap the class at start, so it is looked up at each call; `disable_dynamic` requests the plain class.
     """
     module_of = comfy.model_patcher
     plain = module_of.ModelPatcher
@@ -25,9 +25,9 @@ def patcher_of(
 
 
 def allow_copies_(patcher: Any) -> Any:
-    """Tells a ModelPatcher how to make itself anew, for a copy on a further GPU; returns it.
+    """Gives a ModelPatcher the function that builds it again, for a copy on a further GPU, and returns it.
 
-    Older versions have no use for it.
+    Older versions do not use it.
     """
     if getattr(patcher, "cached_patcher_init", None) is None:
         patcher.cached_patcher_init = (

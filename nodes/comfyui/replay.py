@@ -1,4 +1,4 @@
-"""Replay: the last prediction of a sampling once more, with and without each block's control."""
+"""Replay: repeats the last prediction of a run, with and without each block's control."""
 
 import copy
 import weakref
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from ...cnet_core.xray import Influence, influence_of
 from .run import Start
 
-#: What a guider has of a model while it samples; a kept one must not hold it.
+#: Attributes that a guider gets from a model while it samples; a kept guider must not hold them.
 OF_THE_MODEL = ("model_options", "conds", "inner_model", "loaded_models")
 MODELS = (ModelPatcher, nn.Module)
-#: What a guider was made with: conds as they came out of their nodes.
+#: Attributes that a guider was created with: conds as their nodes returned them.
 GIVEN = "original_conds"
 
 
 class Replay:
-    """All that is needed to predict again as at a step: a guider without its models, and the step's latents."""
+    """Everything needed to repeat a step's prediction: a guider without its models, and the step's latents."""
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class Replay:
         Args:
             guider: ComfyUI's, after it has sampled.
             start: of the sampling.
-            x: (N, C, H, W), the latents that the step began with.
+            x: (N, C, H, W), the latents at the start of the step.
             sigma: (N,), its noise level.
             seed: of the sampling.
             run_key: where the wrappers keep their `Run` in the transformer options.
         """
         self._guider = copy.copy(guider)
-        # Strong ones would make MODEL and history hold each other.
+        # Strong references would make MODEL and history keep each other alive.
         self._models = {
             name: weakref.ref(value)
             for name, value in vars(guider).items()
@@ -61,12 +61,12 @@ class Replay:
         """Returns the influence of each block on the guided prediction.
 
         Raises:
-            ValueError: ComfyUI has let go of a model that was sampled with.
+            ValueError: ComfyUI has freed a model of the run.
         """
         models = {name: model() for name, model in self._models.items()}
         if None in models.values():
             raise ValueError(
-                "The model of this sampling is not in memory any more; run the sampler again for `leave_one_out`."
+                "The model of this sampling is no longer in memory; run the sampler again for `leave_one_out`."
             )
         guider = copy.copy(self._guider)
         vars(guider).update(models)
@@ -85,7 +85,7 @@ class Replay:
 
 
 def _is_of_a_run(value: object) -> bool:
-    """Whether a guider's attribute is, or holds, a model, conds that were prepared for one, or a device's tensor."""
+    """Whether a guider's attribute is or contains a model, conds prepared for one, or a tensor on a device."""
     if isinstance(value, dict):
         return bool(value.get("model_conds")) or any(map(_is_of_a_run, value.values()))
     if isinstance(value, (list, tuple)):
@@ -96,7 +96,7 @@ def _is_of_a_run(value: object) -> bool:
 
 
 def _single(start: Start) -> Tensor | None:
-    """Returns the mask with one channel: newer versions hand over one for each of the latents, but want one."""
+    """Returns the mask with one channel: newer versions pass one per latent channel, but expect one."""
     mask = start.denoise_mask
     if mask is None:
         return None
@@ -104,7 +104,7 @@ def _single(start: Start) -> Tensor | None:
 
 
 class _LeaveOneOut(comfy.samplers.Sampler):
-    """Stands in the place of a sampler, so that ComfyUI loads and prepares everything as for any other."""
+    """Takes the place of a sampler, so that ComfyUI loads and prepares everything as usual."""
 
     def __init__(self, blocks: int, sigma: Tensor, run_key: str) -> None:
         self._blocks, self._sigma, self._run_key = blocks, sigma, run_key
@@ -121,7 +121,7 @@ class _LeaveOneOut(comfy.samplers.Sampler):
         denoise_mask: Tensor | None = None,
         *args: Any,
     ) -> Tensor:
-        """Predicts from `noise`, once for each block and twice more; what the mask leaves out is `latent_image`."""
+        """Predicts from `noise`, once per block and twice more; outside the mask the latents are `latent_image`."""
         options = extra_args["model_options"]
         run = options["transformer_options"][self._run_key]
         sigma = self._sigma.to(noise.device)

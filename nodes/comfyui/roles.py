@@ -1,6 +1,6 @@
-"""Roles: which of the conds that ComfyUI hands to its UNet are cond, and which uncond.
+"""Roles: which of ComfyUI's conds are cond and which are uncond.
 
-Their order is the caller's own (DualCFG puts negative first, SAG sends uncond alone), so positions say nothing.
+Their order depends on the caller (DualCFG puts negative first, SAG sends only uncond), so positions mean nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from ...cnet_core.control.routing import Branch
 from .host_types import Conds
 
-#: Names under which guiders keep what guidance goes *to*; all others are what it goes away from.
+#: Names of the conds that guiders steer towards; they steer away from all others.
 COND_NAMES = ("positive", "middle")
 
 
 def branches_of(conds: Sequence[Conds | None], guider: object | None) -> tuple[Branch, ...]:
     """Returns the branch of each list of conds of one call: by identity with the guider's, then by uuid.
 
-    What the guider does not know is uncond (the old PerpNeg node encodes its own). Where there is no guider at
-    all, nothing tells them apart: all are cond, which is right only for routings that treat both alike.
+    Conds that the guider does not have are uncond (the old PerpNeg node encodes its own). Without a guider all are
+    cond, which is right only for routings that treat both branches the same.
     """
     if guider is None:
         return ("cond",) * len(conds)
@@ -32,7 +32,7 @@ def is_guided(guider: object | None, branches: Sequence[Branch]) -> bool:
 
 
 def cfg_scale_of(guider: object | None) -> float | None:
-    """Returns the CFG scale in force; with two of them (DualCFG) the one against the negative."""
+    """Returns the current CFG scale; with two (DualCFG) the one against the negative."""
     for name in ("cfg2", "cfg"):
         if hasattr(guider, name):
             return float(getattr(guider, name))

@@ -1,4 +1,4 @@
-"""Run: what lives as long as one sampling."""
+"""Run: the state of one sampling."""
 
 import logging
 from collections.abc import Sequence
@@ -21,24 +21,24 @@ def models_key(source: NetSource) -> str:
 
 @dataclass(frozen=True)
 class Start:
-    """What a sampling begins with besides its noise."""
+    """What a sampling starts from, besides its noise."""
 
     latent_image: Tensor  # (N, C, H, W)
     sigmas: Tensor
-    denoise_mask: Tensor | None = None  # of any shape that ComfyUI takes
+    denoise_mask: Tensor | None = None  # of any shape that ComfyUI accepts
 
 
 class Run(SharedByCopies):
     """One sampling: its guider, the nets opened for it, the controls at work and the record of what they did.
 
-    On several GPUs, each has its own nets and controls, and a thread of its own that uses them.
+    With several GPUs, each has its own nets and controls, and its own thread that uses them.
 
     Attributes:
         specs: the controls on the MODEL.
-        guider: of the sampling; None where a call came without one.
+        guider: of the sampling; None if a call came without one.
         asked: whether a prediction reached `calc_cond_batch`.
         reached: whether one reached the UNet.
-        percent_to_sigma: of the model sampling in force.
+        percent_to_sigma: of the current model sampling.
         last: latents, noise level and seed of the last prediction with control, for a Replay.
     """
 
@@ -58,7 +58,7 @@ class Run(SharedByCopies):
         self._resize_logged = False
 
     def _find_patchers(self, source: NetSource, model: BaseModel) -> Sequence[Patcher]:
-        """Returns the patchers that were loaded with a model; a guider's second model uses those of its main one."""
+        """Returns the patchers that were loaded with a model; a guider's second model uses those of the main one."""
         for holder in (model, getattr(self.guider, "inner_model", model)):
             loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
             if loaded:
@@ -66,7 +66,7 @@ class Run(SharedByCopies):
         return ()
 
     def log_resize(self) -> None:
-        """Logs once a run that residuals are resized."""
+        """Logs once per run that residuals are resized."""
         if not self._resize_logged:
             logger.info("A node shrinks the UNet's features; the control is resized to fit them.")
         self._resize_logged = True

@@ -1,18 +1,18 @@
-"""Writes ControlNets to ComfyUI's output folder, from where LoadControlNet finds them."""
+"""Writes ControlNets to ComfyUI's output folder, where LoadControlNet finds them."""
 
 from pathlib import Path
 
 import folder_paths
 
 from ...cnet_core import save_controlnet
-from ...cnet_core.checkpoints.save import SaveLayout, layout_format
+from ...cnet_core.checkpoints.formats import SaveLayout, layout_format
 from .files import FOLDER, unet_weights, words_of_nodes
 from .host_types import Model
 from .loaded import LoadedNet
 
 
 def register_output() -> None:
-    """Makes `output/controlnet` one of the folders that loaders look into, as ComfyUI does for checkpoints."""
+    """Adds `output/controlnet` to the folders of loaders, as ComfyUI does for checkpoints."""
     folder_paths.add_model_folder_path(
         FOLDER, str(Path(folder_paths.get_output_directory(), FOLDER))
     )
@@ -21,13 +21,13 @@ def register_output() -> None:
 def save_control_net(
     control_net: object, prefix: str, layout: SaveLayout, base_model: Model | None = None
 ) -> Path:
-    """Writes a net under a new name that begins with `prefix`; returns its file, for "diffusers" its folder.
+    """Writes a net under a new name that starts with `prefix`; returns its file, or its folder for "diffusers".
 
     Args:
-        base_model: MODEL; the layout "difference" needs it, the others do not look at it.
+        base_model: MODEL; only the layout "difference" uses it.
 
     Raises:
-        TypeError: not a net of ours. ValueError: `base_model` missing or of another family, an impossible layout.
+        TypeError: not a net of this pack. ValueError: `base_model` missing or of another family, an impossible layout.
     """
     if not isinstance(control_net, LoadedNet):
         raise TypeError(
@@ -35,7 +35,10 @@ def save_control_net(
         )
     format = layout_format(layout)
     if format.needs_base and base_model is None:
-        raise ValueError(f"`base_model` is needed for the layout {layout!r}, and for it alone.")
+        raise ValueError(
+            f"The layout {layout!r} needs `base_model`: connect the model that the ControlNet was trained "
+            "on."
+        )
     folder, name, counter, *_ = folder_paths.get_save_image_path(
         prefix, folder_paths.get_output_directory()
     )

@@ -1,4 +1,4 @@
-"""SharedByCopies: what stays one object, however often other packs copy the options that hold it."""
+"""SharedByCopies: an object that stays the same when other packs copy the options that hold it."""
 
 from typing import Any, TypeVar
 
@@ -6,7 +6,7 @@ S = TypeVar("S", bound="SharedByCopies")
 
 
 class SharedByCopies:
-    """Is its own deep copy. Packs deep-copy the options of a run in its midst; nets and caches must not follow."""
+    """Is its own deep copy. Packs deep-copy the options during a run, but nets and caches must not be copied."""
 
     def __deepcopy__(self: S, memo: dict[int, Any]) -> S:
         return self

@@ -1,4 +1,4 @@
-"""Step: what one call of ComfyUI's `calc_cond_batch` adds to a run, for the UNet calls inside it."""
+"""CondBatchStep: the facts of one call of ComfyUI's `calc_cond_batch`, for the UNet calls inside it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class CondBatchStep(SharedByCopies):
     """The facts of one call of `calc_cond_batch`, for the UNet calls inside it."""
 
     run: Run
-    model: BaseModel  # its model sampling in force
-    copies: Mapping[object, Model]  # device -> MODEL, where a run is split over several GPUs
+    model: BaseModel  # its current model sampling
+    copies: Mapping[object, Model]  # device -> MODEL, if a run is split over several GPUs
     branches: tuple[Branch, ...]  # of each list of conds
     batch: CondBatch
     cfg_scale: float | None
@@ -60,17 +60,17 @@ class CondBatchStep(SharedByCopies):
         watch: Watch,
         arrived: Sequence[UnitSpec] = (),
     ) -> RowResiduals | None:
-        """Returns what all controls add to this call of the UNet; None for nothing. The watch learns what they did.
+        """Returns the residuals of all controls for this UNet call, or None. Records on the watch what they did.
 
         Args:
             x: (B, C, H, W), the call's latents.
-            timesteps, context, y: as the UNet gets them.
+            timesteps, context, y: the UNet's arguments.
             options: the call's transformer options.
             watch: of this call.
-            arrived: controls that came with this call, after those on the MODEL.
+            arrived: controls that came with this call; they follow those on the MODEL.
 
         Raises:
-            ValueError: the rows cannot be told apart, or a control does not fit the call.
+            ValueError: the rows cannot be matched to the conds, or a control does not fit the call.
         """
         frames = self.batch.frames(x, options)
         rows = rows_of([self.branches[index] for index in options["cond_or_uncond"]], len(x))
@@ -86,6 +86,6 @@ class CondBatchStep(SharedByCopies):
         return self.run.record.filter(watch, residuals)
 
     def _find_model(self, options: Mapping[str, Any]) -> BaseModel:
-        """Returns the BaseModel whose UNet is called: on several GPUs each has a copy."""
+        """Returns the BaseModel whose UNet is called; with several GPUs each has a copy."""
         device = options.get("multigpu_thread_device")
         return self.model if device is None else self.copies[device].model

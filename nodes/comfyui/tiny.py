@@ -1,7 +1,7 @@
 """The embedded tiny Stable Diffusion as ComfyUI's MODEL, CLIP and VAE.
 
-Its UNet goes unchanged into ComfyUI's own UNetModel. Text and autoencoder are modules of ours behind ComfyUI's own
-CLIP and VAE classes, so that every core node takes them.
+Its UNet loads unchanged into ComfyUI's own UNetModel. Text encoder and autoencoder are the library's modules inside
+ComfyUI's own CLIP and VAE classes, so that every core node accepts them.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ from .patcher import patcher_of
 
 #: Bytes that the autoencoder needs per pixel of a picture (its widest features: 32 channels at a quarter of the side).
 BYTES_PER_PIXEL = 256
-#: How far the mask of a drawn hint reaches beyond the outline, as a share of the side.
+#: How far the mask of a drawn hint extends beyond the outline, as a fraction of the side.
 MASK_MARGIN = 1 / 16
 
 
@@ -39,7 +39,7 @@ def load_tiny() -> tuple[Any, Any, Any, LoadedNet]:
 
 
 def draw_tiny_samples(count: int, side: int, seed: int) -> tuple[Tensor, Tensor, str]:
-    """Returns pictures and hints (count, side, side, 3), 0..1, and a caption for each, a line each."""
+    """Returns pictures and hints (count, side, side, 3), 0..1, and their captions, one per line."""
     from ...cnet_core.tiny.training import TinySamples
 
     samples = TinySamples(Autoencoder(), side, count, f"node {seed}")
@@ -129,10 +129,10 @@ def _clip(text: TextEmbedding) -> Any:
 
 
 class _Tokenizer:
-    """Keeps the prompt as it is; the text model reads words. Unknown words raise here."""
+    """Keeps the prompt as it is, since the text model reads words. Unknown words raise here."""
 
     def __init__(self, **arguments: object) -> None:
-        """ComfyUI hands over folders of embeddings, of which there are none."""
+        """ComfyUI passes folders of embeddings; there are none."""
 
     def tokenize_with_weights(self, text: str, *args: object, **options: object) -> dict[str, Any]:
         """Returns the prompt under the name of the text model."""
@@ -164,10 +164,10 @@ class _TextModel(nn.Module):
 
 
 def _vae(autoencoder: Autoencoder) -> Any:
-    """Returns ComfyUI's VAE around our autoencoder.
+    """Returns ComfyUI's VAE around the library's autoencoder.
 
-    ComfyUI makes its object around a small autoencoder of its own, so that it has all attributes that this version
-    wants; then ours takes that one's place.
+    ComfyUI builds its object around a small autoencoder of its own, so that it has every attribute of this version.
+    Then the library's autoencoder replaces that one.
     """
     vae = comfy.sd.VAE(sd=comfy.taesd.taesd.TAESD().state_dict(), dtype=torch.float32)
     vae.first_stage_model = autoencoder.to(vae.device)

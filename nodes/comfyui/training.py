@@ -1,7 +1,7 @@
 """Training inside ComfyUI: MODEL, VAE and CLIP as a base, pictures in memory as samples, and the result as a net.
 
-The executor runs nodes under inference mode, whose tensors cannot be trained with: what was computed there is copied.
-The UNet is rebuilt as the library's own, on a copy of the MODEL's weights, since ComfyUI adds residuals in place.
+The executor runs nodes in inference mode, whose tensors cannot be used in training, so they are copied. The UNet is
+rebuilt as the library's own, on a copy of the MODEL's weights, since ComfyUI adds residuals in place.
 """
 
 import logging
@@ -38,7 +38,7 @@ from .ops import OPS
 
 logger = logging.getLogger("cnet")
 
-#: So many readings of the convergence meter a run, and so many pictures in a preview.
+#: Readings of the convergence meter per run, and pictures in a preview.
 READINGS, SHOWN = 20, 4
 PREVIEW_SIZE = 512
 
@@ -55,11 +55,11 @@ def train_control_net(
 ) -> tuple[LoadedNet, Tensor, str]:
     """Returns the trained ControlNet, its plots (N, H, W, 3) and a report.
 
-    An interrupt ends the training and keeps what was learned; the graph goes on with it.
+    An interrupt ends the training and keeps what the net has learned; the graph continues with that.
 
     Args:
-        images, hints: (N, H, W, 3), 0..1; a hint for each picture.
-        captions: one line for each picture, or one for all.
+        images, hints: (N, H, W, 3), 0..1; one hint per picture.
+        captions: one line per picture, or one for all.
         steps: optimizer steps.
         numbers: further training settings by name.
 
@@ -73,7 +73,7 @@ def train_control_net(
     pixels = _in_cells(images[..., :3].movedim(-1, 1)).movedim(1, -1)
     latents = model.model.process_latent_in(vae.encode(pixels))
     base = _base(model, vae, clip, list(dict.fromkeys(["", *prompts])), latents.shape[-2:])
-    # Training needs all that there is; what ComfyUI has loaded it would not unload for us unasked.
+    # Training needs all the memory, and ComfyUI does not unload its models without a request.
     comfy.model_management.unload_all_models()
     with torch.inference_mode(False), torch.enable_grad():
         samples = TensorSamples(latents.clone().float(), fitted.clone().float(), tuple(prompts))
@@ -99,7 +99,7 @@ def _train(
 
 
 def _result(trained: ControlNet) -> LoadedNet:
-    """Returns a trained net under ComfyUI's memory management, which may keep it in half precision."""
+    """Returns a trained net under ComfyUI's memory management, which may use half precision for it."""
     exact = ControlNet(trained.config).requires_grad_(False)
     exact.load_state_dict(trained.state_dict())
     net = ControlNet(trained.config, ops=OPS)
@@ -110,7 +110,7 @@ def _result(trained: ControlNet) -> LoadedNet:
 
 @dataclass
 class _Base:
-    """A MODEL's UNet, rebuilt; its texts, encoded beforehand; its VAE for previews."""
+    """A MODEL's UNet, rebuilt; its texts, already encoded; its VAE for previews."""
 
     unet: UNet
     objective: Objective
@@ -154,15 +154,15 @@ class _ProgressEvents:
             self._show(reading.step, ("JPEG", self._draw(), PREVIEW_SIZE))
 
     def save(self, state: State, result: ControlNet) -> None:
-        """The result is kept in memory."""
+        """Does nothing: the result stays in memory."""
 
     def finish(self, step: int) -> None:
-        """Leaves the plots on the node: front ends show the last preview rather than a node's own pictures."""
+        """Shows the plots as the last preview: front ends show that rather than a node's own pictures."""
         plots = _in_a_column(_plots(self.rows))
         self._show(step, ("JPEG", plots, max(plots.size)))
 
     def _show(self, step: int, preview: Any) -> None:
-        """Moves the bar on; ComfyUI tells of an interrupt here, and forgets it."""
+        """Advances the bar; ComfyUI raises an interrupt here, and then forgets it."""
         try:
             self._bar.update_absolute(step, self._steps, preview)
         except comfy.model_management.InterruptProcessingException:
@@ -209,7 +209,7 @@ def _objective(model: Any) -> Objective:
 
 
 def _in_cells(pictures: Tensor) -> Tensor:
-    """Returns the middle of pictures (N, C, H, W), sides multiples of 8: what ComfyUI's VAE encodes of them."""
+    """Returns the middle of pictures (N, C, H, W), with sides divisible by 8: the part that ComfyUI's VAE encodes."""
     for dim in (-2, -1):
         rest = pictures.shape[dim] % HINT_DOWNSCALE
         pictures = pictures.narrow(dim, rest // 2, pictures.shape[dim] - rest)
@@ -230,7 +230,7 @@ def _prompts(captions: str, images: Tensor, hints: Tensor) -> list[str]:
 
 
 def _precision(model: Model) -> Precision:
-    """Returns the precision in which ComfyUI computes the MODEL; bf16, which needs no loss scale, instead of fp16."""
+    """Returns the MODEL's precision in ComfyUI, but bf16 instead of fp16, as bf16 needs no loss scale."""
     dtype = model.model.manual_cast_dtype or model.model.get_dtype()
     if dtype not in (torch.float16, torch.bfloat16):
         return "fp32"
@@ -245,7 +245,7 @@ def _pictures(rows: list[dict[str, Any]]) -> Tensor:
 
 
 def _in_a_column(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Returns pictures of one width as one, each below the last."""
+    """Returns pictures of one width stacked in a column."""
     column = Image.new("RGB", (pictures[0].width, sum(p.height for p in pictures)))
     top = 0
     for picture in pictures:
@@ -269,7 +269,7 @@ def _report(outcome: Outcome, rows: list[dict[str, Any]]) -> str:
     follows = (
         "It does not follow its hint yet: train longer, or with a higher learning rate."
         if outcome.converged_at is None
-        else f"It follows its hint since step {outcome.converged_at}."
+        else f"It has followed its hint since step {outcome.converged_at}."
     )
     return (
         f"{outcome.step} steps, {outcome.reason}. {follows} Loss {last.loss:.4f} with the matching hint, "

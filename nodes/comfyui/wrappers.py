@@ -1,18 +1,18 @@
-"""Our wrappers among those of other packs, in the transformer options that ComfyUI reads them from."""
+"""The pack's wrappers among those of other packs, in ComfyUI's transformer options."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .host_types import Options
 
-#: Under which ComfyUI keeps what is ours.
+#: The key of this pack's wrappers in ComfyUI.
 KEY = "cnet"
 
 
 def with_wrappers(
     options: Mapping[str, Any], ours: Mapping[str, Callable[..., Any]], first: bool
 ) -> Options:
-    """Returns transformer options with our wrapper of each kind, outermost or innermost; `options` stay as they are."""
+    """Returns a copy of transformer options with this pack's wrappers, outermost or innermost of each kind."""
     wrappers = dict(options.get("wrappers", {}))
     for kind, wrapper in ours.items():
         key = f"{KEY} {'first' if first else 'last'}"

@@ -1,4 +1,4 @@
-"""xray: the X-ray of the sampling that made some latents."""
+"""xray: the X-ray of the run that produced some latents."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from .wrappers import KEY
 
 
 def draw_xray(model: Model, samples: Any, leave_one_out: bool = False) -> tuple[Tensor, str]:
-    """Returns a picture (1, H, W, 3) and a report of what was injected.
+    """Returns a picture (1, H, W, 3) and a report of what the run injected.
 
     Raises:
-        ValueError: no ControlNet of ours is on the model, or the latents are not of one of its samplings.
+        ValueError: the model has no ControlNet of this pack, or the latents come from none of its runs.
     """
     control = model.get_attachment(KEY)
     if control is None:

@@ -91,8 +91,8 @@ def test_a_control_lora_gives_what_native_control_gives_with_it(files: Host, loa
     [
         ("sd15", "blocks"),
         ("sdxl", "blocks"),
-        ("tiny_diff", "differences to a base model: load it with `base_model`"),
-        ("tiny_lora", "low-rank differences to the UNet in use: load it with `base_model`"),
+        ("tiny_diff", "differences from a base model: load it with `base_model`"),
+        ("tiny_lora", "low-rank differences from the UNet in use: load it with `base_model`"),
     ],
 )
 def test_identify_says_what_a_file_is(files: Host, file: str, words: str) -> None:

@@ -130,7 +130,7 @@ def test_a_broken_file_is_named_as_the_widget_names_it(comfy: Host) -> None:
 
 def test_rows_that_cannot_be_told_apart_are_refused(comfy: Host) -> None:
     flow = Flow(family(SD15), after=lambda graph, model: graph.add("ProbeOddRows", model=model))
-    assert "cannot be told which" in refused(comfy, flow, Control())
+    assert "cannot match the rows to them" in refused(comfy, flow, Control())
 
 
 def test_a_sampler_that_passes_by_the_wrappers_is_refused(comfy: Host) -> None:

@@ -111,7 +111,7 @@ def test_saving_a_difference_needs_the_base(comfy: Host) -> None:
     graph.add(
         "SaveControlNet", control_net=net, filename_prefix="controlnet/d", layout="difference"
     )
-    with pytest.raises(Failed, match="`base_model` is needed"):
+    with pytest.raises(Failed, match="needs `base_model`"):
         comfy.run(graph.nodes)
 
 

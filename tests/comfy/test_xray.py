@@ -148,7 +148,7 @@ def test_an_interrupted_run_leaves_no_record_and_the_next_one_is_its_own(comfy: 
                 graph.graph.add("LatentFlip", samples=samples, flip_method="x-axis: vertically"),
                 graph.model,
             ),
-            "did not come out of a sampler",
+            "do not come from a sampler",
         ),
     ],
     ids=["another model", "changed latents"],

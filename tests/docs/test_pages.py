@@ -1,6 +1,8 @@
 """The users' pages: one form for all tasks, and examples whose names and options exist."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ import pytest
 import cnet_core as cn
 from cnet_core.cli import main
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 #: The pages that answer a task.
 TASKS = (
     "prompt_in_charge",
@@ -73,3 +76,25 @@ def test_commands_and_their_options_exist(
         main([command, "--help"])
     text = capsys.readouterr().out
     assert [o for o in re.findall(r"--[a-z][\w-]*", arguments) if o not in text] == []
+
+
+def product_texts() -> Iterator[str]:
+    """Yields every text in the code of library and nodes, with `…` for what it fills in."""
+    for path in [*ROOT.glob("cnet_core/**/*.py"), *ROOT.glob("nodes/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [
+                    part.value if isinstance(part, ast.Constant) else "…" for part in node.values
+                ]
+                yield "".join(map(str, parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_troubleshooting_quotes_messages_that_exist() -> None:
+    headings = re.findall(r"^### (.+)", PAGES["troubleshooting"], re.MULTILINE)
+    quotes = [quote for heading in headings for quote in re.findall(r'"([^"]+)"', heading)]
+    pieces = [piece.strip(" .,") for quote in quotes for piece in re.split(r"…|`\w+`", quote)]
+    texts = "\n".join(product_texts())
+    assert len(quotes) > 8
+    assert [piece for piece in pieces if piece not in texts] == []

@@ -55,13 +55,13 @@ def test_of_equal_latents_the_last_run_counts(part: Part) -> None:
     "other", [latents(9), latents(1, side=16), 1.1 * latents(1)], ids=["other", "size", "changed"]
 )
 def test_other_latents_are_refused(part: Part, other: Tensor) -> None:
-    with pytest.raises(ValueError, match="did not come out of a sampler"):
+    with pytest.raises(ValueError, match="do not come from a sampler"):
         filled(part, range(1, 3)).of(other)
 
 
 def test_old_runs_are_forgotten(part: Part) -> None:
     kept = part("nodes.comfyui.history").KEPT
     history = filled(part, range(kept + 2))
-    with pytest.raises(ValueError, match=f"last {kept} samplings"):
+    with pytest.raises(ValueError, match=f"last {kept} runs"):
         history.of(latents(1))
     assert percent(history.of(latents(2))) == pytest.approx(0.2, abs=1e-6)

@@ -59,8 +59,8 @@ def test_calls_of_comfyuis_own_layout_pass(part: Part, shape: tuple, options: di
     [
         ((3, 8, 8), {}, "3 rows for 2 conditionings"),
         ((2, 8, 8), {"cond_or_uncond": [2, 3]}, "2 rows for 2 conditionings"),
-        ((8, 8, 8), {}, "4 pictures a conditioning where 2"),
-        ((8, 4, 4), {}, "4 pictures a conditioning where 2"),
+        ((8, 8, 8), {}, "4 pictures per conditioning instead of 2"),
+        ((8, 4, 4), {}, "4 pictures per conditioning instead of 2"),
         ((4, 4, 4), {}, "4 x 4, but the conditioning is for 8 x 8"),
         ((4, 8, 4), {}, "4 x 8, but the conditioning is for 8 x 8"),
         (
@@ -68,7 +68,11 @@ def test_calls_of_comfyuis_own_layout_pass(part: Part, shape: tuple, options: di
             {"cond_or_uncond": [0], "uuids": ["h"]},
             "4 x 4, but the conditioning is for 4 x 8",
         ),
-        ((4, 8, 8), {"ad_params": {"sub_idxs": [0, 1, 2]}}, "2 pictures a conditioning where 3"),
+        (
+            (4, 8, 8),
+            {"ad_params": {"sub_idxs": [0, 1, 2]}},
+            "2 pictures per conditioning instead of 3",
+        ),
     ],
     ids=[
         "odd rows",

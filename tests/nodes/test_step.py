@@ -149,7 +149,7 @@ def test_windows_that_move_at_each_step_keep_the_controls_of_two_steps(part: Par
 
 def test_a_context_window_of_another_size_than_the_call_is_refused(part: Part) -> None:
     window = SimpleNamespace(index_list=[1, 2, 3], dim=0)
-    with pytest.raises(ValueError, match="2 pictures a conditioning where 3"):
+    with pytest.raises(ValueError, match="2 pictures per conditioning instead of 3"):
         residuals(part, spec(part), context_window=window)
 
 
@@ -197,7 +197,7 @@ def test_a_tile_is_refused_before_any_net_runs(part: Part) -> None:
     step = step_of(part, part("nodes.comfyui.run").Run([spec(part)], GUIDER))
     x, timesteps, context = fakes.call_inputs(rows=4, height=4, width=4)
     given = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
-    with pytest.raises(ValueError, match="which part of the hint"):
+    with pytest.raises(ValueError, match="cannot match the hint to them"):
         compute(part, step, (x, timesteps, context), given)
 
 

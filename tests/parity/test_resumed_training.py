@@ -85,7 +85,7 @@ def test_moved_base_and_data_are_named_and_give_the_same_weights(
     gone = {name: str(place / name) for name in ("base", "data")}
     file.write_text(json.dumps({**config, **gone}))
     assert resume(place / "run") == 1
-    assert "name its new place by `--base`" in capsys.readouterr().err
+    assert "give its new path with `--base`" in capsys.readouterr().err
     moved = ["--base", str(place / "new_base"), "--data", str(place / "new_data")]
     assert resume(place / "run", *moved) == 0
     assert json.loads(file.read_text())["data"] == str(place / "new_data")
@@ -132,7 +132,7 @@ def test_changed_data_is_refused_with_what_changed(
     files = {f: f.read_bytes() for f in (place / "run").rglob("*") if f.is_file()}
     assert resume(place / "run", "--data", str(place / "data")) == 1
     said = capsys.readouterr().err
-    assert f"trained on so far: {message}. Restore the data" in said
+    assert f"trained on: {message}. Restore the data" in said
     assert "--accept-changed-data" in said
     assert {f: f.read_bytes() for f in (place / "run").rglob("*") if f.is_file()} == files
 
@@ -143,7 +143,7 @@ def test_changed_data_is_accepted_when_asked_and_written_down(
     replace_picture(place / "data")
     data = ["--data", str(place / "data")]
     assert resume(place / "run", *data, "--accept-changed-data") == 0
-    assert "The run goes on with the new data." in capsys.readouterr().err
+    assert "The run continues with the new data." in capsys.readouterr().err
     rows = [json.loads(line) for line in (place / "run" / METRICS).read_text().splitlines()]
     changed = [row for row in rows if "data_changed" in row]
     assert changed == [{"step": 1, "data_changed": ["pictures changed: 1 (target/1.png)"]}]

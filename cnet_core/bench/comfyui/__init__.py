@@ -1,4 +1,4 @@
-"""What control adds to whole prompts in a real ComfyUI, beside its own ControlNet and other packs' ones."""
+"""What control adds to whole prompts in a real ComfyUI, compared with its own ControlNet and other packs'."""
 
 import os
 import shutil
@@ -30,11 +30,11 @@ COLUMNS = (
     "peak MiB",
 )
 NOTES = (
-    "x no control: the median over that of prompts without control.",
-    "overhead / limit: what control adds, by medians, over what it adds to run the UNet's own encoder and middle "
-    "once more on the rows that get control.",
+    "x no control: the median, relative to prompts without control.",
+    "overhead / limit: the time that control adds, relative to one more pass of the UNet's encoder and middle over "
+    "the controlled rows (medians).",
     "cpu: ComfyUI's processor time, which other programs disturb less.",
-    "peak: of what a prompt takes of a GPU for itself, beside the weights that stay there.",
+    "peak: the GPU memory that a prompt needs, without the weights that stay loaded.",
 )
 
 
@@ -45,7 +45,7 @@ def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
         ValueError: there is no ComfyUI, it does not start, or the node pack is not found.
     """
     if settings.comfyui is None:
-        raise ValueError("Say where ComfyUI is: --comfyui PATH.")
+        raise ValueError("Give the folder of ComfyUI: --comfyui PATH.")
     if settings.config.model_channels < NARROWEST:
         raise ValueError(
             f"ComfyUI's nets have at least {NARROWEST} channels; choose a larger `--width`."
@@ -67,17 +67,17 @@ def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
 
 
 def _choose_ways(given: dict[str, Way], names: Sequence[str]) -> dict[str, Way]:
-    """Returns no control and the ways that were asked for; all where none was."""
+    """Returns no control and the requested ways; all if none was requested."""
     unknown = set(names) - set(given)
     if unknown:
         raise ValueError(
-            f"`--ways` knows no {', '.join(sorted(unknown))}; there are {', '.join(given)}."
+            f"`--ways` has no {', '.join(sorted(unknown))}; choose from {', '.join(given)}."
         )
     return {name: way for name, way in given.items() if not names or name in {PLAIN, *names}}
 
 
 def _python(settings: BenchSettings) -> str:
-    """Returns ComfyUI's Python by its whole path, since it runs in another folder; an environment's link stays one."""
+    """Returns ComfyUI's Python by its full path, since it runs in another folder; a link stays one."""
     found = shutil.which(settings.comfyui_python or sys.executable)
     if found is None:
         raise ValueError(
@@ -87,7 +87,7 @@ def _python(settings: BenchSettings) -> str:
 
 
 def _packs(comfyui: Path) -> dict[str, Path]:
-    """Returns our pack, the bench's nodes, and all other packs that this ComfyUI has."""
+    """Returns this pack, the bench's nodes, and all other packs of this ComfyUI."""
     if not (comfyui / "main.py").is_file():
         raise ValueError(f"`--comfyui` is {comfyui}, which holds no main.py of ComfyUI.")
     there = [
@@ -96,7 +96,8 @@ def _packs(comfyui: Path) -> dict[str, Path]:
     of_ours = [p for p in (REPOSITORY, Path.cwd(), *there) if _is_ours(p)]
     if not of_ours:
         raise ValueError(
-            "The node pack is not here: run `cnet bench --comfyui` from its repository, or put that into custom_nodes."
+            "The node pack was not found: run `cnet bench --comfyui` from its repository, or put the repository into "
+            "custom_nodes."
         )
     others = {pack.name: pack for pack in there if not _is_ours(pack)}
     return {**others, "cnet": of_ours[0], "cnet_bench": Path(__file__).parent / "pack"}

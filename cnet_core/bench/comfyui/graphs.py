@@ -1,4 +1,4 @@
-"""The prompts that are timed: one graph for each way to control, in ComfyUI's API format."""
+"""The timed prompts: one graph per way to control, in ComfyUI's API format."""
 
 import json
 from collections.abc import Callable, Container
@@ -12,7 +12,7 @@ from ..settings import TOKENS, BenchSettings
 Link = list[Any]
 #: The ControlNet's file among ComfyUI's models.
 FILE = "bench.safetensors"
-#: Of a prompt: on a CPU a few, elsewhere as many as people take.
+#: Steps of a prompt: few on a CPU, elsewhere the usual number.
 CPU_STEPS, STEPS = 3, 20
 
 PLAIN = "no control"
@@ -97,7 +97,7 @@ Way = Callable[[BenchSettings, int], dict[str, Any]]
 
 
 def ways(nodes: Container[str]) -> dict[str, Way]:
-    """Returns each way by name; those of other packs where their nodes are there."""
+    """Returns each way by name; those of other packs only if they are installed."""
     found: dict[str, Way] = {
         PLAIN: plain,
         LIMITS["both"]: lambda settings, seed: limit(settings, seed, "all"),
@@ -119,7 +119,7 @@ def plain(settings: BenchSettings, seed: int) -> dict[str, Any]:
 
 
 def limit(settings: BenchSettings, seed: int, rows: str) -> dict[str, Any]:
-    """The UNet, and its encoder and middle once more."""
+    """The UNet, with one more pass of its encoder and middle."""
     graph = Graph(settings)
     model = graph.add("CnetBenchLimit", model=graph.model(), rows=rows)
     return graph.sample(model, *graph.texts(), seed)

@@ -1,4 +1,4 @@
-"""A ComfyUI in a process of its own, driven over HTTP, with a base folder that is thrown away."""
+"""A ComfyUI in its own process, driven over HTTP, with a temporary base folder."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 START_SECONDS = 300
-#: Between two looks at whether a prompt has ended; the time itself is ComfyUI's own.
+#: Seconds between checks whether a prompt has ended; the measured time is ComfyUI's own.
 POLL_SECONDS = 0.05
 #: Keeps what nodes returned from prompt to prompt, so that nothing is loaded twice.
 OPTIONS = ("--disable-api-nodes", "--disable-auto-launch", "--cache-lru", "100")
@@ -22,11 +22,11 @@ OPTIONS = ("--disable-api-nodes", "--disable-auto-launch", "--cache-lru", "100")
 
 @dataclass(frozen=True)
 class PromptCost:
-    """What a prompt took."""
+    """What a prompt cost."""
 
     wall: float  # seconds by ComfyUI's own clock
-    cpu: float | None  # seconds of its process, on Linux: what other programs disturb less
-    peak: int | None  # bytes of a GPU beside what stayed there since the prompt before
+    cpu: float | None  # seconds of its process, on Linux: which other programs disturb less
+    peak: int | None  # bytes of a GPU, without those in use since the previous prompt
 
 
 class Server:
@@ -37,7 +37,7 @@ class Server:
         python: the Python that has its requirements.
         base: an empty folder for its models and output.
         packs: folders of nodes, by the names under which it finds them.
-        device: "cpu", or what it would choose.
+        device: "cpu", or ComfyUI's own choice.
         options: further ones of its command line.
 
     Raises:
@@ -78,7 +78,7 @@ class Server:
         return self._get("/object_info")
 
     def version(self) -> str:
-        """Returns what ComfyUI says of itself."""
+        """Returns ComfyUI's description of itself."""
         return self._get("/system_stats")["system"]["comfyui_version"]
 
     def run(self, graph: Mapping[str, Any]) -> PromptCost:
@@ -147,12 +147,12 @@ def _seconds(messages: Sequence[Any]) -> float:
 
 
 def _peak(outputs: Mapping[str, Any]) -> int | None:
-    """Returns what the node at the prompt's end tells."""
+    """Returns the report of the node at the prompt's end."""
     return next((shown["peak"][0] for shown in outputs.values() if "peak" in shown), None)
 
 
 def _cpu_seconds(process: int) -> float | None:
-    """Returns the processor time that a process has taken so far; None where the system does not tell it so."""
+    """Returns the processor time that a process has taken so far; None if the system does not report it."""
     stat = Path(f"/proc/{process}/stat")
     if not stat.is_file():
         return None
@@ -168,5 +168,5 @@ def _free_port() -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Without what would put this library's folder, and a `nodes` beside it, on ComfyUI's path."""
+    """The environment, without variables that would put this library's folder and its `nodes` on ComfyUI's path."""
     return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}

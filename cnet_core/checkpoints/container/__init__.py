@@ -1,1 +1,1 @@
-"""Files that hold tensors: headers, memory maps, pickles, shards and where they lie; knows no ControlNet."""
+"""Files of tensors: headers, memory maps, pickles, shards and folders. Nothing here depends on ControlNets."""

@@ -1,4 +1,4 @@
-"""Safetensors files: tensors out of the memory map, and atomic, streamed writing."""
+"""Safetensors files: tensors from the memory map, and atomic, streamed writing."""
 
 import json
 import mmap
@@ -32,10 +32,10 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Mapping[str, str]
 
 
 def map_tensors(path: Path, header: Header, keys: Iterable[str]) -> dict[str, Tensor]:
-    """Returns some tensors of a safetensors file in a private memory map, by its header as `read_header` gave it.
+    """Returns some tensors of a safetensors file in a private memory map, by its header from `read_header`.
 
     The same as safetensors' `safe_open`, at a fifth of the time for the thousand tensors of a large ControlNet.
-    Writing to them leaves the file alone.
+    Writing to them does not change the file.
     """
     with path.open("rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -46,7 +46,7 @@ def _map_tensor(data: mmap.mmap, begin: int, entry: TensorEntry) -> Tensor:
     start, size = begin + entry.start, entry.stop - entry.start
     if not size:
         return torch.empty(entry.shape, dtype=entry.dtype)
-    if start % entry.dtype.itemsize:  # the format does not promise that numbers are aligned
+    if start % entry.dtype.itemsize:  # the format does not guarantee that numbers are aligned
         whole = bytearray(data[start : start + size])
         return torch.frombuffer(whole, dtype=entry.dtype).view(entry.shape)
     count = size // entry.dtype.itemsize
@@ -59,7 +59,7 @@ def write_tensors(
     metadata: Mapping[str, str],
     progress: Progress | None = None,
 ) -> None:
-    """Writes a safetensors file atomically, tensor by tensor: a crash or a full disk leaves what was there before."""
+    """Writes a safetensors file atomically, tensor by tensor: a crash or a full disk leaves the old file."""
     with_names = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
 
     def write(file: BinaryIO) -> None:
@@ -73,18 +73,18 @@ def write_tensors(
 
 
 def check_place(path: Path) -> None:
-    """Raises OSError where no file can be put: asked before long work, so that none of it is lost."""
+    """Raises OSError if no file can be written there; called before long work, so that none of it is lost."""
     folder = path.parent
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder} to write {path.name} into.")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file.")
     if not os.access(folder, os.W_OK):
-        raise PermissionError(f"The folder {folder} may not be written to.")
+        raise PermissionError(f"There is no permission to write into the folder {folder}.")
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a file beside `path` and puts it in place when it is whole and on the disk."""
+    """Lets `write` fill a temporary file next to `path`, and moves it there once it is complete on the disk."""
     check_place(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:

@@ -1,4 +1,4 @@
-"""The header of a safetensors file, read without trust: bounded, every offset checked, nothing of the data touched."""
+"""The header of a safetensors file, read without trust: bounded length, every offset checked, no data read."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import torch
 #: Longest header that is read. The format allows 100 MB; the longest of real checkpoints are below 1 MB.
 MAX_HEADER = 16_000_000
 MAX_DIMENSIONS = 8
-#: A file begins with the length of its header, in so many bytes.
+#: A file starts with the length of its header, in this many bytes.
 LENGTH = 8
 
 #: Names of dtypes in the format -> torch's.
@@ -56,11 +56,11 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint says of itself before its data."""
+    """What a checkpoint says about itself before its data."""
 
     entries: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
-    data: int = 0  # bytes from the beginning of the file to the first tensor
+    data: int = 0  # bytes from the start of the file to the first tensor
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -96,7 +96,7 @@ def _header_bytes(file: BinaryIO, path: Path) -> tuple[bytes, int]:
     if size < 10:
         raise _damage_error(path, f"it ends after {size} bytes")
     if not length:
-        raise _damage_error(path, "its header is empty, as of a download that never began")
+        raise _damage_error(path, "its header is empty; the download probably never started")
     if length > MAX_HEADER:
         raise _damage_error(
             path, f"its header would be {length} bytes long, more than the {MAX_HEADER} allowed"
@@ -130,17 +130,13 @@ def _entry(path: Path, key: str, value: Any) -> TensorEntry:
     if not isinstance(name, str) or name not in DTYPES:
         raise UnreadableFile(
             "a safetensors file with weights of an unknown kind",
-            f"{path}: {_short(key)!r} has the dtype {_short(name)!r}, which is not read here. Take a version in "
+            f"{path}: {_short(key)!r} has the dtype {_short(name)!r}, which is not supported. Use a version in "
             "float32, float16, bfloat16 or fp8.",
         )
     if not _naturals(shape) or len(cast(list[int], shape)) > MAX_DIMENSIONS:
-        raise _damage_error(
-            path, f"{_short(key)!r} has the shape {_short(repr(shape))}, which is none"
-        )
+        raise _damage_error(path, f"{_short(key)!r} has the invalid shape {_short(repr(shape))}")
     if not _naturals(place) or len(cast(list[int], place)) != 2:
-        raise _damage_error(
-            path, f"{_short(key)!r} has the offsets {_short(repr(place))}, which are none"
-        )
+        raise _damage_error(path, f"{_short(key)!r} has the invalid offsets {_short(repr(place))}")
     dtype, (start, stop) = DTYPES[name], cast(list[int], place)
     need = prod(cast(list[int], shape)) * dtype.itemsize
     if stop - start != need:
@@ -171,7 +167,7 @@ def _check_layout(path: Path, entries: Iterable[TensorEntry], data_size: int) ->
 def _damage_error(path: Path, how: str) -> UnreadableFile:
     return UnreadableFile(
         "a damaged safetensors file",
-        f"{path} is not a whole safetensors file: {how}. Download or copy it again.",
+        f"{path} is not a complete safetensors file: {how}. Download or copy it again.",
     )
 
 

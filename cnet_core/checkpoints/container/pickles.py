@@ -1,4 +1,4 @@
-"""PyTorch's own files (.pth, .ckpt, .bin): tensors in the memory map; the pickle is data, so nothing in it runs."""
+"""PyTorch's own files (.pth, .ckpt, .bin): tensors in the memory map; pickles are data, so nothing in them runs."""
 
 import mmap
 import zipfile
@@ -15,7 +15,7 @@ from .header import Header, TensorEntry, UnreadableFile
 from .places import Part
 from .unpickle import MAX_PICKLE, ForeignObjects, Storage, StoredTensor, unpickle
 
-#: What files from before PyTorch 1.6 begin with, each in a pickle of its own.
+#: The values that files from before PyTorch 1.6 start with, each in its own pickle.
 OLD_MAGIC, OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
 #: Bytes of a zip entry's header before its name.
 ZIP_HEADER = 30
@@ -29,13 +29,13 @@ WRAPPERS = (
     *("state_dict", "model_state_dict", "model", "module"),
     *("net", "params", "params_ema", "weights"),
 )
-#: So many of them may be one in another.
+#: How deeply they may be nested.
 MOST_WRAPPERS = 3
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the numbers of a storage lie in the file."""
+    """Where a storage's numbers are in the file."""
 
     start: int
     stop: int
@@ -46,7 +46,7 @@ def read_pickle(path: Path, part: Part = "controlnet") -> dict[str, Tensor]:
 
     Args:
         path: the file.
-        part: which model to take of a file with several.
+        part: which model to take from a file with several.
 
     Raises:
         UnreadableFile: it is damaged, holds objects other than tensors, or no tensors.
@@ -61,7 +61,9 @@ def read_pickle(path: Path, part: Part = "controlnet") -> dict[str, Tensor]:
         raise _with_code(path, error.names) from error
     except UnreadableFile:
         raise
-    except Exception as error:  # zipfile, pickletools and torch raise whatever the bytes lead to
+    except (
+        Exception
+    ) as error:  # zipfile, pickletools and torch raise all kinds of errors for damaged bytes
         raise _damage_error(path) from error
 
 
@@ -74,14 +76,14 @@ def pickle_header(path: Path, part: Part = "controlnet") -> Header:
 def _is_zip(path: Path) -> bool:
     try:
         return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile as error:  # which it raises for some of the damaged
+    except zipfile.BadZipFile as error:  # which some damaged files cause
         raise _damage_error(path) from error
 
 
 def _read_zip(path: Path, data: mmap.mmap) -> tuple[Any, dict[str, Place]]:
     """Returns what an archive holds, and the place of each storage.
 
-    Raises unless all is stored as it is and the pickle is of a sane size: no archive may unpack to more.
+    Raises unless everything is stored uncompressed and the pickle has a sane size: no archive may unpack to more.
     """
     with zipfile.ZipFile(path) as archive:
         members = {m.filename: m for m in archive.infolist()}
@@ -135,7 +137,7 @@ def _read_old(path: Path, data: mmap.mmap) -> tuple[Any, dict[str, Place]]:
 def _map_tensors(
     data: mmap.mmap, places: Mapping[str, Place], tensors: Mapping[str, StoredTensor]
 ) -> dict[str, Tensor]:
-    """Returns tensors that share their storages as they did when they were saved."""
+    """Returns tensors that share their storages as when they were saved."""
     storages = {t.storage.key: _numbers(data, places[t.storage.key]) for t in tensors.values()}
     return {key: _view(storages[t.storage.key], t) for key, t in tensors.items()}
 
@@ -147,7 +149,7 @@ def _numbers(data: mmap.mmap, place: Place) -> Tensor:
     size = place.stop - place.start
     if not size:
         return torch.empty(0, dtype=torch.uint8)
-    if place.start % 8:  # old files do not align their numbers
+    if place.start % 8:  # old files do not align numbers
         return torch.frombuffer(bytearray(data[place.start : place.stop]), dtype=torch.uint8)
     return torch.frombuffer(data, dtype=torch.uint8, count=size, offset=place.start)
 
@@ -165,7 +167,8 @@ def _tensors(path: Path, values: Any, part: Part) -> dict[str, StoredTensor]:
     found = _unwrap(values, keys, MOST_WRAPPERS) or _unwrap(values, others + keys, MOST_WRAPPERS)
     if not found:
         raise UnreadableFile(
-            "a PyTorch file without tensors", f"{path} holds no named tensors, so no model."
+            "a PyTorch file without tensors",
+            f"{path} holds no named tensors, so it is not a model.",
         )
     return found
 
@@ -181,7 +184,7 @@ def _unwrap(values: Any, keys: Sequence[str], depth: int) -> dict[str, StoredTen
 
 
 def _weights(values: Any) -> dict[str, StoredTensor]:
-    """Returns the tensors of a dictionary; none of other values."""
+    """Returns the tensors of a dictionary, or nothing for other values."""
     if not isinstance(values, dict):
         return {}
     items = cast(dict[str, Any], values).items()
@@ -193,19 +196,20 @@ def _with_code(path: Path, objects: Sequence[str]) -> UnreadableFile:
     names = f" ({shown}{' …' if objects[3:] else ''})" if objects else ""
     return UnreadableFile(
         "a PyTorch file with code in it",
-        f"{path} holds more than tensors{names} and could run code when opened, so it is not read. Get the "
-        ".safetensors version of it, or ask its maker to save the weights alone.",
+        f"{path} holds more than tensors{names} and could run code when opened, so it is not loaded. Use its "
+        ".safetensors version, or ask its author to save only the weights.",
     )
 
 
 def _big_endian_error(path: Path) -> UnreadableFile:
     return UnreadableFile(
         "a PyTorch file of a big-endian machine",
-        f"{path} was saved on a big-endian machine, which is not read. Get the .safetensors version of it.",
+        f"{path} was saved on a big-endian machine, which is not supported. Use its .safetensors version.",
     )
 
 
 def _damage_error(path: Path) -> UnreadableFile:
     return UnreadableFile(
-        "a damaged PyTorch file", f"{path} is not a whole PyTorch file. Download or copy it again."
+        "a damaged PyTorch file",
+        f"{path} is not a complete PyTorch file. Download or copy it again.",
     )

@@ -1,4 +1,4 @@
-"""Where a model's weights lie: a diffusers folder, a pipeline, a training run, Hugging Face's cache."""
+"""Finds a model's weights: in a diffusers folder, a pipeline, a training run, Hugging Face's cache."""
 
 import re
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Literal
 
 from .header import UnreadableFile
 
-#: Which model of a pipeline is wanted; its folder's name.
+#: The wanted model of a pipeline, by its folder's name.
 Part = Literal["controlnet", "unet"]
 
-#: Beginnings of weights files' names, best first: diffusers', accelerate's, transformers'.
+#: How names of weights files start, best first: diffusers', accelerate's, transformers'.
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 SUFFIXES = (".safetensors", ".bin")
-#: Variants, best first; others follow in the order of the alphabet.
+#: Variants, best first; others follow in alphabetical order.
 VARIANTS = ("", "fp32", "fp16", "bf16")
 _STEM, _SUFFIX = "|".join(STEMS), "|".join(map(re.escape, SUFFIXES))
 _FILE = re.compile(rf"({_STEM})(?:\.([\w-]+))?({_SUFFIX})")
@@ -22,13 +22,13 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
 def weights_path(path: Path, part: Part) -> Path:
-    """Returns the file of a model's weights, or the index of its shards; a file is its own.
+    """Returns the file of a model's weights, or the index of its shards; a file is its own weights.
 
     A folder's own weights come first, unless it is a pipeline. It may also hold the `part` of a pipeline, one
-    checkpoint of a training run with it, or be a model's folder in Hugging Face's cache.
+    checkpoint of a training run, or be a model's folder in Hugging Face's cache.
 
     Raises:
-        UnreadableFile: a folder without weights, or with several that could be meant.
+        UnreadableFile: a folder without weights, or with several candidates.
     """
     if not path.is_dir():
         return path
@@ -70,7 +70,7 @@ def variant_of(file: Path) -> str | None:
 
 
 def is_standard(file: Path) -> bool:
-    """Whether a file has a name by which libraries find the weights of a folder."""
+    """Whether libraries find the weights of a folder by this file name."""
     return _rank(file.name) is not None
 
 
@@ -80,13 +80,13 @@ def is_index(file: Path) -> bool:
 
 
 def is_shard(file: Path) -> bool:
-    """Whether a file is, by its name, one of several parts."""
+    """Whether a file's name is that of one of several parts."""
     found = _SHARD.search(file.stem)
     return found is not None and int(found[1]) > 1
 
 
 def _rank(name: str) -> tuple[int, int, int, str, bool] | None:
-    """Returns what weights files are sorted by, the variant among it; None for other files."""
+    """Returns the sort key of a weights file, which includes the variant; None for other files."""
     index = _INDEX.fullmatch(name)
     found = index or _FILE.fullmatch(name)
     if found is None or is_shard(Path(name)):
@@ -138,7 +138,7 @@ def _take_only(folder: Path, found: list[Path], what: str) -> Path:
     names = ", ".join(f.name for f in found[-5:])
     raise UnreadableFile(
         f"a folder of several {what}",
-        f"{folder} holds {len(found)} {what}, any of which could be meant ({names}); give the path of one of them.",
+        f"{folder} holds {len(found)} {what} ({names}); give the path of the one that you mean.",
     )
 
 

@@ -14,7 +14,7 @@ def shard_names(index: Path) -> dict[str, list[str]]:
     """Returns the name of each shard -> the keys that the index says it holds.
 
     Raises:
-        UnreadableFile: the index is damaged, names a place outside its folder, or a shard that is not there.
+        UnreadableFile: the index is damaged, or names a place outside its folder or a missing shard.
     """
     shards: dict[str, list[str]] = {}
     for key, name in _weight_map(index).items():
@@ -31,7 +31,7 @@ def shard_names(index: Path) -> dict[str, list[str]]:
 
 
 def _is_file_name(name: str) -> bool:
-    """Whether a name can be a file's in this folder on every system."""
+    """Whether a name is a valid file name in this folder on every system."""
     if Path(name).name != name or name in ("", "..") or "\\" in name or not name.isprintable():
         return False
     return len(name.encode()) <= MAX_NAME

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 import torch
 
-#: Longest description of tensors inside a file that is read; real ones are below 1 MB.
+#: Longest description of tensors that is read; real ones are below 1 MB.
 MAX_PICKLE = 64_000_000
 
 
@@ -27,7 +27,7 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Storage:
-    """The numbers behind one or several tensors, by the key under which the file holds them."""
+    """The numbers of one or several tensors, by their key in the file."""
 
     key: str
     dtype: torch.dtype
@@ -37,7 +37,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor lies in its storage."""
+    """A tensor's place in its storage."""
 
     storage: Storage
     dtype: torch.dtype
@@ -47,7 +47,7 @@ class StoredTensor:
 
 
 class ForeignObjects(pickle.UnpicklingError):
-    """A pickle that names objects which are not read; `names` holds them."""
+    """A pickle names objects that are not allowed; `names` lists them."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         super().__init__()
@@ -55,10 +55,10 @@ class ForeignObjects(pickle.UnpicklingError):
 
 
 def unpickle(file: Readable, storages: dict[str, Storage] | None = None) -> Any:
-    """Returns the next pickle of a file as data and leaves the file's position after it.
+    """Returns the next pickle of a file as data, and moves the file's position behind it.
 
     Args:
-        file: where it begins.
+        file: at the start of the pickle.
         storages: receives each storage by its key.
 
     Raises:
@@ -123,7 +123,7 @@ class _Machine:
             ACTIONS[opcode](self)
 
     def mark(self) -> None:
-        """Begins a group of values."""
+        """Starts a group of values."""
         self.outer.append(self.stack)
         self.stack = []
 
@@ -133,7 +133,7 @@ class _Machine:
         return values
 
     def make_tuple(self) -> None:
-        """Makes a tuple of the values since the last mark."""
+        """Replaces the values since the last mark with a tuple of them."""
         values = tuple(self.group())
         self.stack.append(values)
 
@@ -151,12 +151,12 @@ class _Machine:
         _store(cast(dict[str, Any], target), zip(values[::2], values[1::2], strict=True))
 
     def call(self) -> None:
-        """Replaces a function and its arguments by the result; all functions are those of ALLOWED."""
+        """Replaces a function and its arguments with the result; only functions in ALLOWED exist."""
         arguments = self.stack.pop()
         self.stack[-1] = self.stack[-1](*arguments)
 
     def load_storage(self) -> None:
-        """Replaces a persistent id by the storage that it names."""
+        """Replaces a persistent id with the storage that it names."""
         kind, dtype, key, _, count, *view = self.stack.pop()
         if kind != "storage":
             raise ValueError("only storages lie outside of the pickle")
@@ -169,7 +169,7 @@ class _Machine:
 
 
 def _store(target: dict[str, Any], items: Iterable[tuple[Any, Any]]) -> None:
-    """Stores what has a text key; no other keys are used, and hashing a nested one could crash."""
+    """Stores values with text keys; no other keys are used, and hashing a nested one could crash."""
     target.update((key, value) for key, value in items if type(key) is str)
 
 
@@ -204,7 +204,7 @@ def _first(*arguments: Any) -> Any:
 
 
 def _ignore(*_: object) -> None:
-    """In place of what is not used here."""
+    """Replaces a function that is not used here."""
 
 
 def _text(value: Any) -> str:
@@ -248,7 +248,7 @@ STORAGES = {
     "QUInt8Storage": torch.quint8,
     "QInt32Storage": torch.qint32,
 }
-#: What training programs store besides tensors; it becomes None.
+#: Objects that training programs store besides tensors; they become None.
 IGNORED = (
     *("_codecs.encode", "numpy.dtype", "builtins.set", "builtins.complex"),
     *("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"),
@@ -262,7 +262,7 @@ IGNORED = (
     "torch._utils._rebuild_wrapper_subclass",
     *(f"torch._utils._rebuild_device_tensor_from_{kind}" for kind in ("numpy", "cpu_tensor")),
 )
-#: Every name that a pickle may use -> what stands for it here.
+#: Every name that a pickle may use -> its replacement here.
 ALLOWED: Mapping[str, Any] = {
     **dict.fromkeys(IGNORED, _ignore),
     **_dtypes(),
@@ -288,7 +288,7 @@ LITERALS = frozenset(
         *("BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES"),
     )
 )
-#: Opcodes that push a value of their own.
+#: Opcodes that push a fixed value.
 MAKERS: Mapping[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
@@ -298,7 +298,7 @@ MAKERS: Mapping[str, Callable[[], Any]] = {
     "EMPTY_TUPLE": tuple,
     "EMPTY_SET": lambda: None,
 }
-#: Opcodes that make a tuple of so many values.
+#: Opcodes that make a tuple -> of how many values.
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 #: Opcodes that change the stack. BUILD would set attributes, so its state is dropped.
 ACTIONS: Mapping[str, Callable[[_Machine], object]] = {

@@ -1,4 +1,4 @@
-"""Control-LoRA: a ControlNet as low-rank differences to its UNet; read, and extracted by SVD."""
+"""Control-LoRA: a ControlNet as low-rank differences from its UNet; read here, and extracted by SVD."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ UP, DOWN = ".up", ".down"
 
 @dataclass(frozen=True)
 class LayerLoss:
-    """What one layer lost: |W - (base + up @ down)| / |W - base|, Frobenius norms, with the pair as it is stored."""
+    """The loss of one layer: |W - (base + up @ down)| / |W - base|, Frobenius norms, with the pair as it is stored."""
 
     key: str
     rank: int
@@ -51,7 +51,9 @@ def _complete(
         update = update.reshape(weight.shape)
         whole[f"{key}.weight"] = (weight.to(update) + update).to(dtype)
     check_base(whole, base, path)
-    left = {key: base[key].clone() for key in base.keys() - whole.keys()}  # the base's own stay its
+    left = {
+        key: base[key].clone() for key in base.keys() - whole.keys()
+    }  # copies, so that the base's tensors stay its own
     return {**left, **whole}
 
 
@@ -64,12 +66,12 @@ def extract_low_rank(
     energy: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, Tensor], list[LayerLoss]]:
-    """Returns a ControlNet as a Control-LoRA, and what every layer lost by it.
+    """Returns a ControlNet as a Control-LoRA, and the loss of every layer.
 
     Args:
         weights: of the ControlNet. base: its base's, from `encoder_weights`. path: for messages.
-        rank: keep so many singular values of every layer; or
-        energy: keep the fewest that hold this share (0..1) of the squared difference.
+        rank: how many singular values to keep per layer; or
+        energy: keep the fewest that hold this fraction (0..1) of the squared difference.
         progress: called with (layers done, layers in all).
     """
     if (rank is None) == (energy is None):
@@ -114,7 +116,7 @@ def _product(up: Tensor, down: Tensor) -> Tensor:
 
 
 def _whole_shapes(stored: Shapes) -> Shapes:
-    """Returns the shapes of the net's weights; of a pair those of their product."""
+    """Returns the shapes of the net's weights; a pair has the shape of its product."""
     found = {key: shape for key, shape in stored.items() if not key.endswith((UP, DOWN))}
     for key, up in stored.items():
         down = stored.get(key.removesuffix(UP) + DOWN)
@@ -127,7 +129,7 @@ CONTROL_LORA = Format(
     "control-lora",
     has(MARKER),
     marker=MARKER,
-    note="It holds low-rank differences to the UNet in use: load it with `{base}`.",
+    note="It holds low-rank differences from the UNet in use: load it with `{base}`.",
     whole_shapes=_whole_shapes,
     complete=_complete,
 )

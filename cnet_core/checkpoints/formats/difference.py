@@ -1,4 +1,4 @@
-"""The difference format: a ControlNet as differences to its base, whole where the base has no such layer."""
+"""The difference format: a ControlNet as differences from its base; layers that the base lacks are whole."""
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ def _complete(differences: Weights, base: Weights, path: str) -> dict[str, Tenso
 
 
 def _write(net: ControlNet, base: Weights) -> dict[str, Tensor]:
-    """Returns float32 differences of all keys, also where nothing differs: ComfyUI does not fill in absent ones."""
+    """Returns float32 differences for all keys, even zeros: ComfyUI does not fill in missing keys."""
     weights = plain_weights(net)
     check_base(weights, base, "The ControlNet")
     tensors = {
@@ -42,7 +42,7 @@ DIFFERENCE = Format(
     "difference",
     has(MARKER, ANCHOR),
     marker=MARKER,
-    note="It holds differences to a base model: load it with `{base}`, the model it was made from.",
+    note="It holds differences from a base model: load it with `{base}`, the model it was made from.",
     complete=_complete,
     write=_write,
 )

@@ -1,4 +1,4 @@
-"""Format: all that tells one format of ControlNet files from another."""
+"""Format: everything that distinguishes one format of ControlNet files from another."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Weights = Mapping[str, Tensor]
 
 
 def has(*keys: str) -> Callable[[Keys], bool]:
-    """Returns a predicate: whether all of these are among the keys of a file."""
+    """Returns a predicate: whether a file has all of these keys."""
     return lambda found: all(key in found for key in keys)
 
 
@@ -32,15 +32,15 @@ def _refuse_to_write(net: ControlNet, base: Weights) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Format:
-    """One format of ControlNet files. Keys are a ControlNet's own, without a prefix, unless said otherwise.
+    """One format of ControlNet files. Keys are a ControlNet's own, without a prefix, unless noted.
 
     Args:
-        name: for messages; of a format that is written, the `layout` of save_controlnet.
-        matches: whether a file is of this format, by all of its keys.
+        name: for messages; for a format that is written, also the `layout` of save_controlnet.
+        matches: whether a file has this format, by all of its keys.
         to_ldm: file key -> key of cnet_core.ControlNet.
         marker: the key that marks the format and holds no weights.
-        note: what `identify` says of such a file; {base} is the caller's name for the base model.
-        whole_shapes: shapes by key in the file -> shapes of the net, as far as the file tells.
+        note: what `identify` says about such a file; {base} is the caller's name for the base model.
+        whole_shapes: shapes by key in the file -> shapes of the net, as far as the file has them.
         complete: (tensors, the base's encoder, path for messages) -> the whole net's weights; None: they are whole.
         write: (net, the base's encoder) -> the tensors of a file.
         folder_config: the config.json of a folder of this format; None: the format is a single file.
@@ -58,7 +58,7 @@ class Format:
 
     @property
     def needs_base(self) -> bool:
-        """Whether the file lacks what only the base model has."""
+        """Whether the file lacks weights that only the base model has."""
         return self.complete is not None
 
     def rename(self, keys: Keys) -> dict[str, str]:

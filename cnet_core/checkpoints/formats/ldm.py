@@ -6,7 +6,7 @@ from ...nets.controlnet import ControlNet
 from ..wrappers import plain_weights
 from .format import Format, Weights, has
 
-#: Before a ControlNet's keys in full checkpoints, and in most of the files cut out of them.
+#: The prefix of a ControlNet's keys in full checkpoints, and in most files extracted from them.
 PREFIX = "control_model."
 #: The key that every file with ldm's names has.
 ANCHOR = "zero_convs.0.0.weight"

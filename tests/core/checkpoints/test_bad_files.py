@@ -39,8 +39,8 @@ BAD_HEADERS = {
     "a key twice": (b'{"a": 1, "a": 2}', 0, None, "a key occurs twice"),
     "unknown dtype": (one_tensor("Q4"), 8, None, "has the dtype 'Q4'"),
     "dtype no text": (one_tensor([1]), 8, None, "has the dtype"),
-    "negative shape": (one_tensor(shape=[-2]), 8, None, "has the shape"),
-    "boolean shape": (one_tensor(shape=[True]), 8, None, "has the shape"),
+    "negative shape": (one_tensor(shape=[-2]), 8, None, "has the invalid shape"),
+    "boolean shape": (one_tensor(shape=[True]), 8, None, "has the invalid shape"),
     "huge number": (b'{"a":{"shape":[' + b"9" * 5000 + b"]}}", 0, None, "not valid JSON"),
     "shape beyond the data": (
         one_tensor(shape=[2**40]),
@@ -68,8 +68,8 @@ BYTES = {
     "a server's error": (b'{"error":\n"Not found"}', "a text file that begins with"),
     "zeros": (b"\x00" * 4096, "its header is empty"),
     "GGUF": (b"GGUF\x03\x00\x00\x00", "a GGUF file"),
-    "torn zip": (b"PK\x03\x04" + b"\x00" * 50, "not a whole PyTorch file"),
-    "torn pickle": (b"\x80\x02}q\x00", "not a whole PyTorch file"),
+    "torn zip": (b"PK\x03\x04" + b"\x00" * 50, "not a complete PyTorch file"),
+    "torn pickle": (b"\x80\x02}q\x00", "not a complete PyTorch file"),
 }
 
 
@@ -151,7 +151,7 @@ def test_paths_that_hold_nothing_are_named(tmp_path, capsys) -> None:
 def test_weights_quantised_to_whole_numbers_are_refused_unread(tmp_path, capsys) -> None:
     path = write_hollow_file(tmp_path / "x.safetensors", read_published("sd15_v11"), "I8")
     assert "int8" in sentence_of(path, capsys)
-    with pytest.raises(ValueError, match="quantised by another tool; take the original"):
+    with pytest.raises(ValueError, match="quantised by another tool; use the original file"):
         cn.load_controlnet(path)
 
 
@@ -178,7 +178,10 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path, capsys
     shapes = read_published("sd15_v11") | {f"control_model.{CONTROL}": [3]}
     found = sentence_of(write_hollow_file(tmp_path / "x.safetensors", shapes), capsys)
     assert "1 unexpected ('\\x1b[31m\\nred')" in found
-    for name, words in (("dtype", one_tensor(CONTROL)), ("shape", one_tensor(shape=CONTROL))):
+    for name, words in (
+        ("dtype", one_tensor(CONTROL)),
+        ("invalid shape", one_tensor(shape=CONTROL)),
+    ):
         found = sentence_of(write_raw_file(tmp_path / "x.safetensors", words, 8), capsys)
         assert f"has the {name} '\\x1b[31m" in found
 
@@ -202,11 +205,11 @@ LAYERS = {
     ),
     "first conv no conv": (
         lambda s: s.update({"control_model.input_blocks.0.0.weight": [320]}),
-        "4 sides were expected",
+        "4 dimensions were expected",
     ),
     "width no multiple": (
         lambda s: s.update({"control_model.input_blocks.0.0.weight": [48, 4, 3, 3]}),
-        "no multiples",
+        "not multiples",
     ),
 }
 
@@ -259,5 +262,5 @@ def test_notes_on_a_base_use_the_callers_name(tmp_path, name: str) -> None:
     cn.save_controlnet(small_net(), path, layout="difference", base=small_unet())
     (note,) = cn.identify(path, base_name=name).notes
     assert note == (
-        f"It holds differences to a base model: load it with `{name}`, the model it was made from."
+        f"It holds differences from a base model: load it with `{name}`, the model it was made from."
     )

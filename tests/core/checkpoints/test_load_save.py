@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import cnet_core as cn
 from cnet_core.checkpoints.diffusers_names import from_ldm, to_ldm
-from cnet_core.checkpoints.save import LAYOUTS
+from cnet_core.checkpoints.formats import LAYOUTS
 from cnet_core.checkpoints.structure import Structure
 
 #: Layers that are made on torch's default device, as a host's are.
@@ -228,6 +228,6 @@ def test_what_a_layout_cannot_hold_is_refused_before_writing(tmp_path) -> None:
         cn.save_controlnet(net, tmp_path / "x", layout="diffusers")
     with pytest.raises(ValueError, match="must be one of ldm, diffusers, difference"):
         cn.save_controlnet(net, tmp_path / "x", layout="other")
-    with pytest.raises(ValueError, match="`base` is needed"):
+    with pytest.raises(ValueError, match="Give `base` with the layout"):
         cn.save_controlnet(net, tmp_path / "x", layout="difference")
     assert not list(tmp_path.iterdir())

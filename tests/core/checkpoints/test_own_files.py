@@ -49,7 +49,7 @@ def test_missing_and_damaged_files_are_named(tmp_path) -> None:
     cn.save_controlnet(small_net(), whole)
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(whole.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="is not a whole safetensors file"):
+    with pytest.raises(ValueError, match="is not a complete safetensors file"):
         cn.load_controlnet(cut)
 
 

@@ -163,5 +163,5 @@ def test_a_tensor_beyond_its_storage_is_refused(tmp_path: Path) -> None:
     whole = (tmp_path / "x.pth").read_bytes()
     assert whole.count(b"K\x05K\x07\x86") == 1
     (tmp_path / "x.pth").write_bytes(whole.replace(b"K\x05K\x07\x86", b"K\xffK\x07\x86"))
-    with pytest.raises(UnreadableFile, match="is not a whole PyTorch file"):
+    with pytest.raises(UnreadableFile, match="is not a complete PyTorch file"):
         read_pickle(tmp_path / "x.pth")

@@ -108,7 +108,7 @@ PLACES: dict[str, Callable[[Path], Path]] = {
     "accelerate's name, bf16": renamed("model.bf16.safetensors"),
     "accelerate's old name": lambda folder: _bin(renamed("model.safetensors")(folder)),
     "a pipeline": pipeline,
-    "a checkpoint of a run": lambda folder: run(folder) / "checkpoint-500",
+    "a run's checkpoint": lambda folder: run(folder) / "checkpoint-500",
     "its controlnet": lambda folder: run(folder) / "checkpoint-500" / "controlnet",
     "a run of one checkpoint": run,
     "a model in the cache": cache,

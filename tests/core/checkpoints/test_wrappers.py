@@ -169,9 +169,9 @@ def test_other_objects_are_named_with_a_way_out(tmp_path: Path, more: dict[objec
     torch.save({"state_dict": small_net().state_dict(), "more": more}, tmp_path / "x.ckpt")
     with pytest.raises(ValueError, match=r"\('[\w.]*(PosixPath|Callback|pathlib)") as error:
         cn.load_controlnet(tmp_path / "x.ckpt")
-    assert "ask its maker to save the weights alone" in str(error.value)
+    assert "ask its author to save only the weights" in str(error.value)
     assert "torch.load" not in str(error.value)
-    assert "save the weights alone" in cn.identify(tmp_path / "x.ckpt").problems[0]
+    assert "save only the weights" in cn.identify(tmp_path / "x.ckpt").problems[0]
 
 
 class FakeDDP(nn.Module):

@@ -142,5 +142,5 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_read(
 def test_a_file_in_the_place_of_a_diffusers_folder_is_named(tmp_path, net, capsys) -> None:
     (tmp_path / "x.pth").write_bytes(b"mine")
     assert main(["convert", str(net), str(tmp_path / "x.pth"), "--layout", "diffusers"]) == 1
-    assert "which is a file; name a folder" in capsys.readouterr().err
+    assert "which is a file; give a folder" in capsys.readouterr().err
     assert (tmp_path / "x.pth").read_bytes() == b"mine"

@@ -70,12 +70,12 @@ def test_an_empty_prompt_of_the_users_own_fills_both_lines(tmp_path: Path) -> No
 
 
 FAILURES = {
-    "edges of nothing": (["--hint-is-edges"], "name it with `--hint`"),
+    "edges of nothing": (["--hint-is-edges"], "give it with `--hint`"),
     "no such file": (["--hint", "none.png"], "No such file or directory: none.png"),
     "unknown words": (["--prompt", "a cat"], "does not know 'cat'"),
     "too many words": (["--prompt", "a " * 9], "reads at most 8"),
     "a folder as hint": (["--hint", "."], "Is a directory: ."),
-    "a file as folder": (["--out", "file"], "which is a file; name a folder"),
+    "a file as folder": (["--out", "file"], "which is a file; give a folder"),
     "below a file": (["--out", "file/below"], "Not a directory"),
 }
 

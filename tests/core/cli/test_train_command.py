@@ -100,7 +100,7 @@ def test_ctrl_c_saves_and_ends_well(
     monkeypatch.setattr(train._TerminalEvents, "on_step", interrupt)
     before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
     assert run(tmp_path, *QUICK, "--steps", "9") == 0
-    assert "1 steps, interrupted; --resume goes on" in capsys.readouterr().out
+    assert "1 steps, interrupted; --resume continues" in capsys.readouterr().out
     assert (tmp_path / "checkpoints" / "step_00000001.safetensors").is_file()
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -112,8 +112,8 @@ def test_ctrl_c_saves_and_ends_well(
         (["--tiny", "--learning-rate", "-1"], "`learning_rate` is -1.0; it must be above 0"),
         (["--tiny", "--prompt-dropout", "2"], "`prompt_dropout` is 2.0; it must be within 0..1"),
         (["--tiny", "--size", "60"], "`--size` is 60; it must be a multiple of 8"),
-        (["--tiny", "--data", "x"], "`--tiny` brings its own"),
-        (["--steps", "3"], "Name a base model by `--base`"),
+        (["--tiny", "--data", "x"], "`--tiny` has its own"),
+        (["--steps", "3"], "Give a base model with `--base`"),
         (["--tiny", "--read-every", "0"], "interval `read` is 0"),
         (["--resume"], "holds no run to resume"),
         (["--tiny", "--device", "toaster"], "toaster"),

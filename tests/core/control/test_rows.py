@@ -34,8 +34,8 @@ def test_rows_of_a_batch(layout, batch: int, want: str) -> None:
 @pytest.mark.parametrize(
     ("layout", "batch", "message"),
     [
-        (("uncond", "cond"), 3, "3 rows, which cannot be cut into 2"),
-        ((), 2, "cannot be cut into 0"),
+        (("uncond", "cond"), 3, "3 rows, which cannot be divided into 2"),
+        ((), 2, "cannot be divided into 0"),
         ((cn.Row("cond"),), 2, "has 1 Rows"),
     ],
 )

@@ -14,14 +14,6 @@ SDXL_SIDES = cn.SDXL.block_sizes(128, 128)
 
 #: What the front end must say as well; its numbers are typed from the sources that it names.
 GOLDEN = json.loads((Path(__file__).parents[2] / "block_scales.json").read_text())
-MAKERS = {
-    "uniform": lambda base: cn.BlockScales.uniform(),
-    "soft": cn.BlockScales.soft,
-    "logspace": lambda base: cn.BlockScales.logspace(),
-    "resolution": lambda base: cn.BlockScales.resolution(),
-    "resolution_raw": lambda base: cn.BlockScales.resolution(normalised=False),
-    "webui": lambda base: cn.BlockScales.webui(),
-}
 SIDES = {13: SD15_SIDES, 10: SDXL_SIDES}
 
 PROFILES = {
@@ -34,9 +26,16 @@ PROFILES = {
 }
 
 
+def scales_of(profile: str, base: float = 0.825) -> cn.BlockScales:
+    """Returns the scales of a name in the front end, where `resolution_raw` is a parameter's value of `resolution`."""
+    if profile == "resolution_raw":
+        return cn.BlockScales.resolution(normalised=False)
+    return cn.BlockScales(profile, base=base)
+
+
 @pytest.mark.parametrize("case", GOLDEN["profiles"], ids=lambda case: case["profile"])
 def test_profiles_have_the_numbers_of_their_sources(case) -> None:
-    scales = MAKERS[case["profile"]](case["base"])
+    scales = scales_of(case["profile"], case["base"])
     values = scales.values(SIDES[len(case["values"])])
     assert values == pytest.approx(case["values"], abs=6e-5)
 
@@ -49,8 +48,7 @@ def test_profile_numbers(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "total"), [("webui", 2.74), ("soft", 4.88), ("logspace", 4.09)])
 def test_sums_for_sdxl_differ_between_tools(name: str, total: float) -> None:
-    scales = MAKERS[name](cn.BlockScales.soft().base)
-    assert sum(scales.values(SDXL_SIDES)) == pytest.approx(total, abs=0.01)
+    assert sum(scales_of(name).values(SDXL_SIDES)) == pytest.approx(total, abs=0.01)
 
 
 def test_resolution_uses_each_blocks_true_side() -> None:

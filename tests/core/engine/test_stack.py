@@ -228,7 +228,7 @@ def test_bad_units_are_refused(make, words: str) -> None:
             cn.ControlUnit(NET, random_hint(128, 64)),
             "64 x 128 pixels, but the latents need 64 x 64",
         ),
-        (cn.ControlUnit(NET, random_hint(count=3)), "`hint` has 3 pictures, but 2 are being made"),
+        (cn.ControlUnit(NET, random_hint(count=3)), "`hint` has 3 pictures, but the batch has 2"),
         (cn.ControlUnit(NET, random_hint(), mask=torch.ones(3, 8, 8)), "`mask` has 3 pictures"),
     ],
 )

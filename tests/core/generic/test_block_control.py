@@ -114,5 +114,5 @@ def test_misuse_is_named(model: Model) -> None:
         model(x)
     with pytest.raises(ValueError, match=r"one for each of \['decoder', 'encoder.0'\]"):
         control.condition = {"decoder": condition}
-    with pytest.raises(ValueError, match="control on this model already"):
+    with pytest.raises(ValueError, match="already has control"):
         cn.control_blocks(model, {"encoder.1": 5})

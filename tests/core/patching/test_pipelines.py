@@ -38,7 +38,7 @@ def test_branches_that_nobody_knows_are_refused_for_every_number_of_pictures(
 ) -> None:
     pipe = Pipeline(branches)
     unit = cn.ControlUnit(small_net(), random_hint())
-    with pytest.raises(ValueError, match=r"cannot be cut into 2 equal parts|in the wrong rows"):
+    with pytest.raises(ValueError, match=r"cannot be divided into 2 equal parts|in the wrong rows"):
         cn.control_pipeline(pipe, unit)(pictures)
     assert cn.attachments(pipe.unet) == ()
 

@@ -101,7 +101,7 @@ def test_a_bad_sample_is_named_counted_and_skipped_only_when_asked(
 def test_folders_without_samples_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"neither prompt\.json"):
         find_usable(tmp_path, 32)
-    with pytest.raises(ValueError, match="which is no folder"):
+    with pytest.raises(ValueError, match="which is not a folder"):
         find_usable(tmp_path / "nowhere", 32)
 
 
@@ -211,7 +211,7 @@ def ramp(dtype: str, low: float, high: float) -> Image.Image:
         ("float32", 0, 255, "values from 0 to 255, not 0 to 1"),
         ("float32", -1, 1, "values from -1 to 1, not 0 to 1"),
         ("float32", 0, float("nan"), "values from nan to nan"),
-        ("int32", 0, 255, "32-bit or signed integers, whose white is not known"),
+        ("int32", 0, 255, "32-bit or signed integers, whose value for white is unknown"),
         ("int32", 0, 2**31 - 1, "32-bit or signed integers"),
     ],
 )
@@ -312,7 +312,7 @@ def test_moved_pictures_keep_their_latents_and_damaged_ones_are_computed_again(
         file.write_bytes(file.read_bytes()[:-5])
     again.prepare(flip=False)
     assert encoder.calls == 4
-    assert caplog.text.count("A cached file is damaged and is computed again") == 2
+    assert caplog.text.count("A cached file is damaged and will be computed again") == 2
     assert torch.equal(again.batch([Visit(0, "a", 0)], [False]).latents, whole)
 
 

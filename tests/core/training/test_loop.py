@@ -88,7 +88,7 @@ def test_weights_that_are_no_numbers_are_not_saved_although_the_loss_still_is_on
             made.net.zero_convs[0][0].bias.fill_(torch.nan if step == 4 else 0)
 
     log = Poison()
-    with pytest.raises(DivergenceError, match="after step 4; the last save is from step 2"):
+    with pytest.raises(DivergenceError, match="by step 4; the last save is from step 2"):
         fit(made, source().meter(made.settings), 9, log, intervals=Intervals(1, 50, 2))
     assert log.saves == [2]
 
@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     state = RunFolder(tmp_path / "cut").state()
     assert state is not None
     assert state.step == 1
-    assert "does not go on from its checkpoint" in caplog.text
+    assert "does not continue from its checkpoint" in caplog.text
     RunFolder(tmp_path / "cut").forget_after(1)
     assert not newest.exists()
     killed_run.go_on(tmp_path / "cut", 2)
@@ -152,7 +152,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert all(torch.equal(cut[key], value) for key, value in whole.items())
     for file in newest.parent.iterdir():
         file.write_bytes(b"")
-    with pytest.raises(ValueError, match="holds no checkpoint that is whole"):
+    with pytest.raises(ValueError, match="holds no complete checkpoint"):
         RunFolder(tmp_path / "cut").state()
 
 

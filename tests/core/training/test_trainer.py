@@ -231,7 +231,7 @@ def test_a_file_that_is_no_checkpoint_of_a_run_is_named(
 ) -> None:
     (tmp_path / "checkpoints").mkdir()
     write_tensors({"a": torch.zeros(1)}, tmp_path / "checkpoints" / "step_00000001.safetensors", {})
-    with pytest.raises(ValueError, match="holds no checkpoint that is whole"):
+    with pytest.raises(ValueError, match="holds no complete checkpoint"):
         RunFolder(tmp_path).state()
     assert "step_00000001.safetensors: it does not name its step" in caplog.text
 

@@ -1,6 +1,6 @@
-"""Nodes that `cnet bench` brings into a ComfyUI: a UNet of random weights, texts for it, and the arithmetic limit.
+"""Nodes that `cnet bench` adds to a ComfyUI: a UNet of random weights, texts for it, and the arithmetic limit.
 
-ComfyUI loads this folder by its path, with a Python that need not have cnet_core.
+ComfyUI loads this folder by its path, with a Python that may lack cnet_core.
 """
 
 import json
@@ -64,9 +64,9 @@ def _config(values: dict[str, Any]) -> Any:
 
 @torch.no_grad()
 def _randomise(unet: torch.nn.Module, device: torch.device) -> None:
-    """Draws every weight so that features keep their size: figures that grow or vanish would take other times."""
+    """Draws every weight so that features keep their size: growing or vanishing figures would change the times."""
     numbers = torch.Generator(device).manual_seed(0)
-    for name, parameter in unet.named_parameters():  # ComfyUI leaves them as the memory was
+    for name, parameter in unet.named_parameters():  # ComfyUI leaves them uninitialised
         if parameter.dim() > 1:
             drawn = torch.randn(parameter.shape, generator=numbers, device=device)
             parameter.copy_(drawn * (0.7 / parameter[0].numel() ** 0.5))
@@ -94,7 +94,7 @@ class CnetBenchText:
 
 
 class CnetBenchLimit:
-    """A MODEL whose UNet runs its own encoder and middle once more, on all rows or on the cond rows."""
+    """A MODEL whose UNet runs its own encoder and middle again, on all rows or on the cond rows."""
 
     @classmethod
     def INPUT_TYPES(cls) -> NodeInputs:
@@ -146,9 +146,9 @@ def _encoder_and_middle(
 
 
 class CnetBenchEnd:
-    """Where a prompt ends. Tells the peak of a GPU's memory since the end of the one before."""
+    """The end of a prompt. Reports the peak of a GPU's memory since the end of the previous one."""
 
-    stays = 0  # bytes that were taken when the prompt before ended
+    stays = 0  # bytes in use when the previous prompt ended
 
     @classmethod
     def INPUT_TYPES(cls) -> NodeInputs:
@@ -160,7 +160,7 @@ class CnetBenchEnd:
     CATEGORY = KEY
 
     def run(self, samples: Any) -> dict[str, Any]:
-        """Refuses latents that are not finite: their times would say nothing."""
+        """Refuses latents that are not finite: their times would mean nothing."""
         if not bool(torch.isfinite(samples["samples"]).all()):
             raise ValueError("The latents are not finite.")
         if import_module("comfy.model_management").get_torch_device().type != "cuda":

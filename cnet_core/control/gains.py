@@ -1,0 +1,44 @@
+"""The gain of each row: strength x window x time curve x routing. Residuals are multiplied by it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from .call import UNetCall
+from .clock import Clock
+from .routing import Branch
+from .scales import BlockScales
+from .unit import ControlUnit
+from .windows import Window
+
+
+class Timing(Protocol):
+    """The settings that decide how much control there is at each point of a run."""
+
+    @property
+    def strength(self) -> float: ...
+    @property
+    def scales(self) -> BlockScales: ...
+    @property
+    def start_percent(self) -> float: ...
+    @property
+    def end_percent(self) -> float: ...
+    @property
+    def window(self) -> Window: ...
+
+
+def time_factors(timed: Timing, clock: Clock) -> tuple[float, ...]:
+    """Returns strength x window x time curve by row; all 0 if there is no control at this point of the run."""
+    active = timed.window.active(timed.start_percent, timed.end_percent, clock)
+    if not timed.scales.curve or not any(active):
+        return tuple(timed.strength if on else 0.0 for on in active)
+    return tuple(
+        timed.strength * timed.scales.at(percent) if on else 0.0
+        for on, percent in zip(active, clock.percents, strict=True)
+    )
+
+
+def route(unit: ControlUnit, factors: Sequence[float], call: UNetCall) -> tuple[float, ...]:
+    """Returns the gain of each row: `time_factors` x routing."""
+    branches: list[Branch] = [row.branch for row in call.rows]
+    gains = unit.routing.gains(branches, call.cfg_scale, guided=call.guided)
+    return tuple(gain * factor for gain, factor in zip(gains, factors, strict=True))
