@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import TracebackType
 from typing import NoReturn, cast
 
@@ -12,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from ..control.clock import LAST_TIMESTEP, CountedStep, TimestepClock
 from ..control.rows import RowLayout, rows_of
 from ..engine.stack import ControlStack, ControlUnit, Counts, UNetCall
-from ..hosting.tracing import never_trace
+from ..engine.tracing import never_trace
 from ..nets.offloaded import check_runs, is_offloaded
 from ..nets.residuals import Residuals, RowResiduals
 from ..xray.record import Record, Recorder, Watch
@@ -134,22 +135,37 @@ class Attachment:
         return summed
 
 
+#: Control depends on the step, and graphs must not. Not at import: torch's compiler takes ten times as long to load
+#: as the rest of the library.
+_exclude = cache(never_trace)
+
+
 class _OnCall:
     """What the adapter of an Attachment calls."""
 
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
         self._watch = Watch()
+        self._answer = _exclude(_OnCall._answer_all)
+        self._answer_rows = _exclude(_OnCall._answer_some)
 
-    @never_trace  # what control computes depends on the step, and graphs must not
     def __call__(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> Residuals | None:
-        found = self.for_rows(x, timesteps, context, y)
-        return None if found is None else found.expand()
+        return self._answer(self, x, timesteps, context, y)
 
-    @never_trace
     def for_rows(
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
+    ) -> RowResiduals | None:
+        return self._answer_rows(self, x, timesteps, context, y)
+
+    def _answer_all(
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
+    ) -> Residuals | None:
+        residuals = self._answer_some(x, timesteps, context, y)
+        return None if residuals is None else residuals.expand()
+
+    def _answer_some(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> RowResiduals | None:
         self._watch = Watch()

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...cnet_core.hosting.tracing import never_trace
+from ...cnet_core.engine.tracing import never_trace
 from ...cnet_core.nets.residuals import RowResiduals, add_residual_, fit_to_feature
 from ...cnet_core.xray import Watch
 from .host_types import Executor, Options, UNetModel
@@ -115,8 +115,7 @@ class _Patch(SharedByCopies):
         residual = fit_to_feature(residual, part, name)
         self._watch.measure(block, part, residual)
         if self._rows is None:
-            return add_residual_(
-                part, residual
-            )  # in place where no gradients are recorded, as native control does
+            # In place if no gradients are recorded, as native control does.
+            return add_residual_(part, residual)
         part += residual
         return feature
