@@ -75,7 +75,7 @@ class RowResiduals:
         return Residuals.of([None if b is None else self._scatter(b) for b in blocks])
 
     def locate(self) -> tuple[slice | None, Residuals]:
-        """Returns rows that are neighbours, and what they get; None for all rows, with zeros where nothing is added."""
+        """Returns the controlled rows and their residuals; None and residuals of all rows if they are not adjacent."""
         place = None if self.all_rows else neighbours(self.rows)
         return place, self.expand() if place is None else self.residuals
 
