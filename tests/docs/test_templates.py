@@ -14,7 +14,7 @@ FILES = sorted(FOLDER.glob("*.json"))
 #: Pixels at zoom 1, so that ComfyUI shows a whole sheet at 70 % or more in a window of 1440 x 900.
 WIDTH, HEIGHT, NODES = 1440, 980, 12
 TITLE = 30  # above a node
-NARROWEST = 210  # the front end makes nodes with widgets at least so wide
+NARROWEST = 217  # Vue nodes are at least 225 wide; a group's margin takes the rest
 ASIDE = 8  # so far may a wire bend behind a node's edge
 NAMING_FILES = {"CheckpointLoaderSimple": "checkpoints", "LoadControlNet": "controlnet"}
 

@@ -218,11 +218,11 @@ def control_xray() -> Sheet:
     drawing = Drawing(
         "The X-ray shows what the ControlNet put into each block at each step. "
         "Here it stops at 60 % of the run. Change **strength**, **start_percent** or **end_percent**, and look again.",
-        Column("1. Model and hint", 212, GREEN),
+        Column("1. Model and hint", 218, GREEN),
         Column("2. Control, prompt", 222, BLUE),
-        Column("3. Draw", 212, VIOLET),
-        Column("4. What it did", 392, ORANGE),
-        Column("5. Result", 212, GRAY),
+        Column("3. Draw", 218, VIOLET),
+        Column("4. What it did", 380, ORANGE),
+        Column("5. Result", 218, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
@@ -241,8 +241,8 @@ def train_and_use() -> Sheet:
     drawing = Drawing(
         "*Train ControlNet* learns from 256 drawn pictures, in a minute or two, and draws the result. "
         "Stop it at any time: what it has learned so far goes on. Then try pictures, hints and captions of your own.",
-        Column("1. Model and data", 215, GREEN),
-        Column("2. Train", 360, ORANGE),
+        Column("1. Model and data", 218, GREEN),
+        Column("2. Train", 357, ORANGE),
         Column("3. Use it", 225, BLUE),
         Column("4. Draw, keep", 225, VIOLET),
         Column("5. Result", 230, GRAY),
@@ -321,7 +321,7 @@ def _with_a_checkpoint(
         drawing.model[0]: {"models": [checkpoint]},
         drawing.net[0]: {"models": [control]},
     }
-    image = sheet.add(0, "LoadImage", title="Your picture", height=200, image="example.png")
+    image = sheet.add(0, "LoadImage", title="Your picture", height=220, image="example.png")
     edges = sheet.add(1, "Canny", image=image, low_threshold=0.3, high_threshold=0.7)
     scales = drawing.soft(1)
     sheet.properties[scales[0]] = {"cnet_blocks": blocks}
