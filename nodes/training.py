@@ -21,8 +21,8 @@ class TrainControlNet(io.ComfyNode):
             display_name="Train ControlNet",
             category=CATEGORY,
             **list_aliases("TrainControlNet"),
-            description="Trains a ControlNet for the model from pictures, a hint for each of them, and captions. "
-            "Interrupt it at any time: what was learned so far goes on through the graph.",
+            description="Trains a ControlNet for the model from pictures, one hint per picture, and captions. You can "
+            "interrupt it at any time: the graph continues with what it has learned so far.",
             inputs=[*_materials(), *_numbers(), _start()],
             outputs=[
                 ControlNetSocket.Output(
