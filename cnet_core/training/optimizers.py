@@ -38,7 +38,10 @@ def read_moments(optimizer: torch.optim.Optimizer) -> Iterator[tuple[int, Moment
     for index, parameter in enumerate(parameters):
         kept: Mapping[str, Tensor | int] = optimizer.state.get(parameter, {})
         if kept:
-            yield index, {name: torch.as_tensor(value) for name, value in kept.items()}
+            yield (
+                index,
+                {k: v if isinstance(v, Tensor) else torch.tensor(v) for k, v in kept.items()},
+            )
 
 
 def restore_moments_(

@@ -65,10 +65,10 @@ def train_control_net(
         captions: one line per picture, or one for all.
         steps: optimizer steps.
         numbers: further training settings by name.
-        control_net: where to begin; None is a fresh net.
+        control_net: the net to train further; None is a new one.
 
     Raises:
-        TypeError: the MODEL has no UNet, or `control_net` is no net of ours.
+        TypeError: the MODEL has no UNet, or `control_net` is not one of our nets.
         ValueError: pictures, hints and captions do not fit together, or the net does not fit the MODEL.
     """
     check_unet(model, "Training is for Stable Diffusion 1.x, 2.x and SDXL.")
@@ -112,7 +112,7 @@ def _train(
 
 
 def _result(trained: ControlNet) -> LoadedNet:
-    """Returns a trained net under ComfyUI's memory management, which may keep it in half precision."""
+    """Returns a trained net under ComfyUI's memory management, which may use half precision for it."""
     exact = _copy(trained).requires_grad_(False)
     net = ControlNet(trained.config, ops=OPS, pooled=trained.pooled)
     net.load_state_dict(exact.state_dict())

@@ -12,7 +12,7 @@ from fakes import small_unet
 
 from cnet_core.training.contents import Contents, Sample, changes, contents_of, weights_digest
 from cnet_core.training.folder import RunFolder
-from cnet_core.training.listing import Item
+from cnet_core.training.layouts import Item, StoredFile
 
 SAMPLES = [
     Sample(f"target/{i}.png", f"source/{i}.png", f"star {i}", f"p{i}", f"h{i}") for i in range(6)
@@ -72,6 +72,9 @@ def test_contents_survive_the_folder(tmp_path: Path) -> None:
 
 def test_a_picture_on_another_drive_keeps_its_whole_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "relpath", ntpath.relpath)  # as on Windows
-    item = Item(PureWindowsPath("D:/pictures/0.png"), PureWindowsPath("D:/hints/0.png"), "star")
+    picture, hint = (
+        StoredFile(PureWindowsPath(f"D:/{name}/0.png")) for name in ("pictures", "hints")
+    )
+    item = Item(picture, hint, "star")
     (sample,) = contents_of(small_unet(), [item], PureWindowsPath("C:/lists")).samples
     assert (sample.picture, sample.hint) == ("D:/pictures/0.png", "D:/hints/0.png")
