@@ -240,7 +240,7 @@ class ModelControl(SharedByCopies):
             return executor(x, timesteps, context, y, control, options, **kwargs)
         text = kwargs.get("crossattn_controlnet", context)
         watch = Watch()
-        residuals = step.compute(x, timesteps, text, y, options, watch, arrived)
+        residuals = step.answer(x, timesteps, text, y, options, watch, arrived)
         injection = None
         if residuals is not None:
             _check_count(executor.class_obj, len(residuals.residuals.skips))

@@ -93,7 +93,7 @@ class Unhooked(SharedByCopies):
         sampling = model.model_sampling
         inputs = (sampling.calculate_input(t, x), sampling.timestep(t).float())
         text = cond.get("crossattn_controlnet", cond["c_crossattn"])
-        found = step.compute(*inputs, text, cond.get("y"), facts, Watch(), (spec,))
+        found = step.answer(*inputs, text, cond.get("y"), facts, Watch(), (spec,))
         return None if found is None else found.expand()
 
 
