@@ -83,7 +83,8 @@ class CondBatchStep(SharedByCopies):
             part = stack.sum_rows(call)
             watch.rows = rows
             watch.record_uses(stack)
-            total = part if total is None or part is None else total + part
+            if part is not None:
+                total = part if total is None else total + part
         return self.run.record.filter(watch, total)
 
     def _layouts(

@@ -41,8 +41,9 @@ def test_without_control_the_split_gives_the_same_in_calls_of_one_row(split: Hos
 
 @pytest.mark.parametrize("place", SPLITS)
 @pytest.mark.parametrize("mode", ["both", "cond_only", "target_gain"])
-def test_control_is_that_of_the_whole_run(split: Host, place: str, mode: str) -> None:
-    control = Control(routing={"mode": mode})
+@pytest.mark.parametrize("kind", ["ours", "routed"])
+def test_control_is_that_of_the_whole_run(split: Host, kind: str, place: str, mode: str) -> None:
+    control = Control(kind, routing={"mode": mode})
     plain, expected = WHOLE.run(split, "plain"), WHOLE.run(split, "expected", control)
     found = SPLITS[place].run(split, "found", control)
     assert effect_share(plain, expected, found) <= TOLERANCE
