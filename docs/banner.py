@@ -25,7 +25,7 @@ LINES = (
     "ControlNet for any Stable Diffusion UNet",
     "Choose the branch. Choose the block. See what it did.",
 )
-SMOOTH = 4  # drawn so many times larger, then reduced
+SMOOTH = 4  # drawn this many times larger, then reduced
 
 
 def paint_tile(model: TinyStableDiffusion) -> Image.Image:

@@ -123,7 +123,7 @@ def pages(root: Path = ROOT) -> list[str]:
 
 
 def problems(found: dict[str, Lengths], not_yet: tuple[str, ...] = NOT_YET) -> list[str]:
-    """Returns which pages break a limit, and which do not belong into `not_yet` any more."""
+    """Returns which pages break a limit, and which no longer belong into `not_yet`."""
     broken = {page: length.list_broken() for page, length in found.items()}
     new = [f"{page}: {', '.join(b)}" for page, b in broken.items() if b and page not in not_yet]
     done = [page for page in not_yet if not broken.get(page)]

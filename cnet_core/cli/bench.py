@@ -101,7 +101,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         help="options for ComfyUI's command line, as in --comfyui-options=--lowvram",
     )
     parser.add_argument(
-        "--short", action="store_true", help="narrow nets and two rounds, in seconds"
+        "--short", action="store_true", help="narrow nets and two rounds: takes seconds"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write bench.json and bench.png")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")

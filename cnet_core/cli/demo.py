@@ -41,7 +41,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         help="your picture; its edges become the hint (default: a star)",
     )
     parser.add_argument(
-        "--hint-is-edges", action="store_true", help="the picture already is white lines on black"
+        "--hint-is-edges", action="store_true", help="the picture is already white lines on black"
     )
     parser.add_argument(
         "--prompt", help="words of the embedded model (default: a coral shape on a navy background)"

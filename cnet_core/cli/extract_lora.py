@@ -51,9 +51,5 @@ def run(args: argparse.Namespace) -> int:
 def _report(losses: list[LayerLoss]) -> str:
     worst = max((loss.loss for loss in losses), default=0.0)
     lines = [f"{loss.loss:8.2%}  rank {loss.rank:4d}  {loss.key}" for loss in losses]
-    return "\n".join(
-        [
-            *lines,
-            f"{worst:8.2%}  is the largest loss of a layer, relative to its difference from the base",
-        ]
-    )
+    most = f"{worst:8.2%}  at most, relative to a layer's difference from the base"
+    return "\n".join([*lines, most])

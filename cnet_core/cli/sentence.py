@@ -2,7 +2,7 @@
 
 import torch
 
-#: Parts of torch's RuntimeErrors for missing memory: of the CPU, and of devices without an own type of error.
+#: Parts of torch's RuntimeErrors for missing memory: of the CPU, and of devices without their own type of error.
 _LACKS = ("can't allocate memory", "not enough memory", "out of memory")
 
 

@@ -48,9 +48,7 @@ class Refresh:
     residuals: Residuals
     evaluated: tuple[int, ...]
     moved: tuple[float, ...] | None = None  # by row; None at the first call
-    changes: Tensor | None = (
-        None  # of the rows that were evaluated again: see cnet_core.engine.usage.Use
-    )
+    changes: Tensor | None = None  # of the rows evaluated again: see cnet_core.engine.usage.Use
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,8 @@ class Reuse:
 
     def _keep(self, key: tuple[object, ...], inputs: NetInputs, refreshed: Refresh) -> Refresh:
         if not any(b is not None and b.requires_grad for b in refreshed.residuals.blocks):
-            self._kept[key] = _CacheEntry(
-                inputs.map(torch.clone), refreshed.residuals
-            )  # samplers may continue in place
+            # Cloned, since samplers may continue in place.
+            self._kept[key] = _CacheEntry(inputs.map(torch.clone), refreshed.residuals)
         return refreshed
 
 

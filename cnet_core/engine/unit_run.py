@@ -82,17 +82,17 @@ class UnitRun:
     ) -> Residuals:
         """Returns the net's residuals for the wanted rows, computed or reused."""
 
-        def compute(positions: list[int]) -> Residuals:
+        def evaluate(positions: list[int]) -> Residuals:
             return self._evaluate(call, [wanted[p] for p in positions], scales)
 
         everything = list(range(len(wanted)))
         if not self.unit.reuse_tolerance:
             self.use = Use.of(gains, wanted)
-            return compute(everything)
+            return evaluate(everything)
         rows = tuple(call.rows[row] for row in wanted)
         key = (rows, tuple(scales), self.unit.net.weights_version, *_autograd_mode())
         inputs = NetInputs(self._latents(call), call.timesteps, call.context, call.y).take(wanted)
-        refreshed = self._reuse.refresh(key, inputs, compute)
+        refreshed = self._reuse.refresh(key, inputs, evaluate)
         self._record_use(refreshed, wanted, gains)
         return refreshed.residuals
 
@@ -109,10 +109,10 @@ class UnitRun:
         self._counts.rows += len(rows)
         features = self._encode_hints(call)
 
-        def compute(part: list[int]) -> Residuals:
+        def run_part(part: list[int]) -> Residuals:
             return self._run_net(call, part, features, scales)
 
-        return self._chunks.join_residuals(rows, compute)
+        return self._chunks.join_residuals(rows, run_part)
 
     def _run_net(
         self, call: UNetCall, rows: list[int], features: Tensor, scales: Sequence[float]

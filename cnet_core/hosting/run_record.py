@@ -1,8 +1,8 @@
 """RunRecord: what a run injected, for the X-ray and for its leave-one-out."""
 
+from ..engine.tracing import never_trace
 from ..nets.residuals import RowResiduals
 from ..xray import Recorder, Watch
-from .tracing import never_trace
 
 
 class RunRecord:

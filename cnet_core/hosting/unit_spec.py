@@ -16,7 +16,7 @@ from ..control.windows import Window
 from ..nets.controlnet import HINT_DOWNSCALE
 from .source import NetSource
 
-#: The control type for `unspecified`.
+#: The control type for hints of an unspecified type.
 AUTO = "auto"
 
 

@@ -245,6 +245,5 @@ def _start_hint_encoder(block: nn.Sequential, init: HintInit) -> None:
 
 
 def _scale_(residual: Tensor, scale: float) -> Tensor:
-    return (
-        residual if scale == 1 else residual.mul_(scale)
-    )  # a zero conv's output, which nothing else uses
+    # A zero conv's output, which nothing else uses.
+    return residual if scale == 1 else residual.mul_(scale)

@@ -69,7 +69,7 @@ class Encoder(nn.Module):
             has = "no `y`" if y is None else f"a `y` of width {y.shape[-1]}"
             need = "no `y` (SD1.x, SD2.x)" if wants is None else f"a `y` of width {wants} (SDXL)"
             raise ValueError(
-                f"The call has {has}, but this net needs {need}: the two are of different families."
+                f"The call has {has}, but this net takes {need}: the two are of different families."
             )
         emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(dtype))
         if y is not None:

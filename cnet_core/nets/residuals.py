@@ -74,6 +74,11 @@ class RowResiduals:
         blocks = self.residuals.blocks
         return Residuals.of([None if b is None else self._scatter(b) for b in blocks])
 
+    def locate(self) -> tuple[slice | None, Residuals]:
+        """Returns rows that are neighbours, and what they get; None for all rows, with zeros where nothing is added."""
+        place = None if self.all_rows else neighbours(self.rows)
+        return place, self.expand() if place is None else self.residuals
+
     def without(self, blocks: Collection[int]) -> "RowResiduals":
         """As `Residuals.without`."""
         return RowResiduals(self.residuals.without(blocks), self.rows, self.batch)

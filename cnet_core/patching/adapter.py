@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..nets.residuals import Residuals
+from ..nets.residuals import Residuals, RowResiduals
 
 
 class OnCall(Protocol):
@@ -25,8 +25,16 @@ class OnCall(Protocol):
         """
         ...
 
+    def for_rows(
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None, /
+    ) -> RowResiduals | None:
+        """As the call itself, without zeros for the rows that get nothing."""
+        ...
+
     def measure(self, block: int, feature: Tensor, residual: Tensor) -> None:
         """Measures a residual and its feature map for the X-ray, both (B, C, H, W); middle last.
+
+        B rows are all of the call, or those of `for_rows`.
 
         An adapter may omit this: then the X-ray says that this host does not show its features.
         """

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import TracebackType
 from typing import NoReturn, cast
 
@@ -12,8 +13,9 @@ from torch.utils.hooks import RemovableHandle
 from ..control.clock import LAST_TIMESTEP, CountedStep, TimestepClock
 from ..control.rows import RowLayout, rows_of
 from ..engine.stack import ControlStack, ControlUnit, Counts, UNetCall
+from ..engine.tracing import never_trace
 from ..nets.offloaded import check_runs, is_offloaded
-from ..nets.residuals import Residuals
+from ..nets.residuals import Residuals, RowResiduals
 from ..xray.record import Record, Recorder, Watch
 from .adapter import adapter_for
 
@@ -111,7 +113,7 @@ class Attachment:
 
     def answer(
         self, watch: Watch, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
-    ) -> Residuals | None:
+    ) -> RowResiduals | None:
         """Returns the residuals for one call of the UNet, and records the call on `watch`."""
         if self.before_call is not None:
             self.before_call(self)
@@ -123,15 +125,19 @@ class Attachment:
         call = UNetCall(x, steps, context, y, rows, self.cfg_scale, host_clock=clock)
         self.pictures = call.pictures
         summed = self._stack.sum_rows(call)
-        residuals = None if summed is None else summed.expand()
         if self._left_out is not None:
-            return None if residuals is None else residuals.without(self._left_out)
+            return None if summed is None else summed.without(self._left_out)
         watch.position = steps[:1].detach().clone()
         watch.rows, watch.cfg_scale = rows, self.cfg_scale
         watch.record_uses(self._stack)
         watch.expect(summed)
         self._recorder.add(watch)
-        return residuals
+        return summed
+
+
+#: Control depends on the step, and graphs must not. Not at import: torch's compiler takes ten times as long to load
+#: as the rest of the library.
+_exclude = cache(never_trace)
 
 
 class _OnCall:
@@ -140,15 +146,28 @@ class _OnCall:
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
         self._watch = Watch()
+        self._answer = _exclude(_OnCall._answer_all)
+        self._answer_rows = _exclude(_OnCall._answer_some)
 
     def __call__(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> Residuals | None:
-        return _outside_graphs(self, x, timesteps, context, y)
+        return self._answer(self, x, timesteps, context, y)
 
-    def answer(
+    def for_rows(
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
+    ) -> RowResiduals | None:
+        return self._answer_rows(self, x, timesteps, context, y)
+
+    def _answer_all(
         self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
     ) -> Residuals | None:
+        residuals = self._answer_some(x, timesteps, context, y)
+        return None if residuals is None else residuals.expand()
+
+    def _answer_some(
+        self, x: Tensor, timesteps: Tensor | float, context: Tensor, y: Tensor | None
+    ) -> RowResiduals | None:
         self._watch = Watch()
         return self._attachment.answer(self._watch, x, timesteps, context, y)
 
@@ -192,13 +211,6 @@ def attachments(unet: nn.Module) -> tuple[Attachment, ...]:
     hooks = cast(Mapping[int, object], vars(_original(unet))["_forward_pre_hooks"])
     owners = (getattr(hook, "__self__", None) for hook in hooks.values())
     return tuple({id(o): o for o in owners if isinstance(o, Attachment)}.values())
-
-
-#: One graph break: what control computes depends on the step, and graphs must not.
-_outside_graphs = cast(
-    Callable[[_OnCall, Tensor, Tensor | float, Tensor, Tensor | None], Residuals | None],
-    torch.compiler.disable(_OnCall.answer),
-)
 
 
 def _original(unet: nn.Module) -> nn.Module:

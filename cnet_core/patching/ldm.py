@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..nets.residuals import add_residual, add_residual_, fit_to_feature
+from ..nets.residuals import add_residual, fit_to_feature
 from .adapter import OnCall
 from .arguments import argument_names, name_arguments, require
 
@@ -56,6 +56,8 @@ class _Calls:
         self.count = len(list(unet.get_submodule("output_blocks").children()))
         self.widths: list[int | None] = [None] * self.count  # of the skips, as they come
         self.left: list[Tensor | None] = [None] * (self.count + 1)  # the middle's last
+        self.rows: slice | None = None  # that get them; None: all
+        self.batch = 0
         self.on_call = on_call
         self._names = argument_names(unet)
 
@@ -64,9 +66,13 @@ class _Calls:
         self.forget(module, args, None)  # left over from an interrupted call
         given = name_arguments(self._names, args, kwargs)
         x, timesteps = (require(given, name) for name in self._names[:2])
-        found = self.on_call(x, timesteps, require(given, "context"), given.get("y"))
-        if found is None:
+        answer = self.on_call.for_rows(x, timesteps, require(given, "context"), given.get("y"))
+        if answer is None:
             return
+        # With gradients nothing is added in place, so the sum covers all rows.
+        whole = torch.is_grad_enabled()
+        self.rows, found = (None, answer.expand()) if whole else answer.locate()
+        self.batch = answer.batch
         if len(found.skips) != self.count:
             raise ValueError(
                 f"The ControlNet gives {len(found.skips)} skip residuals, but the UNet has {self.count} skip "
@@ -79,9 +85,24 @@ class _Calls:
         residual, self.left[-1] = self.left[-1], None
         if residual is None:
             return None
-        added = add_residual(output, residual, "the middle")
-        self.on_call.measure(self.count, output, residual)
+        rows = self.rows_of(output)
+        if rows is None:
+            added = add_residual(output, residual, "the middle")
+            self.on_call.measure(self.count, output, residual)
+            return added
+        added = output.clone()  # other hooks may have kept the output
+        self.add_rows_(added[rows], residual, self.count, "the middle")
         return added
+
+    def rows_of(self, feature: Tensor) -> slice | None:
+        """Returns the rows of a feature map that get residuals; None for all, and where it has another batch."""
+        return self.rows if len(feature) == self.batch else None
+
+    def add_rows_(self, part: Tensor, residual: Tensor, block: int, name: str) -> None:
+        """Adds a residual to rows of a feature map in place; raises as `fit_to_feature`."""
+        residual = fit_to_feature(residual, part, name)
+        self.on_call.measure(block, part, residual)
+        part += residual
 
     def check_all_added(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
         """Raises RuntimeError if a block was never called through its hooks."""
@@ -119,14 +140,15 @@ class _AddSkip:
             return None
         if width is None:
             raise _missed_blocks_error([self.index])
-        joined = args[0]
-        skipped = joined[:, -width:]
-        residual = fit_to_feature(residual, skipped, f"skip connection {self.index}")
-        self.calls.on_call.measure(self.index, skipped, residual)
-        found = add_residual_(skipped, residual)
-        if found is skipped:
+        joined, name = args[0], f"skip connection {self.index}"
+        rows = self.calls.rows_of(joined)
+        skipped = joined[:, -width:] if rows is None else joined[rows, -width:]
+        if not torch.is_grad_enabled():
+            self.calls.add_rows_(skipped, residual, self.index, name)
             return None
-        return (torch.cat([joined[:, :-width], found], dim=1), *args[1:])
+        added = add_residual(skipped, residual, name)
+        self.calls.on_call.measure(self.index, skipped, residual)
+        return (torch.cat([joined[:, :-width], added], dim=1), *args[1:])
 
 
 def _missed_blocks_error(blocks: list[int]) -> RuntimeError:

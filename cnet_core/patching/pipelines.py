@@ -54,17 +54,17 @@ class ControlledPipeline:
         self.units = units
         self._attachment: Attachment | None = None  # of the last run
 
-    def __call__(
-        self, *args: object, callback_on_step_end: OnStepEnd | None = None, **kwargs: object
-    ) -> Any:
+    def __call__(self, *args: object, **kwargs: Any) -> Any:
         """Returns what the pipeline returns; all arguments are the pipeline's own."""
+        args, kwargs = _name_callback(self.pipe, args, kwargs)
+        then: OnStepEnd | None = kwargs.pop(CALLBACK, None)
         # a PipelineCallback names the tensors that it wants, and diffusers would read that
-        names: Any = getattr(callback_on_step_end, "tensor_inputs", kwargs.get(CALLBACK_INPUTS))
+        names: Any = getattr(then, "tensor_inputs", kwargs.get(CALLBACK_INPUTS))
         if names is not None:
             kwargs[CALLBACK_INPUTS] = list(dict.fromkeys((*names, "latents")))
         units = _repeat_units(self.units, _bind_arguments(self.pipe, args, kwargs))
         with patch_unet(self.pipe.unet, units) as attachment:
-            run = _Run(self.pipe, callback_on_step_end)
+            run = _Run(self.pipe, then)
             attachment.before_call = run.before_call
             self._attachment = attachment
             return self.pipe(*args, callback_on_step_end=run.after_step, **kwargs)
@@ -161,6 +161,19 @@ def _check_rows(pipe: Pipeline, attachment: Attachment, latents: Tensor) -> None
             f"{pictures} pictures, which are not the branches {tuple(attachment.rows)}: control would be in the wrong "
             "rows. Use cnet_core.patch_unet(pipe.unet, units, rows=...) around the call."
         )
+
+
+def _name_callback(
+    pipe: Pipeline, args: tuple[object, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[object, ...], dict[str, Any]]:
+    """Returns a call's arguments with the callback, and what follows it, given by name."""
+    parameters = inspect.signature(type(pipe).__call__).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD][1:]  # without self
+    first = names.index(CALLBACK) if CALLBACK in names else len(names)
+    named = dict(zip(names[first:], args[first:], strict=False))
+    if len(args) > len(names) or named.keys() & kwargs.keys():
+        return args, kwargs  # the pipeline itself says that something is given twice
+    return args[:first], {**named, **kwargs}
 
 
 def _bind_arguments(

@@ -18,9 +18,7 @@ def find_edges(pictures: Tensor) -> Tensor:
     """Returns thin white lines on black at the edges of pictures (B, C, H, W), 0..1: (B, 3, H, W), 0 or 1."""
     dx, dy = _gradient(_blur(pictures))
     strength = (dx * dx + dy * dy).sqrt()
-    strength, channel = strength.max(
-        dim=1, keepdim=True
-    )  # the channel with the largest change decides
+    strength, channel = strength.max(dim=1, keepdim=True)  # the steepest channel decides
     dx, dy = dx.gather(1, channel), dy.gather(1, channel)
     thin = strength * _is_ridge(strength, dx, dy)
     peak = strength.amax(dim=(1, 2, 3), keepdim=True)

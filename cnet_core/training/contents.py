@@ -108,4 +108,8 @@ def _phrase(names: Sequence[tuple[str, int]], what: str) -> str:
 
 
 def _below(folder: Path, path: Path) -> str:
-    return Path(os.path.relpath(path, folder)).as_posix()
+    """Returns a path as seen from a folder; the whole path if Windows has it on another drive."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return path.as_posix()

@@ -76,9 +76,7 @@ class Outcome:
     step: int
     reason: str  # "finished", "converged" or "interrupted"
     converged_at: int | None
-    compared: bool = (
-        True  # whether the meter had a wrong hint to compare with; nothing converges without one
-    )
+    compared: bool = True  # whether the meter had a wrong hint; nothing converges without one
 
 
 def fit(

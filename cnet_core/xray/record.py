@@ -159,19 +159,16 @@ class Watch:
     position: Tensor | float = 0.0  # () or (1,): a timestep or a noise level, as the host counts
     rows: tuple[Row, ...] = ()
     cfg_scale: float | None = None
-    gains: list[tuple[float, ...]] = field(default_factory=list[tuple[float, ...]])
-    states: list[tuple[RowState, ...]] = field(default_factory=list[tuple[RowState, ...]])
+    # Factories are lambdas, since `torch.compile` traces no call of `list[...]`.
+    gains: list[tuple[float, ...]] = field(default_factory=lambda: [])
+    states: list[tuple[RowState, ...]] = field(default_factory=lambda: [])
     wanted: tuple[bool, ...] = ()  # by block: whether there is a residual
     controlled: tuple[int, ...] = ()  # rows that get residuals
-    norms: list[Tensor] = field(
-        default_factory=list[Tensor]
-    )  # |residual| and |skip| in turn, (rows,)
-    order: list[int] = field(default_factory=list[int])  # which block each pair of norms is of
+    norms: list[Tensor] = field(default_factory=lambda: [])  # |residual|, |skip| in turn, (rows,)
+    order: list[int] = field(default_factory=lambda: [])  # which block each pair of norms is of
     names: tuple[str, ...] = ()  # of the blocks, if a host's own control nets act
     # block, rows, and |residual| and |feature| of what a host's own control nets add
-    others: list[tuple[int, tuple[int, ...], Tensor]] = field(
-        default_factory=list[tuple[int, tuple[int, ...], Tensor]]
-    )
+    others: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=lambda: [])
 
     def record_uses(self, stack: ControlStack) -> None:
         """Records what the controls of a stack did in its last call."""

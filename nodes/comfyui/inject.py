@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...cnet_core.hosting.tracing import never_trace
-from ...cnet_core.nets.residuals import RowResiduals, add_residual_, fit_to_feature, neighbours
+from ...cnet_core.engine.tracing import never_trace
+from ...cnet_core.nets.residuals import RowResiduals, add_residual_, fit_to_feature
 from ...cnet_core.xray import Watch
 from .host_types import Executor, Options, UNetModel
 from .shared import SharedByCopies
@@ -89,8 +89,7 @@ class _Patch(SharedByCopies):
         self, residuals: RowResiduals, on_resize: Callable[[], None], watch: Watch
     ) -> None:
         # The controlled rows, if they are adjacent; None: all rows.
-        self._rows = None if residuals.all_rows else neighbours(residuals.rows)
-        self._residuals = residuals.expand() if self._rows is None else residuals.residuals
+        self._rows, self._residuals = residuals.locate()
         self._on_resize = on_resize
         self._watch = watch
 
@@ -116,8 +115,7 @@ class _Patch(SharedByCopies):
         residual = fit_to_feature(residual, part, name)
         self._watch.measure(block, part, residual)
         if self._rows is None:
-            return add_residual_(
-                part, residual
-            )  # in place where no gradients are recorded, as native control does
+            # In place if no gradients are recorded, as native control does.
+            return add_residual_(part, residual)
         part += residual
         return feature

@@ -200,9 +200,8 @@ class NativeNet:
 
 
 def _scale_(residual: Tensor, scale: float) -> Tensor:
-    return (
-        residual if scale == 1 else residual.mul_(scale)
-    )  # a zero conv's output, which nothing else uses
+    # A zero conv's output, which nothing else uses.
+    return residual if scale == 1 else residual.mul_(scale)
 
 
 class NativeSource:

@@ -266,7 +266,7 @@ class ModelControl(SharedByCopies):
         text = kwargs.get("crossattn_controlnet", context)
         shared: Watch | None = options.get(WATCH)  # foreign controls act in this call too
         watch = Watch() if shared is None else shared
-        residuals = step.compute(x, timesteps, text, y, options, watch)
+        residuals = step.answer(x, timesteps, text, y, options, watch)
         injection = None
         if residuals is not None:
             _check_count(executor.class_obj, len(residuals.residuals.skips))

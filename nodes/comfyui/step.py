@@ -11,8 +11,8 @@ from ...cnet_core import UNetCall
 from ...cnet_core.control.clock import SigmaClock
 from ...cnet_core.control.routing import Branch
 from ...cnet_core.control.rows import rows_of
+from ...cnet_core.engine.tracing import never_trace
 from ...cnet_core.hosting import UnitSpec
-from ...cnet_core.hosting.tracing import never_trace
 from ...cnet_core.nets.residuals import RowResiduals
 from ...cnet_core.xray import Watch
 from .host_types import BaseModel, Model
@@ -50,7 +50,7 @@ class CondBatchStep(SharedByCopies):
         return cls(run, model, copies, branches, batch, cfg_scale_of(run.guider), guided)
 
     @never_trace
-    def compute(
+    def answer(
         self,
         x: Tensor,
         timesteps: Tensor,

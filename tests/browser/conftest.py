@@ -1,6 +1,6 @@
 """A real Chromium on a real ComfyUI: its own front end and a newer one, classic canvas and Vue nodes.
 
-Needs, beside what tests/comfy needs, `CNET_CHROMIUM` (the browser), `CNET_FRONT_END` (the `static` folder of
+Needs, in addition to what tests/comfy needs, `CNET_CHROMIUM` (the browser), `CNET_FRONT_END` (the `static` folder of
 comfyui-frontend-package 1.58.1) and playwright; .ci/run brings all of them. `CNET_SCREENSHOTS` keeps the pictures.
 """
 

@@ -1,4 +1,4 @@
-"""The views beside the properties panel of newer front ends; 1.32 has none, there nodes are only selected."""
+"""The views with the properties panel of newer front ends open; 1.32 has none, so there nodes are only selected."""
 
 from collections.abc import Iterator
 

@@ -24,7 +24,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 MEGABYTE = 2**20
-#: Every so many distinct prompts, one is run in a server started for it alone.
+#: One in this many distinct prompts also runs in a server of its own.
 ALONE = 20
 #: What the resident memory may differ by between the second and the last quarter, MiB.
 GROWTH = 30

@@ -120,7 +120,7 @@ def test_many_runs_do_not_grow_the_memory(comfy: Host) -> None:
     tensors, loaded = ([report[key] for report in seen] for key in ("tensors", "loaded"))
     logger.info("run 10 to %d: %.1f MB, tensors %s, loaded %s", RUNS, grown / 1e6, tensors, loaded)
     assert tensors[1] <= tensors[0] + 5
-    # Fewer is no growth: newer versions let go of models where the machine is short of memory.
+    # Fewer is no growth: newer versions free models if memory is short.
     assert len(loaded[1]) <= len(loaded[0])
     assert grown < 30e6
 

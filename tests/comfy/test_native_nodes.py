@@ -1,4 +1,4 @@
-"""Core nodes that take or make a CONTROL_NET, beside ours: as with ComfyUI's own Apply node, or a clear error."""
+"""Core nodes that take or return a CONTROL_NET, with ours: as with ComfyUI's own Apply node, or a clear error."""
 
 from collections.abc import Callable
 

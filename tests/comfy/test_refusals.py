@@ -103,7 +103,7 @@ def test_custom_scales_that_do_not_fit_are_refused(comfy: Host, numbers: str, wo
 def test_another_number_of_scales_is_refused_by_the_node_that_has_them(
     comfy: Host, model: UNetConfig, loader: str
 ) -> None:
-    """Not by the sampler, where nobody would look for it."""
+    """Not by the sampler, where users would not look for it."""
     file = {} if model is SD15 else {"file": "sdxl.safetensors"}
     scales = {"profile": "custom", "custom_scales": "1 2 3"}
     with pytest.raises(Failed) as caught:

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-#: ComfyUI's folders of code that sampling needs; its node files lie beside them.
+#: ComfyUI's folders of code that sampling needs; its node files are next to them.
 FOLDERS = ("alembic_db", "api_server", "app", "comfy", "comfy_api", "comfy_config")
 FOLDERS += ("comfy_execution", "comfy_extras", "middleware", "utils")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".git", "tests", "examples", "*.png", "*.gif")

@@ -115,7 +115,7 @@ def _prompts(sizes: Sizes, side: int) -> tuple[str, ...]:
 
 
 def read_tests(folder: Path) -> Any:
-    """Returns how many tests passed, failed and were skipped, and what the failures said."""
+    """Returns how many tests passed, failed and were skipped, and the failures' messages."""
     cases = list(ElementTree.parse(folder / "tests.xml").iter("testcase"))
     bad = {c.get("name", ""): r for c in cases for r in c if r.tag in ("failure", "error")}
     skipped = sum(c.find("skipped") is not None for c in cases)

@@ -41,7 +41,7 @@ one more pass through the UNet's encoder and middle block on the controlled rows
 included; the next column has only those that write memory.
 """
 PROMPTS = """\
-Each prompt samples in a real ComfyUI. The peak is the memory that a prompt takes beside the weights that stay loaded.
+Each prompt samples in a real ComfyUI. The peak is the memory that a prompt takes, without the weights that stay loaded.
 """
 
 Part = Mapping[str, Any]

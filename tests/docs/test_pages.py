@@ -98,3 +98,15 @@ def test_troubleshooting_quotes_messages_that_exist() -> None:
     texts = "\n".join(product_texts())
     assert len(quotes) > 8
     assert [piece for piece in pieces if piece not in texts] == []
+
+
+def test_contributing_names_files_that_exist() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = [
+        name for name in re.findall(r"`([^` ]+)`", page) if "/" in name or name.endswith(".md")
+    ]
+    paths = [name for name in named if "NAME" not in name and not name.startswith("ComfyUI/")]
+    assert len(paths) > 12
+    assert [
+        path for path in paths if path not in ("ja.md", "zh.md") and not (ROOT / path).exists()
+    ] == []

@@ -12,7 +12,7 @@ SHAPE = (2, 3, 4, 4)
 
 
 def residuals(part: Part, side: int = 4) -> Any:
-    """Three skips and a middle, told apart by their values."""
+    """Three skips and a middle, distinguished by their values."""
     return of_rows(part, (0, 1), side)
 
 

@@ -38,7 +38,7 @@ def residuals(
 def compute(part: Part, step: Any, inputs: Any, options: Any, arrived: tuple[Any, ...] = ()) -> Any:
     """Returns what a call of the UNet gets, for all its rows."""
     watch = part("cnet_core.xray").Watch()
-    found = step.compute(*inputs, None, options, watch, arrived)
+    found = step.answer(*inputs, None, options, watch, arrived)
     return None if found is None else found.expand()
 
 
@@ -170,7 +170,7 @@ def test_two_calls_at_once_are_both_recorded(part: Part) -> None:
     feature = torch.ones(2, 4, 8, 8)
     for watch, chunk in zip(watches, (1, 0), strict=True):
         given = {"cond_or_uncond": [chunk], "sigmas": torch.tensor([5.0])}
-        step.compute(x, timesteps, context, None, given, watch)
+        step.answer(x, timesteps, context, None, given, watch)
         watches[0].measure(chunk, feature, feature)
     for watch in watches:
         run.record.add(watch)

@@ -1,4 +1,4 @@
-"""What a node was told becomes a ControlUnit of the size and number that the run needs."""
+"""A node's settings become a ControlUnit of the size and number that the run needs."""
 
 from collections.abc import Callable
 from types import ModuleType

@@ -25,7 +25,7 @@ from cnet_core.training.folder import METRICS, RESULT
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with base, data and a run of one step, begun from inside of it with paths as one types them."""
+    """A folder with base, data and a run of one step, started inside it with paths as users type them."""
     import diffusers
     import transformers
 
@@ -164,4 +164,4 @@ def test_accepting_changed_data_needs_a_run_to_resume(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "--tiny", "--out", str(tmp_path), "--accept-changed-data"]) == 1
-    assert "add `--resume`" in capsys.readouterr().err
+    assert "needs `--resume`" in capsys.readouterr().err

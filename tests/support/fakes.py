@@ -48,7 +48,7 @@ def small_net(seed: int = 1) -> cn.ControlNet:
 
 
 def randomise_(module: M, seed: int, std: float = 0.05) -> M:
-    """Draws every weight and bias anew, so that nothing is zero by construction."""
+    """Draws new weights and biases, so that nothing is zero by construction."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():

@@ -30,7 +30,7 @@ def write_hollow_file(path: Path, shapes: Shapes, dtype: str = "F16") -> Path:
 
 
 def write_raw_file(path: Path, header: bytes, data: int = 0, length: int | None = None) -> Path:
-    """A file with this header, said to be `length` long, and so many bytes of data."""
+    """A file with this header, with `length` as its stated length, and this many bytes of data."""
     said = len(header) if length is None else length
     path.write_bytes(struct.pack("<Q", said) + header)
     os.truncate(path, 8 + len(header) + data)

@@ -1,4 +1,4 @@
-"""A small run that is killed at random moments, and goes on from what its folder holds.
+"""A small run that is killed at random moments, and continues from its folder.
 
 `python tests/support/killed_run.py FOLDER --kills 10` kills it ten times and compares the weights with those of a run
 that was left alone.
@@ -46,7 +46,7 @@ class FolderEvents:
 
 
 def go_on(path: Path, steps: int) -> None:
-    """Begins the run of a folder, or goes on with it, up to `steps`."""
+    """Starts or continues the run of a folder, up to `steps`."""
     folder = RunFolder(path)
     if not (path / CONFIG).exists():
         folder.begin({})
@@ -68,7 +68,7 @@ def kill_and_resume(path: Path, steps: int, kills: int, seed: int = 0) -> None:
     for _ in range(kills):
         process = _start(path, steps)
         assert process.stdout is not None
-        first = process.stdout.readline()  # models are built; the run goes on at this step
+        first = process.stdout.readline()  # models are built; the run continues at this step
         time.sleep(moments.random() * 0.3)
         process.send_signal(signal.SIGKILL)
         process.communicate()

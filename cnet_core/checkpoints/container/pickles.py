@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from .header import Header, TensorEntry, UnreadableFile
+from .pickle_names import Storage, StoredTensor
 from .places import Part
-from .unpickle import MAX_PICKLE, ForeignObjects, Storage, StoredTensor, unpickle
+from .unpickle import MAX_PICKLE, ForeignObjects, unpickle
 
 #: The values that files from before PyTorch 1.6 start with, each in its own pickle.
 OLD_MAGIC, OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
@@ -61,9 +62,7 @@ def read_pickle(path: Path, part: Part = "controlnet") -> dict[str, Tensor]:
         raise _with_code(path, error.names) from error
     except UnreadableFile:
         raise
-    except (
-        Exception
-    ) as error:  # zipfile, pickletools and torch raise all kinds of errors for damaged bytes
+    except Exception as error:  # zipfile, pickletools and torch raise errors of all kinds
         raise _damage_error(path) from error
 
 
@@ -164,7 +163,7 @@ def _view(numbers: Tensor, tensor: StoredTensor) -> Tensor:
 def _tensors(path: Path, values: Any, part: Part) -> dict[str, StoredTensor]:
     others = tuple(key for other in PARTS for key in PARTS[other] if other != part)
     keys = (*PARTS[part], *WRAPPERS)
-    found = _unwrap(values, keys, MOST_WRAPPERS) or _unwrap(values, others + keys, MOST_WRAPPERS)
+    found = _unwrap(values, keys) or _unwrap(values, others + keys)
     if not found:
         raise UnreadableFile(
             "a PyTorch file without tensors",
@@ -173,14 +172,28 @@ def _tensors(path: Path, values: Any, part: Part) -> dict[str, StoredTensor]:
     return found
 
 
-def _unwrap(values: Any, keys: Sequence[str], depth: int) -> dict[str, StoredTensor]:
-    """Returns a level's own tensors, or those under the first key that holds more of them."""
-    own = _weights(values)
-    if not depth or not isinstance(values, dict):
-        return own
-    level = cast(dict[str, Any], values)
-    inner = (_unwrap(level[key], keys, depth - 1) for key in keys if key in level)
-    return next((found for found in inner if len(found) > len(own)), own)
+def _unwrap(values: Any, keys: Sequence[str]) -> dict[str, StoredTensor]:
+    """Returns the tensors of the outermost level, or those under the first key that holds more of them.
+
+    A level may hold itself, or stand under many keys; each is looked at once a depth.
+    """
+    known: dict[tuple[int, int], dict[str, StoredTensor]] = {}
+
+    def search(values: Any, depth: int) -> dict[str, StoredTensor]:
+        own = _weights(values)
+        if not depth or not isinstance(values, dict):
+            return own
+        level = cast(dict[str, Any], values)
+        inner = (look(level[key], depth - 1) for key in keys if key in level)
+        return next((found for found in inner if len(found) > len(own)), own)
+
+    def look(values: Any, depth: int) -> dict[str, StoredTensor]:
+        key = (id(values), depth)
+        if key not in known:
+            known[key] = search(values, depth)
+        return known[key]
+
+    return look(values, MOST_WRAPPERS)
 
 
 def _weights(values: Any) -> dict[str, StoredTensor]:

@@ -7,10 +7,10 @@ training program may store, such as NumPy's numbers, becomes None. There is no g
 import pickle
 import pickletools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
-import torch
+from .pickle_names import ALLOWED, Storage, check_dtype, check_natural, check_text, store_items
 
 #: Longest description of tensors that is read; real ones are below 1 MB.
 MAX_PICKLE = 64_000_000
@@ -25,27 +25,6 @@ class Readable(Protocol):
     def seek(self, pos: int, /) -> object: ...
 
 
-@dataclass(frozen=True)
-class Storage:
-    """The numbers of one or several tensors, by their key in the file."""
-
-    key: str
-    dtype: torch.dtype
-    count: int
-    start: int = 0  # in numbers, of a view of another storage
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor's place in its storage."""
-
-    storage: Storage
-    dtype: torch.dtype
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
 class ForeignObjects(pickle.UnpicklingError):
     """A pickle names objects that are not allowed; `names` lists them."""
 
@@ -55,7 +34,7 @@ class ForeignObjects(pickle.UnpicklingError):
 
 
 def unpickle(file: Readable, storages: dict[str, Storage] | None = None) -> Any:
-    """Returns the next pickle of a file as data, and moves the file's position behind it.
+    """Returns the next pickle of a file as data, and moves the file's position past it.
 
     Args:
         file: at the start of the pickle.
@@ -148,7 +127,7 @@ class _Machine:
         target: Any = self.stack[-1]
         if type(target) is not dict:
             raise ValueError("only dictionaries hold items")
-        _store(cast(dict[str, Any], target), zip(values[::2], values[1::2], strict=True))
+        store_items(cast(dict[str, Any], target), zip(values[::2], values[1::2], strict=True))
 
     def call(self) -> None:
         """Replaces a function and its arguments with the result; only functions in ALLOWED exist."""
@@ -160,126 +139,13 @@ class _Machine:
         kind, dtype, key, _, count, *view = self.stack.pop()
         if kind != "storage":
             raise ValueError("only storages lie outside of the pickle")
-        storage = Storage(_text(key), _dtype(dtype), _natural(count))
+        storage = Storage(check_text(key), check_dtype(dtype), check_natural(count))
         self.storages[storage.key] = storage
         if view and view[0] is not None:
             _, start, count = view[0]
-            storage = replace(storage, start=_natural(start), count=_natural(count))
+            storage = replace(storage, start=check_natural(start), count=check_natural(count))
         self.stack.append(storage)
 
-
-def _store(target: dict[str, Any], items: Iterable[tuple[Any, Any]]) -> None:
-    """Stores values with text keys; no other keys are used, and hashing a nested one could crash."""
-    target.update((key, value) for key, value in items if type(key) is str)
-
-
-def _dictionary(items: Iterable[tuple[Any, Any]] = ()) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    _store(found, ((key, value) for key, value in items))
-    return found
-
-
-def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *more: Any) -> StoredTensor | None:
-    """Describes a tensor; None for one that is lazily negated or conjugated."""
-    if more[2:] and more[2]:
-        return None
-    return _tensor_of_dtype(storage, offset, shape, stride, None, None, storage.dtype)
-
-
-def _tensor_of_dtype(
-    storage: Any, offset: Any, shape: Any, stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any
-) -> StoredTensor:
-    if type(storage) is not Storage:
-        raise ValueError("a tensor needs a storage")
-    sizes, steps = tuple(map(_natural, shape)), tuple(map(_natural, stride))
-    return StoredTensor(storage, _dtype(dtype), _natural(offset), sizes, steps)
-
-
-def _tensor_with_attributes(rebuild: Any, _type: Any, arguments: Any, _state: Any) -> Any:
-    return rebuild(*arguments)
-
-
-def _first(*arguments: Any) -> Any:
-    return arguments[0] if arguments else None
-
-
-def _ignore(*_: object) -> None:
-    """Replaces a function that is not used here."""
-
-
-def _text(value: Any) -> str:
-    if type(value) is not str:
-        raise ValueError("a key must be text")
-    return value
-
-
-def _natural(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError("a size must be a natural number")
-    return value
-
-
-def _dtype(value: Any) -> torch.dtype:
-    if type(value) is not torch.dtype:
-        raise ValueError("a storage must have a dtype")
-    return value
-
-
-def _dtypes() -> dict[str, torch.dtype]:
-    found = (value for value in vars(torch).values() if isinstance(value, torch.dtype))
-    return {str(dtype): dtype for dtype in found}
-
-
-#: Classes of storages -> their dtype.
-STORAGES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-    "ComplexFloatStorage": torch.complex64,
-    "ComplexDoubleStorage": torch.complex128,
-    "QInt8Storage": torch.qint8,
-    "QUInt8Storage": torch.quint8,
-    "QInt32Storage": torch.qint32,
-}
-#: Objects that training programs store besides tensors; they become None.
-IGNORED = (
-    *("_codecs.encode", "numpy.dtype", "builtins.set", "builtins.complex"),
-    *("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"),
-    *(f"numpy.dtypes.{name}DType" for name in ("Bool", "Float16", "Float32", "Float64")),
-    *(f"numpy.dtypes.{sign}{size}DType" for sign in ("Int", "UInt") for size in (8, 16, 32, 64)),
-    *("torch.device", "torch.Tensor", "torch.serialization._get_layout"),
-    *(f"torch.per_{kind}" for kind in ("tensor_affine", "tensor_symmetric")),
-    *(f"torch.per_channel_{kind}" for kind in ("affine", "symmetric", "affine_float_qparams")),
-    *(f"torch._utils._rebuild_{kind}_tensor" for kind in ("sparse", "nested")),
-    *("torch._utils._rebuild_qtensor", "torch._utils._rebuild_meta_tensor_no_storage"),
-    "torch._utils._rebuild_wrapper_subclass",
-    *(f"torch._utils._rebuild_device_tensor_from_{kind}" for kind in ("numpy", "cpu_tensor")),
-)
-#: Every name that a pickle may use -> its replacement here.
-ALLOWED: Mapping[str, Any] = {
-    **dict.fromkeys(IGNORED, _ignore),
-    **_dtypes(),
-    **{f"torch.{name}": dtype for name, dtype in STORAGES.items()},
-    **{f"torch.cuda.{name}": dtype for name, dtype in STORAGES.items()},
-    "torch.storage.UntypedStorage": torch.uint8,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_tensor_v3": _tensor_of_dtype,
-    "torch._tensor._rebuild_from_type_v2": _tensor_with_attributes,
-    "torch._utils._rebuild_parameter": _first,
-    "torch._utils._rebuild_parameter_with_state": _first,
-    "torch.nn.parameter.Parameter": _first,
-    "torch.Size": _first,
-    "collections.OrderedDict": _dictionary,
-    "collections.Counter": _dictionary,
-}
 
 #: Opcodes that push their argument.
 LITERALS = frozenset(

@@ -51,9 +51,7 @@ def _complete(
         update = update.reshape(weight.shape)
         whole[f"{key}.weight"] = (weight.to(update) + update).to(dtype)
     check_base(whole, base, path)
-    left = {
-        key: base[key].clone() for key in base.keys() - whole.keys()
-    }  # copies, so that the base's tensors stay its own
+    left = {key: base[key].clone() for key in base.keys() - whole.keys()}  # not the base's own
     return {**left, **whole}
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ....cnet_core.control.clock import SigmaClock
 from ....cnet_core.control.rows import rows_of
-from ....cnet_core.hosting.tracing import never_trace
+from ....cnet_core.engine.tracing import never_trace
 from ....cnet_core.xray import Watch
 from ..host_types import BaseModel, Executor, Options
 from ..run import Run

@@ -24,7 +24,7 @@ def is_widget(served: Any) -> bool:
 
 
 def settings_of(served: Any) -> dict[str, Any]:
-    """Returns what is said of an input beside its type."""
+    """Returns the description of an input without its type."""
     return served[1] if len(served) > 1 else {}
 
 

@@ -23,7 +23,7 @@ TRAINING = {
 TEXT, DRAWN, DIAGRAM, BARS, PICTURE = 60, 206, 136, 332, 330
 
 #: Addresses as ComfyUI's own templates give them (comfyui-workflow-templates 0.1.31). They have no ControlNet for
-#: SDXL: its address stands in public lists of downloads. Nobody could open them here.
+#: SDXL: its address is in public lists of downloads. It was not opened here.
 SD15 = {
     "name": "v1-5-pruned-emaonly-fp16.safetensors",
     "url": "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/"

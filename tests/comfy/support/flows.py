@@ -8,7 +8,7 @@ from typing import Any
 from graphs import Family, Graph, Link, Sampling, output, save
 from host import Host, Result
 
-#: Where measured differences are told: `pytest -o log_cli=true --log-cli-level=info` shows them by test.
+#: The logger of measured differences: `pytest -o log_cli=true --log-cli-level=info` shows them by test.
 logger = logging.getLogger("cnet.figures")
 
 #: Adds a sampler: (graph, model, positive, negative, sampling) -> latents.

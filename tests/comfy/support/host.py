@@ -115,7 +115,7 @@ class Host:
 
     @property
     def log(self) -> str:
-        """All that ComfyUI has said so far."""
+        """ComfyUI's output so far."""
         return (self.base / "comfyui.log").read_text()
 
     def get(self, path: str) -> Any:

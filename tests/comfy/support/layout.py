@@ -71,7 +71,7 @@ def height_of(sheet: Sheet, info: Info, key: str) -> int:
 
 
 def room_of(sheet: Sheet, info: Info, key: str) -> int:
-    """Returns how high a node may be, as a Vue node too: with a picture or a text they are hardly higher."""
+    """Returns how high a node may be, as a Vue node too: with a picture or a text they are only slightly higher."""
     if key in sheet.heights:
         return height_of(sheet, info, key) + VUE_MORE
     sockets, widgets = _rows(info, sheet.graph.nodes[key]["class_type"])

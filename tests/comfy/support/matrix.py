@@ -42,14 +42,14 @@ OWN_RIGHT = {
 }
 #: Nodes that are examined only when they are named, and why.
 LEFT_OUT = {
-    "TorchCompileModel": "compiles the UNet anew for each graph, for minutes",
+    "TorchCompileModel": "compiles the UNet again for each graph, for minutes",
     "TrainLoraNode": "trains",
 }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one node went with one mode, and ours before or behind it."""
+    """The result of one node in one mode, with ours before or after it."""
 
     kind: str
     place: str

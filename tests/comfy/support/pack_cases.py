@@ -1,4 +1,4 @@
-"""Real packs that touch the sampling, and what is right beside each."""
+"""Real packs that affect sampling, and the right result with each."""
 
 from dataclasses import replace
 

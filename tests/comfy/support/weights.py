@@ -88,7 +88,7 @@ def random_net(config: cn.UNetConfig, seed: int) -> cn.ControlNet:
 
 
 def randomised(net: Net, seed: int) -> Net:
-    """Returns a net with every weight drawn anew."""
+    """Returns a net with new random weights."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in net.named_parameters():

@@ -1,4 +1,4 @@
-"""What control takes of memory: what must be kept, and hardly more."""
+"""The memory that control needs: what must be kept, and little more."""
 
 import pytest
 

@@ -155,15 +155,15 @@ def test_a_pipelines_part_comes_before_its_own_weights(tmp_path: Path) -> None:
 SEVERAL: dict[str, tuple[Callable[[Path], object], str]] = {
     "two checkpoints": (
         lambda f: [diffusers_folder(f / f"checkpoint-{n}" / "controlnet") for n in (1000, 500)],
-        "holds 2 checkpoints, any of which could be meant (checkpoint-500, checkpoint-1000)",
+        "holds 2 checkpoints (checkpoint-500, checkpoint-1000)",
     ),
     "two ControlNets": (
         lambda f: [diffusers_folder(f / name) for name in ("controlnet", "controlnet_1")],
-        "holds 2 models, any of which could be meant (controlnet, controlnet_1)",
+        "holds 2 models (controlnet, controlnet_1)",
     ),
     "two models in a cache": (
         lambda f: [diffusers_folder(f / f"models--a--{n}" / "snapshots" / "x") for n in "bc"],
-        "holds 2 models, any of which could be meant (models--a--b, models--a--c)",
+        "holds 2 models (models--a--b, models--a--c)",
     ),
     "a pipeline without one": (
         lambda f: (f / "model_index.json").write_text("{}"),

@@ -117,7 +117,7 @@ def test_a_failed_job_says_why_and_writes_nothing(tmp_path, net, capsys, monkeyp
 PLACES = {
     "no such folder": ("none/out.safetensors", "There is no folder none"),
     "a folder": ("folder.safetensors", "is a folder; name a file"),
-    "another ending": ("out.ckpt", "end its name with .safetensors"),
+    "another ending": ("out.ckpt", "its name must end with .safetensors"),
 }
 
 

@@ -36,7 +36,7 @@ def test_floats_may_leave_their_range_by_rounding_alone() -> None:
 
 
 def marked(height: int, width: int) -> torch.Tensor:
-    """Each pixel holds its own column, so that one sees where it went."""
+    """Each pixel holds its own column, which shows where it moved."""
     return torch.arange(width, dtype=torch.float32).expand(1, 3, height, width).clone()
 
 

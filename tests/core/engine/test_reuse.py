@@ -1,4 +1,4 @@
-"""Reuse of residuals between steps: when they are computed anew, by row, and that nothing stale is ever used."""
+"""Reuse of residuals between steps: when they are computed again, by row, and that nothing stale is ever used."""
 
 import pytest
 import torch
@@ -99,7 +99,7 @@ def moved_context() -> Tensor:
         {"x": call().x.double()},
         {"rows": rows_of(("cond", "uncond"), 2)},
     ],
-    ids=["time went back", "another text", "a longer text", "NaN", "another dtype", "other rows"],
+    ids=["time moved back", "another text", "a longer text", "NaN", "another dtype", "other rows"],
 )
 def test_another_call_is_computed_anew(change: dict[str, object]) -> None:
     made = stack(tolerance=10)

@@ -102,7 +102,7 @@ def test_misuse_is_named() -> None:
         net(x, torch.zeros(1, 4, 64, 64), timesteps, context)
     with pytest.raises(ValueError, match="32 x 64 pixels, but the latents need 64 x 64"):
         net(x, torch.zeros(1, 3, 64, 32), timesteps, context)
-    with pytest.raises(ValueError, match=r"needs no `y` \(SD1.x, SD2.x\)"):
+    with pytest.raises(ValueError, match=r"takes no `y` \(SD1.x, SD2.x\)"):
         net(x, random_hint(), timesteps, context, torch.zeros(2, 10))
     with pytest.raises(ValueError, match="12 block scales"):
         net.residuals(x, net.hint_features(random_hint()), timesteps, context, scales=[1.0] * 12)

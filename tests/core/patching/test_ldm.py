@@ -6,6 +6,7 @@ from fake_hosts import known_call, known_unit, make_fake_unet
 from fakes import FakeUNet
 
 import cnet_core as cn
+from cnet_core.bench.operations import operations
 
 
 def expected(unet: FakeUNet, x: torch.Tensor) -> torch.Tensor:
@@ -24,6 +25,36 @@ def test_residuals_go_to_the_skips_from_the_deepest_on_and_to_the_middle() -> No
     unet, inputs = make_fake_unet(), known_call()
     with cn.patch_unet(unet, known_unit()):
         assert torch.equal(unet(*inputs), expected(unet, inputs[0]))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad])
+@pytest.mark.parametrize("rows", ["uc", "cu", "uccu", "cuuc"])
+def test_rows_without_control_are_as_they_were(rows: str, mode: type) -> None:
+    x, t, context = known_call(len(rows))
+    branches = [{"u": "uncond", "c": "cond"}[letter] for letter in rows]
+    unet, unit = make_fake_unet(), known_unit(routing=cn.HintRouting.cond_only())
+    with mode(), cn.patch_unet(unet, unit, rows=[cn.Row(branch) for branch in branches]):
+        found = unet(x, t, context)
+    unet = make_fake_unet()
+    with torch.no_grad():
+        want = {"c": expected(unet, x), "u": unet(x, t, context)}
+    for row, letter in enumerate(rows):
+        assert torch.equal(found[row], want[letter][row])
+
+
+def test_no_zeros_are_added_to_rows_without_control() -> None:
+    unet, unit = make_fake_unet(), known_unit(routing=cn.HintRouting.cond_only())
+    with cn.patch_unet(unet, unit):
+        kinds = operations(lambda: unet(*known_call())).kinds
+    assert (kinds["aten.new_zeros.default"], kinds["aten.add_.Tensor"]) == (0, 4)
+
+
+def test_features_of_another_batch_are_refused() -> None:
+    unet, inputs = make_fake_unet(), known_call()
+    unit = known_unit(routing=cn.HintRouting.cond_only())
+    unet.middle_block.register_forward_hook(lambda m, args, out: torch.cat([out, out]))
+    with torch.no_grad(), cn.patch_unet(unet, unit), pytest.raises(ValueError, match="feature map"):
+        unet(*inputs)
 
 
 def test_arguments_may_be_named() -> None:

@@ -1,4 +1,4 @@
-"""control_pipeline on pipelines that are not what they seem: branches nobody knows, no way to follow their steps."""
+"""control_pipeline on pipelines that are not what they seem: unknown branches, no way to follow their steps."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ import cnet_core as cn
 
 
 class Pipeline:
-    """A guided pipeline of one step whose UNet sees each picture in so many branches."""
+    """A guided pipeline of one step whose UNet gets each picture in this many branches."""
 
     guidance_scale = 5.0
     do_classifier_free_guidance = True
@@ -50,8 +50,19 @@ def test_the_guard_lets_known_branches_pass() -> None:
     assert controlled.record.calls[0].rows[3].branch == "cond"
 
 
+def test_a_callback_may_be_given_by_position() -> None:
+    seen: list[int] = []
+
+    def note(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        seen.append(index)
+        return tensors
+
+    cn.control_pipeline(Pipeline(2), cn.ControlUnit(small_net(), random_hint()))(1, note)
+    assert seen == [0]
+
+
 class Silent(Pipeline):
-    """A pipeline that calls nobody at the end of a step."""
+    """A pipeline without a callback at the end of a step."""
 
     def __call__(self, pictures: int) -> None:  # type: ignore[override]
         pass

@@ -1,4 +1,4 @@
-"""The procedural pictures: geometry that can be counted, colours that can be told apart."""
+"""The procedural pictures: geometry that can be counted, colours that can be distinguished."""
 
 import math
 

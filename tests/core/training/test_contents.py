@@ -1,15 +1,18 @@
 """What a run learns from, compared by content: every kind of change is named, and other places are none."""
 
+import ntpath
+import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 import torch
 from fakes import small_unet
 
-from cnet_core.training.contents import Contents, Sample, changes, weights_digest
+from cnet_core.training.contents import Contents, Sample, changes, contents_of, weights_digest
 from cnet_core.training.folder import RunFolder
+from cnet_core.training.listing import Item
 
 SAMPLES = [
     Sample(f"target/{i}.png", f"source/{i}.png", f"star {i}", f"p{i}", f"h{i}") for i in range(6)
@@ -65,3 +68,10 @@ def test_contents_survive_the_folder(tmp_path: Path) -> None:
     (tmp_path / "contents.jsonl").write_text("{}")
     with pytest.raises(ValueError, match=r"contents\.jsonl is damaged"):
         folder.contents()
+
+
+def test_a_picture_on_another_drive_keeps_its_whole_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "relpath", ntpath.relpath)  # as on Windows
+    item = Item(PureWindowsPath("D:/pictures/0.png"), PureWindowsPath("D:/hints/0.png"), "star")
+    (sample,) = contents_of(small_unet(), [item], PureWindowsPath("C:/lists")).samples
+    assert (sample.picture, sample.hint) == ("D:/pictures/0.png", "D:/hints/0.png")

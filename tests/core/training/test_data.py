@@ -77,7 +77,7 @@ def unname(folder: Path) -> None:
 
 
 BROKEN = {
-    "cut off": (cut, "1.png is broken"),
+    "cut off": (cut, "1.png is damaged"),
     "missing": (remove, "source/1.png is missing"),
     "mismatched": (squeeze, "is 32 x 32 pixels, but its hint 1.png 32 x 16"),
     "no JSON": (garble, "line 2 of prompt.json is not a JSON object"),
@@ -119,7 +119,10 @@ def test_what_may_not_be_read_is_named() -> None:
             assert Path(raised.value.filename).parent in (folder, folder.parent)
             closed.chmod(rights)
         (folder / "target" / "1.png").chmod(0)
-        with as_nobody(), pytest.raises(ValueError, match=r"1 of 4 .*1\.png may not be read"):
+        with (
+            as_nobody(),
+            pytest.raises(ValueError, match=r"1 of 4 .*no permission to read .*1\.png"),
+        ):
             find_usable(folder, 32)
         with as_nobody():
             assert len(find_usable(folder, 32, skip_bad=True).items) == 3
@@ -193,7 +196,7 @@ def test_what_is_no_list_is_named_with_its_place(tmp_path: Path) -> None:
     ):
         find_usable(folder, 32)
     (folder / "prompt.json").write_text("[" + lines)
-    with pytest.raises(ValueError, match=r"prompt\.json begins as a JSON array, but is not one"):
+    with pytest.raises(ValueError, match=r"prompt\.json starts like a JSON array, but is not one"):
         find_usable(folder, 32)
     (folder / "prompt.json").write_text("\n" + as_array(lines).replace("a red star", "\\ud800", 1))
     with pytest.raises(ValueError, match=r"entry 1 of prompt\.json has half a surrogate pair"):

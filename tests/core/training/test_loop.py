@@ -72,9 +72,7 @@ def test_convergence_can_stop_the_run() -> None:
 
 def test_a_loss_that_is_no_number_ends_the_run_unsaved() -> None:
     log, made = Log(), trainer(NoiseSamples(bad=True))
-    with pytest.raises(
-        DivergenceError, match=r"became nan between the steps 0 and 2.*learning_rate"
-    ):
+    with pytest.raises(DivergenceError, match=r"became nan between steps 0 and 2.*learning_rate"):
         fit(made, source().meter(made.settings), 9, log, intervals=Intervals(2, 50, 2))
     assert log.saves == []
 
@@ -162,7 +160,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large; what was saved before is kept"):
+        with pytest.raises(OSError, match="File too large; the earlier save is kept"):
             killed_run.go_on(tmp_path, 4)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -191,6 +191,17 @@ def test_large_half_precision_features_do_not_overflow() -> None:
     assert record.ratios("cond")[0, 0] == pytest.approx(0.5, rel=1e-3)
 
 
+def test_a_compiled_host_makes_a_watch_without_a_graph_break() -> None:
+    def step(x: Tensor) -> Tensor:
+        watch = cn.xray.Watch()
+        watch.measure(0, x, x)
+        return watch.norms[0]
+
+    x = torch.ones(2, 4, 8, 8)
+    compiled = torch.compile(step, backend="eager", fullgraph=True)
+    assert compiled(x).tolist() == pytest.approx([16.0, 16.0])
+
+
 def test_leaving_a_block_out_shows_its_share_and_records_nothing() -> None:
     unet, inputs = make_fake_unet(), known_call()
     control = cn.patch_unet(unet, known_unit())

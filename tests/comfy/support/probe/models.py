@@ -60,7 +60,7 @@ def random_model(values, seed, disable_dynamic=False):
 
 
 def randomise(net, seed):
-    """Draws all weights anew."""
+    """Draws new weights."""
     numbers = generator(seed)
     with torch.no_grad():
         for name, parameter in net.named_parameters():
