@@ -10,7 +10,7 @@ import pytest
 from host import Host
 
 SCRIPT = Path(__file__).parent / "foreign" / "script.py"
-STEPS = 3
+STEPS = 2
 #: Own blocks of a family, which `script.py` measures.
 FAMILIES = [
     "T2I SD1.5 full",
@@ -116,7 +116,7 @@ def test_the_xray_names_the_models_blocks(measured: dict[str, Any], family: str)
 def test_reuse_computes_a_part_of_the_rows(measured: dict[str, Any], family: str) -> None:
     found = measured[family]
     assert found["reuse calls"] == 20
-    assert found["reuse rows"] < 15
+    assert found["reuse rows"] == (1 if family.startswith("T2I") else 7)
 
 
 @pytest.mark.parametrize("family", ["Qwen InstantX", "Chroma"])

@@ -131,6 +131,9 @@ class ForeignRun:
         kept = NetInputs(inputs.x, inputs.sigmas, inputs.cond["c_crossattn"], None).take(wanted)
         key = (tuple(call.rows[row] for row in wanted), call.frames, call.size)
         refreshed = self._reuse.refresh(key, kept, fresh)
+        if not refreshed.evaluated:  # its copies are still needed
+            self._opened.update(self._before)
+            self._before.clear()
         evaluated = [wanted[p] for p in refreshed.evaluated]
         reused = [row for row in wanted if row not in evaluated]
         moved = refreshed.moved

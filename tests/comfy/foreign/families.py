@@ -17,6 +17,7 @@ import comfy.ops
 import comfy.supported_models
 import comfy.t2i_adapter.adapter
 import torch
+from comfy.ldm.chroma.model import ChromaParams
 from torch import Tensor, nn
 
 CPU = torch.device("cpu")
@@ -245,7 +246,7 @@ def chroma() -> Any:
     """Chroma: Flux's blocks."""
     shape = {"depth": 19, "depth_single_blocks": 38, "image_model": "chroma"}
     own = {"in_dim": 64, "out_dim": 32, "hidden_dim": 32, "n_layers": 2, "in_channels": 64}
-    kept = {k: FLUX[k] for k in FLUX if k not in ("vec_in_dim", "guidance_embed", "txt_ids_dims")}
+    kept = {k: FLUX[k] for k in FLUX if k in ChromaParams.__dataclass_fields__}
     return patcher(comfy.supported_models.Chroma({**kept, **shape, **own, "out_channels": 64}))
 
 
