@@ -132,7 +132,7 @@ class ModelControl(SharedByCopies):
             return executor(x, timestep, model_options, seed, *args, **kwargs)
         before, start = run.record.injections, x.clone()
         found = executor(x, timestep, model_options, seed, *args, **kwargs)
-        if run.specs and not run.asked:
+        if (run.specs or run.foreign) and not run.asked:
             raise RuntimeError(
                 "A guider or a node on the model predicts without ComfyUI's `calc_cond_batch`, or with options that "
                 f"were copied before the sampling began, so ApplyControlNet would have no effect. {WAY_OUT}"
