@@ -1,8 +1,11 @@
 """ldm's format, that of the released files: the keys of cnet_core.ControlNet, with or without a prefix."""
 
+import logging
+
 from torch import Tensor
 
 from ...nets.controlnet import ControlNet
+from ...nets.union import UnionControlNet
 from ..wrappers import plain_weights
 from .format import Format, Weights, has
 
@@ -12,7 +15,15 @@ PREFIX = "control_model."
 ANCHOR = "zero_convs.0.0.weight"
 
 
+logger = logging.getLogger("cnet")
+
+
 def _write(net: ControlNet, base: Weights) -> dict[str, Tensor]:
+    if isinstance(net, UnionControlNet):
+        logger.warning(
+            "A Union ControlNet is written in the layout 'ldm', from which ComfyUI's own loader does not read its "
+            "types. Choose the layout 'diffusers' for ComfyUI's loader."
+        )
     return {PREFIX + key: tensor for key, tensor in plain_weights(net).items()}
 
 

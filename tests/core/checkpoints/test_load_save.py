@@ -231,3 +231,12 @@ def test_what_a_layout_cannot_hold_is_refused_before_writing(tmp_path) -> None:
     with pytest.raises(ValueError, match="Give `base` with the layout"):
         cn.save_controlnet(net, tmp_path / "x", layout="difference")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("layout", "lines"), [("ldm", 1), ("diffusers", 0)])
+def test_a_union_in_a_layout_without_types_for_comfyui_is_logged(
+    tmp_path, caplog, layout, lines
+) -> None:
+    net = cn.UnionControlNet(SMALL, num_types=6)
+    cn.save_controlnet(net, tmp_path / "x.safetensors", layout=layout)
+    assert caplog.text.count("Choose the layout 'diffusers'") == lines
