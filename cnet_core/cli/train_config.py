@@ -36,7 +36,7 @@ def config_of(args: argparse.Namespace, kept: dict[str, Any] | None) -> dict[str
     """
     given = {k: v for k, v in vars(args).items() if v is not None}
     given |= {name: os.path.abspath(given[name]) for name in PLACES if name in given}
-    return _new(args, given) if kept is None else _resumed(args, given, kept)
+    return _new(args, given) if kept is None else _resume_config(args, given, kept)
 
 
 def _new(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _new(args: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _resumed(
+def _resume_config(
     args: argparse.Namespace, given: dict[str, Any], kept: dict[str, Any]
 ) -> dict[str, Any]:
     """Returns the config of a resumed run: its rate, places and steps may differ from before."""

@@ -21,7 +21,7 @@ COLOURS = (
 )
 TICKS = 5
 
-Points = Sequence[tuple[float, float]]
+PlotPoints = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class _Axes:
 
 
 def line_plot(
-    series: Mapping[str, Points],
+    series: Mapping[str, PlotPoints],
     title: str,
     *,
     log: bool = False,
@@ -82,7 +82,7 @@ def line_plot(
     return image
 
 
-def _axes(points: Points, log: bool) -> _Axes:
+def _axes(points: PlotPoints, log: bool) -> _Axes:
     xs = [x for x, _ in points] or [0.0]
     ys = [math.log10(y) if log else y for _, y in points] or [0.0]
     low, high = (min(xs), min(ys)), (max(xs), max(ys))

@@ -21,7 +21,7 @@ OWN_FORWARD = (
 )
 
 #: Lists of residuals by kind, as ComfyUI's controls return them.
-Control = dict[str, list[Any]]
+ControlLists = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Arrivals:
         raise RuntimeError(OWN_FORWARD)
 
 
-def put_arrival(control: Mapping[str, Sequence[Any]] | None, spec: UnitSpec) -> Control:
+def put_arrival(control: Mapping[str, Sequence[Any]] | None, spec: UnitSpec) -> ControlLists:
     """Returns a `control` that also carries a spec; `control` itself stays as it is."""
     earlier, rest = take_arrivals(control)
-    lists: Control = {kind: list((rest or {}).get(kind, ())) for kind in KINDS}
+    lists: ControlLists = {kind: list((rest or {}).get(kind, ())) for kind in KINDS}
     middle = lists["middle"] or [None]
     return {**lists, "middle": [*middle, Arrivals((*earlier, spec))]}
 

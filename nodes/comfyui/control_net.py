@@ -15,7 +15,7 @@ from ...cnet_core.hosting import AUTO, UnitSpec, check_spec, pick_frames
 from ...cnet_core.nets.control_types import ControlTypeError
 from ...cnet_core.nets.union import TYPES
 from .advanced_controlnet import TakenForAdvanced
-from .arriving import Control, put_arrival
+from .arriving import ControlLists, put_arrival
 from .cond_hooks import HOOKS
 from .families import check_base_pair
 from .host_types import BaseModel, DeviceSource, Options, Patcher
@@ -163,7 +163,7 @@ class CondControl(ControlBase, TakenForAdvanced):
         cond: dict[str, Any],
         batched_number: int,
         transformer_options: Options | None = None,
-    ) -> Control | None:
+    ) -> ControlLists | None:
         """Returns what the UNet call is to compute; outside of a sampling that our hooks know, the residuals.
 
         Args:

@@ -101,9 +101,9 @@ class CondBatchStep(SharedByCopies):
             frames = self.batch.frames(x, options, check_size=bool(self.run.specs))
             yield by_picture, rows_of(branches, len(x)), frames
         if by_row:
-            yield by_row, self._tiled_rows(branches, len(x)), tuple(range(len(x)))
+            yield by_row, self._list_tile_rows(branches, len(x)), tuple(range(len(x)))
 
-    def _tiled_rows(self, branches: Sequence[Branch], count: int) -> tuple[Row, ...]:
+    def _list_tile_rows(self, branches: Sequence[Branch], count: int) -> tuple[Row, ...]:
         """Returns the rows of tiles that are stacked in one call, each with all branches; every row has its own hint.
 
         Raises:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...cnet_core import Residuals
 from ...cnet_core.hosting import UnitSpec
 from ...cnet_core.xray import Watch
-from .arriving import KINDS, Control
+from .arriving import KINDS, ControlLists
 from .families import check_base_pair
 from .host_types import BaseModel, Options
 from .layout import CondBatch
@@ -49,8 +49,8 @@ class Unhooked(SharedByCopies):
         self._model = self._run = None
 
     def add(
-        self, before: Control | None, spec: UnitSpec, asked: Asked, options: Options
-    ) -> Control | None:
+        self, before: ControlLists | None, spec: UnitSpec, asked: Asked, options: Options
+    ) -> ControlLists | None:
         """Returns the chain's `control` with this one's residuals added.
 
         Raises:
@@ -97,7 +97,7 @@ class Unhooked(SharedByCopies):
         return None if found is None else found.expand()
 
 
-def _merge(before: Control | None, residuals: Residuals) -> Control:
+def _merge(before: ControlLists | None, residuals: Residuals) -> ControlLists:
     """Returns ComfyUI's lists with ours added to equal places."""
     ours: dict[str, Sequence[Tensor | None]] = {
         "middle": [residuals.middle],

@@ -62,16 +62,17 @@ COMMANDS = {
     "transfer": "input output --base --new-base",
     "extract-lora": "input output --base --rank --energy --json",
     "train": (
-        "--out --tiny --base --config --data --skip-bad --size --steps --resume "
-        "--accept-changed-data --stop-at-convergence --device --log-every --read-every --save-every "
-        "--batch-size --accumulation --learning-rate --warmup --weight-decay --beta1 --beta2 "
-        "--max-grad-norm --prompt-dropout --hint-init --min-snr --ema --flip --precision "
-        "--gradient-checkpointing --seed"
+        "--out --tiny --base --config --controlnet --data --hint --validation --max-samples "
+        "--skip-bad --size --steps --resume --accept-changed-data --stop-at-convergence "
+        "--device --log-every --read-every --save-every --batch-size --accumulation "
+        "--learning-rate --warmup --schedule --decay-steps --optimizer --weight-decay --beta1 "
+        "--beta2 --max-grad-norm --prompt-dropout --hint-init --min-snr --ema --flip "
+        "--precision --gradient-checkpointing --seed"
     ),
     "bench": (
-        "--steps --training --memory --prompts --loading --family --width --side --pictures "
-        "--rounds --prompt-steps --ways --device --dtype --comfyui --comfyui-python "
-        "--comfyui-options --short --out --json"
+        "--steps --training --training-memory --memory --prompts --loading --family --width "
+        "--side --pictures --rounds --prompt-steps --ways --device --dtype --comfyui "
+        "--comfyui-python --comfyui-options --short --out --json"
     ),
 }
 

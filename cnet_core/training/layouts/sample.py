@@ -96,7 +96,7 @@ class Listed:
             value = self.values.get(name)
             if isinstance(value, str):
                 if value:
-                    return StoredFile(self.folder / self._checked(value, name))
+                    return StoredFile(self.folder / self._check_text(value, name))
             elif value is not None:
                 return value
         return None
@@ -105,13 +105,13 @@ class Listed:
         for name in names:
             value = self.values.get(name)
             if isinstance(value, str):
-                return self._checked(value, name)
+                return self._check_text(value, name)
         raise ValueError(self._lacks(names))
 
     def _lacks(self, names: Sequence[str]) -> str:
         return f"{self.place} has no text named {names[0]!r}"
 
-    def _checked(self, text: str, name: str) -> str:
+    def _check_text(self, text: str, name: str) -> str:
         """Returns a text that files and text encoders take."""
         if "\0" in text:
             raise ValueError(f"{self.place} has a null character in its {name!r}")

@@ -13,7 +13,7 @@ from ....cnet_core.control.axis import BlockAxis
 from .accept import inner_model
 
 #: ComfyUI's control: entries by where they are added. A model takes them in this order.
-Control = Mapping[str, Sequence[Tensor | None]]
+EntryLists = Mapping[str, Sequence[Tensor | None]]
 KEYS = ("input", "middle", "output")
 #: Modules with one layer for each own block, by their names in ComfyUI's classes.
 BLOCK_LISTS = ("controlnet_blocks", "controlnet_single_blocks", "after_proj_list", "control_blocks")
@@ -32,7 +32,7 @@ class OwnBlocks:
     places: Mapping[str, tuple[int | None, ...]]
 
     @classmethod
-    def of(cls, control: Control) -> "OwnBlocks":
+    def of(cls, control: EntryLists) -> "OwnBlocks":
         """Returns the blocks of a control as a net's `get_control` returned it."""
         tensors: list[Tensor] = []
         index: dict[int, int] = {}

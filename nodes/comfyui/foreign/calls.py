@@ -15,7 +15,7 @@ from ..host_types import BaseModel, Executor, Options
 from ..run import Run
 from ..step import CondBatchStep
 from .blocks import OwnBlocks
-from .entry import Addition, Part
+from .entry import Addition, ForeignPart
 from .rows import RowInputs
 from .spec import ForeignSpec
 from .taken import Passage, check_taken
@@ -99,7 +99,7 @@ class ForeignCalls:
         sigma = float(options["sigmas"].flatten()[0])
         watch.position, watch.rows, watch.cfg_scale = sigma, rows, step.cfg_scale
         clock = SigmaClock(sigma, step.model.model_sampling.percent_to_sigma, len(rows))
-        found: list[tuple[OwnBlocks, list[Part | None]]] = []
+        found: list[tuple[OwnBlocks, list[ForeignPart | None]]] = []
         for run in self._runs:
             loaded = self._run.find_patchers(run.spec.source, model)
             part = run.contribute(

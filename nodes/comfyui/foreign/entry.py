@@ -1,4 +1,4 @@
-"""Entry: one entry of a `control` that a model adds to its features, and that knows whether it did.
+"""ForeignEntry: one entry of a `control` that a model adds to its features, and that knows whether it did.
 
 ComfyUI's models only do `features += entry`, some inside a `try` that hides what fails. An entry is a tensor of the
 full shape without memory of its own: the addition itself is where residuals are scaled, and only in the rows that get
@@ -19,7 +19,7 @@ Seen = Callable[[Sequence[int], Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
-class Part:
+class ForeignPart:
     """What one control net adds at an entry; it is scaled when it is added.
 
     Attributes:
@@ -51,17 +51,17 @@ class Addition:
         error: what was wrong when it did.
     """
 
-    def __init__(self, name: str, parts: Sequence[Part], batch: int, seen: Seen) -> None:
+    def __init__(self, name: str, parts: Sequence[ForeignPart], batch: int, seen: Seen) -> None:
         self.name = name
         self.taken = False
         self.error: Exception | None = None
         self._parts, self._batch = parts, batch
         self._seen = seen
 
-    def entry(self, like: Tensor) -> "Entry":
+    def entry(self, like: Tensor) -> "ForeignEntry":
         """Returns the entry for a model; `like` has the shape of one residual, but for its rows."""
         shell = like.new_empty(()).expand(self._batch, *like.shape[1:])
-        return Entry.of(shell, self)
+        return ForeignEntry.of(shell, self)
 
     def whole(self, like: Tensor) -> Tensor:
         """Returns what is added as one tensor for all rows, with the shape, dtype and device of `like`."""
@@ -111,13 +111,13 @@ class Addition:
             )
 
 
-class Entry(Tensor):
+class ForeignEntry(Tensor):
     """A tensor of the full shape whose addition is an Addition's."""
 
     addition: Addition
 
     @classmethod
-    def of(cls, shell: Tensor, addition: Addition) -> "Entry":
+    def of(cls, shell: Tensor, addition: Addition) -> "ForeignEntry":
         """Returns an entry; of the shell only shape, dtype and device count."""
         entry = shell.as_subclass(cls)
         entry.addition = addition
@@ -134,16 +134,16 @@ class Entry(Tensor):
         """Answers torch: facts from the shell, additions by the Addition, everything else by the full tensor."""
         given = {} if kwargs is None else kwargs
         with torch._C.DisableTorchFunctionSubclass():  # pyright: ignore[reportPrivateUsage]
-            if func in _IN_PLACE and not given and not isinstance(args[0], Entry):
+            if func in _IN_PLACE and not given and not isinstance(args[0], ForeignEntry):
                 return args[1].addition.add_(args[0], args[1])
             if func in _OUT_OF_PLACE and not given and isinstance(args[1 - _own(args)], Tensor):
                 own = _own(args)
                 return args[own].addition.add_(args[1 - own].clone(), args[own])
-            if func is Tensor.to and len(args) <= 2 and isinstance(args[0], Entry):
+            if func is Tensor.to and len(args) <= 2 and isinstance(args[0], ForeignEntry):
                 return cls.of(func(*args, **given).as_subclass(Tensor), args[0].addition)
             if func in _FACTS:
                 return func(*args, **given)
-            return func(*map(filled, args), **{k: filled(v) for k, v in given.items()})
+            return func(*map(fill_entries, args), **{k: fill_entries(v) for k, v in given.items()})
 
 
 _IN_PLACE = {Tensor.add_, Tensor.__iadd__}
@@ -163,15 +163,15 @@ _FACTS: set[Any] = {
 
 
 def _own(args: Sequence[Any]) -> int:
-    return 0 if isinstance(args[0], Entry) else 1
+    return 0 if isinstance(args[0], ForeignEntry) else 1
 
 
-def filled(value: Any) -> Any:
+def fill_entries(value: Any) -> Any:
     """Returns a value with the full tensor in place of each entry."""
-    if isinstance(value, Entry):
+    if isinstance(value, ForeignEntry):
         return value.addition.whole(value.as_subclass(Tensor))
     if isinstance(value, (list, tuple)):
-        return type(value)(map(filled, value))
+        return type(value)(map(fill_entries, value))
     return value
 
 

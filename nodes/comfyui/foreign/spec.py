@@ -77,7 +77,7 @@ class ForeignSpec:
         if hint.shape[1] == 1:
             hint = hint.expand(-1, 3, -1, -1)
         if self.inpaint_mask is not None:
-            hint = hint * _kept(self.inpaint_mask, hint, frames)
+            hint = hint * _keep_mask(self.inpaint_mask, hint, frames)
         return hint if self.hint_fit == "crop" else fit_hint(hint, height, width, self.hint_fit)
 
     def extra_concat(self, frames: Sequence[int]) -> list[Tensor]:
@@ -149,7 +149,7 @@ def _channel(mask: Tensor) -> Tensor:
     return mask.reshape(-1, 1, *mask.shape[-2:])
 
 
-def _kept(mask: Tensor, hint: Tensor, frames: Sequence[int]) -> Tensor:
+def _keep_mask(mask: Tensor, hint: Tensor, frames: Sequence[int]) -> Tensor:
     """Returns 1 where the picture stays, 0 where it is painted over, as ComfyUI's own inpainting node does."""
     kept = 1.0 - pick_frames(_channel(mask), frames)
     size = (hint.shape[3], hint.shape[2])

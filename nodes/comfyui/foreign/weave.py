@@ -9,12 +9,12 @@ from ....cnet_core.xray import Watch
 from ....cnet_core.xray.record import MIDDLE, row_norms
 from ..run import Run
 from .blocks import KEYS, OwnBlocks, is_unet, unet_depth
-from .entry import Addition, Part, filled
+from .entry import Addition, ForeignPart, fill_entries
 
 #: How Flux and Chroma call the blocks that take each key's entries.
 STREAMS = {"input": "double ", "middle": "middle ", "output": "single "}
 #: A control net's blocks, and what each of them adds.
-Contribution = tuple[OwnBlocks, Sequence[Part | None]]
+Contribution = tuple[OwnBlocks, Sequence[ForeignPart | None]]
 
 
 class Weave:
@@ -30,12 +30,14 @@ class Weave:
     ) -> tuple[dict[str, list[Any]], list[Addition]]:
         """Returns the control, and the additions behind its entries."""
         counts = {key: _length(key, control, found) for key in KEYS}
-        woven = {key: _padded((control or {}).get(key, ()), counts[key]) for key in KEYS}
+        woven = {key: _pad_entries((control or {}).get(key, ()), counts[key]) for key in KEYS}
         additions: list[Addition] = []
         if self._left_out is None:
             self._run.record.injections += 1
         for key, index, block, like, parts in self._places(control, found, counts):
-            addition = Addition(f"`{key}` {index}", parts, self._batch, self._seen(block, parts))
+            addition = Addition(
+                f"`{key}` {index}", parts, self._batch, self._on_addition(block, parts)
+            )
             additions.append(addition)
             woven[key][index] = addition.entry(like)
         return woven, additions
@@ -43,11 +45,11 @@ class Weave:
     def plain(self, control: Any, found: Sequence[Contribution]) -> dict[str, list[Any]]:
         """Returns the control as tensors of all rows."""
         woven, _ = self.entries(control, found)
-        return {key: [filled(entry) for entry in entries] for key, entries in woven.items()}
+        return {key: [fill_entries(entry) for entry in entries] for key, entries in woven.items()}
 
     def _places(
         self, control: Any, found: Sequence[Contribution], counts: Mapping[str, int]
-    ) -> Iterator[tuple[str, int, int, Tensor, list[Part]]]:
+    ) -> Iterator[tuple[str, int, int, Tensor, list[ForeignPart]]]:
         """Yields key, index, block of the X-ray, a residual, and the parts of each entry that is not None."""
         self._watch.name_blocks(self._names(counts))
         before = 0
@@ -60,7 +62,7 @@ class Weave:
                 given = (control or {}).get(key, ())
                 parts = [] if block in (self._left_out or ()) else [p for _, p in own if p]
                 if index < len(given) and given[index] is not None:
-                    parts.insert(0, Part(given[index], tuple(range(self._batch))))
+                    parts.insert(0, ForeignPart(given[index], tuple(range(self._batch))))
                 yield key, index, block, own[0][0], parts
             before += counts[key]
 
@@ -80,16 +82,16 @@ class Weave:
         words = STREAMS if hasattr(self._model, "single_blocks") else dict.fromkeys(KEYS, "")
         return tuple(f"{words[key]}{index}" for key in KEYS for index in range(counts[key]))
 
-    def _seen(self, block: int, parts: Sequence[Part]) -> Any:
+    def _on_addition(self, block: int, parts: Sequence[ForeignPart]) -> Any:
         which = tuple((id(part.tensor), part.factor) for part in parts)
 
-        def seen(rows: Sequence[int], feature: Tensor, residual: Tensor) -> None:
+        def record(rows: Sequence[int], feature: Tensor, residual: Tensor) -> None:
             key = (which, tuple(rows))
             if key not in self._norms:  # blocks that are added at many places are measured once
                 self._norms[key] = row_norms(residual).expand(len(rows))
             self._watch.add_norms(block, rows, row_norms(feature), self._norms[key])
 
-        return seen
+        return record
 
 
 def _length(key: str, control: Any, found: Sequence[Contribution]) -> int:
@@ -97,7 +99,9 @@ def _length(key: str, control: Any, found: Sequence[Contribution]) -> int:
     return max([given, *(len(blocks.places[key]) for blocks, _ in found)])
 
 
-def _part(contribution: Contribution, key: str, index: int) -> tuple[Tensor, Part | None] | None:
+def _part(
+    contribution: Contribution, key: str, index: int
+) -> tuple[Tensor, ForeignPart | None] | None:
     """Returns the tensor of a net at an entry and what it adds there; None for no entry."""
     blocks, parts = contribution
     places = blocks.places[key]
@@ -105,6 +109,6 @@ def _part(contribution: Contribution, key: str, index: int) -> tuple[Tensor, Par
     return None if own is None else (blocks.tensors[own], parts[own])
 
 
-def _padded(entries: Sequence[Any], count: int) -> list[Any]:
+def _pad_entries(entries: Sequence[Any], count: int) -> list[Any]:
     """Returns the entries with None behind them: UNets take them from the end of the list."""
     return [*entries, *[None] * (count - len(entries))]

@@ -15,7 +15,7 @@ from ....cnet_core.engine.reuse import NetInputs, Reuse
 from ....cnet_core.engine.usage import Counts, Use
 from ..host_types import BaseModel, Patcher
 from .blocks import OwnBlocks
-from .entry import Part
+from .entry import ForeignPart
 from .masks import block_mask
 from .opened import OpenedControl
 from .rows import RowInputs
@@ -72,7 +72,7 @@ class ForeignRun:
         self.begin()
         self._reuse.clear()
 
-    def contribute(self, call: ForeignCall) -> tuple[OwnBlocks, list[Part | None]] | None:
+    def contribute(self, call: ForeignCall) -> tuple[OwnBlocks, list[ForeignPart | None]] | None:
         """Returns the net's blocks and what each adds, None for one without scale; None where it does not act."""
         gains = self._gains(call)
         shown = [self.spec.strength * gain for gain in gains]
@@ -98,18 +98,18 @@ class ForeignRun:
         blocks: OwnBlocks,
         wanted: list[int],
         gains: Sequence[float],
-    ) -> list[Part | None]:
+    ) -> list[ForeignPart | None]:
         side = (call.size[0] * call.size[1]) ** 0.5
         scales = blocks.scales(self.spec.scales, call.model.diffusion_model, side)
         alike = len(set(gains)) == 1
-        parts: list[Part | None] = []
+        parts: list[ForeignPart | None] = []
         for tensor, scale in zip(blocks.tensors, scales, strict=True):
             weights = () if alike else (_by_row(gains, tensor),)
             if self.spec.mask is not None:
                 pictures = [call.frames[call.rows[row].picture] for row in wanted]
                 weights = (*weights, block_mask(self.spec.mask, pictures, tensor, call.size))
             factor = scale * gains[0] if alike else scale
-            parts.append(Part(tensor, tuple(wanted), factor, weights) if scale else None)
+            parts.append(ForeignPart(tensor, tuple(wanted), factor, weights) if scale else None)
         return parts
 
     def _compute(
@@ -145,7 +145,7 @@ class ForeignRun:
 
     def _evaluate(self, call: ForeignCall, rows: list[int]) -> OwnBlocks | None:
         pictures = [call.rows[row].picture for row in rows]
-        chunks, frames = _tiled([call.frames[picture] for picture in pictures])
+        chunks, frames = _tile_frames([call.frames[picture] for picture in pictures])
         key = (id(call.model), call.size, frames, len(rows))
         if key not in self._opened:
             kept = self._before.pop(key, None)
@@ -158,7 +158,7 @@ class ForeignRun:
         return self._opened[key].compute(inputs, chunks)
 
 
-def _tiled(frames: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+def _tile_frames(frames: Sequence[int]) -> tuple[int, tuple[int, ...]]:
     """Returns how often the frames repeat, and the frames that do: ComfyUI repeats hints by chunk."""
     for length in range(1, len(frames) + 1):
         count, rest = divmod(len(frames), length)
