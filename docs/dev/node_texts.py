@@ -30,6 +30,37 @@ COLONS = {"zh": "\uff1a"}
 BY_HAND = re.compile(r"^!\[.*\]\(.*\)\n+(.+?)\s*(?:^## |\Z)", re.MULTILINE | re.DOTALL)
 
 Texts = Mapping[str, Any]
+#: Language -> node -> what its picture shows; "" for nodes with nothing but sockets and widgets.
+SHOWN = {
+    "en": {
+        "": "The node {title} with its inputs, settings and outputs",
+        "BlockScaleSchedule": "A bar for each block rises from fine detail to layout; below is a curve over the run",
+        "CFGHintRouting": "A diagram shows how much of the hint goes into the prompt and into the negative prompt",
+        "ControlXRay": "A grid shows by block and step how strong the control was, for both prompts",
+        "TrainControlNet": "The node {title} with its pictures, captions and numbers",
+    },
+    "ko": {
+        "": "{title} 노드의 입력, 설정, 출력",
+        "BlockScaleSchedule": "블록마다 막대 하나가 전체 배치로 갈수록 높아지고, 아래에 실행 전체의 곡선이 있습니다",
+        "CFGHintRouting": "힌트가 프롬프트와 부정 프롬프트에 얼마나 들어가는지 보여 주는 도표",
+        "ControlXRay": "블록과 단계별로 두 프롬프트의 제어 세기를 보여 주는 격자",
+        "TrainControlNet": "{title} 노드의 그림, 설명문, 숫자 입력",
+    },
+    "ja": {
+        "": "{title} ノードの入力、設定、出力",
+        "BlockScaleSchedule": "UNet のブロックごとの棒が細部から構図へ高くなり、下に実行全体の曲線があります",
+        "CFGHintRouting": "ヒントがプロンプトとネガティブプロンプトにどれだけ入るかを示す図",
+        "ControlXRay": "ブロックとステップごとに、両方のプロンプトの制御の強さを示す格子",
+        "TrainControlNet": "{title} ノードの画像、キャプション、数値の入力",
+    },
+    "zh": {
+        "": "{title} 节点的输入、设置和输出",
+        "BlockScaleSchedule": "从细节到布局逐渐升高的柱状图和下方的运行曲线",
+        "CFGHintRouting": "示意图显示提示图有多少进入正面提示词和负面提示词",
+        "ControlXRay": "网格按块和步显示两个提示词中控制的强度",
+        "TrainControlNet": "{title} 节点的图片、描述和数值输入",
+    },
+}
 
 
 def node_texts(schema: Schema) -> dict[str, Any]:
@@ -62,12 +93,22 @@ def missing_keys(texts: Any, translated: Any, path: str = "") -> Iterator[str]:
 def help_page(node: str, texts: Texts, by_hand: str, language: str) -> str:
     """Returns a help page: everything but the paragraphs `by_hand` repeats `texts`."""
     title = texts["display_name"]
-    head = [f"# {title}", texts["description"], f"![{title}](images/{node}.png)", by_hand]
+    head = [
+        f"# {title}",
+        texts["description"],
+        f"![{alt_text(node, title, language)}](images/{node}.png)",
+        by_hand,
+    ]
     inputs = [_input_line(key, text, language) for key, text in texts.get("inputs", {}).items()]
     outputs = [_output_line(text, language) for text in texts["outputs"].values()]
     for heading, lines in zip(HEADINGS[language], (inputs, outputs), strict=True):
         head += [f"## {heading}", "\n".join(lines)] if lines else []
     return "\n\n".join(head) + "\n"
+
+
+def alt_text(node: str, title: str, language: str) -> str:
+    """Returns what a node's picture shows, for those who cannot see it."""
+    return SHOWN[language][node if node in SHOWN[language] else ""].format(title=title)
 
 
 def changed_files(root: Path, schemas: list[Schema]) -> dict[Path, str]:

@@ -91,7 +91,7 @@ def test_keys_of_translations(changes: dict[str, Any], faults: list[str]) -> Non
 def test_a_page_of_help() -> None:
     page = node_texts.help_page("Bars", TEXTS, "Drag them.\n\nOr type.", "ko")
     assert page == (
-        "# Bars\n\nShows bars.\n\n![Bars](images/Bars.png)\n\nDrag them.\n\nOr type.\n\n"
+        "# Bars\n\nShows bars.\n\n![Bars 노드의 입력, 설정, 출력](images/Bars.png)\n\nDrag them.\n\nOr type.\n\n"
         "## 입력\n\n- base (`base`): A number.\n\n## 출력\n\n- scales: For the net.\n"
     )
 
