@@ -14,6 +14,7 @@ from typing import Any
 #: File, or folder with a slash -> why its findings stand. docs/dev/publishing.md has the longer answers.
 ANSWERED = {
     "cnet_core/tiny/": "the embedded model's own, 1 MB, behind ComfyUI's VAE and CLIP, which move it",
+    "cnet_core/bench/training_memory.py": "it counts what a step of `cnet train` holds, so it computes as that does",
     "cnet_core/training/": "training runs outside ComfyUI too; mixed precision is the user's setting",
     "js/index.js": "the style sheet is a file; tests/docs/test_packaging.py checks that every selector is ours",
 }

@@ -136,6 +136,12 @@ def test_an_interrupted_run_leaves_no_record_and_the_next_one_is_its_own(comfy: 
     assert "X-ray: 2 steps" in report(comfy.run(graph.nodes), shown)
 
 
+def drop_loaded_models(comfy: Host) -> None:
+    """Drops what earlier prompts left in ComfyUI's caches: models remember runs, also without ApplyControlNet."""
+    comfy.post("/free", {"unload_models": True, "free_memory": True})
+    time.sleep(1)  # the worker does it on its own
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -154,6 +160,7 @@ def test_an_interrupted_run_leaves_no_record_and_the_next_one_is_its_own(comfy: 
     ids=["another model", "changed latents"],
 )
 def test_latents_of_something_else_are_refused(comfy: Host, change, words: str) -> None:
+    drop_loaded_models(comfy)
     graph = Patched(Control())
     samples, model = change(graph, graph.sampled(steps=2))
     graph.xray(samples, model)
@@ -162,6 +169,7 @@ def test_latents_of_something_else_are_refused(comfy: Host, change, words: str) 
 
 
 def test_a_model_remembers_so_many_runs_and_no_more(comfy: Host) -> None:
+    drop_loaded_models(comfy)
     for seed in range(20, 30):
         graph = Patched(Control())
         graph.graph.add("ProbeMemory", name="history", after=graph.sampled(steps=1, seed=seed))
