@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, cast
 
+import numpy as np
 from torch import Tensor
 
 #: (index of the current sampling step from 0, number of steps of the run).
@@ -95,9 +96,15 @@ class SigmaClock:
 
     def within(self, start: float, end: float) -> tuple[bool, ...]:
         """As Clock.within, decided on noise levels exactly as ComfyUI's own ControlNets do."""
-        begun = self.sigma <= self.percent_to_sigma(start)
-        over = self.sigma < self.percent_to_sigma(end)
+        sigma = _to_float32(self.sigma)
+        begun = sigma <= _to_float32(self.percent_to_sigma(start))
+        over = sigma < _to_float32(self.percent_to_sigma(end))
         return (begun and not over,) * self.rows
+
+
+def _to_float32(value: float) -> float:
+    """Rounds as torch does where it compares a limit with a noise level, which is a float32 tensor."""
+    return float(np.float32(value))
 
 
 def percent_of(sigma: float, percent_to_sigma: PercentToSigma) -> float:

@@ -1,7 +1,6 @@
 """Pictures with hints and prompts on disk: which samples are usable, and at which size."""
 
 import hashlib
-import io
 import math
 import warnings
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..checkpoints.container.files import Progress
 from ..control.hints import check_gray
 from .layouts import Item, Stored, read_entries
+from .picture_formats import open_picture
 
 #: Proportions of picture and hint may differ by this fraction, for rounding.
 MAX_MISMATCH = 0.02
@@ -119,7 +119,7 @@ def _inspect_picture(stored: Stored) -> tuple[tuple[int, int], str]:
         content = stored.read()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # below the limit
-            with Image.open(io.BytesIO(content)) as image:
+            with open_picture(content) as image:
                 check_gray(image, str(path))
                 upright = ImageOps.exif_transpose(image)  # reads it all
         return (upright.height, upright.width), hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -1,7 +1,6 @@
 """PictureSamples: pictures, hints and prompts from a folder; latents are computed once and kept on disk."""
 
 import hashlib
-import io
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from .data import Progress, UsableItems
 from .layouts import Stored
 from .made_hints import HintMaker
 from .order import Visit
+from .picture_formats import open_picture
 
 logger = logging.getLogger("cnet")
 
@@ -149,7 +149,7 @@ def _fit_picture(
     content: bytes, path: Path, size: tuple[int, int], method: Image.Resampling
 ) -> Tensor:
     """Returns an encoded picture as (1, 3, H, W), 0..1, scaled to cover its bucket and cropped at the centre."""
-    with Image.open(io.BytesIO(content)) as image:
+    with open_picture(content) as image:
         check_gray(image, str(path))
         whole = _make_scalable(ImageOps.exif_transpose(image))
         return tensor_of(ImageOps.fit(whole, (size[1], size[0]), method))

@@ -39,7 +39,8 @@ class Arrivals:
 def put_arrival(control: Mapping[str, Sequence[Any]] | None, spec: UnitSpec) -> ControlLists:
     """Returns a `control` that also carries a spec; `control` itself stays as it is."""
     earlier, rest = take_arrivals(control)
-    lists: ControlLists = {kind: list((rest or {}).get(kind, ())) for kind in KINDS}
+    given = {**dict.fromkeys(KINDS, ()), **(rest or {})}
+    lists: ControlLists = {kind: list(entries) for kind, entries in given.items()}
     middle = lists["middle"] or [None]
     return {**lists, "middle": [*middle, Arrivals((*earlier, spec))]}
 
@@ -52,7 +53,7 @@ def take_arrivals(
     specs = [spec for one in entries if isinstance(one, Arrivals) for spec in one.specs]
     if control is None or not specs:
         return (), control
-    rest = {kind: list(control.get(kind, ())) for kind in KINDS}
+    rest = {**control, **{kind: list(control.get(kind, ())) for kind in KINDS}}
     rest["middle"] = [entry for entry in entries if not isinstance(entry, Arrivals)]
     left = any(entry is not None for kind in KINDS for entry in rest[kind])
     return tuple(specs), rest if left else None

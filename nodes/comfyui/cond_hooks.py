@@ -93,7 +93,9 @@ def history_of(model: Model) -> History | None:
 
 
 def _begin_history(model: Model) -> History:
-    history = History()
+    history = History(
+        replays=1
+    )  # the MODEL outlives the ControlNets that only its conditioning had
     model.set_attachments(HISTORY, history)
     return history
 

@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -85,6 +84,8 @@ class CondControl(ControlBase, TakenForAdvanced):
         """
         super().set_cond_hint(cond_hint, *args, **kwargs)
         self._masked = False
+        if self.extra_args.get("control_type") and self._control_type() == AUTO:
+            logger.warning("Set Union ControlNet Type has no effect: this ControlNet has one type.")
         check_spec(self._spec(by_row=False))
         self._join_mask()
         return self
@@ -104,7 +105,7 @@ class CondControl(ControlBase, TakenForAdvanced):
         channel = mask.reshape(-1, 1, *mask.shape[-2:]).to(picture)
         if channel.shape[-2:] != picture.shape[-2:]:
             channel = F.interpolate(channel, size=picture.shape[-2:], mode="nearest-exact")
-        frames = range(math.lcm(len(picture), len(channel)))
+        frames = range(len(picture) if len(picture) > 1 else len(channel))
         both = [
             pick_frames(one, frames).expand(len(frames), -1, -1, -1) for one in (picture, channel)
         ]
@@ -136,7 +137,6 @@ class CondControl(ControlBase, TakenForAdvanced):
         except ControlTypeError as error:
             if error.known is not None:
                 raise
-            logger.warning("Set Union ControlNet Type has no effect: this ControlNet has one type.")
             return AUTO
         return name
 

@@ -1,7 +1,7 @@
 """History: what the last runs of one MODEL injected, identified by the latents that they produced."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,10 +38,14 @@ class Past:
 
 
 class History:
-    """The last `KEPT` finished runs of a MODEL. It lives as long as the MODEL, whatever ComfyUI's caches do."""
+    """The last `KEPT` finished runs of a MODEL. It lives as long as the MODEL, whatever ComfyUI's caches do.
 
-    def __init__(self) -> None:
+    A replay holds the ControlNets of its run. `replays` says how many of the runs keep theirs.
+    """
+
+    def __init__(self, replays: int = KEPT) -> None:
         self._runs: deque[Past] = deque(maxlen=KEPT)
+        self._replays = replays
 
     def add(
         self,
@@ -54,6 +58,8 @@ class History:
         recorder.fetch()
         shape = tuple(latents.shape)
         self._runs.append(Past(recorder, percent_to_sigma, shape, _take_samples(latents), replay))
+        for i in range(len(self._runs) - self._replays):
+            self._runs[i] = replace(self._runs[i], replay=None)
 
     def of(self, latents: Tensor) -> Past:
         """Returns the run that produced these latents, the last one if there are several.

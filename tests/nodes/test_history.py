@@ -51,6 +51,14 @@ def test_of_equal_latents_the_last_run_counts(part: Part) -> None:
     assert percent(history.of(latents(1))) == pytest.approx(0.5, abs=1e-6)
 
 
+def test_of_runs_that_may_not_keep_their_replay_the_last_one_does(part: Part) -> None:
+    """A replay holds the ControlNets of its run, and a MODEL may live longer than they."""
+    history = part("nodes.comfyui.history").History(replays=1)
+    for seed in range(1, 4):
+        history.add(recorder(part, 5.0), lambda percent: 10 * (1 - percent), latents(seed), seed)
+    assert [history.of(latents(seed)).replay for seed in range(1, 4)] == [None, None, 3]
+
+
 @pytest.mark.parametrize(
     "other", [latents(9), latents(1, side=16), 1.1 * latents(1)], ids=["other", "size", "changed"]
 )

@@ -32,7 +32,7 @@ def read_entries(data: Path, option: str = "--data") -> list[Entry]:
 
 
 def _find_in_file(file: Path) -> tuple[Layout, Sequence[Path]]:
-    """Returns the layout of a file by its name; a list may have any name with its ending."""
+    """Returns the layout of a file by its name; its name or its ending decides."""
     for layout in LISTED:
         if layout.find(file.parent, [file.name]):
             return layout, [file]

@@ -5,11 +5,9 @@ A picture, its caption and its hint share their stem: `cat.jpg`, `cat.txt`, `con
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
-from PIL import Image
-
+from ..picture_formats import picture_endings
 from .lists import LINE_END
 from .sample import Entry, Layout, Listed, StoredFile, Unusable
 
@@ -105,13 +103,6 @@ def _pictures(names: Sequence[str]) -> list[str]:
 
 def _captions(names: Sequence[str]) -> list[str]:
     return [name for name in names if os.path.splitext(name)[1].lower() in CAPTIONS]
-
-
-@cache
-def picture_endings() -> frozenset[str]:
-    """Returns the endings of the files that Pillow opens, in small letters."""
-    Image.init()
-    return frozenset(end for end, kind in Image.EXTENSION.items() if kind in Image.OPEN)
 
 
 LAYOUTS = (Layout("pictures with captions (cat.jpg, cat.txt, conditioning/cat.png)", find, read),)

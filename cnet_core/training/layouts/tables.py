@@ -108,7 +108,10 @@ class ParquetTable:
     def row(self, index: int) -> Cells:
         group, row = self._groups[index]
         if group != self._group:
-            self._rows = self._file.read_row_group(group, columns=self._columns)
+            try:
+                self._rows = self._file.read_row_group(group, columns=self._columns)
+            except OSError as error:
+                raise ValueError(f"{self.path} is damaged at row {index + 1}: {error}") from error
             self._group = group
         return self._rows.slice(row, 1).to_pylist()[0]
 

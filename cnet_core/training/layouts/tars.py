@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from .pairs import picture_endings
+from ..picture_formats import picture_endings
 from .sample import COLUMNS, Entry, Layout, Listed, Stored, Unusable
 
 #: What stands between key and format in a member's name -> its column.
@@ -61,8 +61,15 @@ def read(tar: Path) -> list[Entry]:
     for member in _members(tar):
         key, ending = _split_name(member.name)
         found.setdefault(key, {}).setdefault(ending, []).append(member)
-    samples = {key: parts for key, parts in found.items() if _names_sample(parts)}
-    return [_entry(tar / key, parts) for key, parts in samples.items()]
+    return [
+        _entry(tar / key, parts)
+        if _names_sample(parts)
+        else Unusable(
+            f"{tar / key} has no picture, hint or caption by its name; a key must not hold a dot"
+        )
+        for key, parts in found.items()
+        if _names_sample(parts) or any(_is_content(ending) for ending in parts)
+    ]
 
 
 def _members(tar: Path) -> list[TarMember]:
@@ -92,6 +99,12 @@ def _column(ending: str) -> str | None:
     if f".{format}" in picture_endings():
         return LABELS.get(label)
     return COLUMNS[2][0] if not label and format in (*TEXTS, JSON) else None
+
+
+def _is_content(ending: str) -> bool:
+    """Whether a member that fills no column is a picture or a caption, whose key holds a dot."""
+    format = ending.rpartition(".")[2]
+    return "." in ending and (f".{format}" in picture_endings() or format in TEXTS)
 
 
 def _names_sample(parts: Mapping[str, object]) -> bool:

@@ -35,9 +35,12 @@ def block_mask(
 
 
 def _grid(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    for patch in PATCHES:
-        grid = (-(-size[0] // patch), -(-size[1] // patch))
-        if tokens % (grid[0] * grid[1]) == 0:
+    grids = [(-(-size[0] // patch), -(-size[1] // patch)) for patch in PATCHES]
+    counts = [height * width for height, width in grids]
+    if tokens in counts:
+        return grids[counts.index(tokens)]
+    for grid, count in zip(grids, counts, strict=True):
+        if tokens % count == 0:
             return grid
     raise ValueError(
         f"`mask` cannot be used with this model: {tokens} tokens are no grid of {size[1]} x {size[0]} latents."

@@ -35,12 +35,13 @@ class OpenedControl:
         ratio = control.compression_ratio
         if control.latent_format is not None:
             ratio *= spec.vae.spacial_compression_encode()
+        pixels = (size[0] * ratio, size[1] * ratio)
         control.set_cond_hint(
-            spec.hint(frames, size[0] * ratio, size[1] * ratio),
+            spec.hint(frames, *pixels),
             spec.strength,
             (spec.start_percent, spec.end_percent),
             vae=spec.vae,
-            extra_concat=spec.extra_concat(frames),
+            extra_concat=spec.extra_concat(frames, *pixels),
         )
         control.pre_run(model, model.model_sampling.percent_to_sigma)
 

@@ -80,11 +80,14 @@ class ForeignSpec:
             hint = hint * _keep_mask(self.inpaint_mask, hint, frames)
         return hint if self.hint_fit == "crop" else fit_hint(hint, height, width, self.hint_fit)
 
-    def extra_concat(self, frames: Sequence[int]) -> list[Tensor]:
-        """Returns what inpainting nets read with the hint: 1 where the picture is kept, (N, 1, H, W)."""
+    def extra_concat(self, frames: Sequence[int], height: int, width: int) -> list[Tensor]:
+        """Returns what inpainting nets read with the hint: 1 where the picture is kept, (N, 1, H, W), fitted as it."""
         if self.inpaint_mask is None:
             return []
-        return [1.0 - pick_frames(_channel(self.inpaint_mask), frames)]
+        mask = pick_frames(_channel(self.inpaint_mask), frames)
+        if self.hint_fit != "crop":
+            mask = fit_hint(mask, height, width, self.hint_fit)
+        return [1.0 - mask]
 
 
 def foreign_spec(

@@ -1,5 +1,7 @@
 """Windows: which of ten steps have control."""
 
+import math
+
 import pytest
 import torch
 from fake_hosts import FakeDiffusersUNet, known_call, known_unit
@@ -90,3 +92,19 @@ def test_a_window_that_counts_needs_the_step_only_if_it_cuts() -> None:
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="'steps'"):
         cn.Window("steps")
+
+
+@pytest.mark.parametrize("start", [k / 1000 for k in range(0, 1000, 7)])
+def test_limits_are_rounded_as_in_comfyui(start: float) -> None:
+    """ComfyUI compares a float32 noise level with the limit, which torch rounds to float32. Here as for Flux."""
+
+    def percent_to_sigma(percent: float) -> float:
+        if percent <= 0:
+            return 1.0
+        return math.exp(1.15) / (math.exp(1.15) + (1 / (1 - percent) - 1)) if percent < 1 else 0.0
+
+    limit = percent_to_sigma(start)
+    sigma = torch.tensor(limit, dtype=torch.float32)
+    clock = SigmaClock(float(sigma), percent_to_sigma, rows=1)
+    assert clock.within(start, 1.0) == (not bool(sigma > limit),)
+    assert clock.within(0.0, start) == (not bool(sigma < limit),)

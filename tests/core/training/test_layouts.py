@@ -1,5 +1,6 @@
 """Data layouts: the same samples in each give the same batches and the same weights; what is no sample is named."""
 
+import io
 import json
 import tarfile
 from collections.abc import Callable, Sequence
@@ -16,8 +17,10 @@ from cnet_core.control.edges import find_edges
 from cnet_core.control.hints import tensor_of
 from cnet_core.training import Trainer, TrainingSettings
 from cnet_core.training.data import UsableItems, find_usable
+from cnet_core.training.layouts import tars
 from cnet_core.training.made_hints import HINT_MAKERS, HintMaker
 from cnet_core.training.order import Visit
+from cnet_core.training.picture_formats import open_picture, picture_endings
 from cnet_core.training.pictures import Cache, PictureSamples
 
 TABLES = ("parquet", "arrow")
@@ -363,3 +366,22 @@ def test_only_the_first_samples_count_if_a_number_is_given(tmp_path: Path) -> No
     found = write("pairs", tmp_path / "data", 6)
     items = find_usable(tmp_path / "data", SIDE, most=2).items
     assert [item.prompt for item in items] == [sample.caption for sample in found[:2]]
+
+
+def test_a_picture_that_pillow_would_hand_to_ghostscript_is_refused(tmp_path: Path) -> None:
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    with Image.open(io.BytesIO(eps)) as image:
+        assert image.format == "EPS"  # whatever its name
+    with pytest.raises(OSError, match="cannot identify"):
+        open_picture(eps)
+    assert ".eps" not in picture_endings()
+    assert {".jpg", ".png", ".webp", ".tif"} <= picture_endings()
+
+
+def test_a_tar_member_with_a_dot_in_its_key_is_named(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in ("cat.v2.jpg", "cat.v2.txt"):
+            tar.addfile(tarfile.TarInfo(name))
+    (entry,) = tars.read(tmp_path / "a.tar")
+    with pytest.raises(ValueError, match="a key must not hold a dot"):
+        entry.item(needs_hint=True)
