@@ -29,7 +29,7 @@ TOLERANCES = (0.0, 0.05, 0.1, 0.2, 0.3)
 RUNS = tuple((sampler, steps) for sampler in ("euler", "dpmpp_2m") for steps in (20, 50))
 ROUTINGS = {"cond_only": HintRouting.cond_only(), "both": HintRouting.both()}
 BATCH = 12
-#: Shares of the run in which the error is told apart, by training time.
+#: Shares of the run whose errors are listed apart, by training time.
 THIRDS = ("first", "second", "last")
 
 
