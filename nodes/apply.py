@@ -3,12 +3,10 @@
 from comfy_api.latest import io
 
 from ..cnet_core.control.hints import FITS
-from ..cnet_core.nets.union import TYPES
 from .comfyui import apply_control_net
+from .control_inputs import list_choices, list_connections
 from .newer import ADVANCED, list_aliases
-from .sockets import CATEGORY, Routing, Scales
-
-CONTROL_TYPES = ["auto", *("/".join(names) for names in TYPES)]
+from .sockets import CATEGORY
 
 
 class ApplyControlNet(io.ComfyNode):
@@ -69,16 +67,7 @@ def _list_required() -> list[io.Input]:
 
 def _list_optional() -> list[io.Input]:
     return [
-        Routing.Input(
-            "routing",
-            optional=True,
-            tooltip="Which prompt gets control, from CFG Hint Routing. Not connected: both.",
-        ),
-        Scales.Input(
-            "scales",
-            optional=True,
-            tooltip="How much control each block gets, from Block-Scale Schedule. Not connected: the same for all.",
-        ),
+        *list_connections(),
         io.Mask.Input(
             "mask",
             optional=True,
@@ -93,27 +82,7 @@ def _list_optional() -> list[io.Input]:
             "stretch distorts it, pad adds black borders.",
             **ADVANCED,
         ),
-        io.Float.Input(
-            "reuse_tolerance",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.001,
-            round=0.001,
-            optional=True,
-            tooltip="Faster: reuses the control of one step in the next ones until the picture has changed by this "
-            "fraction. 0.2 saves about half of 20 steps; 0 computes control at every step.",
-            **ADVANCED,
-        ),
-        io.Combo.Input(
-            "control_type",
-            options=CONTROL_TYPES,
-            default=CONTROL_TYPES[0],
-            optional=True,
-            tooltip="What the picture shows, for Union ControlNets, which know several types. Leave auto for all "
-            "others.",
-            **ADVANCED,
-        ),
+        *list_choices(),
         io.Vae.Input(
             "vae",
             optional=True,

@@ -2,10 +2,10 @@
 
 from comfy_api.latest import io
 
-from .apply import CONTROL_TYPES
 from .comfyui import route_control_net
-from .newer import ADVANCED, list_aliases
-from .sockets import CATEGORY, Routing, Scales
+from .control_inputs import list_choices, list_connections
+from .newer import list_aliases
+from .sockets import CATEGORY
 
 
 class RouteControlNet(io.ComfyNode):
@@ -25,7 +25,9 @@ class RouteControlNet(io.ComfyNode):
                     "control_net",
                     tooltip="From Load ControlNet here, or from ComfyUI's own loader.",
                 ),
-                *_setting_inputs(),
+                *list_connections(),
+                _mask(),
+                *list_choices(),
             ],
             outputs=[
                 io.ControlNet.Output(
@@ -40,45 +42,13 @@ class RouteControlNet(io.ComfyNode):
         return io.NodeOutput(route_control_net(control_net, **settings))
 
 
-def _setting_inputs() -> list[io.Input]:
-    return [
-        Routing.Input(
-            "routing",
-            optional=True,
-            tooltip="Which prompt gets the control, from CFG Hint Routing. Nothing here: both.",
-        ),
-        Scales.Input(
-            "scales",
-            optional=True,
-            tooltip="How much each block gets, from Block-Scale Schedule. Nothing here: the same for all.",
-        ),
-        io.Mask.Input(
-            "mask",
-            optional=True,
-            tooltip="Where in the picture the control acts: white yes, black no. It is cropped along with the "
-            "picture. One, or one for each picture.",
-        ),
-        io.Float.Input(
-            "reuse_tolerance",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.001,
-            round=0.001,
-            optional=True,
-            tooltip="Faster: control computed for one step is used in the next ones until the picture has changed "
-            "by this share. 0.2 saves about half of 20 steps; 0 computes it at every step.",
-            **ADVANCED,
-        ),
-        io.Combo.Input(
-            "control_type",
-            options=CONTROL_TYPES,
-            default=CONTROL_TYPES[0],
-            optional=True,
-            tooltip="What the picture shows, for Union ControlNets, which know several kinds. Otherwise: auto.",
-            **ADVANCED,
-        ),
-    ]
+def _mask() -> io.Input:
+    return io.Mask.Input(
+        "mask",
+        optional=True,
+        tooltip="Where control applies: white = full, black = none. It is cropped together with the picture. Give one "
+        "mask, or one per picture.",
+    )
 
 
 NODES = [RouteControlNet]

@@ -20,7 +20,7 @@ def find_edges(pictures: Tensor) -> Tensor:
     strength = (dx * dx + dy * dy).sqrt()
     strength, channel = strength.max(dim=1, keepdim=True)  # the steepest channel decides
     dx, dy = dx.gather(1, channel), dy.gather(1, channel)
-    thin = strength * _is_ridge(strength, dx, dy)
+    thin = strength * find_ridges(strength, dx, dy)
     peak = strength.amax(dim=(1, 2, 3), keepdim=True)
     strong = thin > (HIGH * peak).clamp(min=FLOOR)
     weak = thin > (LOW * peak).clamp(min=FLOOR / 2)
@@ -49,7 +49,7 @@ def _gradient(pictures: Tensor) -> tuple[Tensor, Tensor]:
     return dx, dy
 
 
-def _is_ridge(strength: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
+def find_ridges(strength: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
     """Returns 1 where the gradient is largest along its own direction (of four), else 0."""
     direction = torch.round(torch.atan2(dy, dx) / (math.pi / 4)).long() % 4
     padded = F.pad(strength, (1, 1, 1, 1))

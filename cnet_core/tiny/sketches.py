@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..control.edges import find_ridges
+
 #: How many steps a strong edge may grow along a weak one; enough for pictures of 192 pixels.
 GROWTH = 24
 #: Pixels by which a shaky hand misses, at most.
@@ -51,7 +53,7 @@ def canny(
     """
     dx, dy = _gradient(_blur(pictures, sigma))
     strength, channel = (dx * dx + dy * dy).sqrt().max(dim=1, keepdim=True)
-    thin = strength * _is_ridge(strength, dx.gather(1, channel), dy.gather(1, channel))
+    thin = strength * find_ridges(strength, dx.gather(1, channel), dy.gather(1, channel))
     peak = strength.amax((1, 2, 3), keepdim=True)
     weak = (thin > (low * peak).clamp(min=FLOOR / 2)).float()
     found = (thin > (high * peak).clamp(min=FLOOR)).float()
@@ -78,19 +80,6 @@ def _gradient(pictures: Tensor) -> tuple[Tensor, Tensor]:
     dx = across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]
     dy = down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]
     return dx, dy
-
-
-def _is_ridge(strength: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
-    """Returns 1 where the gradient is largest along its own direction (of four), else 0."""
-    direction = torch.round(torch.atan2(dy, dx) / (math.pi / 4)).long() % 4
-    padded = F.pad(strength, (1, 1, 1, 1))
-    height, width = strength.shape[-2:]
-    ridge = torch.zeros_like(strength, dtype=torch.bool)
-    for index, (x, y) in enumerate(((1, 0), (1, 1), (0, 1), (-1, 1))):
-        ahead = padded[..., 1 + y : 1 + y + height, 1 + x : 1 + x + width]
-        behind = padded[..., 1 - y : 1 - y + height, 1 - x : 1 - x + width]
-        ridge |= (direction == index) & (strength >= ahead) & (strength > behind)
-    return ridge
 
 
 def _noise(like: Tensor, channels: int, cells: int, generator: torch.Generator) -> Tensor:

@@ -82,7 +82,7 @@ def train_control_net(
     comfy.model_management.unload_all_models()
     with torch.inference_mode(False), torch.enable_grad():
         samples = TensorSamples(latents.clone().float(), fitted.clone().float(), tuple(prompts))
-        start = None if control_net is None else _start(control_net, base.unet)
+        start = None if control_net is None else _copy_start(control_net, base.unet)
         settings = {**numbers, "precision": _precision(model)}
         net, plots, report = _train(base, samples, steps, settings, start)
     return CondControl(net), plots, report
@@ -120,7 +120,7 @@ def _result(trained: ControlNet) -> LoadedNet:
     return found if found.is_float32 else replace(found, exact=exact)
 
 
-def _start(control_net: object, unet: UNet) -> ControlNet:
+def _copy_start(control_net: object, unet: UNet) -> ControlNet:
     """Returns a copy of a net from a node, to be trained for this UNet."""
     source = getattr(control_net, "net_source", None)
     if not isinstance(source, LoadedNet):

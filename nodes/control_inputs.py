@@ -1,0 +1,52 @@
+"""Inputs that Apply ControlNet and Route ControlNet share."""
+
+from comfy_api.latest import io
+
+from ..cnet_core.nets.union import TYPES
+from .newer import ADVANCED
+from .sockets import Routing, Scales
+
+CONTROL_TYPES = ["auto", *("/".join(names) for names in TYPES)]
+
+
+def list_connections() -> list[io.Input]:
+    """Returns the sockets for routing and scales."""
+    return [
+        Routing.Input(
+            "routing",
+            optional=True,
+            tooltip="Which prompt gets control, from CFG Hint Routing. Not connected: both.",
+        ),
+        Scales.Input(
+            "scales",
+            optional=True,
+            tooltip="How much control each block gets, from Block-Scale Schedule. Not connected: the same for all.",
+        ),
+    ]
+
+
+def list_choices() -> list[io.Input]:
+    """Returns the reuse of residuals and the type of a Union ControlNet."""
+    return [
+        io.Float.Input(
+            "reuse_tolerance",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.001,
+            round=0.001,
+            optional=True,
+            tooltip="Faster: reuses the control of one step in the next ones until the picture has changed by this "
+            "fraction. 0.2 saves about half of 20 steps; 0 computes control at every step.",
+            **ADVANCED,
+        ),
+        io.Combo.Input(
+            "control_type",
+            options=CONTROL_TYPES,
+            default=CONTROL_TYPES[0],
+            optional=True,
+            tooltip="What the picture shows, for Union ControlNets, which know several types. Leave auto for all "
+            "others.",
+            **ADVANCED,
+        ),
+    ]
