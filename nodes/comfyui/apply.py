@@ -16,6 +16,7 @@ from .host_types import Model
 from .native import find_source
 from .patch import ModelControl
 from .route_settings import RouteSettings
+from .tiled_diffusion import send_to_tiles
 from .wrappers import KEY
 
 logger = logging.getLogger("cnet")
@@ -65,7 +66,7 @@ def apply_control_net(
         )
     earlier = model.get_attachment(KEY)
     clone = model.clone()
-    ModelControl([*(earlier.specs if earlier else ()), spec]).attach(clone)
+    ModelControl([*(earlier.specs if earlier else ()), spec], send_to_tiles).attach(clone)
     return clone
 
 
