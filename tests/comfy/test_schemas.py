@@ -41,6 +41,16 @@ NODES = {
         },
         ["CONTROL_NET"],
     ),
+    "RouteModelPatch": (
+        {
+            "model": None,
+            "routing": None,
+            "scales": None,
+            "start_percent": 0.0,
+            "end_percent": 1.0,
+        },
+        ["MODEL"],
+    ),
     "CFGHintRouting": (
         {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0},
         ["CNET_ROUTING"],
