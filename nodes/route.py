@@ -59,8 +59,8 @@ class RouteModelPatch(io.ComfyNode):
                     "model",
                     tooltip="The model from ComfyUI's node that applied the patch, which sets picture and strength.",
                 ),
-                *list_connections(),
                 *list_percents(),
+                *list_connections(),
             ],
             outputs=[
                 io.Model.Output(

@@ -1,37 +1,14 @@
 """T2I-Adapters from ComfyUI's own loader, and another pack's ControlNet, in whole graphs with KSampler."""
 
 import pytest
+from adapters import Adapter, AdapterXL, OfAnotherPack
 from flows import COND_ONLY, Control, Flow, effect_share
-from graphs import Family, Graph, Link, Sampling
+from graphs import Family, Sampling
 from host import Failed, Host
-from hosts import without_attention
 from weights import SD15, SDXL, WIDENING, WIDENING_SDXL, family
 
 ROUTED = 2e-5
 STEPS = 3
-
-
-class Adapter(Control):
-    """A T2I-Adapter for SD1.5."""
-
-    xl = False
-
-    def net(self, graph: Graph, loader: str) -> Link:
-        return graph.add("ProbeT2I", xl=self.xl, seed=3)
-
-
-class AdapterXL(Adapter):
-    """One for SDXL."""
-
-    xl = True
-
-
-class OfAnotherPack(Control):
-    """Another pack's subclass of ComfyUI's ControlNet, for SDXL."""
-
-    def net(self, graph: Graph, loader: str) -> Link:
-        return without_attention(graph, family(SDXL), "OfAnotherPack")
-
 
 CASES = [(Adapter, family(WIDENING)), (AdapterXL, family(WIDENING_SDXL))]
 OURS = "ours_from_native_loader"

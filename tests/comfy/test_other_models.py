@@ -12,6 +12,7 @@ from torch import Tensor
 FAMILIES = ["SD3.5", "Flux InstantX", "Qwen InstantX", "HunyuanDiT"]
 INPAINT = "SD3 inpaint"
 PATCHED = "Qwen DiffSynth"
+WINDOW = {"start_percent": 0.0, "end_percent": 1.0}
 WEIGHTS = {"cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0}
 ROUTED = 2e-5
 STEPS = 2
@@ -37,7 +38,6 @@ class Run:
 
     def native(self, negative: bool) -> "Run":
         """Puts ComfyUI's own control on the positive prompt, and on the negative one too."""
-        numbers = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
         both = self.graph.add(
             "ControlNetApplyAdvanced",
             positive=self.positive,
@@ -45,7 +45,8 @@ class Run:
             control_net=self.net,
             image=self.picture,
             vae=self.vae,
-            **numbers,
+            strength=1.0,
+            **WINDOW,
         )
         self.positive = both
         self.negative = output(both, 1) if negative else self.negative
@@ -65,8 +66,7 @@ class Run:
             control_net=self.net,
             image=self.picture,
             strength=1.0,
-            start_percent=0.0,
-            end_percent=1.0,
+            **WINDOW,
             **more,
             **inputs,
         )
@@ -84,7 +84,7 @@ class Run:
         )
         if routing is not None:
             link = self.graph.add("CFGHintRouting", **{**WEIGHTS, **routing})
-            self.model = self.graph.add("RouteModelPatch", model=self.model, routing=link)
+            self.model = self.graph.add("RouteModelPatch", model=self.model, routing=link, **WINDOW)
         return self
 
     def sample(self, name: str) -> tuple[Tensor, int]:
