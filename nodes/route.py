@@ -23,7 +23,7 @@ class RouteControlNet(io.ComfyNode):
             inputs=[
                 io.ControlNet.Input(
                     "control_net",
-                    tooltip="From Load ControlNet here, or from ComfyUI's own loader.",
+                    tooltip="From Load ControlNet here, or from ComfyUI's own loader, where it may be a T2I-Adapter.",
                 ),
                 *list_connections(),
                 _mask(),

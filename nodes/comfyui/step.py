@@ -102,7 +102,7 @@ class CondBatchStep(SharedByCopies):
         return self.run.record.filter(watch, total)
 
     def gains(
-        self, spec: Routed, options: Mapping[str, Any], features: Tensor
+        self, spec: Routed, options: Mapping[str, Any], features: Tensor, tiles: bool = False
     ) -> tuple[float, ...]:
         """Returns the gain of each row of a call inside: window x time curve x routing.
 
@@ -110,6 +110,7 @@ class CondBatchStep(SharedByCopies):
             spec: whose gains.
             options: the call's transformer options.
             features: of all its rows.
+            tiles: whether the rows may be tiles that are stacked, each with all branches.
 
         Raises:
             RuntimeError: the routing treats the branches differently, and nobody says which they are.
@@ -117,23 +118,27 @@ class CondBatchStep(SharedByCopies):
         """
         key = (id(spec), tuple(options["cond_or_uncond"]), len(features))
         if key not in self._gains:
-            self.batch.frames(features, options, check_size=False)
-            self._gains[key] = self._compute_gains(spec, *key[1:])
+            layout = [self.branches[chunk] for chunk in key[1]]
+            if tiles:
+                rows = self._list_tile_rows(layout, len(features))
+            else:
+                self.batch.frames(features, options, check_size=False)
+                rows = rows_of(layout, len(features))
+            self._gains[key] = self._compute_gains(spec, rows)
         return self._gains[key]
 
     @cached_property
     def _gains(self) -> dict[Any, tuple[float, ...]]:
         return {}
 
-    def _compute_gains(self, spec: Routed, chunks: Sequence[int], rows: int) -> tuple[float, ...]:
+    def _compute_gains(self, spec: Routed, rows: Sequence[Row]) -> tuple[float, ...]:
         if self.run.guider is None and spec.needs_branches:
             raise RuntimeError(
                 "A node calls the model with options that were copied before the sampling began, so nothing says "
                 "which rows are cond and which uncond. Set the routing to both, or leave that node out."
             )
-        layout = rows_of([self.branches[chunk] for chunk in chunks], rows)
-        branches: list[Branch] = [row.branch for row in layout]
-        clock = SigmaClock(self.run.sigma, self.model.model_sampling.percent_to_sigma, rows)
+        branches: list[Branch] = [row.branch for row in rows]
+        clock = SigmaClock(self.run.sigma, self.model.model_sampling.percent_to_sigma, len(rows))
         routed = spec.routing.gains(branches, self.cfg_scale, guided=self.guided)
         return tuple(g * f for g, f in zip(routed, time_factors(spec, clock), strict=True))
 
