@@ -50,3 +50,17 @@ def list_choices() -> list[io.Input]:
             **ADVANCED,
         ),
     ]
+
+
+def list_percents() -> list[io.Input]:
+    """Returns the two ends of the window in which control acts."""
+    return [
+        _percent(
+            "start_percent", 0.0, "When control starts, as a fraction of sampling (0 = start)."
+        ),
+        _percent("end_percent", 1.0, "When control ends, as a fraction of sampling (1 = end)."),
+    ]
+
+
+def _percent(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.001, tooltip=tooltip)

@@ -41,6 +41,16 @@ NODES = {
         },
         ["CONTROL_NET"],
     ),
+    "RouteModelPatch": (
+        {
+            "model": None,
+            "start_percent": 0.0,
+            "end_percent": 1.0,
+            "routing": None,
+            "scales": None,
+        },
+        ["MODEL"],
+    ),
     "CFGHintRouting": (
         {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0},
         ["CNET_ROUTING"],
@@ -154,6 +164,7 @@ def test_control_net_is_comfyuis_type(comfy: Host, node: str) -> None:
         ("ApplyControlNet", "strength", (0.0, 10.0, 0.01)),
         ("ApplyControlNet", "start_percent", (0.0, 1.0, 0.001)),
         ("ApplyControlNet", "end_percent", (0.0, 1.0, 0.001)),
+        ("RouteModelPatch", "start_percent", (0.0, 1.0, 0.001)),
     ],
 )
 def test_numbers_have_comfyuis_own_limits(
