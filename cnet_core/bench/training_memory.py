@@ -186,7 +186,7 @@ def _unet(config: UNetConfig, dtype: torch.dtype) -> UNet:
 
 
 def _optimizer(training: TrainingSettings, parameters: list[nn.Parameter]) -> "_Real | _EightBit":
-    kind = _Real if training.optimizer == "adamw" else _EightBit
+    kind = _EightBit if training.optimizer == "adamw8bit" else _Real
     return kind(training, parameters)
 
 

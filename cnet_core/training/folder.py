@@ -14,7 +14,9 @@ from PIL import Image
 
 from ..checkpoints import save_controlnet
 from ..checkpoints.container.files import read_tensors, write_atomically, write_tensors
+from ..checkpoints.low_rank import save_low_rank
 from ..nets.controlnet import ControlNet
+from ..nets.low_rank import LowRankControlNet
 from .contents import Contents
 from .meter import Reading, convergence_step
 from .plots import line_plot
@@ -129,7 +131,7 @@ class RunFolder:
         file.parent.mkdir(exist_ok=True)
         try:
             write_tensors(state.tensors, file, {STATE_KEY: facts})
-            save_controlnet(result, self.path / RESULT)
+            _save_result(result, self.path / RESULT)
         except OSError as error:
             what = f"{error.strerror}; the earlier save is kept"
             raise OSError(error.errno, what, str(file)) from error
@@ -199,6 +201,14 @@ def plots(rows: list[MetricsRow]) -> dict[str, Image.Image]:
         "loss.png": line_plot(loss, "loss", marks=marks),
         "convergence.png": line_plot(convergence, "does it use its hint?", log=True, marks=marks),
     }
+
+
+def _save_result(result: ControlNet, path: Path) -> None:
+    """Writes a net whole, or what it learned if that is of low rank."""
+    if isinstance(result, LowRankControlNet):
+        save_low_rank(result, path)
+    else:
+        save_controlnet(result, path)
 
 
 def _state(file: Path) -> State:
