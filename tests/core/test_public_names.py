@@ -65,7 +65,7 @@ COMMANDS = {
     "train": (
         "--out --tiny --base --config --controlnet --data --hint --validation --max-samples "
         "--skip-bad --size --steps --resume --accept-changed-data --stop-at-convergence "
-        "--device --log-every --read-every --save-every --batch-size --accumulation "
+        "--device --tracker --log-every --read-every --save-every --batch-size --accumulation "
         "--learning-rate --warmup --schedule --decay-steps --optimizer --lora-rank --weight-decay --beta1 "
         "--beta2 --max-grad-norm --prompt-dropout --hint-init --min-snr --ema --flip "
         "--precision --gradient-checkpointing --seed"

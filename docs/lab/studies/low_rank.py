@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("task", choices=("train", "draw"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rank", type=int)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--picture", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
