@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from ..nets.controlnet import ControlNet
+from ..nets.low_rank import LowRankControlNet
 from ..tiny.training import tiny_source
 from ..training.board import Board
 from ..training.folder import RESULT, RunFolder
@@ -137,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
         board.close()
     if first:
         folder.plot()
-        print(_summary(outcome, args.out))
+        print(_summary(outcome, args.out) + _advice(trainer.net, config, args.out))
     return 0
 
 
@@ -239,6 +241,14 @@ def _summary(outcome: Outcome, out: Path) -> str:
         seen = f"it has followed its hint since step {outcome.converged_at}"
     how = "" if outcome.reason == "finished" else f", {outcome.reason}; --resume continues"
     return f"{out / RESULT}: {outcome.step} steps{how}; {seen}"
+
+
+def _advice(net: ControlNet, config: Mapping[str, Any], out: Path) -> str:
+    """Returns how to use a result that no loader takes; else nothing."""
+    if not isinstance(net, LowRankControlNet) or net.origin is None:
+        return ""
+    start = config["controlnet"]
+    return f"\nIt is a LoRA of a ControlNet. Make it whole: cnet merge {start} {out / RESULT} OUT.safetensors"
 
 
 @contextmanager
