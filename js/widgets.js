@@ -6,6 +6,8 @@ const WATCH = 100;
 /** The height of a socket, and the least height of a text field in front ends, in pixels. */
 const SOCKET_ROW = 20;
 const LEAST_TEXT = 50;
+/** Where the name of a socket stands, from a widget's upper left, in pixels. */
+const LABEL = { x: 20, y: 15 };
 /** Marks the view of a removed node. */
 const LEFT_OVER = "cnet-left-over";
 /** Event -> the method of the graph's canvas that takes it. */
@@ -17,7 +19,7 @@ const PASSED = {
 };
 
 /**
- * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string, options?: Record<string, any>}} Widget
+ * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string, options?: Record<string, any>, isVisible?: () => boolean, draw?: (pen: CanvasRenderingContext2D, ...values: any[]) => void}} Widget
  * @typedef {{name: string, widget?: {name: string}, localized_name?: string}} Input
  * @typedef {object} GraphNode
  * @property {string | number} id
@@ -38,9 +40,13 @@ const PASSED = {
  * @property {(size: [number, number]) => void} setSize
  * @property {(front: boolean, back: boolean) => void} setDirtyCanvas
  *
+ * @typedef {object} Api
+ * @property {(path: string) => Promise<Response>} fetchApi
+ * @property {() => Promise<Record<string, string[]>>} [getWorkflowTemplates] names of templates by pack
+ *
  * @typedef {object} App
  * @property {any} [canvas]
- * @property {{fetchApi: (path: string) => Promise<Response>}} [api]
+ * @property {Api} [api]
  * @property {{setting?: {get: (id: string) => any}}} [extensionManager]
  */
 
@@ -183,6 +189,29 @@ export function limitHeight(node, name, height) {
   const room = (/** @type {number} */ most) => (linked(node, [name]).length ? SOCKET_ROW : most);
   options.getMaxHeight = () => room(height);
   options.getMinHeight = () => room(Math.min(height, LEAST_TEXT));
+}
+
+/**
+ * Writes a text field's name beside its socket while a link brings the text. Newer front ends hide such a field, and draw a
+ * socket without a name.
+ * @param {GraphNode} node
+ * @param {string} name
+ */
+export function nameHiddenField(node, name) {
+  const widget = node.widgets?.find((candidate) => candidate.name === name);
+  const draw = widget?.draw;
+  if (!widget || !draw) return;
+  widget.draw = function (pen, ...values) {
+    draw.call(widget, pen, ...values);
+    const [, , y, , isSmall] = values;
+    if (widget.isVisible?.() !== false || isSmall || !linked(node, [name]).length) return;
+    const socket = node.inputs?.find((input) => input.widget?.name === name);
+    pen.save();
+    pen.textAlign = "left";
+    pen.fillStyle = /** @type {any} */ (globalThis).LiteGraph.NODE_TEXT_COLOR;
+    pen.fillText(socket?.localized_name ?? name, LABEL.x, y + LABEL.y);
+    pen.restore();
+  };
 }
 
 /**

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { addView, grey, growForPicture, limitHeight, watch } from "../../js/widgets.js";
+import { addView, grey, growForPicture, limitHeight, nameHiddenField, watch } from "../../js/widgets.js";
 
 /** Returns a watched node, with a function that says how often it is looked at in a second. */
 function watched(t, node = {}) {
@@ -103,4 +103,24 @@ test("a text field keeps its height, and gives up its room while its text comes 
   assert.deepEqual(heights(), [50, 100]);
   isLinked = true;
   assert.deepEqual(heights(), [20, 20]);
+});
+
+/** Returns what a canvas writes for a field whose text comes over a link, or does not. @param {object} changes */
+function writtenNames({ isVisible, isLinked, isSmall = false }) {
+  const written = [];
+  const pen = { save() {}, restore() {}, fillText: (...given) => written.push(given) };
+  const widget = { name: "captions", isVisible: () => isVisible, draw: () => written.push("drawn") };
+  const inputs = [{ name: "captions", widget: { name: "captions" }, localized_name: "Untertitel" }];
+  nameHiddenField({ widgets: [widget], inputs, isInputConnected: () => isLinked }, "captions");
+  widget.draw(pen, {}, 300, 140, 20, isSmall);
+  return written;
+}
+
+test("a field that its link hides has its name drawn beside its socket", () => {
+  globalThis.LiteGraph = { NODE_TEXT_COLOR: "#aaa" };
+  assert.deepEqual(writtenNames({ isVisible: false, isLinked: true }), ["drawn", ["Untertitel", 20, 155]]);
+  assert.deepEqual(writtenNames({ isVisible: true, isLinked: true }), ["drawn"]);
+  assert.deepEqual(writtenNames({ isVisible: false, isLinked: false }), ["drawn"]);
+  assert.deepEqual(writtenNames({ isVisible: false, isLinked: true, isSmall: true }), ["drawn"]);
+  delete globalThis.LiteGraph;
 });
