@@ -1,12 +1,17 @@
-"""docs/pictures.py: what opens the users' pages is drawn by the embedded model."""
+"""Pictures: docs/pictures.py draws what opens the users' pages, and every picture's command is listed."""
 
+import re
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+HOLDING_PICTURES = ("docs", "js", "example_workflows", "cnet_core/tiny")
+SUFFIXES = (".png", ".jpg", ".gif", ".webp")
 sys.path.insert(0, str(DOCS))
 import pictures  # noqa: E402
 
@@ -24,3 +29,17 @@ def test_tiles_get_their_part_of_the_hint_or_all_of_it() -> None:
     hint, _, whole, parts = pictures.tiles(pictures.Painter(quick=True))
     assert hint.picture.size == whole.picture.size == parts.picture.size
     assert whole.picture.tobytes() != parts.picture.tobytes()
+
+
+def test_each_picture_in_the_tree_has_its_command_on_one_page() -> None:
+    page = (DOCS / "dev" / "pictures.md").read_text(encoding="utf-8").replace("\\*", "*")
+    listed = dict(re.findall(r"^\| ([^|]+?) \| `([^`]+)` \|$", page, re.MULTILINE))
+    for pattern, command in listed.items():
+        assert list(ROOT.glob(pattern)), pattern
+        assert (ROOT / shlex.split(command)[1]).is_file(), command
+    for folder in HOLDING_PICTURES:
+        for path in (p for p in (ROOT / folder).rglob("*") if p.suffix in SUFFIXES):
+            place = path.relative_to(ROOT)
+            found = [p for p in listed if place.match(p) and len(place.parts) == len(Path(p).parts)]
+            exact = [p for p in found if "*" not in p]
+            assert len(exact or found) == 1, place
