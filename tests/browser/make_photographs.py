@@ -1,12 +1,13 @@
 """Photographs what a newcomer sees, to be looked at.
 
-    python tests/browser/make_photographs.py COMFYUI PYTHON CHROMIUM OUT [FRONT_END]
+    python tests/browser/make_photographs.py COMFYUI PYTHON CHROMIUM OUT [--front-end FOLDER] [--mode classic|vue]
 
-Both node modes at two sizes of the window, with the settings of a fresh ComfyUI: the dialog of templates, each template
-as it opens and, at the first size, after a run, the properties panel, the help, and the search box with every phrase of
-test_search.py. OUT gets the pictures, and zoom.txt with the zoom at which each template opens.
+Both node modes, or one, at two sizes of the window, with the settings of a fresh ComfyUI: the dialog of templates, each
+template as it opens and, at the first size, after a run, the properties panel, the help, and the search box with every
+phrase of test_search.py. OUT gets the pictures, and zoom.txt with the zoom at which each template opens.
 """
 
+import argparse
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from playwright.sync_api import sync_playwright
 from search_box import BY_ALIAS, BY_NAME, offered, search
 
 SIZES = ((1440, 900), (1920, 1080))
+MODES = {"classic": False, "vue": True}
 #: All that a fresh ComfyUI does not have: it opens its own templates instead of an empty graph.
 FRESH = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.AutoScaleLayout": True}
 NEED_FILES = ("7 Stable Diffusion 1.5", "8 SDXL")
@@ -35,22 +37,37 @@ HELP = "[data-testid=info-button], .help-button"  # above the node that is selec
 FOUND = {"width": 960, "height": 330}  # of the list below the search box
 
 
-def main(comfyui: str, python: str, chromium: str, out: str, front_end: str = "") -> None:
-    """Starts ComfyUI and the browser, and takes the photographs of both node modes."""
-    options = ["--front-end-root", front_end] if front_end else []
+def main(argv: list[str]) -> None:
+    """Starts ComfyUI and the browser, and takes the photographs."""
+    given = parse(argv)
+    options = ["--front-end-root", given.front_end] if given.front_end else []
     with tempfile.TemporaryDirectory() as base, sync_playwright() as playwright:
-        host = Host(Place(Path(comfyui), python), Path(base), options)
-        shutil.copy(Path(comfyui) / "input" / "example.png", host.base / "input")
+        host = Host(Place(given.comfyui, given.python), Path(base), options)
+        shutil.copy(given.comfyui / "input" / "example.png", host.base / "input")
         try:
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            for mode, vue in (("classic", False), ("vue", True)):
-                front = Front(browser, host, vue=vue, settings=FRESH)
+            browser = playwright.chromium.launch(
+                executable_path=given.chromium, args=["--no-sandbox"]
+            )
+            for mode in given.mode or MODES:
+                front = Front(browser, host, vue=MODES[mode], settings=FRESH)
                 for width, height in SIZES:
                     front.page.set_viewport_size({"width": width, "height": height})
-                    photograph(front, Path(out) / f"{mode}_{width}", with_runs=width == SIZES[0][0])
+                    photograph(front, given.out / f"{mode}_{width}", width == SIZES[0][0])
                 front.close()
         finally:
             host.stop()
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Returns what the command line says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("comfyui", type=Path)
+    parser.add_argument("python")
+    parser.add_argument("chromium")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--front-end", help="the folder `static` of another front end")
+    parser.add_argument("--mode", choices=MODES, action="append", help="only this node mode")
+    return parser.parse_args(argv)
 
 
 def photograph(front: Front, folder: Path, with_runs: bool) -> None:
@@ -128,4 +145,4 @@ def sheet(pictures: Iterator[Image.Image], columns: int = 2) -> Image.Image:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])
