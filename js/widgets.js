@@ -19,7 +19,7 @@ const PASSED = {
 };
 
 /**
- * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string, options?: Record<string, any>, isVisible?: () => boolean, draw?: (pen: CanvasRenderingContext2D, ...values: any[]) => void}} Widget
+ * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string, options?: Record<string, any>, y?: number, connectionSuppressed?: boolean}} Widget
  * @typedef {{name: string, widget?: {name: string}, localized_name?: string}} Input
  * @typedef {object} GraphNode
  * @property {string | number} id
@@ -35,6 +35,8 @@ const PASSED = {
  * @property {(...values: any[]) => void} [onAdded]
  * @property {(...values: any[]) => void} [onRemoved]
  * @property {(...values: any[]) => void} [onExecuted]
+ * @property {(pen: CanvasRenderingContext2D, ...values: any[]) => void} [onDrawForeground]
+ * @property {{collapsed?: boolean}} [flags]
  * @property {() => [number, number]} computeSize
  * @property {[number, number]} size
  * @property {(size: [number, number]) => void} setSize
@@ -192,24 +194,22 @@ export function limitHeight(node, name, height) {
 }
 
 /**
- * Writes a text field's name beside its socket while a link brings the text. Newer front ends hide such a field, and draw a
- * socket without a name.
+ * Writes a text field's name beside its socket while a link brings the text. Newer front ends hide such a field on the
+ * canvas, and its socket would have no name.
  * @param {GraphNode} node
  * @param {string} name
  */
 export function nameHiddenField(node, name) {
   const widget = node.widgets?.find((candidate) => candidate.name === name);
-  const draw = widget?.draw;
-  if (!widget || !draw) return;
-  widget.draw = function (pen, ...values) {
-    draw.call(widget, pen, ...values);
-    const [, , y, , isSmall] = values;
-    if (widget.isVisible?.() !== false || isSmall || !linked(node, [name]).length) return;
+  const draw = node.onDrawForeground;
+  node.onDrawForeground = function (pen, ...values) {
+    draw?.call(this, pen, ...values);
+    if (!widget?.connectionSuppressed || node.flags?.collapsed) return;
     const socket = node.inputs?.find((input) => input.widget?.name === name);
     pen.save();
     pen.textAlign = "left";
     pen.fillStyle = /** @type {any} */ (globalThis).LiteGraph.NODE_TEXT_COLOR;
-    pen.fillText(socket?.localized_name ?? name, LABEL.x, y + LABEL.y);
+    pen.fillText(socket?.localized_name ?? name, LABEL.x, (widget.y ?? 0) + LABEL.y);
     pen.restore();
   };
 }

@@ -105,22 +105,25 @@ test("a text field keeps its height, and gives up its room while its text comes 
   assert.deepEqual(heights(), [20, 20]);
 });
 
-/** Returns what a canvas writes for a field whose text comes over a link, or does not. @param {object} changes */
-function writtenNames({ isVisible, isLinked, isSmall = false }) {
+/** Returns what a canvas writes on a node with a field whose text comes over a link, or does not. */
+function writtenNames(connectionSuppressed, flags = {}) {
   const written = [];
   const pen = { save() {}, restore() {}, fillText: (...given) => written.push(given) };
-  const widget = { name: "captions", isVisible: () => isVisible, draw: () => written.push("drawn") };
-  const inputs = [{ name: "captions", widget: { name: "captions" }, localized_name: "Untertitel" }];
-  nameHiddenField({ widgets: [widget], inputs, isInputConnected: () => isLinked }, "captions");
-  widget.draw(pen, {}, 300, 140, 20, isSmall);
+  const node = {
+    widgets: [{ name: "captions", connectionSuppressed, y: 140 }],
+    inputs: [{ name: "captions", widget: { name: "captions" }, localized_name: "Untertitel" }],
+    onDrawForeground: () => written.push("before"),
+    flags,
+  };
+  nameHiddenField(node, "captions");
+  node.onDrawForeground(pen);
   return written;
 }
 
 test("a field that its link hides has its name drawn beside its socket", () => {
   globalThis.LiteGraph = { NODE_TEXT_COLOR: "#aaa" };
-  assert.deepEqual(writtenNames({ isVisible: false, isLinked: true }), ["drawn", ["Untertitel", 20, 155]]);
-  assert.deepEqual(writtenNames({ isVisible: true, isLinked: true }), ["drawn"]);
-  assert.deepEqual(writtenNames({ isVisible: false, isLinked: false }), ["drawn"]);
-  assert.deepEqual(writtenNames({ isVisible: false, isLinked: true, isSmall: true }), ["drawn"]);
+  assert.deepEqual(writtenNames(true), ["before", ["Untertitel", 20, 155]]);
+  assert.deepEqual(writtenNames(false), ["before"]);
+  assert.deepEqual(writtenNames(true, { collapsed: true }), ["before"]);
   delete globalThis.LiteGraph;
 });

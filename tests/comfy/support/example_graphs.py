@@ -143,13 +143,13 @@ def first_steps() -> Sheet:
         Column("1. Model and hint", 250, GREEN),
         Column("2. Control and prompt", 280, BLUE),
         Column("3. Draw", 240, VIOLET),
-        Column("4. Result", 520, GRAY),
+        Column("4. Result", 480, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
     model = drawing.apply(1, hint)
     drawing.prompts(1)
-    drawing.show(3, drawing.draw(2, model), "Result", "first_steps", 580)
+    drawing.show(3, drawing.draw(2, model), "Result", "first_steps", 510)
     drawing.explain(2)
     return drawing.sheet
 
@@ -160,7 +160,7 @@ def both_or_cond_only() -> Sheet:
         "*both* and *cond only* differ in one node. With a prompt (left half) both follow the hint. "
         "Without one (right half) *both* stays pale, and *cond only* multiplies the control by CFG and burns.",
         Column("1. Model and hint", 225, GREEN),
-        Column("2. both, and a routing", 230, ORANGE),
+        Column("2. both, a routing", 230, ORANGE),
         Column("3. cond only, prompt", 240, BLUE),
         Column("4. Draw", 225, VIOLET),
         Column("5. Prompt | no prompt", 330, GRAY),
@@ -205,7 +205,7 @@ def two_hints() -> Sheet:
         "without them, the black of one hint would work against the other shape. Try it: unplug both masks.",
         Column("1. First hint", 225, GREEN),
         Column("2. Second hint", 225, ORANGE),
-        Column("3. First control, prompt", 232, BLUE),
+        Column("3. Control, prompt", 232, BLUE),
         Column("4. Second control", 225, VIOLET),
         Column("5. Draw and result", 348, GRAY),
     )
@@ -227,8 +227,8 @@ def control_xray() -> Sheet:
         "Here it stops at 60 % of the run. Change **strength**, **start_percent** or **end_percent**, and look again.",
         Column("1. Model and hint", 225, GREEN),
         Column("2. Control, prompt", 230, BLUE),
-        Column("3. Draw and result", 290, VIOLET),
-        Column("4. What it did", 553, ORANGE),
+        Column("3. Draw and result", 333, VIOLET),
+        Column("4. What it did", 510, ORANGE),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
@@ -238,7 +238,7 @@ def control_xray() -> Sheet:
     drawing.show(2, image, "Result", "control_xray", 250)
     drawing.explain(2)
     xray = {"model": model, "samples": output(image, 1), "leave_one_out": True}
-    shown = drawing.sheet.add(3, "ControlXRay", height=600, **xray)
+    shown = drawing.sheet.add(3, "ControlXRay", height=560, **xray)
     drawing.sheet.properties[shown[0]] = GROWN
     return drawing.sheet
 
@@ -250,7 +250,7 @@ def train_and_use() -> Sheet:
         "Stop it at any time: what it has learned so far goes on. Then try pictures, hints and captions of your own.",
         Column("1. Model and data", 218, GREEN),
         Column("2. Train", 357, ORANGE),
-        Column("3. A hint; keep the net", 225, GRAY),
+        Column("3. Hint; keep it", 225, GRAY),
         Column("4. Use it", 225, BLUE),
         Column("5. Draw and result", 230, VIOLET),
     )

@@ -10,8 +10,9 @@ from subgraphs import SUBGRAPHS
 
 #: Between columns; between nodes, for wires; a node's title; a group's title; a group's margin.
 GUTTER, GAP, TITLE, HEADER, MARGIN = 42, 30, 30, 32, 8
-#: Height of a socket and of a widget on the classic canvas; of either in Vue nodes; what those with a view have more.
-SOCKET, WIDGET, VUE_ROW, VUE_MORE = 20, 24, 26, 28
+#: Height of a socket and of a widget on the classic canvas; of a widget and of the frame in Vue nodes.
+SOCKET, WIDGET, VUE_WIDGET, VUE_FRAME = 20, 24, 28, 40
+VUE_MORE = 28  # what Vue nodes with a picture, a text or a view have more
 LANE = 4  # between wires in one gap
 ASIDE = 6  # from a column's edge to where its lanes begin
 MOST, FULL = 6, 1000  # wires in one gap; how far others go around it
@@ -80,7 +81,7 @@ def room_of(sheet: Sheet, info: Info, key: str) -> int:
     if key in sheet.heights:
         return height_of(sheet, info, key) + VUE_MORE
     sockets, widgets = _rows(info, sheet.graph.nodes[key]["class_type"])
-    return VUE_ROW * (sockets + widgets) + 14
+    return SOCKET * sockets + VUE_WIDGET * widgets + VUE_FRAME
 
 
 def find_lanes(

@@ -12,6 +12,8 @@ from sheet import NOTE, Sheet
 from subgraphs import INPUTS, OUTPUTS, SUBGRAPHS, Subgraph
 
 NOTE_TYPE = "MarkdownNote"
+#: Darker than the usual note: Vue nodes write grey on it.
+NOTE_COLOURS = {"color": "#432", "bgcolor": "#2e2417"}
 #: A subgraph's nodes stand in a row.
 INNER = Box(0, 0, 260, 200)
 STEP = 320
@@ -307,4 +309,5 @@ def _note(key: int, text: str, place: Box) -> dict[str, Any]:
         "outputs": [],
         "properties": {},
         "widgets_values": [text],
+        **NOTE_COLOURS,
     }
