@@ -141,7 +141,9 @@ def test_every_input_and_node_is_explained(comfy: Host, node: str) -> None:
         assert len(value[1].get("tooltip", "")) > 15, name
     info = comfy.get(f"/object_info/{node}")[node]
     assert info["description"]
-    assert all(len(tooltip) > 15 for tooltip in info.get("output_tooltips", ()))
+    assert [len(tooltip) > 15 for tooltip in info["output_tooltips"]] == [True] * len(
+        info["output"]
+    )
     assert len(info["display_name"]) <= 40, "longer names do not fit a node"
 
 
