@@ -72,10 +72,12 @@ class Run(SharedByCopies):
     Attributes:
         specs: the controls on the MODEL.
         guider: of the sampling; None if a call came without one.
+        sigma: the noise level of the current call of `calc_cond_batch`.
         asked: whether a prediction reached `calc_cond_batch`.
         reached: whether one reached the UNet, where a control of ours acts.
         applied: whether one reached the model, where a foreign control acts.
         foreign: the foreign controls on the MODEL, if any.
+        nameless: the run of calls inside this one whose options do not say which run they belong to.
         percent_to_sigma: of the current model sampling.
         last: latents, noise level and seed of the last prediction with control, for a Replay.
     """
@@ -89,16 +91,19 @@ class Run(SharedByCopies):
         self.nets = OpenNets(partial(find_patchers, guider))
         self.controls = Controls(self.nets)
         self.record = RunRecord()
+        self.sigma = 0.0
         self.asked = False
         self.reached = False
         self.applied = False
         self.percent_to_sigma: PercentToSigma | None = None
         self.last: tuple[Tensor, Tensor, int | None] | None = None
         self.foreign: Foreign | None = None
+        self.nameless: Run | None = None
         self._resize_logged = False
 
     def begin(self, sigma: float) -> None:
         """Begins a call of `calc_cond_batch` at a noise level."""
+        self.sigma = sigma
         self.controls.begin(sigma)
         if self.foreign is not None:
             self.foreign.begin(sigma)
@@ -114,6 +119,8 @@ class Run(SharedByCopies):
 
         ComfyUI takes a MODEL for a leak if something of a run holds it any longer.
         """
+        if self.nameless is not None:
+            self.nameless.close()
         self.controls.clear()
         if self.foreign is not None:
             self.foreign.clear()

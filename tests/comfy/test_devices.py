@@ -4,12 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from adapters import Adapter, OfAnotherPack
 from flows import COND_ONLY, Control, Flow, effect_share
 from graphs import Graph, Link, Sampling
 from host import TWO_DEVICES, Failed, Host
 from hosts import node
 from tiny_graph import SIDE, picture_graph
-from weights import SD15, family, write_models
+from weights import SD15, SDXL, WIDENING, family, write_models
+
+from cnet_core import UNetConfig
 
 SPLIT = "MultiGPU_WorkUnits"
 TOLERANCE = 1e-3
@@ -63,6 +66,22 @@ def test_with_cond_only_one_device_alone_runs_the_control_net(split: Host, kind:
     control = Control(kind, routing=COND_ONLY, count_as=f"split {kind}")
     calls = SPLITS["split behind"].run(split, "rows", control).calls
     assert split.saved("rows").counts[control.count_as] == [1] * (len(calls) // 2)
+
+
+@pytest.mark.parametrize("mode", ["both", "cond_only"])
+@pytest.mark.parametrize(
+    ("kind", "model"), [(Adapter, WIDENING), (OfAnotherPack, SDXL)], ids=["T2I-Adapter", "subclass"]
+)
+def test_other_packs_nets_and_adapters_are_those_of_the_whole_run(
+    split: Host, kind: type[Control], model: UNetConfig, mode: str
+) -> None:
+    whole = Flow(family(model))
+    halves = Flow(family(model), after=node(SPLIT, max_gpus=2))
+    control = kind("ours_from_native_loader", routing={"mode": mode})
+    plain, expected = whole.run(split, "plain"), whole.run(split, "expected", control)
+    found = halves.run(split, "found", control)
+    assert effect_share(plain, expected, found) <= TOLERANCE
+    assert {len(call) for call in found.calls} == {1}
 
 
 @pytest.mark.parametrize("kind", ["ours", "routed"])
