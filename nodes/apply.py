@@ -4,7 +4,13 @@ from comfy_api.latest import io
 
 from ..cnet_core.control.hints import FITS
 from .comfyui import apply_control_net
-from .control_inputs import list_choices, list_connections, list_percents
+from .control_inputs import (
+    frame_strengths,
+    list_choices,
+    list_connections,
+    list_percents,
+    read_settings,
+)
 from .newer import ADVANCED, list_aliases
 from .sockets import CATEGORY
 
@@ -32,7 +38,7 @@ class ApplyControlNet(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, control_net, **settings) -> io.NodeOutput:
-        return io.NodeOutput(apply_control_net(model, control_net, **settings))
+        return io.NodeOutput(apply_control_net(model, control_net, **read_settings(settings)))
 
 
 def _list_required() -> list[io.Input]:
@@ -92,6 +98,7 @@ def _list_optional() -> list[io.Input]:
             optional=True,
             tooltip="Only for inpainting ControlNets that read a mask (SD3, Flux, Qwen-Image): white where to paint.",
         ),
+        frame_strengths(),
     ]
 
 

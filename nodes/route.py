@@ -3,7 +3,13 @@
 from comfy_api.latest import io
 
 from .comfyui import route_control_net, route_model_patch
-from .control_inputs import list_choices, list_connections, list_percents
+from .control_inputs import (
+    frame_strengths,
+    list_choices,
+    list_connections,
+    list_percents,
+    read_settings,
+)
 from .newer import list_aliases
 from .sockets import CATEGORY
 
@@ -28,6 +34,7 @@ class RouteControlNet(io.ComfyNode):
                 *list_connections(),
                 _mask(),
                 *list_choices(),
+                frame_strengths(),
             ],
             outputs=[
                 io.ControlNet.Output(
@@ -39,7 +46,7 @@ class RouteControlNet(io.ComfyNode):
 
     @classmethod
     def execute(cls, control_net, **settings) -> io.NodeOutput:
-        return io.NodeOutput(route_control_net(control_net, **settings))
+        return io.NodeOutput(route_control_net(control_net, **read_settings(settings)))
 
 
 class RouteModelPatch(io.ComfyNode):

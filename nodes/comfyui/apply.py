@@ -22,7 +22,7 @@ from .wrappers import KEY
 logger = logging.getLogger("cnet")
 
 #: Settings that may have come with the ControlNet, too.
-ROUTED = ("mask", "reuse_tolerance", "control_type")
+ROUTED = ("mask", "reuse_tolerance", "control_type", "frame_strengths")
 
 
 def apply_control_net(

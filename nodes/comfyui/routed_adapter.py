@@ -152,6 +152,10 @@ def route_adapter(adapter: T2IAdapter, settings: RouteSettings) -> RoutedAdapter
         raise ValueError(
             "`mask` cannot travel with a T2I-Adapter. Connect the mask to Apply ControlNet (to the model) instead."
         )
+    if settings.frame_strengths is not None:
+        raise ValueError(
+            "`frame_strengths` cannot travel with a T2I-Adapter. Set them on Apply ControlNet (to the model) instead."
+        )
     if settings.control_type != AUTO:
         raise ValueError(NO_TYPES.format(settings.control_type))
     earlier = adapter.settings if isinstance(adapter, RoutedAdapter) else RouteSettings()

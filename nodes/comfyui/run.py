@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -54,6 +55,15 @@ class Start:
     denoise_mask: Tensor | None = None  # of any shape that ComfyUI accepts
 
 
+def find_patchers(guider: Guider | None, source: Source, model: BaseModel) -> Sequence[Patcher]:
+    """Returns the patchers that were loaded with a model; a guider's second model uses those of the main one."""
+    for holder in (model, getattr(guider, "inner_model", model)):
+        loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
+        if loaded:
+            return loaded
+    return tuple(source.patchers)  # it arrived with the call, and ComfyUI loaded it from there
+
+
 class Run(SharedByCopies):
     """One sampling: its guider, the nets opened for it, the controls at work and the record of what they did.
 
@@ -78,7 +88,7 @@ class Run(SharedByCopies):
         self.specs = tuple(specs)
         self.guider = guider
         self.start = start
-        self.nets = OpenNets(self.find_patchers)
+        self.nets = OpenNets(partial(find_patchers, guider))
         self.controls = Controls(self.nets)
         self.record = RunRecord()
         self.sigma = 0.0
@@ -98,14 +108,6 @@ class Run(SharedByCopies):
         if self.foreign is not None:
             self.foreign.begin(sigma)
 
-    def find_patchers(self, source: Source, model: BaseModel) -> Sequence[Patcher]:
-        """Returns the patchers that were loaded with a model; a guider's second model uses those of the main one."""
-        for holder in (model, getattr(self.guider, "inner_model", model)):
-            loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
-            if loaded:
-                return loaded
-        return tuple(source.patchers)  # it arrived with the call, and ComfyUI loaded it from there
-
     def log_resize(self) -> None:
         """Logs once per run that residuals are resized."""
         if not self._resize_logged:
@@ -113,10 +115,14 @@ class Run(SharedByCopies):
         self._resize_logged = True
 
     def close(self) -> None:
-        """Drops everything kept between steps."""
+        """Drops everything kept between steps, and what refers back to the run, so that Python frees it at once.
+
+        ComfyUI takes a MODEL for a leak if something of a run holds it any longer.
+        """
         if self.nameless is not None:
             self.nameless.close()
         self.controls.clear()
         if self.foreign is not None:
             self.foreign.clear()
+        self.foreign = None
         self.nets.close()

@@ -10,19 +10,22 @@ from torch import Tensor
 
 from ...cnet_core import UNetCall
 from ...cnet_core.control.clock import SigmaClock
-from ...cnet_core.control.gains import Timing, time_factors
+from ...cnet_core.control.gains import Timing, route_rows, time_factors
 from ...cnet_core.control.routing import Branch, HintRouting
 from ...cnet_core.control.rows import Row, rows_of
 from ...cnet_core.engine.tracing import never_trace
 from ...cnet_core.hosting import UnitSpec
 from ...cnet_core.nets.residuals import RowResiduals
 from ...cnet_core.xray import Watch
+from .frames import frames_of
 from .host_types import BaseModel, Model
 from .layout import CondBatch
 from .roles import branches_of, cfg_scale_of, is_guided
 from .run import Run
 from .shared import SharedByCopies
 
+#: Controls of one call, its rows, which hint each picture has, and which picture of the whole batch it is.
+_Layout = tuple[Sequence[UnitSpec], tuple[Row, ...], tuple[int, ...], tuple[int, ...]]
 #: Where the options of a call of the model carry its CondBatchStep.
 STEP = "cnet_step"
 
@@ -91,9 +94,9 @@ class CondBatchStep(SharedByCopies):
         clock = SigmaClock(sigma, self.model.model_sampling.percent_to_sigma, len(x))
         size = (x.shape[-2], x.shape[-1])
         total: RowResiduals | None = None
-        for specs, rows, frames in self._layouts(x, options, arrived):
+        for specs, rows, frames, shown in self._layouts(x, options, arrived):
             call = UNetCall(x, timesteps, context, y, rows, self.cfg_scale, self.guided, clock)
-            stack = self.run.controls.stack(specs, self.find_model(options), size, frames)
+            stack = self.run.controls.stack(specs, self.find_model(options), size, frames, shown)
             part = stack.sum_rows(call)
             watch.rows = rows
             watch.record_uses(stack)
@@ -137,14 +140,13 @@ class CondBatchStep(SharedByCopies):
                 "A node calls the model with options that were copied before the sampling began, so nothing says "
                 "which rows are cond and which uncond. Set the routing to both, or leave that node out."
             )
-        branches: list[Branch] = [row.branch for row in rows]
         clock = SigmaClock(self.run.sigma, self.model.model_sampling.percent_to_sigma, len(rows))
-        routed = spec.routing.gains(branches, self.cfg_scale, guided=self.guided)
+        routed = route_rows(spec.routing, rows, clock, self.cfg_scale, self.guided)
         return tuple(g * f for g, f in zip(routed, time_factors(spec, clock), strict=True))
 
     def _layouts(
         self, x: Tensor, options: Mapping[str, Any], arrived: Sequence[UnitSpec]
-    ) -> Iterator[tuple[Sequence[UnitSpec], tuple[Row, ...], tuple[int, ...]]]:
+    ) -> Iterator[_Layout]:
         """Gives the controls of a call with its rows and frames, apart for hints by picture and hints by row.
 
         The size is checked for controls on the MODEL alone: whoever tiles the latents crops the hints that arrive.
@@ -154,19 +156,39 @@ class CondBatchStep(SharedByCopies):
         by_picture = (*self.run.specs, *(spec for spec in arrived if not spec.by_row))
         if by_picture:
             frames = self.batch.frames(x, options, check_size=bool(self.run.specs))
-            yield by_picture, rows_of(branches, len(x)), frames
+            yield by_picture, rows_of(branches, len(x)), frames, frames
         if by_row:
-            yield by_row, self._list_tile_rows(branches, len(x)), tuple(range(len(x)))
+            tile_rows = self._list_tile_rows(branches, len(x))
+            rows = tuple(replace(row, picture=k) for k, row in enumerate(tile_rows))
+            shown = self._find_shown(by_row, tile_rows, options)
+            yield by_row, rows, tuple(range(len(x))), shown
 
     def _list_tile_rows(self, branches: Sequence[Branch], count: int) -> tuple[Row, ...]:
-        """Returns the rows of tiles that are stacked in one call, each with all branches; every row has its own hint.
+        """Returns the rows of tiles that are stacked in one call, each with all branches.
 
         Raises:
             ValueError: the rows cannot be cut into tiles.
         """
         tiles, rest = divmod(count, len(branches) * self.batch.pictures)
-        layout = tuple(branches) * tiles if not rest else branches
-        return tuple(replace(row, picture=k) for k, row in enumerate(rows_of(layout, count)))
+        return rows_of(tuple(branches) * tiles if not rest else branches, count)
+
+    def _find_shown(
+        self, specs: Sequence[UnitSpec], rows: Sequence[Row], options: Mapping[str, Any]
+    ) -> tuple[int, ...]:
+        """Returns which picture of the whole batch each row of the tiles shows.
+
+        Raises:
+            ValueError: the call has other pictures than the batch, and `frame_strengths` needs to know which.
+        """
+        frames = frames_of(options, self.batch.pictures)
+        if all(row.picture < len(frames) for row in rows):
+            return tuple(frames[row.picture] for row in rows)
+        if any(spec.frame_strengths for spec in specs):
+            raise ValueError(
+                "A node between the sampler and the model changes the batch, so `frame_strengths` cannot tell which "
+                "picture each row shows. Leave that node out, or give one mask per picture instead."
+            )
+        return tuple(range(len(rows)))
 
     def find_model(self, options: Mapping[str, Any]) -> BaseModel:
         """Returns the BaseModel that is called; with several GPUs each has a copy."""

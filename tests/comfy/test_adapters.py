@@ -139,10 +139,11 @@ def test_settings_of_a_routed_adapter_travel(comfy: Host, kind: str) -> None:
     ("settings", "words"),
     [
         ({"mask": 0.5}, "`mask` cannot travel with a T2I-Adapter"),
+        ({"inputs": {"frame_strengths": "0:1"}}, "`frame_strengths` cannot travel"),
         ({"inputs": {"control_type": "depth"}}, "`control_type` is 'depth'"),
         ({"scales": {"profile": "custom", "custom_scales": "1 2"}}, "has 4 blocks"),
     ],
-    ids=["mask", "type", "scales"],
+    ids=["mask", "frames", "type", "scales"],
 )
 def test_what_a_routed_adapter_cannot_take_is_refused(
     comfy: Host, settings: dict, words: str

@@ -53,7 +53,7 @@ def test_control_is_that_of_the_whole_run(split: Host, kind: str, place: str, mo
     assert {len(call) for call in found.calls} == {1}
 
 
-@pytest.mark.parametrize("kind", ["ours_from_native_loader", "ours"])
+@pytest.mark.parametrize("kind", ["ours_from_native_loader", "ours", "routed"])
 def test_two_controls_of_any_loader_are_those_of_the_whole_run(split: Host, kind: str) -> None:
     controls = Control(kind), Control(file="sd15_other.safetensors", strength=0.6, hint_seed=6)
     plain, expected = WHOLE.run(split, "plain"), WHOLE.run(split, "expected", *controls)
@@ -61,10 +61,11 @@ def test_two_controls_of_any_loader_are_those_of_the_whole_run(split: Host, kind
     assert effect_share(plain, expected, found) <= TOLERANCE
 
 
-def test_with_cond_only_one_device_alone_runs_the_control_net(split: Host) -> None:
-    control = Control(routing=COND_ONLY, count_as="split net")
+@pytest.mark.parametrize("kind", ["ours", "routed"])
+def test_with_cond_only_one_device_alone_runs_the_control_net(split: Host, kind: str) -> None:
+    control = Control(kind, routing=COND_ONLY, count_as=f"split {kind}")
     calls = SPLITS["split behind"].run(split, "rows", control).calls
-    assert split.saved("rows").counts["split net"] == [1] * (len(calls) // 2)
+    assert split.saved("rows").counts[control.count_as] == [1] * (len(calls) // 2)
 
 
 @pytest.mark.parametrize("mode", ["both", "cond_only"])
@@ -83,13 +84,14 @@ def test_other_packs_nets_and_adapters_are_those_of_the_whole_run(
     assert {len(call) for call in found.calls} == {1}
 
 
-def test_an_error_on_one_device_ends_the_run_and_the_next_is_right(split: Host) -> None:
-    flow = SPLITS["split behind"]
-    expected = flow.run(split, "expected", Control())
+@pytest.mark.parametrize("kind", ["ours", "routed"])
+def test_an_error_on_one_device_ends_the_run_and_the_next_is_right(split: Host, kind: str) -> None:
+    flow, control = SPLITS["split behind"], Control(kind)
+    expected = flow.run(split, "expected", control)
     broken = Flow(family(SD15), after=lambda graph, model: _broken(graph, flow.after(graph, model)))
     with pytest.raises(Failed, match="broken on purpose"):
-        broken.run(split, "broken", Control())
-    assert torch.equal(flow.run(split, "again", Control()).samples, expected.samples)
+        broken.run(split, "broken", control)
+    assert torch.equal(flow.run(split, "again", control).samples, expected.samples)
 
 
 def test_the_embedded_model_is_split_too(split: Host) -> None:

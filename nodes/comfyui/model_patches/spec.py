@@ -27,7 +27,7 @@ class PatchSpec:
     @property
     def needs_branches(self) -> bool:
         """Whether cond and uncond rows get different gains."""
-        return self.routing.target is not None or self.routing.cond != self.routing.uncond
+        return self.routing.needs_branches
 
     def block_scales(self, blocks: int) -> tuple[float, ...]:
         """Returns the scale of each block of a net, in the model's order.
