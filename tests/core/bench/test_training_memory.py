@@ -41,7 +41,8 @@ def test_each_setting_saves_what_it_is_for() -> None:
     assert factored.moments < checkpointed.moments / 2
     assert low_rank.locked == half.locked
     assert low_rank.moments == pytest.approx(2 * low_rank.trained, rel=1e-2)
-    assert low_rank.peak < eight_bit.peak
+    assert low_rank.trained < half.trained  # at this width its rank is nearly that of the layers
+    assert low_rank.peak < half.peak
 
 
 def test_adafactors_moments_are_counted_as_they_are() -> None:
