@@ -9,13 +9,25 @@ import { Diagram, samplerCfg, unusedInputs } from "./routing.js";
 import { CUSTOM, formatScales, parseCustom } from "./scales.js";
 import { shownScales } from "./schedule.js";
 import { colourSockets } from "./sockets.js";
+import { sortTemplates } from "./templates.js";
 import { addAliases, lostTexts, nameParts, translate } from "./translations.js";
-import { addView, grey, growForPicture, keepEvents, limitHeight, onCallback, read, watch, write } from "./widgets.js";
+import {
+  addView,
+  grey,
+  growForPicture,
+  keepEvents,
+  limitHeight,
+  nameHiddenField,
+  onCallback,
+  read,
+  watch,
+  write,
+} from "./widgets.js";
 import { wordsOf } from "./words.js";
 
 /** @typedef {import("./widgets.js").GraphNode} GraphNode @typedef {import("./widgets.js").App} App */
 
-const ROUTING = ["mode", "cond_weight", "uncond_weight", "target_gain"];
+const ROUTING = ["mode", "cond_weight", "uncond_weight", "target_gain", "time_curve"];
 const DEFAULT_CFG = 7.5;
 
 /** @type {Record<string, (node: GraphNode, app: App, say: import("./words.js").Say) => void>} */
@@ -25,6 +37,7 @@ const VIEWS = {
   ControlXRay: (node) => growForPicture(node, [420, 560]),
   TrainControlNet(node) {
     limitHeight(node, "captions", 100); // the room below is for the plots
+    nameHiddenField(node, "captions");
     growForPicture(node, [420, 860]);
   },
 };
@@ -32,8 +45,9 @@ const VIEWS = {
 /**
  * Returns the extension for ComfyUI.
  * @param {App} app
+ * @param {string} address of a file of this pack
  */
-export function extensionOf(app) {
+export function extensionOf(app, address) {
   /** @type {Record<string, import("./translations.js").Texts>} */
   let texts = {};
   return {
@@ -49,6 +63,7 @@ export function extensionOf(app) {
     },
     setup() {
       colourSockets(app);
+      sortTemplates(app, address);
     },
     /** @param {GraphNode} node */
     nodeCreated(node) {
@@ -75,6 +90,7 @@ function addEditor(node, app, say) {
   keepEvents(element);
   addView(app, node, "cnet_editor", element, 312);
   limitHeight(node, "custom_scales", 60);
+  nameHiddenField(node, "custom_scales");
   keepProfile(node);
   watch(node, host.settings, () => {
     views.forEach((view) => view.refresh());
@@ -85,11 +101,12 @@ function addEditor(node, app, say) {
 /** @type {typeof VIEWS[string]} */
 function addDiagram(node, app, say) {
   const diagram = new Diagram(say);
+  keepEvents(diagram.strip.element);
   addView(app, node, "cnet_diagram", make("div", { class: "cnet-view" }, diagram.elements), 150);
   const state = () => ({ routing: /** @type {any} */ (read(node, ROUTING)), cfg: samplerCfg(node) });
   watch(node, state, ({ routing, cfg }) => {
     diagram.refresh({ ...routing, cfg: cfg ?? DEFAULT_CFG }, cfg != null);
-    grey(node, unusedInputs(routing.mode, ROUTING), ROUTING);
+    grey(node, unusedInputs(routing, ROUTING), ROUTING);
   });
 }
 

@@ -16,4 +16,4 @@ const colours = new CSSStyleSheet();
 colours.replaceSync(colourRule());
 document.adoptedStyleSheets.push(colours);
 
-app.registerExtension(extensionOf(app));
+app.registerExtension(extensionOf(app, import.meta.url));

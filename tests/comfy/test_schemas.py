@@ -27,6 +27,7 @@ NODES = {
             "control_type": "auto",
             "vae": None,
             "inpaint_mask": None,
+            "frame_strengths": "",
         },
         ["MODEL"],
     ),
@@ -38,11 +39,28 @@ NODES = {
             "mask": None,
             "reuse_tolerance": 0.0,
             "control_type": "auto",
+            "frame_strengths": "",
         },
         ["CONTROL_NET"],
     ),
+    "RouteModelPatch": (
+        {
+            "model": None,
+            "start_percent": 0.0,
+            "end_percent": 1.0,
+            "routing": None,
+            "scales": None,
+        },
+        ["MODEL"],
+    ),
     "CFGHintRouting": (
-        {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0},
+        {
+            "mode": "cond_only",
+            "cond_weight": 1.0,
+            "uncond_weight": 0.5,
+            "target_gain": 2.0,
+            "time_curve": "",
+        },
         ["CNET_ROUTING"],
     ),
     "BlockScaleSchedule": (
@@ -123,7 +141,9 @@ def test_every_input_and_node_is_explained(comfy: Host, node: str) -> None:
         assert len(value[1].get("tooltip", "")) > 15, name
     info = comfy.get(f"/object_info/{node}")[node]
     assert info["description"]
-    assert all(len(tooltip) > 15 for tooltip in info.get("output_tooltips", ()))
+    assert [len(tooltip) > 15 for tooltip in info["output_tooltips"]] == [True] * len(
+        info["output"]
+    )
     assert len(info["display_name"]) <= 40, "longer names do not fit a node"
 
 
@@ -154,6 +174,7 @@ def test_control_net_is_comfyuis_type(comfy: Host, node: str) -> None:
         ("ApplyControlNet", "strength", (0.0, 10.0, 0.01)),
         ("ApplyControlNet", "start_percent", (0.0, 1.0, 0.001)),
         ("ApplyControlNet", "end_percent", (0.0, 1.0, 0.001)),
+        ("RouteModelPatch", "start_percent", (0.0, 1.0, 0.001)),
     ],
 )
 def test_numbers_have_comfyuis_own_limits(

@@ -13,9 +13,9 @@ from cnet_core.cli.main import build_parser
 
 LIBRARY = """
 PROFILE_NAMES SD15 SD21 SDXL Attachment BlockControl BlockScales ControlBlock ControlNet ControlStack ControlUnit
-Fingerprint HintRouting Profile Residuals Row UNet UNetAdapter UNetCall UNetConfig UnionControlNet Window attachments
-control_blocks control_pipeline fit_hint hint_from_image identify load_controlnet patch_unet profile register_adapter
-save_controlnet xray
+Fingerprint FrameStrengths HintRouting Profile Residuals Row UNet UNetAdapter UNetCall UNetConfig UnionControlNet Window
+attachments control_blocks control_pipeline fit_hint hint_from_image identify load_controlnet patch_unet profile
+register_adapter save_controlnet xray
 """
 
 #: Parameters in order, `=` before those with a default, `*` before those that are given by name alone.
@@ -38,6 +38,9 @@ CALLS = {
     "BlockScales.over_time": "self points",
     "BlockScales.at": "self percent",
     "BlockScales.values": "self block_sizes",
+    "FrameStrengths.parse": "text",
+    "FrameStrengths.at": "self picture",
+    "FrameStrengths.weigh_masks": "self masks pictures",
     "ControlUnit": (
         "net hint =strength =routing =scales =start_percent =end_percent =mask =control_types "
         "=reuse_tolerance =window =order"
