@@ -1,6 +1,7 @@
 """Run: the state of one sampling."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +14,9 @@ from .host_types import BaseModel, Executor, Guider, Patcher
 from .shared import SharedByCopies
 
 logger = logging.getLogger("cnet")
+
+#: Where the middle of a run is, 0..1 of training time.
+MIDDLE = 0.5
 
 
 class Foreign(Protocol):
@@ -54,6 +58,40 @@ class Start:
     denoise_mask: Tensor | None = None  # of any shape that ComfyUI accepts
 
 
+@dataclass(frozen=True)
+class Moment:
+    """One prediction of a sampling."""
+
+    x: Tensor  # (N, C, H, W), the latents
+    sigma: Tensor  # (N,), their noise level
+    seed: int | None  # of the sampling
+
+
+class Moments:
+    """The first prediction with control, the first one past the middle of the run, and the last one."""
+
+    def __init__(self) -> None:
+        self._early: Moment | None = None
+        self._middle: Moment | None = None
+        self._late: Moment | None = None
+
+    def add(self, moment: Moment, past_middle: bool) -> None:
+        """Notes a prediction with control, and whether it is past the middle of the run."""
+        if self._early is None:
+            self._early = moment
+        elif self._middle is None and past_middle:
+            self._middle = moment
+        self._late = moment
+
+    def list(self) -> list[Moment]:
+        """Returns those there are, in order, each once; the last one is the run's last."""
+        early, middle, late = self._early, self._middle, self._late
+        if early is None or late is None:
+            return []
+        between = [] if middle is None or middle is late else [middle]
+        return [early, *between, *([] if late is early else [late])]
+
+
 class Run(SharedByCopies):
     """One sampling: its guider, the nets opened for it, the controls at work and the record of what they did.
 
@@ -67,7 +105,7 @@ class Run(SharedByCopies):
         applied: whether one reached the model, where a foreign control acts.
         foreign: the foreign controls on the MODEL, if any.
         percent_to_sigma: of the current model sampling.
-        last: latents, noise level and seed of the last prediction with control, for a Replay.
+        moments: the first prediction with control, the first one past the middle, and the last one, for a Replay.
     """
 
     def __init__(
@@ -83,15 +121,21 @@ class Run(SharedByCopies):
         self.reached = False
         self.applied = False
         self.percent_to_sigma: PercentToSigma | None = None
-        self.last: tuple[Tensor, Tensor, int | None] | None = None
+        self.moments = Moments()
         self.foreign: Foreign | None = None
+        self._sigma = math.inf
         self._resize_logged = False
 
     def begin(self, sigma: float) -> None:
         """Begins a call of `calc_cond_batch` at a noise level."""
+        self._sigma = sigma
         self.controls.begin(sigma)
         if self.foreign is not None:
             self.foreign.begin(sigma)
+
+    def is_past_middle(self) -> bool:
+        """Whether the run is past its middle, by the noise level of its last call."""
+        return self.percent_to_sigma is not None and self._sigma <= self.percent_to_sigma(MIDDLE)
 
     def find_patchers(self, source: Source, model: BaseModel) -> Sequence[Patcher]:
         """Returns the patchers that were loaded with a model; a guider's second model uses those of the main one."""
