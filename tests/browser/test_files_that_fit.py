@@ -20,20 +20,19 @@ FITS, NOT = "sd15_canny.safetensors", "a_first_sdxl.safetensors"
 MISFIT = "for SDXL small, but the model is SD1.x"
 #: Adds a chain of nodes: checkpoint, LoRA, reroute, our Apply node with our loader behind it; returns their ids.
 BUILD = """([file, ckpt]) => {
-    const add = (kind, x, values = {}) => {
+    const add = (kind, pos, values = {}) => {
         const node = LiteGraph.createNode(kind);
+        node.pos = pos; // before it is added: Vue nodes stay where they appeared
         app.graph.add(node);
-        node.pos = [x, 120];
         for (const w of node.widgets ?? []) if (w.name in values) w.value = values[w.name];
         return node;
     };
     const input = (node, name) => node.inputs.findIndex((i) => i.name === name);
-    const checkpoint = add("CheckpointLoaderSimple", 0, { ckpt_name: ckpt });
-    const lora = add("LoraLoaderModelOnly", 330);
-    const reroute = add("Reroute", 620);
-    const net = add("LoadControlNet", 330, { control_net_name: file });
-    net.pos = [0, 600];
-    const apply = add("ApplyControlNet", 760);
+    const checkpoint = add("CheckpointLoaderSimple", [0, 120], { ckpt_name: ckpt });
+    const lora = add("LoraLoaderModelOnly", [330, 120]);
+    const reroute = add("Reroute", [620, 120]);
+    const net = add("LoadControlNet", [0, 600], { control_net_name: file });
+    const apply = add("ApplyControlNet", [760, 120]);
     checkpoint.connect(0, lora, input(lora, "model"));
     lora.connect(0, reroute, 0);
     reroute.connect(0, apply, input(apply, "model"));
