@@ -58,7 +58,9 @@ class Replay:
         """
         found: list[Influence] = []
         self._repeat(
-            self._moments[-1:], blocks + 2, lambda steps: found.append(influence_of(*steps, blocks))
+            self._moments[-1:],
+            blocks + 2,
+            lambda steps: found.append(influence_of(steps[0], blocks)),
         )
         return found[0]
 
