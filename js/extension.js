@@ -11,8 +11,20 @@ import { Diagram, samplerCfg, unusedInputs } from "./routing.js";
 import { CUSTOM, formatScales, parseCustom } from "./scales.js";
 import { shownScales } from "./schedule.js";
 import { colourSockets } from "./sockets.js";
+import { sortTemplates } from "./templates.js";
 import { addAliases, lostTexts, nameParts, translate } from "./translations.js";
-import { addView, grey, growForPicture, keepEvents, limitHeight, onCallback, read, watch, write } from "./widgets.js";
+import {
+  addView,
+  grey,
+  growForPicture,
+  keepEvents,
+  limitHeight,
+  nameHiddenField,
+  onCallback,
+  read,
+  watch,
+  write,
+} from "./widgets.js";
 import { wordsOf } from "./words.js";
 
 /** @typedef {import("./widgets.js").GraphNode} GraphNode @typedef {import("./widgets.js").App} App */
@@ -28,6 +40,7 @@ const VIEWS = {
   ControlXRay: (node) => growForPicture(node, [420, 560]),
   TrainControlNet(node) {
     limitHeight(node, "captions", 100); // the room below is for the plots
+    nameHiddenField(node, "captions");
     growForPicture(node, [420, 860]);
   },
 };
@@ -35,9 +48,10 @@ const VIEWS = {
 /**
  * Returns the extension for ComfyUI.
  * @param {App} app
+ * @param {string} address of a file of this pack
  * @param {import("./presets.js").Preset[]} [presets]
  */
-export function extensionOf(app, presets = []) {
+export function extensionOf(app, address, presets = []) {
   /** @type {Record<string, import("./translations.js").Texts>} */
   let texts = {};
   return {
@@ -56,6 +70,7 @@ export function extensionOf(app, presets = []) {
     },
     setup() {
       colourSockets(app);
+      sortTemplates(app, address);
     },
     /** @param {GraphNode} node */
     nodeCreated(node) {
@@ -82,6 +97,7 @@ function addEditor(node, app, say) {
   keepEvents(element);
   addView(app, node, "cnet_editor", element, 312);
   limitHeight(node, "custom_scales", 60);
+  nameHiddenField(node, "custom_scales");
   keepProfile(node);
   watch(node, host.settings, () => {
     views.forEach((view) => view.refresh());

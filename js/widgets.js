@@ -6,6 +6,8 @@ const WATCH = 100;
 /** The height of a socket, and the least height of a text field in front ends, in pixels. */
 const SOCKET_ROW = 20;
 const LEAST_TEXT = 50;
+/** Where the name of a socket stands, from a widget's upper left, in pixels. */
+const LABEL = { x: 20, y: 15 };
 /** Marks the view of a removed node. */
 const LEFT_OVER = "cnet-left-over";
 /** Event -> the method of the graph's canvas that takes it. */
@@ -17,7 +19,7 @@ const PASSED = {
 };
 
 /**
- * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string, options?: Record<string, any>}} Widget
+ * @typedef {{name: string, value: any, callback?: (...values: any[]) => void, serialize?: boolean, disabled?: boolean, label?: string, options?: Record<string, any>, y?: number, connectionSuppressed?: boolean}} Widget
  * @typedef {{name: string, widget?: {name: string}, localized_name?: string}} Input
  * @typedef {object} GraphNode
  * @property {string | number} id
@@ -33,14 +35,20 @@ const PASSED = {
  * @property {(...values: any[]) => void} [onAdded]
  * @property {(...values: any[]) => void} [onRemoved]
  * @property {(...values: any[]) => void} [onExecuted]
+ * @property {(pen: CanvasRenderingContext2D, ...values: any[]) => void} [onDrawForeground]
+ * @property {{collapsed?: boolean}} [flags]
  * @property {() => [number, number]} computeSize
  * @property {[number, number]} size
  * @property {(size: [number, number]) => void} setSize
  * @property {(front: boolean, back: boolean) => void} setDirtyCanvas
  *
+ * @typedef {object} Api
+ * @property {(path: string) => Promise<Response>} fetchApi
+ * @property {() => Promise<Record<string, string[]>>} [getWorkflowTemplates] names of templates by pack
+ *
  * @typedef {object} App
  * @property {any} [canvas]
- * @property {{fetchApi: (path: string) => Promise<Response>}} [api]
+ * @property {Api} [api]
  * @property {{setting?: {get: (id: string) => any}}} [extensionManager]
  */
 
@@ -183,6 +191,27 @@ export function limitHeight(node, name, height) {
   const room = (/** @type {number} */ most) => (linked(node, [name]).length ? SOCKET_ROW : most);
   options.getMaxHeight = () => room(height);
   options.getMinHeight = () => room(Math.min(height, LEAST_TEXT));
+}
+
+/**
+ * Writes a text field's name beside its socket while a link brings the text. Newer front ends hide such a field on the
+ * canvas, and its socket would have no name.
+ * @param {GraphNode} node
+ * @param {string} name
+ */
+export function nameHiddenField(node, name) {
+  const widget = node.widgets?.find((candidate) => candidate.name === name);
+  const draw = node.onDrawForeground;
+  node.onDrawForeground = function (pen, ...values) {
+    draw?.call(this, pen, ...values);
+    if (!widget?.connectionSuppressed || node.flags?.collapsed) return;
+    const socket = node.inputs?.find((input) => input.widget?.name === name);
+    pen.save();
+    pen.textAlign = "left";
+    pen.fillStyle = /** @type {any} */ (globalThis).LiteGraph.NODE_TEXT_COLOR;
+    pen.fillText(socket?.localized_name ?? name, LABEL.x, (widget.y ?? 0) + LABEL.y);
+    pen.restore();
+  };
 }
 
 /**

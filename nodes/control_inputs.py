@@ -55,6 +55,20 @@ def list_choices() -> list[io.Input]:
     ]
 
 
+def list_percents() -> list[io.Input]:
+    """Returns the two ends of the window in which control acts."""
+    return [
+        _percent(
+            "start_percent", 0.0, "When control starts, as a fraction of sampling (0 = start)."
+        ),
+        _percent("end_percent", 1.0, "When control ends, as a fraction of sampling (1 = end)."),
+    ]
+
+
+def _percent(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.001, tooltip=tooltip)
+
+
 def frame_strengths() -> io.Input:
     """Returns the text with a strength per picture; `read_settings` parses it."""
     return io.String.Input(

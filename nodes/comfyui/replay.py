@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ...cnet_core.xray import Influence, Suggestion, influence_of, suggest_from
 from ...cnet_core.xray.influence import PredictWithout
-from .run import Moment, Start
+from .moments import Moment
+from .run import Start
 
 #: Attributes that a guider gets from a model while it samples; a kept guider must not hold them.
 OF_THE_MODEL = ("model_options", "conds", "inner_model", "loaded_models")

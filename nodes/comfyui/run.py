@@ -1,9 +1,9 @@
 """Run: the state of one sampling."""
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -11,12 +11,10 @@ from torch import Tensor
 from ...cnet_core.control.clock import PercentToSigma
 from ...cnet_core.hosting import Controls, OpenNets, RunRecord, UnitSpec
 from .host_types import BaseModel, Executor, Guider, Patcher
+from .moments import MIDDLE, Moments
 from .shared import SharedByCopies
 
 logger = logging.getLogger("cnet")
-
-#: Where the middle of a run is, 0..1 of training time.
-MIDDLE = 0.5
 
 
 class Foreign(Protocol):
@@ -58,38 +56,13 @@ class Start:
     denoise_mask: Tensor | None = None  # of any shape that ComfyUI accepts
 
 
-@dataclass(frozen=True)
-class Moment:
-    """One prediction of a sampling."""
-
-    x: Tensor  # (N, C, H, W), the latents
-    sigma: Tensor  # (N,), their noise level
-    seed: int | None  # of the sampling
-
-
-class Moments:
-    """The first prediction with control, the first one past the middle of the run, and the last one."""
-
-    def __init__(self) -> None:
-        self._early: Moment | None = None
-        self._middle: Moment | None = None
-        self._late: Moment | None = None
-
-    def add(self, moment: Moment, past_middle: bool) -> None:
-        """Notes a prediction with control, and whether it is past the middle of the run."""
-        if self._early is None:
-            self._early = moment
-        elif self._middle is None and past_middle:
-            self._middle = moment
-        self._late = moment
-
-    def list(self) -> list[Moment]:
-        """Returns those there are, in order, each once; the last one is the run's last."""
-        early, middle, late = self._early, self._middle, self._late
-        if early is None or late is None:
-            return []
-        between = [] if middle is None or middle is late else [middle]
-        return [early, *between, *([] if late is early else [late])]
+def find_patchers(guider: Guider | None, source: Source, model: BaseModel) -> Sequence[Patcher]:
+    """Returns the patchers that were loaded with a model; a guider's second model uses those of the main one."""
+    for holder in (model, getattr(guider, "inner_model", model)):
+        loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
+        if loaded:
+            return loaded
+    return tuple(source.patchers)  # it arrived with the call, and ComfyUI loaded it from there
 
 
 class Run(SharedByCopies):
@@ -100,10 +73,12 @@ class Run(SharedByCopies):
     Attributes:
         specs: the controls on the MODEL.
         guider: of the sampling; None if a call came without one.
+        sigma: the noise level of the current call of `calc_cond_batch`.
         asked: whether a prediction reached `calc_cond_batch`.
         reached: whether one reached the UNet, where a control of ours acts.
         applied: whether one reached the model, where a foreign control acts.
         foreign: the foreign controls on the MODEL, if any.
+        nameless: the run of calls inside this one whose options do not say which run they belong to.
         percent_to_sigma: of the current model sampling.
         moments: the first prediction with control, the first one past the middle, and the last one, for a Replay.
     """
@@ -114,36 +89,29 @@ class Run(SharedByCopies):
         self.specs = tuple(specs)
         self.guider = guider
         self.start = start
-        self.nets = OpenNets(self.find_patchers)
+        self.nets = OpenNets(partial(find_patchers, guider))
         self.controls = Controls(self.nets)
         self.record = RunRecord()
+        self.sigma = 0.0
         self.asked = False
         self.reached = False
         self.applied = False
         self.percent_to_sigma: PercentToSigma | None = None
         self.moments = Moments()
         self.foreign: Foreign | None = None
-        self._sigma = math.inf
+        self.nameless: Run | None = None
         self._resize_logged = False
 
     def begin(self, sigma: float) -> None:
         """Begins a call of `calc_cond_batch` at a noise level."""
-        self._sigma = sigma
+        self.sigma = sigma
         self.controls.begin(sigma)
         if self.foreign is not None:
             self.foreign.begin(sigma)
 
     def is_past_middle(self) -> bool:
-        """Whether the run is past its middle, by the noise level of its last call."""
-        return self.percent_to_sigma is not None and self._sigma <= self.percent_to_sigma(MIDDLE)
-
-    def find_patchers(self, source: Source, model: BaseModel) -> Sequence[Patcher]:
-        """Returns the patchers that were loaded with a model; a guider's second model uses those of the main one."""
-        for holder in (model, getattr(self.guider, "inner_model", model)):
-            loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
-            if loaded:
-                return loaded
-        return tuple(source.patchers)  # it arrived with the call, and ComfyUI loaded it from there
+        """Whether the current call is past the middle of the run."""
+        return self.percent_to_sigma is not None and self.sigma <= self.percent_to_sigma(MIDDLE)
 
     def log_resize(self) -> None:
         """Logs once per run that residuals are resized."""
@@ -152,8 +120,14 @@ class Run(SharedByCopies):
         self._resize_logged = True
 
     def close(self) -> None:
-        """Drops everything kept between steps."""
+        """Drops everything kept between steps, and what refers back to the run, so that Python frees it at once.
+
+        ComfyUI takes a MODEL for a leak if something of a run holds it any longer.
+        """
+        if self.nameless is not None:
+            self.nameless.close()
         self.controls.clear()
         if self.foreign is not None:
             self.foreign.clear()
+        self.foreign = None
         self.nets.close()

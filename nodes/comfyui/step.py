@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from ...cnet_core import UNetCall
 from ...cnet_core.control.clock import SigmaClock
-from ...cnet_core.control.routing import Branch
+from ...cnet_core.control.gains import Timing, route_rows, time_factors
+from ...cnet_core.control.routing import Branch, HintRouting
 from ...cnet_core.control.rows import Row, rows_of
 from ...cnet_core.engine.tracing import never_trace
 from ...cnet_core.hosting import UnitSpec
@@ -24,6 +26,17 @@ from .shared import SharedByCopies
 
 #: Controls of one call, its rows, which hint each picture has, and which picture of the whole batch it is.
 _Layout = tuple[Sequence[UnitSpec], tuple[Row, ...], tuple[int, ...], tuple[int, ...]]
+#: Where the options of a call of the model carry its CondBatchStep.
+STEP = "cnet_step"
+
+
+class Routed(Timing, Protocol):
+    """The settings that decide the gain of each row."""
+
+    @property
+    def routing(self) -> HintRouting: ...
+    @property
+    def needs_branches(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,46 @@ class CondBatchStep(SharedByCopies):
                 total = part if total is None else total + part
         return self.run.record.filter(watch, total)
 
+    def gains(
+        self, spec: Routed, options: Mapping[str, Any], features: Tensor, tiles: bool = False
+    ) -> tuple[float, ...]:
+        """Returns the gain of each row of a call inside: window x time curve x routing.
+
+        Args:
+            spec: whose gains.
+            options: the call's transformer options.
+            features: of all its rows.
+            tiles: whether the rows may be tiles that are stacked, each with all branches.
+
+        Raises:
+            RuntimeError: the routing treats the branches differently, and nobody says which they are.
+            ValueError: the rows cannot be matched to the conds.
+        """
+        key = (id(spec), tuple(options["cond_or_uncond"]), len(features))
+        if key not in self._gains:
+            layout = [self.branches[chunk] for chunk in key[1]]
+            if tiles:
+                rows = self._list_tile_rows(layout, len(features))
+            else:
+                self.batch.frames(features, options, check_size=False)
+                rows = rows_of(layout, len(features))
+            self._gains[key] = self._compute_gains(spec, rows)
+        return self._gains[key]
+
+    @cached_property
+    def _gains(self) -> dict[Any, tuple[float, ...]]:
+        return {}
+
+    def _compute_gains(self, spec: Routed, rows: Sequence[Row]) -> tuple[float, ...]:
+        if self.run.guider is None and spec.needs_branches:
+            raise RuntimeError(
+                "A node calls the model with options that were copied before the sampling began, so nothing says "
+                "which rows are cond and which uncond. Set the routing to both, or leave that node out."
+            )
+        clock = SigmaClock(self.run.sigma, self.model.model_sampling.percent_to_sigma, len(rows))
+        routed = route_rows(spec.routing, rows, clock, self.cfg_scale, self.guided)
+        return tuple(g * f for g, f in zip(routed, time_factors(spec, clock), strict=True))
+
     def _layouts(
         self, x: Tensor, options: Mapping[str, Any], arrived: Sequence[UnitSpec]
     ) -> Iterator[_Layout]:
@@ -141,3 +194,16 @@ class CondBatchStep(SharedByCopies):
         """Returns the BaseModel that is called; with several GPUs each has a copy."""
         device = options.get("multigpu_thread_device")
         return self.model if device is None else self.copies[device].model
+
+
+def find_step(options: Mapping[str, Any]) -> CondBatchStep:
+    """Returns the facts of the `calc_cond_batch` around a call of the model.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    if STEP not in options:
+        raise RuntimeError(
+            "The model was called outside of ComfyUI's sampling, so this pack's control cannot tell what its rows are."
+        )
+    return options[STEP]

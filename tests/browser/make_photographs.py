@@ -1,18 +1,19 @@
 """Photographs what a newcomer sees, to be looked at.
 
-    python tests/browser/make_photographs.py COMFYUI PYTHON CHROMIUM OUT [FRONT_END]
+    python tests/browser/make_photographs.py COMFYUI PYTHON CHROMIUM OUT [--front-end FOLDER] [--mode classic|vue]
 
-Both node modes at two sizes of the window, with the settings of a fresh ComfyUI: the dialog of templates, each template
-as it opens and, at the first size, after a run, the properties panel, the help, and the search box with every phrase of
-test_search.py. OUT gets the pictures, and zoom.txt with the zoom at which each template opens.
+Both node modes, or one, at two sizes of the window, with the settings of a fresh ComfyUI: the dialog of templates, each
+template as it opens and, at the first size, after a run, the properties panel, the help, and the search box with every
+phrase of test_search.py. OUT gets the pictures; zoom.txt has the zoom at which each template opens, search.txt what was
+found.
 """
 
+import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "comfy" / "support"))
@@ -25,9 +26,11 @@ from playwright.sync_api import sync_playwright
 from search_box import BY_ALIAS, BY_NAME, offered, search
 
 SIZES = ((1440, 900), (1920, 1080))
+MODES = {"classic": False, "vue": True}
 #: All that a fresh ComfyUI does not have: it opens its own templates instead of an empty graph.
 FRESH = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.AutoScaleLayout": True}
 NEED_FILES = ("7 Stable Diffusion 1.5", "8 SDXL")
+LONG = "6 Train and use"  # runs after all other photographs
 PANEL = ("3 Soft weights", "BlockScaleSchedule")
 ZOOM = "() => app.canvas.ds.scale"
 COMMAND = "(id) => app.extensionManager.command.execute(id)"
@@ -35,22 +38,39 @@ HELP = "[data-testid=info-button], .help-button"  # above the node that is selec
 FOUND = {"width": 960, "height": 330}  # of the list below the search box
 
 
-def main(comfyui: str, python: str, chromium: str, out: str, front_end: str = "") -> None:
-    """Starts ComfyUI and the browser, and takes the photographs of both node modes."""
-    options = ["--front-end-root", front_end] if front_end else []
+def main(argv: list[str]) -> None:
+    """Starts ComfyUI and the browser, and takes the photographs."""
+    given = parse(argv)
+    options = ["--front-end-root", given.front_end] if given.front_end else []
     with tempfile.TemporaryDirectory() as base, sync_playwright() as playwright:
-        host = Host(Place(Path(comfyui), python), Path(base), options)
-        shutil.copy(Path(comfyui) / "input" / "example.png", host.base / "input")
+        host = Host(Place(given.comfyui, given.python), Path(base), options)
+        shutil.copy(given.comfyui / "input" / "example.png", host.base / "input")
         try:
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            for mode, vue in (("classic", False), ("vue", True)):
-                front = Front(browser, host, vue=vue, settings=FRESH)
+            browser = playwright.chromium.launch(
+                executable_path=given.chromium, args=["--no-sandbox"]
+            )
+            for mode in given.mode or MODES:
+                front = Front(browser, host, vue=MODES[mode], settings=FRESH)
                 for width, height in SIZES:
                     front.page.set_viewport_size({"width": width, "height": height})
-                    photograph(front, Path(out) / f"{mode}_{width}", with_runs=width == SIZES[0][0])
+                    photograph(front, given.out / f"{mode}_{width}", width == SIZES[0][0])
+                front.open_template(LONG)
+                show_run(front, given.out / f"{mode}_{width}" / f"{LONG}, run.png")
                 front.close()
         finally:
             host.stop()
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Returns what the command line says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("comfyui", type=Path)
+    parser.add_argument("python")
+    parser.add_argument("chromium")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--front-end", help="the folder `static` of another front end")
+    parser.add_argument("--mode", choices=MODES, action="append", help="only this node mode")
+    return parser.parse_args(argv)
 
 
 def photograph(front: Front, folder: Path, with_runs: bool) -> None:
@@ -69,17 +89,24 @@ def photograph(front: Front, folder: Path, with_runs: bool) -> None:
         front.page.wait_for_timeout(1200)
         zooms.append(f"{front.page.evaluate(ZOOM):.2f} {name}")
         keep(name)
-        if with_runs and name not in NEED_FILES:
-            front.run()
-            front.page.wait_for_timeout(2500)
-            keep(f"{name}, run")
+        if with_runs and name not in (*NEED_FILES, LONG):
+            show_run(front, folder / f"{name}, run.png")
     (folder / "zoom.txt").write_text("\n".join(zooms) + "\n")
     show_panel(front)
     keep("panel")
     show_help(front)
     keep("help")
     front.toggle_panel()
-    sheet(search_all(front)).save(folder / "search.png")
+    lines, pictures = zip(*search_all(front), strict=True)
+    (folder / "search.txt").write_text("\n".join(lines) + "\n")
+    sheet(pictures).save(folder / "search.png")
+
+
+def show_run(front: Front, path: Path) -> None:
+    """Runs what is open, and photographs its end."""
+    front.run()
+    front.page.wait_for_timeout(2500)
+    front.page.screenshot(path=path)
 
 
 def show_dialog(front: Front) -> None:
@@ -106,26 +133,27 @@ def show_help(front: Front) -> None:
     front.page.wait_for_timeout(1500)
 
 
-def search_all(front: Front) -> Iterator[Image.Image]:
-    """Gives the search box with each phrase in it."""
+def search_all(front: Front) -> Iterator[tuple[str, Image.Image]]:
+    """Gives each phrase with the first nodes that it finds, ours marked by a star, and the search box."""
     for phrase, kind in {**BY_NAME, **BY_ALIAS}.items():
         search(front, phrase)
-        offered(front, front.host.info[kind]["display_name"])
+        ours = front.host.info[kind]["display_name"]
+        names = [f"*{name}" if name == ours else name for name in offered(front, ours)]
         width = front.page.viewport_size["width"]
         place = {"x": width / 2 - FOUND["width"] / 2, "y": 0}
-        yield opened(front.page.screenshot(clip={**place, **FOUND}))
+        picture = opened(front.page.screenshot(clip={**place, **FOUND}))
+        yield f"{phrase}: {', '.join(names) or 'nothing'}", picture
         front.press("Escape")
 
 
-def sheet(pictures: Iterator[Image.Image], columns: int = 2) -> Image.Image:
+def sheet(pictures: Sequence[Image.Image], columns: int = 2) -> Image.Image:
     """Returns pictures of one size in rows."""
-    made: list[Any] = list(pictures)
-    width, height = made[0].size
-    whole = Image.new("RGB", (columns * width, -(-len(made) // columns) * height))
-    for i, picture in enumerate(made):
+    width, height = pictures[0].size
+    whole = Image.new("RGB", (columns * width, -(-len(pictures) // columns) * height))
+    for i, picture in enumerate(pictures):
         whole.paste(picture, (i % columns * width, i // columns * height))
     return whole
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from contrast import READABLE, contrast
 from front import Front
 from single import SHOWN, alone
 
@@ -37,21 +38,6 @@ def shown(front: Front) -> Front:
     return front
 
 
-def luminance(colour: list[float]) -> float:
-    """Returns the relative luminance of WCAG 2.1."""
-    linear = [
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-        for c in (v / 255 for v in colour)
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: list[float], other: list[float]) -> float:
-    """Returns the contrast of two colours, 1..21 (WCAG 2.1)."""
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
 @pytest.mark.parametrize("palette", ["light", "dark"])
 def test_text_and_bars_stand_out(shown: Front, palette: str) -> None:
     shown.page.evaluate(
@@ -60,10 +46,10 @@ def test_text_and_bars_stand_out(shown: Front, palette: str) -> None:
     shown.page.wait_for_timeout(500)
     keep(shown, palette)
     text, bars, ground = shown.page.evaluate(COLOURS)
-    assert contrast(text, ground) > 4.5
+    assert contrast(text, ground) > READABLE
     assert contrast(bars, ground) > 1.8
     for selector in SMALL:
-        assert contrast(shown.page.evaluate(PAINTED, selector), ground) > 4.5, selector
+        assert contrast(shown.page.evaluate(PAINTED, selector), ground) > READABLE, selector
 
 
 @pytest.mark.parametrize("palette", ["light", "dark"])

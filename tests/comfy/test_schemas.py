@@ -43,6 +43,16 @@ NODES = {
         },
         ["CONTROL_NET"],
     ),
+    "RouteModelPatch": (
+        {
+            "model": None,
+            "start_percent": 0.0,
+            "end_percent": 1.0,
+            "routing": None,
+            "scales": None,
+        },
+        ["MODEL"],
+    ),
     "CFGHintRouting": (
         {
             "mode": "cond_only",
@@ -131,7 +141,9 @@ def test_every_input_and_node_is_explained(comfy: Host, node: str) -> None:
         assert len(value[1].get("tooltip", "")) > 15, name
     info = comfy.get(f"/object_info/{node}")[node]
     assert info["description"]
-    assert all(len(tooltip) > 15 for tooltip in info.get("output_tooltips", ()))
+    assert [len(tooltip) > 15 for tooltip in info["output_tooltips"]] == [True] * len(
+        info["output"]
+    )
     assert len(info["display_name"]) <= 40, "longer names do not fit a node"
 
 
@@ -162,6 +174,7 @@ def test_control_net_is_comfyuis_type(comfy: Host, node: str) -> None:
         ("ApplyControlNet", "strength", (0.0, 10.0, 0.01)),
         ("ApplyControlNet", "start_percent", (0.0, 1.0, 0.001)),
         ("ApplyControlNet", "end_percent", (0.0, 1.0, 0.001)),
+        ("RouteModelPatch", "start_percent", (0.0, 1.0, 0.001)),
     ],
 )
 def test_numbers_have_comfyuis_own_limits(

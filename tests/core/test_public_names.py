@@ -64,11 +64,12 @@ COMMANDS = {
     "convert": "input output --layout --base --pooled --dtype",
     "transfer": "input output --base --new-base",
     "extract-lora": "input output --base --rank --energy --json",
+    "merge": "base lora output",
     "train": (
         "--out --tiny --base --config --controlnet --data --hint --validation --max-samples "
         "--skip-bad --size --steps --resume --accept-changed-data --stop-at-convergence "
-        "--device --log-every --read-every --save-every --batch-size --accumulation "
-        "--learning-rate --warmup --schedule --decay-steps --optimizer --weight-decay --beta1 "
+        "--device --tracker --log-every --read-every --save-every --batch-size --accumulation "
+        "--learning-rate --warmup --schedule --decay-steps --optimizer --lora-rank --weight-decay --beta1 "
         "--beta2 --max-grad-norm --prompt-dropout --hint-init --min-snr --ema --flip "
         "--precision --gradient-checkpointing --seed"
     ),

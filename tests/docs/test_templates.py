@@ -11,8 +11,8 @@ from PIL import Image
 
 FOLDER = Path(__file__).parents[2] / "example_workflows"
 FILES = sorted(FOLDER.glob("*.json"))
-#: Pixels at zoom 1, so that ComfyUI shows a whole sheet at 70 % or more in a window of 1440 x 900.
-WIDTH, HEIGHT, NODES = 1440, 990, 12
+#: Pixels at zoom 1, so that ComfyUI shows a whole sheet at 75 % or more in a window of 1440 x 900.
+WIDTH, HEIGHT, NODES = 1440, 860, 12
 TITLE = 30  # above a node
 NARROWEST = 217  # Vue nodes are at least 225 wide; a group's margin takes the rest
 ASIDE = 8  # so far may a wire bend behind a node's edge

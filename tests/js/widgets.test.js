@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { addView, grey, growForPicture, limitHeight, watch } from "../../js/widgets.js";
+import { addView, grey, growForPicture, limitHeight, nameHiddenField, watch } from "../../js/widgets.js";
 
 /** Returns a watched node, with a function that says how often it is looked at in a second. */
 function watched(t, node = {}) {
@@ -103,4 +103,27 @@ test("a text field keeps its height, and gives up its room while its text comes 
   assert.deepEqual(heights(), [50, 100]);
   isLinked = true;
   assert.deepEqual(heights(), [20, 20]);
+});
+
+/** Returns what a canvas writes on a node with a field whose text comes over a link, or does not. */
+function writtenNames(connectionSuppressed, flags = {}) {
+  const written = [];
+  const pen = { save() {}, restore() {}, fillText: (...given) => written.push(given) };
+  const node = {
+    widgets: [{ name: "captions", connectionSuppressed, y: 140 }],
+    inputs: [{ name: "captions", widget: { name: "captions" }, localized_name: "Untertitel" }],
+    onDrawForeground: () => written.push("before"),
+    flags,
+  };
+  nameHiddenField(node, "captions");
+  node.onDrawForeground(pen);
+  return written;
+}
+
+test("a field that its link hides has its name drawn beside its socket", () => {
+  globalThis.LiteGraph = { NODE_TEXT_COLOR: "#aaa" };
+  assert.deepEqual(writtenNames(true), ["before", ["Untertitel", 20, 155]]);
+  assert.deepEqual(writtenNames(false), ["before"]);
+  assert.deepEqual(writtenNames(true, { collapsed: true }), ["before"]);
+  delete globalThis.LiteGraph;
 });

@@ -1,5 +1,7 @@
 """What a run keeps between steps, and what it closes at its end."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from copy import deepcopy
 from types import ModuleType, SimpleNamespace
@@ -25,6 +27,18 @@ def test_a_run_closes_its_nets_once_each(part: Part) -> None:
     assert closed == [1]
 
 
+def test_a_closed_run_is_freed_at_once(part: Part) -> None:
+    """It holds the guider, and so the MODEL, which ComfyUI must see go."""
+    run = part("nodes.comfyui.run").Run([spec(part)], GUIDER)
+    run.foreign = SimpleNamespace(run=run, clear=lambda: None)
+    run.close()
+    seen = weakref.ref(run)
+    gc.disable()
+    del run
+    gc.enable()
+    assert seen() is None
+
+
 def test_a_deep_copy_of_a_runs_options_holds_the_run_itself(part: Part) -> None:
     """Other packs deep-copy the options in the midst of a run; its nets and caches must not follow."""
     run = part("nodes.comfyui.run").Run([spec(part)], GUIDER)
@@ -47,7 +61,7 @@ def test_a_deep_copy_of_a_runs_options_holds_the_run_itself(part: Part) -> None:
 def test_a_run_keeps_its_first_its_middle_and_its_last_prediction(
     part: Part, past_middle: list[bool], kept: list[int]
 ) -> None:
-    module = part("nodes.comfyui.run")
+    module = part("nodes.comfyui.moments")
     moments = module.Moments()
     for seed, past in enumerate(past_middle):
         moments.add(module.Moment(torch.zeros(1), torch.zeros(1), seed), past)

@@ -325,3 +325,25 @@ def test_a_control_that_arrives_takes_latents_of_any_size(part: Part) -> None:
     both = step_of(part, part("nodes.comfyui.run").Run([spec(part)], GUIDER))
     with pytest.raises(ValueError, match="cannot match the hint to them"):
         compute(part, both, inputs, given, (spec(part),))
+
+
+def gains(part: Part, routing: str, guider: Any = GUIDER, sigma: float = 5.0) -> tuple[float, ...]:
+    """Returns the gains of a call of two pictures and two chunks, uncond first."""
+    run = part("nodes.comfyui.run").Run((), guider)
+    run.begin(sigma)
+    core = part("cnet_core")
+    unit = spec(part, routing=getattr(core.HintRouting, routing)(), start_percent=0.4)
+    options = {"cond_or_uncond": [1, 0]}
+    return step_of(part, run).gains(unit, options, torch.zeros(4, 1, 8, 8))
+
+
+def test_gains_follow_routing_and_window(part: Part) -> None:
+    assert gains(part, "cond_only") == (0, 0, 1, 1)
+    assert gains(part, "uncond_only") == (1, 1, 0, 0)
+    assert gains(part, "both", sigma=7.0) == (0, 0, 0, 0)
+
+
+def test_gains_that_need_branches_need_a_guider(part: Part) -> None:
+    assert gains(part, "both", guider=None) == (1, 1, 1, 1)
+    with pytest.raises(RuntimeError, match="which rows are cond"):
+        gains(part, "cond_only", guider=None)

@@ -24,6 +24,11 @@ NO_INPAINT_MASK = (
     "to say where control acts."
 )
 
+NO_TYPES = (
+    "`control_type` is {!r}, but its list is that of Union ControlNets for Stable Diffusion. Set it to auto; for this "
+    "ControlNet use ComfyUI's SetUnionControlNetType node."
+)
+
 
 class ForeignSource:
     """A foreign control net, and what ComfyUI loads with the model for it."""
@@ -114,10 +119,7 @@ def foreign_spec(
     """
     check_accepted(control_net)
     if control_type != AUTO:
-        raise ValueError(
-            f"`control_type` is {control_type!r}, but its list is that of Union ControlNets for Stable Diffusion. Set "
-            "it to auto; for this ControlNet use ComfyUI's SetUnionControlNetType node."
-        )
+        raise ValueError(NO_TYPES.format(control_type))
     spec = ForeignSpec(ForeignSource(control_net), image, inpaint_mask=inpaint_mask, **settings)
     _check_picture("image", image, 4)
     _check_needs(control_net, spec)

@@ -206,7 +206,8 @@ class Front:
         self.page.evaluate(script, {"kind": kind, "name": name, "value": value})
 
     def picture(self, kind: str | None = None, margin: int = 14) -> bytes:
-        """Returns a picture of the graph, or of the first node of a kind, without the menus."""
+        """Returns a picture of the graph, or of the first node of a kind, without menus and dialogs."""
+        self.close_dialogs()  # one about missing files may come late
         x, y, width, height = self.page.evaluate(BOUNDS, kind)
         self.page.add_style_tag(content=f"{MENUS} {{ opacity: 0 !important }}")
         clip = {"x": max(x - margin, 0), "y": max(y - margin, 0)}

@@ -20,22 +20,22 @@ TRAINING = {
     "seed": 0,
 }
 #: What nodes show besides their rows, in pixels.
-TEXT, DRAWN, DIAGRAM, BARS, PICTURE = 60, 256, 150, 350, 330
+TEXT, DRAWN, DIAGRAM, BARS, PICTURE, NOTED = 36, 256, 146, 350, 330, 120
 #: Of nodes that have the room for their picture already; js/widgets.js would make them larger after the first run.
 GROWN = {"cnet_grown": True}
 
-#: Addresses as ComfyUI's own templates give them (comfyui-workflow-templates 0.1.31). They have no ControlNet for
-#: SDXL: its address is in public lists of downloads. It was not opened here.
+#: The checkpoints' addresses are those of ComfyUI's own templates (comfyui-workflow-templates 0.1.31). Those of the
+#: two Canny ControlNets are in public lists of downloads. No address was opened here.
 SD15 = {
     "name": "v1-5-pruned-emaonly-fp16.safetensors",
     "url": "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/"
     "v1-5-pruned-emaonly-fp16.safetensors?download=true",
     "directory": "checkpoints",
 }
-SCRIBBLE = {
-    "name": "control_v11p_sd15_scribble_fp16.safetensors",
+CANNY_15 = {
+    "name": "control_v11p_sd15_canny_fp16.safetensors",
     "url": "https://huggingface.co/comfyanonymous/ControlNet-v1-1_fp16_safetensors/resolve/main/"
-    "control_v11p_sd15_scribble_fp16.safetensors?download=true",
+    "control_v11p_sd15_canny_fp16.safetensors?download=true",
     "directory": "controlnet",
 }
 SDXL = {
@@ -55,15 +55,19 @@ CANNY_XL = {
 class Drawing:
     """A sheet with the nodes that every example has."""
 
-    def __init__(self, note: str, *columns: Column, noted: int = 0) -> None:
+    def __init__(self, note: str, *columns: Column) -> None:
         self.sheet = Sheet(*columns)
-        self.sheet.say(noted, note)
+        self.note = note
         self.model: Link = []
         self.clip: Link = []
         self.vae: Link = []
         self.net: Link = []
         self.positive: Link = []
         self.negative: Link = []
+
+    def explain(self, place: int) -> None:
+        """Adds the note."""
+        self.sheet.say(place, self.note, NOTED)
 
     def load_tiny(self, place: int = 0) -> None:
         """Adds the embedded model."""
@@ -138,14 +142,15 @@ def first_steps() -> Sheet:
         "Then change the shape, the colours in the prompt, or **strength**.",
         Column("1. Model and hint", 250, GREEN),
         Column("2. Control and prompt", 280, BLUE),
-        Column("3. Draw", 225, VIOLET),
-        Column("4. Result", 420, GRAY),
+        Column("3. Draw", 240, VIOLET),
+        Column("4. Result", 480, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
     model = drawing.apply(1, hint)
     drawing.prompts(1)
-    drawing.show(3, drawing.draw(2, model), "Result", "first_steps", 440)
+    drawing.show(3, drawing.draw(2, model), "Result", "first_steps", 510)
+    drawing.explain(2)
     return drawing.sheet
 
 
@@ -155,20 +160,20 @@ def both_or_cond_only() -> Sheet:
         "*both* and *cond only* differ in one node. With a prompt (left half) both follow the hint. "
         "Without one (right half) *both* stays pale, and *cond only* multiplies the control by CFG and burns.",
         Column("1. Model and hint", 225, GREEN),
-        Column("2. Prompt and routing", 230, ORANGE),
-        Column("3. Control", 240, BLUE),
+        Column("2. both, a routing", 230, ORANGE),
+        Column("3. cond only, prompt", 240, BLUE),
         Column("4. Draw", 225, VIOLET),
         Column("5. Prompt | no prompt", 330, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
-    drawing.prompts(1)
-    routing = drawing.cond_only(1)
-    both = drawing.apply(2, hint, "both")
-    cond = drawing.apply(2, hint, "cond only", routing=routing)
+    both = drawing.apply(1, hint, "both")
+    cond = drawing.apply(2, hint, "cond only", routing=drawing.cond_only(1))
+    drawing.prompts(2)
     for model, title in ((both, "both"), (cond, "cond only")):
         pair = drawing.draw(3, model, PAIR, title)
         drawing.show(4, pair, title, title.replace(" ", "_"), 250)
+    drawing.explain(3)
     return drawing.sheet
 
 
@@ -178,17 +183,18 @@ def soft_weights() -> Sheet:
         "The bars say how much control each block gets: soft weights tame *cond only* and keep the shape. "
         "Drag them, choose another **profile**, and run again. The left half has a prompt, the right half none.",
         Column("1. Model and hint", 225, GREEN),
-        Column("2. Soft weights, routing", 300, ORANGE),
-        Column("3. Control, prompt", 240, BLUE),
-        Column("4. Draw", 225, VIOLET),
-        Column("5. Prompt | no prompt", 265, GRAY),
+        Column("2. Soft weights", 300, ORANGE),
+        Column("3. Routing, prompt", 228, VIOLET),
+        Column("4. Control", 228, BLUE),
+        Column("5. Prompt | no prompt", 274, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
-    scales, routing = drawing.soft(1, 0.9), drawing.cond_only(1)
-    model = drawing.apply(2, hint, routing=routing, scales=scales)
+    scales = drawing.soft(1, 0.9)
+    drawing.explain(1)
+    model = drawing.apply(3, hint, routing=drawing.cond_only(2), scales=scales)
     drawing.prompts(2)
-    drawing.show(4, drawing.draw(3, model, PAIR), "cond only, soft weights", "soft_weights", 250)
+    drawing.show(4, drawing.draw(4, model, PAIR), "cond only, soft weights", "soft_weights", 250)
     return drawing.sheet
 
 
@@ -198,18 +204,19 @@ def two_hints() -> Sheet:
         "Two Apply nodes in a row add up. Each mask keeps its control near its own shape; "
         "without them, the black of one hint would work against the other shape. Try it: unplug both masks.",
         Column("1. First hint", 225, GREEN),
-        Column("2. Second hint", 240, ORANGE),
-        Column("3. Control, prompt", 240, BLUE),
-        Column("4. Draw", 225, VIOLET),
-        Column("5. Result", 320, GRAY),
+        Column("2. Second hint", 225, ORANGE),
+        Column("3. Control, prompt", 232, BLUE),
+        Column("4. Second control", 225, VIOLET),
+        Column("5. Draw and result", 348, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0, "First hint", shape="circle", radius=0.2, x=0.27, y=0.27)
+    drawing.explain(1)
     other = drawing.hint(1, "Second hint", radius=0.25, x=0.68, y=0.68)
-    first = drawing.apply(1, hint, "First control", mask=output(hint, 1))
-    second = drawing.apply(2, other, "Second control", model=first, mask=output(other, 1))
+    first = drawing.apply(2, hint, "First control", mask=output(hint, 1))
     drawing.prompts(2, "a coral shape on a navy background")
-    drawing.show(4, drawing.draw(3, second), "Result", "two_hints", 340)
+    second = drawing.apply(3, other, "Second control", model=first, mask=output(other, 1))
+    drawing.show(4, drawing.draw(4, second), "Result", "two_hints", 400)
     return drawing.sheet
 
 
@@ -218,21 +225,21 @@ def control_xray() -> Sheet:
     drawing = Drawing(
         "The X-ray shows what the ControlNet put into each block at each step. "
         "Here it stops at 60 % of the run. Change **strength**, **start_percent** or **end_percent**, and look again.",
-        Column("1. Model and hint", 218, GREEN),
-        Column("2. Control, prompt", 222, BLUE),
-        Column("3. Draw", 218, VIOLET),
-        Column("4. What it did", 380, ORANGE),
-        Column("5. Result", 218, GRAY),
+        Column("1. Model and hint", 225, GREEN),
+        Column("2. Control, prompt", 230, BLUE),
+        Column("3. Draw and result", 333, VIOLET),
+        Column("4. What it did", 510, ORANGE),
     )
     drawing.load_tiny()
     hint = drawing.hint(0)
     model = drawing.apply(1, hint, end_percent=0.6)
     drawing.prompts(1)
     image = drawing.draw(2, model)
+    drawing.show(2, image, "Result", "control_xray", 250)
+    drawing.explain(2)
     xray = {"model": model, "samples": output(image, 1), "leave_one_out": True}
-    shown = drawing.sheet.add(3, "ControlXRay", height=500, **xray)
+    shown = drawing.sheet.add(3, "ControlXRay", height=560, **xray)
     drawing.sheet.properties[shown[0]] = GROWN
-    drawing.show(4, image, "Result", "control_xray", 220)
     return drawing.sheet
 
 
@@ -243,16 +250,15 @@ def train_and_use() -> Sheet:
         "Stop it at any time: what it has learned so far goes on. Then try pictures, hints and captions of your own.",
         Column("1. Model and data", 218, GREEN),
         Column("2. Train", 357, ORANGE),
-        Column("3. Use it", 225, BLUE),
-        Column("4. Draw, keep", 225, VIOLET),
-        Column("5. Result", 230, GRAY),
-        noted=1,
+        Column("3. Hint; keep it", 225, GRAY),
+        Column("4. Use it", 225, BLUE),
+        Column("5. Draw and result", 230, VIOLET),
     )
-    drawing.load_tiny()
+    drawing.explain(0)
     samples = drawing.sheet.add(
         0, "TinyTrainingSamples", title="Training pictures", count=256, side=64, seed=0
     )
-    hint = drawing.hint(0, shape="circle", y=0.5, side=64)
+    drawing.load_tiny()
     drawing.net = drawing.sheet.add(
         1,
         "TrainControlNet",
@@ -266,22 +272,23 @@ def train_and_use() -> Sheet:
         **TRAINING,
     )
     drawing.sheet.properties[drawing.net[0]] = GROWN
-    drawing.prompts(2, "a coral circle on a navy background")
-    model = drawing.apply(2, hint)
-    drawing.show(4, drawing.draw(3, model, DRAWING_64), "Result", "trained", 280)
+    hint = drawing.hint(2, shape="circle", y=0.5, side=64)
     saved = {"filename_prefix": "controlnet/trained", "layout": "ldm"}
-    drawing.sheet.add(3, "SaveControlNet", control_net=drawing.net, **saved)
+    drawing.sheet.add(2, "SaveControlNet", control_net=drawing.net, **saved)
+    drawing.prompts(3, "a coral circle on a navy background")
+    model = drawing.apply(3, hint)
+    drawing.show(4, drawing.draw(4, model, DRAWING_64), "Result", "trained", 280)
     return drawing.sheet
 
 
 def stable_diffusion_15() -> Sheet:
-    """A scribble ControlNet of SD1.5 on the lines of a picture."""
+    """A Canny ControlNet of SD1.5."""
     drawing = Drawing(
         "Choose a picture of yours; Canny draws its lines, and the ControlNet follows them. "
         "ComfyUI offers to download both files. The bars keep the layout and leave fine detail to the prompt.",
         *_columns_of_a_checkpoint(),
     )
-    return _with_a_checkpoint(drawing, SD15, SCRIBBLE, DRAWING_512, NUMBERS, 13)
+    return _with_a_checkpoint(drawing, SD15, CANNY_15, DRAWING_512, NUMBERS, 13)
 
 
 def sdxl() -> Sheet:
@@ -297,11 +304,11 @@ def sdxl() -> Sheet:
 
 def _columns_of_a_checkpoint() -> tuple[Column, ...]:
     return (
-        Column("1. Files and picture", 240, GREEN),
-        Column("2. Lines and soft weights", 300, ORANGE),
-        Column("3. Control, prompt", 240, BLUE),
+        Column("1. Files and picture", 225, GREEN),
+        Column("2. Lines and soft weights", 290, ORANGE),
+        Column("3. Control, prompt", 230, BLUE),
         Column("4. Draw", 225, VIOLET),
-        Column("5. Hint and result", 250, GRAY),
+        Column("5. Result", 285, GRAY),
     )
 
 
@@ -329,8 +336,9 @@ def _with_a_checkpoint(
     drawing.prompts(2, "a watercolour of a lighthouse", "blurry")
     sheet.titles[drawing.negative[0]] = "Negative"
     image = drawing.draw(3, model, how)
-    sheet.add(4, "PreviewImage", title="The hint: lines", height=240, images=edges)
-    drawing.show(4, image, "Result", "picture", 320)
+    sheet.add(3, "PreviewImage", title="The hint: lines", height=240, images=edges)
+    drawing.explain(3)
+    drawing.show(4, image, "Result", "picture", 420)
     return sheet
 
 

@@ -1,6 +1,6 @@
 """Where the nodes of a sheet stand, and the lanes on which wires pass the columns between."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from described import Info, inputs_of, is_widget, settings_of
@@ -10,11 +10,12 @@ from subgraphs import SUBGRAPHS
 
 #: Between columns; between nodes, for wires; a node's title; a group's title; a group's margin.
 GUTTER, GAP, TITLE, HEADER, MARGIN = 42, 30, 30, 32, 8
-#: Height of a socket and of a widget on the classic canvas; of either in Vue nodes; what those with a view have more.
-SOCKET, WIDGET, VUE_ROW, VUE_MORE = 20, 24, 26, 24
-LANE = 5  # between wires in one gap
+#: Height of a socket and of a widget on the classic canvas; of a widget and of the frame in Vue nodes.
+SOCKET, WIDGET, VUE_WIDGET, VUE_FRAME = 20, 24, 28, 40
+VUE_MORE = 28  # what Vue nodes with a picture, a text or a view have more
+LANE = 4  # between wires in one gap
 ASIDE = 6  # from a column's edge to where its lanes begin
-MOST, FULL = 5, 1000  # wires in one gap; how far others go around it
+MOST, FULL = 6, 1000  # wires in one gap; how far others go around it
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,17 @@ class Box:
 
 @dataclass(frozen=True)
 class Lane:
-    """Where the wires of one output pass a column: from one edge to the other, at one height."""
+    """Where the wires of one output pass a column, or turn back in it: from one edge to the other, at one height."""
 
-    beyond: frozenset[str]  # the nodes that the wires go to
-    left: int
-    right: int
+    targets: frozenset[str]  # the nodes that the wires go to
+    start: int
+    end: int
     y: int
+
+    @property
+    def turns_back(self) -> bool:
+        """Whether the wires go to a node below their source."""
+        return self.start > self.end
 
 
 def place_nodes(sheet: Sheet, info: Info) -> dict[str, Box]:
@@ -75,21 +81,19 @@ def room_of(sheet: Sheet, info: Info, key: str) -> int:
     if key in sheet.heights:
         return height_of(sheet, info, key) + VUE_MORE
     sockets, widgets = _rows(info, sheet.graph.nodes[key]["class_type"])
-    return VUE_ROW * (sockets + widgets) + 14
+    return SOCKET * sockets + VUE_WIDGET * widgets + VUE_FRAME
 
 
 def find_lanes(
     sheet: Sheet, boxes: Mapping[str, Box], info: Info
 ) -> dict[tuple[str, int], list[Lane]]:
-    """Returns the lanes of each output, (node, slot), whose wires pass a column, from left to right."""
-    where = {key: i for i, column in enumerate(sheet.columns) for key in column.keys}
+    """Returns the lanes of each output, (node, slot): past columns from left to right, then back in its own."""
     lanes: dict[tuple[str, int], list[Lane]] = {}
     taken: dict[tuple[int, int], int] = {}
     for (source, slot), targets in sorted(_targets(sheet).items()):
         y = boxes[source].y + SOCKET * slot
-        for column in range(where[source] + 1, max(where[key] for key in targets)):
-            beyond = [key for key in targets if where[key] > column]
-            end = boxes[beyond[0]].y
+        for column, crossing, turns_back in _list_crossings(sheet, source, targets):
+            end = boxes[crossing[0]].y
             costs = {
                 gap: abs(gap - y) + abs(gap - end) + FULL * (taken.get((column, gap), 0) >= MOST)
                 for gap in _gaps(sheet, boxes, column, info)
@@ -99,8 +103,21 @@ def find_lanes(
             taken[column, gap] = taken.get((column, gap), 0) + 1
             left = boxes[sheet.columns[column].keys[0]].x - ASIDE
             right = left + sheet.columns[column].width + 2 * ASIDE
-            lanes.setdefault((source, slot), []).append(Lane(frozenset(beyond), left, right, y))
+            start, stop = (right, left) if turns_back else (left, right)
+            lanes.setdefault((source, slot), []).append(Lane(frozenset(crossing), start, stop, y))
     return lanes
+
+
+def _list_crossings(
+    sheet: Sheet, source: str, targets: list[str]
+) -> Iterator[tuple[int, list[str], bool]]:
+    """Gives the columns that an output's wires cross, the nodes that they go to, and whether they turn back."""
+    where = {key: i for i, column in enumerate(sheet.columns) for key in column.keys}
+    for column in range(where[source] + 1, max(where[key] for key in targets)):
+        yield column, [key for key in targets if where[key] > column], False
+    own = [key for key in targets if where[key] == where[source]]
+    if own:
+        yield where[source], own, True
 
 
 def _targets(sheet: Sheet) -> dict[tuple[str, int], list[str]]:
@@ -126,5 +143,5 @@ def _rows(info: Info, kind: str) -> tuple[int, int]:
         return max(len(subgraph.inputs) - widgets, len(subgraph.outputs)), widgets
     inputs = inputs_of(info, kind).values()
     widgets = sum(map(is_widget, inputs))
-    after = sum("control_after_generate" in settings_of(served) for served in inputs)
+    after = sum(bool(settings_of(served).get("control_after_generate")) for served in inputs)
     return max(len(inputs) - widgets, len(info[kind]["output"])), widgets + after

@@ -12,6 +12,8 @@ from sheet import NOTE, Sheet
 from subgraphs import INPUTS, OUTPUTS, SUBGRAPHS, Subgraph
 
 NOTE_TYPE = "MarkdownNote"
+#: Darker than the usual note: Vue nodes write grey on it.
+NOTE_COLOURS = {"color": "#432", "bgcolor": "#2e2417"}
 #: A subgraph's nodes stand in a row.
 INNER = Box(0, 0, 260, 200)
 STEP = 320
@@ -275,9 +277,9 @@ def _reroutes(
     for (source, slot), passed in lanes.items():
         mine = [link for link in links if link[1:3] == [int(source), slot]]
         for number, lane in enumerate(passed):
-            crossing = [link[0] for link in mine if str(link[3]) in lane.beyond]
-            for x in (lane.left, lane.right):
-                is_first = number == 0 and x == lane.left
+            crossing = [link[0] for link in mine if str(link[3]) in lane.targets]
+            for x in (lane.start, lane.end):
+                is_first = x == lane.start and (number == 0 or lane.turns_back)
                 before = {} if is_first else {"parentId": len(points)}
                 point = {"id": len(points) + 1, **before, "pos": [x, lane.y], "linkIds": crossing}
                 points.append(point)
@@ -307,4 +309,5 @@ def _note(key: int, text: str, place: Box) -> dict[str, Any]:
         "outputs": [],
         "properties": {},
         "widgets_values": [text],
+        **NOTE_COLOURS,
     }

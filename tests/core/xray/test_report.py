@@ -1,14 +1,17 @@
 """The picture and the words of a record."""
 
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from contrast import READABLE, contrast
 from fake_hosts import known_call, known_unit, make_fake_unet
 
 import cnet_core as cn
-from cnet_core.xray import picture
+from cnet_core.training import plots
+from cnet_core.xray import picture, style
 
 
 @pytest.fixture
@@ -101,3 +104,9 @@ def test_a_record_of_nothing_says_so() -> None:
         unet(*known_call())
     assert "Nothing was injected" in cn.xray.describe(control.record)
     assert cn.xray.draw(control.record).width > 0
+
+
+@pytest.mark.parametrize("module", [style, plots], ids=["x-ray", "plot"])
+def test_all_words_stand_out_from_their_ground(module: ModuleType) -> None:
+    for colour in (module.INK, module.FAINT):
+        assert contrast(colour, module.PAPER) > READABLE
