@@ -9,7 +9,7 @@
  * @typedef {{graph: Graph, node: any, slot: number}} Place an input or output of a node
  */
 
-/** A subgraph's own inputs and outputs, as its links name them. */
+/** A subgraph's own inputs and outputs, as its links name them; newer front ends write ids as texts. */
 const SUBGRAPH_INPUT = -10;
 const SUBGRAPH_OUTPUT = -20;
 const MODEL = "MODEL";
@@ -101,7 +101,7 @@ function originOf({ graph, node, slot }, root) {
   // nodes that stand for others, such as KJNodes' Get, answer with the link of the node that they stand for
   const link = linkOf(graph, node.inputs?.[slot]?.link) ?? (node.isVirtualNode ? node.getInputLink?.(slot) : null);
   if (!link) return null;
-  if (link.origin_id === SUBGRAPH_INPUT) {
+  if (Number(link.origin_id) === SUBGRAPH_INPUT) {
     const outer = instanceOf(graph, root);
     return outer && originOf({ graph: outer.graph, node: outer, slot: link.origin_slot }, root);
   }
@@ -117,7 +117,7 @@ function innerOutput(output) {
   const inner = output.node?.subgraph;
   if (!inner) return output.node ? output : null;
   const link = linkOf(inner, inner.outputs?.[output.slot]?.linkIds?.[0]);
-  if (!link || link.origin_id === SUBGRAPH_INPUT) return null;
+  if (!link || Number(link.origin_id) === SUBGRAPH_INPUT) return null;
   return innerOutput({ graph: inner, node: inner.getNodeById(link.origin_id), slot: link.origin_slot });
 }
 
@@ -129,7 +129,7 @@ function innerOutput(output) {
  */
 function targets({ graph, node, slot }, root) {
   return linksOf(graph, node.outputs?.[slot]?.links).flatMap((link) => {
-    if (link.target_id === SUBGRAPH_OUTPUT) {
+    if (Number(link.target_id) === SUBGRAPH_OUTPUT) {
       const outer = instanceOf(graph, root);
       return outer ? targets({ graph: outer.graph, node: outer, slot: link.target_slot }, root) : [];
     }

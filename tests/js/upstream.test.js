@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { modelFile } from "../../js/upstream.js";
 
-const [IN, OUT] = [-10, -20];
+const [IN, OUT] = ["-10", -20]; // newer front ends write ids as texts
 const FILE = "sd15.safetensors";
 
 /** A graph of nodes by id: {inputs: [[name, type, link]], outputs: [[links]], widgets, …}, and links by id. */
