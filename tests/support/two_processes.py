@@ -16,7 +16,7 @@ from cnet_core.training.launcher import join_processes
 from cnet_core.training.sharded import ShardedProcesses
 from cnet_core.training.trainer import Trainer
 
-STEPS, SAMPLES = 20, 8
+STEPS, SAMPLES = 4, 8
 SETTINGS = {"batch_size": 4, "accumulation": 2, "learning_rate": 1e-4, "ema": 0.5}
 
 

@@ -24,8 +24,9 @@ SMALLEST = {
 def counted(request: pytest.FixtureRequest) -> dict[str, int]:
     """Operations of a step in every way, once what is kept between steps is there."""
     works = columns(SMALLEST[request.param])
-    for work in works.values():
-        flops(work)
+    with torch.no_grad():
+        for work in works.values():
+            work()
     return {name: flops(work) for name, work in works.items()}
 
 
@@ -63,6 +64,7 @@ def test_scales_cost_nothing_and_a_cut_one_saves_the_deep_blocks(counted) -> Non
 
 def test_the_command_writes_table_json_and_chart(tmp_path, capsys) -> None:
     settings = ["--width", "0.1", "--side", "64", "--rounds", "1", "--device", "cpu"]
+    settings += ["--ways", "both", "cond only", "cond only, step reused"]
     assert main(["bench", "--steps", "--loading", *settings, "--out", str(tmp_path)]) == 0
     assert "cond only" in capsys.readouterr().out
     table, loading = json.loads((tmp_path / "bench.json").read_text())["tables"]

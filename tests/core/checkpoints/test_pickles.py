@@ -56,7 +56,7 @@ def in_numpy_1s_words(path: Path) -> Path:
 
 def test_a_hosts_registrations_change_nothing(tmp_path: Path) -> None:
     files = [saved(tmp_path / "two.pth"), in_numpy_1s_words(tmp_path / "one.pth")]
-    for seed in range(5):
+    for seed in range(2):
         environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
         command = [sys.executable, "-W", "ignore", "-c", HOST, *map(str, files)]
         done = subprocess.run(

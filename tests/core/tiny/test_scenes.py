@@ -81,7 +81,7 @@ def test_every_kind_and_colour_comes() -> None:
 
 
 def test_hints_are_lines_and_most_enclose_the_thing() -> None:
-    _, pictures, cover = drawn()
+    _, pictures, cover = drawn(16)
     hints = training_hints(pictures, cover, torch.Generator().manual_seed(5))
     assert hints.min() >= 0
     assert hints.max() <= 1
