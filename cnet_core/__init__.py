@@ -2,6 +2,7 @@
 
 from . import xray
 from .checkpoints import Fingerprint, identify, load_controlnet, save_controlnet
+from .control.frame_strengths import FrameStrengths
 from .control.hints import fit_hint, hint_from_image
 from .control.routing import HintRouting
 from .control.rows import Row
@@ -40,6 +41,7 @@ __all__ = [
     "ControlStack",
     "ControlUnit",
     "Fingerprint",
+    "FrameStrengths",
     "HintRouting",
     "Profile",
     "Residuals",

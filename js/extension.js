@@ -27,7 +27,7 @@ import { wordsOf } from "./words.js";
 
 /** @typedef {import("./widgets.js").GraphNode} GraphNode @typedef {import("./widgets.js").App} App */
 
-const ROUTING = ["mode", "cond_weight", "uncond_weight", "target_gain"];
+const ROUTING = ["mode", "cond_weight", "uncond_weight", "target_gain", "time_curve"];
 const DEFAULT_CFG = 7.5;
 
 /** @type {Record<string, (node: GraphNode, app: App, say: import("./words.js").Say) => void>} */
@@ -101,11 +101,12 @@ function addEditor(node, app, say) {
 /** @type {typeof VIEWS[string]} */
 function addDiagram(node, app, say) {
   const diagram = new Diagram(say);
+  keepEvents(diagram.strip.element);
   addView(app, node, "cnet_diagram", make("div", { class: "cnet-view" }, diagram.elements), 150);
   const state = () => ({ routing: /** @type {any} */ (read(node, ROUTING)), cfg: samplerCfg(node) });
   watch(node, state, ({ routing, cfg }) => {
     diagram.refresh({ ...routing, cfg: cfg ?? DEFAULT_CFG }, cfg != null);
-    grey(node, unusedInputs(routing.mode, ROUTING), ROUTING);
+    grey(node, unusedInputs(routing, ROUTING), ROUTING);
   });
 }
 

@@ -3,6 +3,7 @@
 
 import { make, set, tell } from "./make.js";
 import { formatNumber } from "./scales.js";
+import { Strip, parseStages } from "./stages.js";
 
 /**
  * @typedef {object} Routing
@@ -10,6 +11,7 @@ import { formatNumber } from "./scales.js";
  * @property {number} cond_weight
  * @property {number} uncond_weight
  * @property {number} target_gain
+ * @property {string} [time_curve]
  * @property {number} cfg
  *
  * @typedef {{cond: number, uncond: number, total: number}} Gains
@@ -25,9 +27,13 @@ const GAINS = {
   uncond_only: () => [0, 1],
   weighted: ({ cond_weight, uncond_weight }) => [cond_weight, uncond_weight],
   target_gain: ({ target_gain, cfg }) => gainsForTotal(target_gain, cfg),
+  none: () => [0, 0],
 };
 
-/** @type {Record<string, string[]>} the inputs that a mode uses */
+/** The inputs that every mode uses. */
+const ALWAYS = ["mode", "time_curve"];
+
+/** @type {Record<string, string[]>} the further inputs that a mode uses */
 const USED = { weighted: ["cond_weight", "uncond_weight"], target_gain: ["target_gain"] };
 
 /**
@@ -56,12 +62,23 @@ function gainsForTotal(total, cfg) {
 }
 
 /**
- * Returns the inputs that a mode does not use.
- * @param {string} mode
+ * Returns the stages of a routing: one without a time curve, and where its text is wrong.
+ * @param {Routing} routing
+ * @returns {{stages: import("./stages.js").Stage[], wrong: boolean}}
+ */
+export function stagesOf({ mode, time_curve = "" }) {
+  const stages = parseStages(time_curve, mode, Object.keys(GAINS));
+  return { stages: stages ?? [{ percent: 0, mode }], wrong: stages === null };
+}
+
+/**
+ * Returns the inputs that no stage of a routing uses.
+ * @param {Routing} routing
  * @param {string[]} names
  */
-export function unusedInputs(mode, names) {
-  return names.filter((name) => name !== "mode" && !USED[mode]?.includes(name));
+export function unusedInputs(routing, names) {
+  const used = stagesOf(routing).stages.flatMap(({ mode }) => USED[mode] ?? []);
+  return names.filter((name) => !ALWAYS.includes(name) && !used.includes(name));
 }
 
 /**
@@ -84,6 +101,7 @@ export class Diagram {
   /** @param {import("./words.js").Say} say */
   constructor(say) {
     this.say = say;
+    this.strip = new Strip(say, () => this.#draw());
     this.cond = arrow("M 46 50 C 80 50 70 24 112 24");
     this.uncond = arrow("M 46 50 C 80 50 70 76 112 76");
     this.total = arrow("M 190 50 L 234 50");
@@ -97,7 +115,10 @@ export class Diagram {
     const drawn = [this.cond, this.uncond, this.total, ...nodes, ...Object.values(this.texts)];
     this.svg = make("svg", { viewBox: "0 0 300 100", role: "img", class: "cnet-diagram" }, drawn);
     this.note = make("div", { class: "cnet-status" });
-    this.elements = [this.svg, this.note];
+    this.elements = [this.svg, this.strip.element, this.note];
+    /** @type {Routing | null} */
+    this.routing = null;
+    this.found = false;
   }
 
   /**
@@ -106,7 +127,17 @@ export class Diagram {
    * @param {boolean} found whether the CFG scale is that of a sampler
    */
   refresh(routing, found) {
-    const gains = gainsOf(routing);
+    this.routing = routing;
+    this.found = found;
+    this.#draw();
+  }
+
+  /** Draws the chosen stage. */
+  #draw() {
+    const { routing, found } = this;
+    if (!routing) return;
+    const { stages, wrong } = stagesOf(routing);
+    const gains = gainsOf({ ...routing, mode: this.strip.show(stages).mode });
     if (!gains) return;
     for (const branch of /** @type {const} */ (["cond", "uncond", "total"])) {
       thicken(this[branch], gains[branch]);
@@ -116,7 +147,8 @@ export class Diagram {
     const numbers = [gains.cond, gains.uncond, routing.cfg, gains.total].map(formatNumber);
     const sentence = routing.cfg === 1 ? this.say("cannot", numbers[0]) : this.say("diagram", ...numbers);
     set(this.svg, { "aria-label": sentence });
-    tell(this.note, found ? sentence : `${sentence} ${this.say("assumed")}`);
+    if (wrong) tell(this.note, this.say("notStages"));
+    else tell(this.note, found ? sentence : `${sentence} ${this.say("assumed")}`);
   }
 }
 

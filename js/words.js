@@ -39,6 +39,9 @@ const WORDS = {
     diagram:
       "Your prompt gets ×\u00a0{0} of the control, the negative prompt ×\u00a0{1}. At CFG {2} the picture gets ×\u00a0{3}.",
     cannot: "At CFG 1 there is no negative side: the prompt gets {0}.",
+    stages: "Stages of the run",
+    stage: "{0} to {1} of the run: {2}",
+    notStages: "Write rising pairs such as 0:both, 0.4:cond_only, 0.8:none.",
   },
   ko: {
     scales: "블록별 비율",
@@ -76,6 +79,9 @@ const WORDS = {
     assumed: "CFG 스케일이 있는 샘플러를 찾지 못해 7.5로 계산했습니다.",
     diagram: "프롬프트는 제어의 {0}배, 네거티브는 {1}배를 받습니다. CFG {2}에서 그림에는 {3}배로 나타납니다.",
     cannot: "CFG 1에는 네거티브 쪽이 없습니다. 프롬프트가 {0}을 받습니다.",
+    stages: "진행 단계",
+    stage: "진행 {0}에서 {1}까지: {2}",
+    notStages: "0:both, 0.4:cond_only, 0.8:none처럼 증가하는 쌍을 쓰세요.",
   },
   ja: {
     scales: "ブロックごとの倍率",
@@ -113,6 +119,9 @@ const WORDS = {
     assumed: "CFG スケールを持つサンプラーが見つからないため、7.5 での値です。",
     diagram: "プロンプトは制御の {0} 倍、ネガティブは {1} 倍を受けます。CFG {2} では画像への効きは {3} 倍です。",
     cannot: "CFG 1 ではネガティブ側がありません。プロンプトが {0} を受けます。",
+    stages: "進行の段階",
+    stage: "進行 {0} から {1} まで: {2}",
+    notStages: "0:both, 0.4:cond_only, 0.8:none のように増えていく組を書いてください。",
   },
   zh: {
     scales: "各块的系数",
@@ -149,6 +158,9 @@ const WORDS = {
     assumed: "没有找到带 CFG 的采样器，这里按 7.5 计算。",
     diagram: "正向提示词得到控制的 {0} 倍，负向得到 {1} 倍。CFG 为 {2} 时对图像的作用为 {3} 倍。",
     cannot: "CFG 为 1 时没有负向一侧：正向得到 {0}。",
+    stages: "过程的阶段",
+    stage: "进度 {0} 到 {1}：{2}",
+    notStages: "请写递增的对，例如 0:both, 0.4:cond_only, 0.8:none。",
   },
 };
 

@@ -18,6 +18,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "regional controlnet",
         "advanced controlnet",
     ),
+    "RouteModelPatch": (
+        "cnet",
+        "guess mode",
+        "z-image controlnet",
+        "qwen diffsynth controlnet",
+        "anima lllite",
+        "uni3c",
+    ),
     "LoadControlNet": ("cnet loader", "union controlnet loader", "control lora loader"),
     "CFGHintRouting": (
         "guess mode",

@@ -4,7 +4,13 @@ from comfy_api.latest import io
 
 from ..cnet_core.control.hints import FITS
 from .comfyui import apply_control_net
-from .control_inputs import list_choices, list_connections
+from .control_inputs import (
+    frame_strengths,
+    list_choices,
+    list_connections,
+    list_percents,
+    read_settings,
+)
 from .newer import ADVANCED, list_aliases
 from .sockets import CATEGORY
 
@@ -32,7 +38,7 @@ class ApplyControlNet(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, control_net, **settings) -> io.NodeOutput:
-        return io.NodeOutput(apply_control_net(model, control_net, **settings))
+        return io.NodeOutput(apply_control_net(model, control_net, **read_settings(settings)))
 
 
 def _list_required() -> list[io.Input]:
@@ -43,7 +49,8 @@ def _list_required() -> list[io.Input]:
         ),
         io.ControlNet.Input(
             "control_net",
-            tooltip="A ControlNet from Load ControlNet in this pack, or from ComfyUI's own loader.",
+            tooltip="From Load ControlNet in this pack, or from any of ComfyUI's own loaders: also a T2I-Adapter, or "
+            "a ControlNet of another model (SD3.5, Flux, Qwen-Image, ...).",
         ),
         io.Image.Input(
             "image",
@@ -58,10 +65,7 @@ def _list_required() -> list[io.Input]:
             step=0.01,
             tooltip="How strongly to follow the picture. 0 switches it off.",
         ),
-        _percent(
-            "start_percent", 0.0, "When control starts, as a fraction of sampling (0 = start)."
-        ),
-        _percent("end_percent", 1.0, "When control ends, as a fraction of sampling (1 = end)."),
+        *list_percents(),
     ]
 
 
@@ -94,11 +98,8 @@ def _list_optional() -> list[io.Input]:
             optional=True,
             tooltip="Only for inpainting ControlNets that read a mask (SD3, Flux, Qwen-Image): white where to paint.",
         ),
+        frame_strengths(),
     ]
-
-
-def _percent(name: str, default: float, tooltip: str) -> io.Float.Input:
-    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.001, tooltip=tooltip)
 
 
 NODES = [ApplyControlNet]

@@ -1,7 +1,10 @@
 """Inputs that Apply ControlNet and Route ControlNet share."""
 
+from typing import Any
+
 from comfy_api.latest import io
 
+from ..cnet_core import FrameStrengths
 from ..cnet_core.nets.union import TYPES
 from .newer import ADVANCED
 from .sockets import Routing, Scales
@@ -50,3 +53,39 @@ def list_choices() -> list[io.Input]:
             **ADVANCED,
         ),
     ]
+
+
+def list_percents() -> list[io.Input]:
+    """Returns the two ends of the window in which control acts."""
+    return [
+        _percent(
+            "start_percent", 0.0, "When control starts, as a fraction of sampling (0 = start)."
+        ),
+        _percent("end_percent", 1.0, "When control ends, as a fraction of sampling (1 = end)."),
+    ]
+
+
+def _percent(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.001, tooltip=tooltip)
+
+
+def frame_strengths() -> io.Input:
+    """Returns the text with a strength per picture; `read_settings` parses it."""
+    return io.String.Input(
+        "frame_strengths",
+        default="",
+        optional=True,
+        tooltip="A strength for each picture of the batch, such as the frames of a video: picture:factor pairs such as "
+        "0:1, 8:0.3, linear in between. Pictures count from 0, and factors go from 0 to 2. Empty: the same for all.",
+        **ADVANCED,
+    )
+
+
+def read_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns a node's inputs with the text of `frame_strengths` parsed.
+
+    Raises:
+        ValueError: the text holds no such pairs.
+    """
+    text = settings.get("frame_strengths", "")  # older scripts do not send it
+    return {**settings, "frame_strengths": FrameStrengths.parse(text)}

@@ -1,9 +1,15 @@
-"""RouteControlNet: a CONTROL_NET with our settings, for any Apply node."""
+"""RouteControlNet and RouteModelPatch: our settings for control that other nodes apply."""
 
 from comfy_api.latest import io
 
-from .comfyui import route_control_net
-from .control_inputs import list_choices, list_connections
+from .comfyui import route_control_net, route_model_patch
+from .control_inputs import (
+    frame_strengths,
+    list_choices,
+    list_connections,
+    list_percents,
+    read_settings,
+)
 from .newer import list_aliases
 from .sockets import CATEGORY
 
@@ -23,11 +29,12 @@ class RouteControlNet(io.ComfyNode):
             inputs=[
                 io.ControlNet.Input(
                     "control_net",
-                    tooltip="From Load ControlNet here, or from ComfyUI's own loader.",
+                    tooltip="From Load ControlNet here, or from ComfyUI's own loader, where it may be a T2I-Adapter.",
                 ),
                 *list_connections(),
                 _mask(),
                 *list_choices(),
+                frame_strengths(),
             ],
             outputs=[
                 io.ControlNet.Output(
@@ -39,7 +46,40 @@ class RouteControlNet(io.ComfyNode):
 
     @classmethod
     def execute(cls, control_net, **settings) -> io.NodeOutput:
-        return io.NodeOutput(route_control_net(control_net, **settings))
+        return io.NodeOutput(route_control_net(control_net, **read_settings(settings)))
+
+
+class RouteModelPatch(io.ComfyNode):
+    """Says where the control patches of a MODEL act."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RouteModelPatch",
+            display_name="Route Model Patch (Z-Image, Qwen …)",
+            category=CATEGORY,
+            **list_aliases("RouteModelPatch"),
+            description="Gives control that is a patch of the model a guess mode, block weights and a strength curve: "
+            "Z-Image Fun, Qwen-Image DiffSynth, Anima LLLite and Wan Uni3C.",
+            inputs=[
+                io.Model.Input(
+                    "model",
+                    tooltip="The model from ComfyUI's node that applied the patch, which sets picture and strength.",
+                ),
+                *list_percents(),
+                *list_connections(),
+            ],
+            outputs=[
+                io.Model.Output(
+                    display_name="model",
+                    tooltip="The model with its control patches routed, for the sampler or another patch.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, **settings) -> io.NodeOutput:
+        return io.NodeOutput(route_model_patch(model, **settings))
 
 
 def _mask() -> io.Input:
@@ -51,4 +91,4 @@ def _mask() -> io.Input:
     )
 
 
-NODES = [RouteControlNet]
+NODES = [RouteControlNet, RouteModelPatch]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from comfy_api.latest import io
 
 from ..cnet_core import BlockScales, HintRouting
+from ..cnet_core.control.routing import parse_stages
 from ..cnet_core.control.scales import SOFT_BASE, custom_scales, parse_curve
 from .newer import list_aliases
 from .sockets import CATEGORY, Routing, Scales
@@ -62,6 +63,14 @@ class CFGHintRouting(io.ComfyNode):
                     "target_gain: the final strength of control. 1 is as strong as both, and the CFG scale is as "
                     "strong as cond_only. In between, the strength stays the same when you change the CFG scale.",
                 ),
+                io.String.Input(
+                    "time_curve",
+                    default="",
+                    optional=True,
+                    tooltip="Changes the mode over the run: percent:mode pairs such as 0:both, 0.4:cond_only, "
+                    "0.8:none. Each mode holds until the next one; before the first pair the mode above holds. "
+                    "none: no control. Empty: no change.",
+                ),
             ],
             outputs=[
                 Routing.Output(
@@ -73,9 +82,20 @@ class CFGHintRouting(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, mode: str, cond_weight: float, uncond_weight: float, target_gain: float
+        cls,
+        mode: str,
+        cond_weight: float,
+        uncond_weight: float,
+        target_gain: float,
+        time_curve: str = "",
     ) -> io.NodeOutput:
-        return io.NodeOutput(MODES[mode](cond_weight, uncond_weight, target_gain))
+        numbers = (cond_weight, uncond_weight, target_gain)
+        modes = {name: make(*numbers) for name, make in MODES.items()}
+        stages = parse_stages(time_curve, {**modes, "none": HintRouting.none()})
+        if not stages:
+            return io.NodeOutput(modes[mode])
+        earlier = () if stages[0][0] == 0 else ((0.0, modes[mode]),)
+        return io.NodeOutput(HintRouting.over_time((*earlier, *stages)))
 
 
 class BlockScaleSchedule(io.ComfyNode):

@@ -2,7 +2,7 @@
 
 The step is the trainer's own, on tensors without data. Attention counts as the fused kernel computes it, which keeps
 no square of tokens. bitsandbytes needs data, so its moments stand there in their sizes: two bytes a weight, and two
-numbers a block.
+numbers a block. The LoRA is that of a fresh copy, whose fixed weights are the UNet's own.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..nets.config import UNetConfig
 from ..nets.controlnet import HINT_DOWNSCALE, ControlNet
+from ..nets.low_rank import LowRankControlNet
 from ..nets.unet import UNet
 from ..training.base import Text
 from ..training.locked import lock
@@ -22,7 +23,7 @@ from ..training.objective import Objective
 from ..training.optimizers import make_optimizer
 from ..training.settings import TrainingSettings
 from ..training.step import NoisyBatch, losses
-from ..training.trainer import DTYPES
+from ..training.trainer import DTYPES, make_trainable
 from .live_bytes import LiveBytes
 from .settings import TOKENS, BenchSettings
 from .tables import Table
@@ -34,6 +35,12 @@ WAYS = {
     "bf16, checkpointed": TrainingSettings(precision="bf16", gradient_checkpointing=True),
     "bf16, checkpointed, adamw8bit": TrainingSettings(
         precision="bf16", gradient_checkpointing=True, optimizer="adamw8bit"
+    ),
+    "bf16, checkpointed, adafactor": TrainingSettings(
+        precision="bf16", gradient_checkpointing=True, optimizer="adafactor"
+    ),
+    "bf16, checkpointed, LoRA of rank 16": TrainingSettings(
+        precision="bf16", gradient_checkpointing=True, lora_rank=16
     ),
 }
 #: Of AdamW8bit: weights that share a scale, and the fewest in a tensor whose moments are cut to 8 bits.
@@ -95,12 +102,14 @@ def count_step(training: TrainingSettings, config: UNetConfig, side: int, batch:
 def measure_step(training: TrainingSettings, config: UNetConfig, side: int, batch: int) -> Held:
     """As `count_step`, but of a step that is taken."""
     base = _Base(lock(_unet(config, DTYPES[training.precision])), Objective())
-    net = ControlNet(config).train(True)
-    for module in (base.unet, net):
-        module.gradient_checkpointing = training.gradient_checkpointing
+    net = ControlNet(config)
+    if training.lora_rank is not None:
+        net = LowRankControlNet(net, training.lora_rank)
+    net = make_trainable(net, base.unet, training)
+    trained = [weight for weight in net.parameters() if weight.requires_grad]
     drawn = _batch(base, side, batch)
     with LiveBytes([*base.unet.parameters(), *net.parameters()]) as memory:
-        optimizer = _optimizer(training, list(net.parameters()))
+        optimizer = _optimizer(training, trained)
         moments = optimizer.settle()
         optimizer.zero_grad()
         memory.forget_peak()
@@ -108,7 +117,7 @@ def measure_step(training: TrainingSettings, config: UNetConfig, side: int, batc
         with torch.autocast("cpu", dtype=dtype, enabled=half):
             losses(net, base, drawn).mean().backward()
         optimizer.step()
-    weights = _bytes(net.parameters())
+    weights = _bytes(trained)
     return Held(memory.peak, _bytes(base.unet.parameters()), weights, weights, moments)
 
 
@@ -186,7 +195,7 @@ def _unet(config: UNetConfig, dtype: torch.dtype) -> UNet:
 
 
 def _optimizer(training: TrainingSettings, parameters: list[nn.Parameter]) -> "_Real | _EightBit":
-    kind = _Real if training.optimizer == "adamw" else _EightBit
+    kind = _EightBit if training.optimizer == "adamw8bit" else _Real
     return kind(training, parameters)
 
 

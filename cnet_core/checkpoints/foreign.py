@@ -38,8 +38,16 @@ _OTHER_MODEL = f"it controls another model than Stable Diffusion; {_IN_COMFYUI}"
 _LORA = "load it with a LoRA loader"
 _MODEL = "move it to the base models, and choose a ControlNet file here"
 
+#: Before every key of a LoRA of a ControlNet, so that no loader takes it for a whole net.
+LORA_PREFIX = "cnet_lora."
+
 #: Kinds that also have a ControlNet's keys, so they are checked before the formats.
 LOOKALIKES = (
+    Kind(
+        "a LoRA of a ControlNet",
+        "make it whole with the ControlNet that it was trained on: `cnet merge CONTROLNET LORA OUT`",
+        _start(LORA_PREFIX),
+    ),
     Kind(
         "a ControlNet-XS",
         "it is wired into the UNet's encoder in its own way; use it with diffusers",

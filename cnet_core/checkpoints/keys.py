@@ -15,10 +15,24 @@ def unet_prefix(keys: Collection[str], anchors: Sequence[str]) -> str | None:
     return next(found, None)
 
 
-def check_keys(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Raises ValueError that counts and shows what is missing, unexpected or of another shape."""
+def check_keys(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    name: str,
+    *,
+    only: Collection[str] | None = None,
+) -> None:
+    """Raises ValueError that counts and shows what is missing, unexpected or of another shape.
+
+    Args:
+        module: what the tensors belong to.
+        tensors: by the module's keys.
+        name: what the message calls them.
+        only: the keys that count; None is all of the module's.
+    """
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    found = key_problems(module, shapes)
+    may_lack = () if only is None else tuple(module.state_dict().keys() - set(only))
+    found = key_problems(module, shapes, may_lack)
     if found:
         raise ValueError(f"{name} does not fit a {type(module).__name__}: {'; '.join(found)}.")
 

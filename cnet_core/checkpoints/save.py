@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from ..nets.controlnet import ControlNet
+from ..nets.low_rank import LowRankControlNet, merge_low_rank
 from .base import BaseWeights, encoder_weights
 from .container.files import Progress, write_atomically, write_tensors
 from .formats import FORMATS, LAYOUTS, SaveLayout, layout_format
@@ -30,7 +31,7 @@ def save_controlnet(
 
     Args:
         net: the ControlNet, even in torch.compile or DDP, or offloaded by accelerate. It keeps its dtypes, but
-            differences are float32.
+            differences are float32. A low-rank net is written whole.
         path: the file; for "diffusers" without the ending .safetensors a folder, with a config.json.
         layout: the format to write, described at `SaveLayout`.
         base: the base model, for the layouts that hold differences to it.
@@ -60,4 +61,4 @@ def _inner(net: nn.Module) -> ControlNet:
         raise TypeError(
             f"`net` is a {type(inner).__name__}; give a cnet_core.ControlNet, or one in torch.compile or DDP."
         )
-    return inner
+    return merge_low_rank(inner) if isinstance(inner, LowRankControlNet) else inner

@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import bench, convert, demo, extract_lora, identify, train, transfer
+from . import bench, convert, demo, extract_lora, identify, merge, train, transfer
 from .sentence import out_of_memory, sentence
 
 #: Each has `add_parser(subparsers)`, whose parser sets `run(args) -> exit status`.
-COMMANDS = (demo, identify, convert, transfer, extract_lora, train, bench)
+COMMANDS = (demo, identify, convert, transfer, extract_lora, merge, train, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

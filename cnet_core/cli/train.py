@@ -3,7 +3,6 @@
 import argparse
 import signal
 import sys
-import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import Field, fields, replace
@@ -13,23 +12,24 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from ..nets.controlnet import ControlNet
-from ..tiny.sheet import to_image
+from ..nets.low_rank import LowRankControlNet
 from ..tiny.training import tiny_source
 from ..training.board import Board
-from ..training.folder import RESULT, MetricsRow, RunFolder
+from ..training.folder import RESULT, RunFolder
 from ..training.folder_source import Origin, prepare_source
 from ..training.launcher import are_several, join_processes
 from ..training.loop import Intervals, Outcome, SilentEvents, fit
 from ..training.made_hints import HINT_MAKERS
-from ..training.meter import Reading
 from ..training.processes import Processes, SingleProcess
 from ..training.settings import TrainingSettings
-from ..training.source import Previewer, TrainingSource
+from ..training.source import TrainingSource
 from ..training.start import load_start
-from ..training.trainer import State, Trainer
+from ..training.trackers import Trackers
+from ..training.trainer import Trainer
 from .device import resolve_device
 from .progress import counter
 from .train_config import ContentsCheck, changes_of, config_of
+from .train_events import TerminalEvents
 from .train_options import add_origin_options
 
 if TYPE_CHECKING:
@@ -64,6 +64,13 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--stop-at-convergence", action="store_true", help="stop when the net follows its hint"
     )
     parser.add_argument("--device", help="default: cuda, else mps, else cpu")
+    parser.add_argument(
+        "--tracker",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also send the figures to wandb, mlflow, comet_ml … by accelerate; may be repeated",
+    )
     for name, what in INTERVALS.items():
         default = getattr(Intervals, name)
         help = f"{what} (default: {default} steps)"
@@ -99,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
     settings = TrainingSettings.from_dict(config["settings"])
     intervals = Intervals(args.log_every, args.read_every, args.save_every)
     processes = _processes(args.device)
+    trackers = Trackers(args.tracker, args.out) if args.tracker and processes.index == 0 else None
     before = folder.contents() if args.resume else None
     check = ContentsCheck(before, args.out, accept=args.accept_changed_data, tell=_complain)
     source = _source(config, args, processes.device, check)
@@ -110,8 +118,9 @@ def run(args: argparse.Namespace) -> int:
     if first:
         changed = changes_of(kept, config) if kept is not None else {}
         _write_start(folder, config, check, trainer.step, resumed=args.resume, changed=changed)
+    boards = _begin_boards(trackers, folder, config, trainer.step) if first else []
     events = (
-        _TerminalEvents(folder, source.preview, config["steps"], trainer.step)
+        TerminalEvents(folder, source.preview, config["steps"], trainer.step, boards)
         if first
         else SilentEvents()
     )
@@ -126,10 +135,23 @@ def run(args: argparse.Namespace) -> int:
             stop=stop,
             stop_at_convergence=args.stop_at_convergence,
         )
+    for board in boards:
+        board.close()
     if first:
         folder.plot()
-        print(_summary(outcome, args.out))
+        print(_summary(outcome, args.out) + _advice(trainer.net, config, args.out))
     return 0
+
+
+def _begin_boards(
+    trackers: Trackers | None, folder: RunFolder, config: dict[str, Any], step: int
+) -> list[Board | Trackers]:
+    """Returns what else shows the figures: TensorBoard if it is installed, and the named trackers."""
+    board = Board(folder.path / "tensorboard", step)
+    if trackers is None:
+        return [board]
+    trackers.begin(config)
+    return [board, trackers]
 
 
 def _write_start(
@@ -221,60 +243,12 @@ def _summary(outcome: Outcome, out: Path) -> str:
     return f"{out / RESULT}: {outcome.step} steps{how}; {seen}"
 
 
-class _TerminalEvents:
-    """Reports events to the folder and the terminal."""
-
-    def __init__(self, folder: RunFolder, preview: Previewer, steps: int, step: int) -> None:
-        self._folder, self._preview, self._steps = folder, preview, steps
-        self._board = Board(folder.path / "tensorboard", step)
-        self._first, self._begin = step, time.monotonic()
-        self._line = ""
-
-    def on_step(self, step: int) -> None:
-        speed = (step - self._first) / (time.monotonic() - self._begin)
-        left = (self._steps - step) / speed
-        self._show(
-            f"step {step} / {self._steps}  {speed:.2f} steps/s  {_clock(left)} left  {self._line}"
-        )
-
-    def on_log(self, step: int, loss: float, rate: float) -> None:
-        self._line = f"loss {loss:.4f}"
-        self._write({"step": step, "loss": loss, "rate": rate})
-
-    def on_reading(self, reading: Reading, converged_at: int | None) -> None:
-        self._write({"step": reading.step, "reading": reading.to_dict()})
-        follows = (
-            "" if converged_at is None else f"  has followed its hint since step {converged_at}"
-        )
-        self._tell(
-            f"step {reading.step}: held-out loss {reading.loss:.4f}, gap {reading.gap:.2%}{follows}"
-        )
-        self._folder.plot()
-
-    def save(self, state: State, result: ControlNet) -> None:
-        self._folder.save(state, result)
-        picture, figures = self._preview(result)
-        self._folder.save_picture(to_image(picture), f"previews/step_{state.step:08d}.png")
-        if figures:
-            self._write({"step": state.step, **figures})
-            self._tell("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
-
-    def _write(self, row: MetricsRow) -> None:
-        self._folder.write(row)
-        self._board.write(row)
-
-    def _tell(self, line: str) -> None:
-        self._show("")
-        print(line, flush=True)
-
-    def _show(self, line: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{line:<100}", end="\r", file=sys.stderr, flush=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+def _advice(net: ControlNet, config: Mapping[str, Any], out: Path) -> str:
+    """Returns how to use a result that no loader takes; else nothing."""
+    if not isinstance(net, LowRankControlNet) or net.origin is None:
+        return ""
+    start = config["controlnet"]
+    return f"\nIt is a LoRA of a ControlNet. Make it whole: cnet merge {start} {out / RESULT} OUT.safetensors"
 
 
 @contextmanager

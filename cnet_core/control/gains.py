@@ -5,7 +5,8 @@ from typing import Protocol
 
 from .call import UNetCall
 from .clock import Clock
-from .routing import Branch
+from .routing import Branch, HintRouting
+from .rows import Row
 from .scales import BlockScales
 from .unit import ControlUnit
 from .windows import Window
@@ -39,6 +40,19 @@ def time_factors(timed: Timing, clock: Clock) -> tuple[float, ...]:
 
 def route(unit: ControlUnit, factors: Sequence[float], call: UNetCall) -> tuple[float, ...]:
     """Returns the gain of each row: `time_factors` x routing."""
-    branches: list[Branch] = [row.branch for row in call.rows]
-    gains = unit.routing.gains(branches, call.cfg_scale, guided=call.guided)
+    gains = route_rows(unit.routing, call.rows, call.clock, call.cfg_scale, call.guided)
     return tuple(gain * factor for gain, factor in zip(gains, factors, strict=True))
+
+
+def route_rows(
+    routing: HintRouting,
+    rows: Sequence[Row],
+    clock: Clock,
+    cfg_scale: float | None,
+    guided: bool | None,
+) -> tuple[float, ...]:
+    """Returns the routing's gain of each row at the time of a call; arguments as UNetCall's."""
+    branches: list[Branch] = [row.branch for row in rows]
+    by_row = routing.by_row(clock)
+    gains = {stage: stage.gains(branches, cfg_scale, guided=guided) for stage in set(by_row)}
+    return tuple(gains[stage][row] for row, stage in enumerate(by_row))

@@ -1,9 +1,12 @@
 """HintRouting: how much of the hint each branch of classifier-free guidance gets."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from .clock import Clock
+from .points import parse_number, rise, split_pairs
 
 Branch = Literal["cond", "uncond"]
 
@@ -20,6 +23,7 @@ class HintRouting:
     cond: float = 1.0
     uncond: float = 1.0
     target: float | None = None  # the total gain wanted, whatever the CFG scale; overrides the two
+    stages: "Stages" = ()  # what holds from each percent of the run on; overrides the three
 
     def __post_init__(self) -> None:
         numbers = (self.cond, self.uncond, 0.0 if self.target is None else self.target)
@@ -56,6 +60,52 @@ class HintRouting:
         """
         return cls(1.0, 0.0, gain)
 
+    @classmethod
+    def none(cls) -> "HintRouting":
+        """Neither branch: no control."""
+        return cls(0.0, 0.0)
+
+    @classmethod
+    def over_time(cls, stages: Sequence[tuple[float, "HintRouting"]]) -> "HintRouting":
+        """Another routing from each percent of the run on; it equals one unit for each stage, with its window.
+
+        Args:
+            stages: (percent, routing), percents rising from 0.
+
+        Raises:
+            ValueError: percents that do not rise from 0 or lie outside 0..1, or a stage that has stages itself.
+        """
+        percents = [percent for percent, _ in stages]
+        if not percents or percents[0] != 0 or percents[-1] > 1 or not rise(percents):
+            raise ValueError(
+                f"The percents {percents} of a routing must rise from 0 and lie in 0..1."
+            )
+        if any(routing.stages for _, routing in stages):
+            raise ValueError(
+                "A stage of `over_time` changes over time itself; give one list of stages."
+            )
+        return replace(stages[0][1], stages=tuple(stages))
+
+    @property
+    def needs_branches(self) -> bool:
+        """Whether cond and uncond rows get different gains at any time."""
+        if self.stages:
+            return any(routing.needs_branches for _, routing in self.stages)
+        return self.target is not None or self.cond != self.uncond
+
+    def at(self, percent: float) -> "HintRouting":
+        """Returns the routing at `percent` of the run; a stage begins at its own percent."""
+        begun = [routing for start, routing in self.stages if percent >= start]
+        return begun[-1] if begun else self
+
+    def by_row(self, clock: Clock) -> tuple["HintRouting", ...]:
+        """Returns the routing of each row. A stage begins where a unit with its percent as start would."""
+        rows: tuple[HintRouting, ...] = (self,) * clock.rows
+        for start, routing in self.stages:
+            begun = clock.within(start, 1.0)
+            rows = tuple(routing if on else row for on, row in zip(begun, rows, strict=True))
+        return rows
+
     def gains(
         self,
         branches: Sequence[Branch],
@@ -69,8 +119,10 @@ class HintRouting:
         runs the branches in separate calls sets `guided` to tell whether another call has uncond rows.
 
         Raises:
-            ValueError: a row is neither cond nor uncond, or `target_gain` has no CFG scale.
+            ValueError: a row is neither cond nor uncond, `target_gain` has no CFG scale, or the routing has stages.
         """
+        if self.stages:
+            raise ValueError("This routing changes over the run; call `at(percent)` first.")
         unknown = sorted(set(branches) - {"cond", "uncond"})
         if unknown:
             raise ValueError(f"`rows` has the branches {unknown}; a row is 'cond' or 'uncond'.")
@@ -87,6 +139,36 @@ class HintRouting:
                 "`target_gain` needs the CFG scale of the run: set `cfg_scale` on the Attachment."
             )
         return _gains_for_total(self.target, cfg_scale)
+
+
+#: (percent, routing): what holds from each percent of the run on.
+Stages = tuple[tuple[float, HintRouting], ...]
+
+
+def parse_stages(text: str, modes: Mapping[str, HintRouting]) -> Stages:
+    """Returns the stages of a text such as `0:both, 0.4:cond_only, 0.8:none`; empty for an empty text.
+
+    Args:
+        text: percent:mode pairs.
+        modes: name -> routing.
+
+    Raises:
+        ValueError: a part is not a number and the name of a mode with a colon between them.
+    """
+    pairs = split_pairs(text)
+    if not all(len(pair) == 2 and _is_percent(pair[0]) and pair[1] in modes for pair in pairs):
+        raise ValueError(
+            f"`time_curve` is {text!r}; write percent:mode pairs, such as 0:both, 0.4:cond_only, 0.8:none. The modes "
+            f"are {', '.join(modes)}."
+        )
+    stages = tuple((parse_number(percent), modes[mode]) for percent, mode in pairs)
+    if not rise([percent for percent, _ in stages]):
+        raise ValueError(f"`time_curve` is {text!r}; its percents must rise.")
+    return stages
+
+
+def _is_percent(text: str) -> bool:
+    return 0 <= parse_number(text) <= 1
 
 
 def _gains_for_total(total: float, cfg_scale: float) -> tuple[float, float]:

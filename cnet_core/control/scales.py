@@ -1,25 +1,17 @@
 """BlockScales: how much control each block gets, and how much at each point of the run."""
 
 import math
-import re
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from .axis import BlockAxis
+from .points import Points, interpolate, parse_number, parse_points, rise, split_list
 
 #: The released guess mode's base, 10^(-1/12) cut to three digits (lllyasviel/ControlNet, gradio_canny2image.py).
 SOFT_BASE = 0.825
 #: sd-webui-controlnet's list is always made for 13 blocks, and cut to the first 10 for SDXL.
 WEBUI_BLOCKS = 13
-#: The syntax of number texts, here and in js/scales.js.
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
-_SEPARATORS = re.compile(r"[,; \t\r\n]+")
-_COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
-
-#: (position, factor) pairs, linear between them.
-Points = tuple[tuple[float, float], ...]
+_EXAMPLE = "such as 0:1, 0.5:0.4"
 
 
 @dataclass(frozen=True)
@@ -144,15 +136,6 @@ def check_count(values: int, blocks: int) -> None:
         )
 
 
-def interpolate(points: Points, position: float) -> float:
-    """Returns the factor at a position: linear between points, constant beyond their ends."""
-    index = bisect_right([p for p, _ in points], position)
-    if index in (0, len(points)):
-        return points[max(index - 1, 0)][1]
-    (p0, f0), (p1, f1) = points[index - 1], points[index]
-    return f0 + (f1 - f0) * (position - p0) / (p1 - p0)
-
-
 def custom_scales(text: str) -> BlockScales:
     """Returns the scales of a text: numbers such as `0.1, 0.5, 1`, or points such as `0:0.2, 1:1`.
 
@@ -160,7 +143,9 @@ def custom_scales(text: str) -> BlockScales:
         ValueError: the text is empty, or neither.
     """
     if ":" in text:
-        return BlockScales.custom_points(_parse_points(text, "custom_scales", "position:factor"))
+        return BlockScales.custom_points(
+            parse_points(text, "custom_scales", f"position:factor, {_EXAMPLE}")
+        )
     return BlockScales.custom(parse_scales(text))
 
 
@@ -172,7 +157,7 @@ def parse_scales(text: str) -> tuple[float, ...]:
     Raises:
         ValueError: a part is not a finite number.
     """
-    numbers = tuple(_number(part) for part in _SEPARATORS.split(text) if part)
+    numbers = tuple(parse_number(part) for part in split_list(text))
     if not all(math.isfinite(n) for n in numbers):
         raise ValueError(
             f"`custom_scales` is {text!r}; write numbers such as 0.1, 0.5, 1, shallow to deep, middle last."
@@ -186,28 +171,15 @@ def parse_curve(text: str) -> Points:
     Raises:
         ValueError: a part is not two finite numbers with a colon between them.
     """
-    return _parse_points(text, "time_curve", "percent:factor")
-
-
-def _parse_points(text: str, name: str, form: str) -> Points:
-    parts = _SEPARATORS.split(_COLON.sub(":", text))
-    pairs = [[_number(half) for half in part.split(":")] for part in parts if part]
-    if not all(len(pair) == 2 and all(math.isfinite(number) for number in pair) for pair in pairs):
-        raise ValueError(f"`{name}` is {text!r}; write points as {form}, such as 0:1, 0.5:0.4.")
-    return tuple((position, factor) for position, factor in pairs)
+    return parse_points(text, "time_curve", f"percent:factor, {_EXAMPLE}")
 
 
 def _rising(points: Sequence[tuple[float, float]], name: str) -> Points:
     """Returns the points; raises ValueError unless their positions rise within 0..1."""
     places = [p for p, _ in points]
-    if any(not 0 <= p <= 1 for p in places) or any(a >= b for a, b in pairwise(places)):
+    if any(not 0 <= p <= 1 for p in places) or not rise(places):
         raise ValueError(f"{name.format(places)} must rise and lie in 0..1.")
     return tuple((float(p), float(f)) for p, f in points)
-
-
-def _number(text: str) -> float:
-    """Returns a number written in ASCII digits, NaN for anything else; js/scales.js reads the same syntax."""
-    return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
 def _soft(scales: BlockScales, axis: BlockAxis) -> tuple[float, ...]:

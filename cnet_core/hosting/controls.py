@@ -27,26 +27,38 @@ class SpecRun:
         model: Any,
         size: tuple[int, int],
         frames: tuple[int, ...],
+        shown: tuple[int, ...],
         counts: Counts,
     ) -> None:
         self.spec = spec
         self.use = Use.without(0)
         self._nets, self._model, self._counts = nets, model, counts
-        self._size, self._frames = size, frames
+        self._size, self._frames, self._shown = size, frames, shown
         self._run: UnitRun | None = None
 
     def contribute(self, call: UNetCall) -> RowResiduals | None:
         """As UnitRun.contribute."""
-        factors = time_factors(self.spec, call.clock)
+        factors = self._weigh_frames(time_factors(self.spec, call.clock), call)
         self.use = Use.without(len(factors))
         if self._run is None and any(factors):
             net = self._nets.open(self.spec.source, self._model)
-            self._run = UnitRun(self.spec.unit(net, *self._size, self._frames), self._counts)
+            unit = self.spec.unit(net, *self._size, self._frames, self._shown)
+            self._run = UnitRun(unit, self._counts)
         if self._run is None:
             return None
         part = self._run.contribute(call, factors)
         self.use = self._run.use
         return part
+
+    def _weigh_frames(self, factors: tuple[float, ...], call: UNetCall) -> tuple[float, ...]:
+        """Returns the factors without those of rows whose picture gets no control; the unit's mask has the rest."""
+        strengths = self.spec.frame_strengths
+        if strengths is None:
+            return factors
+        return tuple(
+            factor if strengths.at(self._shown[row.picture]) else 0.0
+            for factor, row in zip(factors, call.rows, strict=True)
+        )
 
     def clear(self) -> None:
         """Drops what was kept between steps."""
@@ -80,7 +92,12 @@ class Controls:
         self._before, self._now, self._sigma = self._now, {}, sigma
 
     def stack(
-        self, specs: Sequence[UnitSpec], model: Any, size: tuple[int, int], frames: tuple[int, ...]
+        self,
+        specs: Sequence[UnitSpec],
+        model: Any,
+        size: tuple[int, int],
+        frames: tuple[int, ...],
+        shown: tuple[int, ...] | None = None,
     ) -> ControlStack:
         """Returns the stack of the controls of one call.
 
@@ -88,18 +105,25 @@ class Controls:
             specs: in the order of addition.
             model: whose UNet is called.
             size: height and width of the latents.
-            frames: which picture of the whole batch each picture of the call is.
+            frames: which hint each picture of the call has.
+            shown: which picture of the whole batch each of them is; None: `frames`.
         """
-        return ControlStack.of([self._find(s, model, size, frames) for s in specs], self.counts)
+        pictures = (frames, frames if shown is None else shown)
+        return ControlStack.of([self._find(s, model, size, *pictures) for s in specs], self.counts)
 
     def _find(
-        self, spec: UnitSpec, model: Any, size: tuple[int, int], frames: tuple[int, ...]
+        self,
+        spec: UnitSpec,
+        model: Any,
+        size: tuple[int, int],
+        frames: tuple[int, ...],
+        shown: tuple[int, ...],
     ) -> SpecRun:
-        key = (spec.key, id(model), size, frames)
+        key = (spec.key, id(model), size, frames, shown)
         if key not in self._now:
             kept = self._before.pop(key, None)
             if kept is None:
-                kept = SpecRun(spec, self._nets, model, size, frames, self.counts)
+                kept = SpecRun(spec, self._nets, model, size, frames, shown, self.counts)
             self._now[key] = kept
         return self._now[key]
 

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from ..control.frame_strengths import FrameStrengths
 from ..control.hints import Fit, fit_hint
 from ..control.net import Net
 from ..control.routing import HintRouting
@@ -40,6 +41,7 @@ class UnitSpec:
         False  # whether `image` has an entry for each row of a call, not for each picture
     )
     masked: bool = False  # whether the mask is the last channel of `image`, which is fitted with it; `mask` is None
+    frame_strengths: FrameStrengths | None = None
 
     @property
     def key(self) -> Hashable:
@@ -47,7 +49,8 @@ class UnitSpec:
         tensors = (_view_key(self.image), None if self.mask is None else _view_key(self.mask))
         times = (self.strength, self.start_percent, self.end_percent, self.window)
         others = (self.routing, self.scales, self.hint_fit, self.reuse_tolerance, self.control_type)
-        return (self.source.key, *tensors, *times, *others, self.by_row, self.masked)
+        rest = (self.by_row, self.masked, self.frame_strengths)
+        return (self.source.key, *tensors, *times, *others, *rest)
 
     @property
     def off(self) -> bool:
@@ -56,14 +59,25 @@ class UnitSpec:
 
     @property
     def needs_branches(self) -> bool:
-        """Whether cond and uncond rows get different gains."""
-        routing = self.routing
-        return routing.target is not None or routing.cond != routing.uncond
+        """Whether cond and uncond rows get different gains at any time."""
+        return self.routing.needs_branches
 
-    def unit(self, net: Net, height: int, width: int, frames: Sequence[int]) -> ControlUnit:
-        """Returns the unit for latents of `height` x `width`; `frames` are the indices of their pictures.
+    def unit(
+        self,
+        net: Net,
+        height: int,
+        width: int,
+        frames: Sequence[int],
+        shown: Sequence[int] | None = None,
+    ) -> ControlUnit:
+        """Returns the unit for latents of `height` x `width`.
 
-        Hints and masks of another number are repeated or truncated, as in ComfyUI.
+        Args:
+            net: of the unit.
+            height, width: of the latents.
+            frames: which hint each picture of the call has; other numbers of hints and masks are repeated or
+                truncated, as in ComfyUI.
+            shown: which picture of the whole batch each of them is, for `frame_strengths`; None: `frames`.
         """
         size = (HINT_DOWNSCALE * height, HINT_DOWNSCALE * width)
 
@@ -71,6 +85,10 @@ class UnitSpec:
             return fit_hint(pick_frames(pictures, frames), *size, self.hint_fit)
 
         mask = None if self.mask is None else pick_frames(_stack_masks(self.mask), frames)
+        if self.masked:
+            mask = fit(self.image[..., -1:].movedim(-1, 1))[:, 0]
+        if self.frame_strengths is not None:
+            mask = self.frame_strengths.weigh_masks(mask, frames if shown is None else shown)
         return ControlUnit(
             net,
             fit(self.hint(net.hint_channels)),
@@ -79,7 +97,7 @@ class UnitSpec:
             scales=self.scales,
             start_percent=self.start_percent,
             end_percent=self.end_percent,
-            mask=fit(self.image[..., -1:].movedim(-1, 1))[:, 0] if self.masked else mask,
+            mask=mask,
             control_types=None if self.control_type == AUTO else (self.control_type,),
             reuse_tolerance=self.reuse_tolerance,
             window=self.window,
@@ -87,7 +105,8 @@ class UnitSpec:
 
     def hint(self, channels: int) -> Tensor:
         """Returns the image as (N, C, H, W) with the channels that the net takes: no alpha, grey as RGB."""
-        image = self.image[..., :-1] if self.masked else self.image
+        # A copy in the layout of a picture without mask, since kernels round by layout.
+        image = self.image[..., :-1].contiguous() if self.masked else self.image
         hint = image.movedim(-1, 1)
         if hint.shape[1] == 1 and channels > 1:
             hint = hint.expand(-1, channels, -1, -1)

@@ -21,18 +21,23 @@ class Board:
 
             self._writer = SummaryWriter(str(folder), purge_step=step + 1)
 
+    def close(self) -> None:
+        """Closes the files."""
+        if self._writer is not None:
+            self._writer.close()
+
     def write(self, row: Mapping[str, Any]) -> None:
         """Shows a line of the metrics."""
         if self._writer is not None:
-            for name, value in _numbers(row):
+            for name, value in read_numbers(row):
                 self._writer.add_scalar(name, value, row["step"])
             self._writer.flush()
 
 
-def _numbers(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+def read_numbers(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     """Yields names and numbers of a row, and of rows in it as `name/…`, without the step."""
     for name, value in row.items():
         if isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{name}/")  # pyright: ignore[reportUnknownArgumentType]
+            yield from read_numbers(value, f"{prefix}{name}/")  # pyright: ignore[reportUnknownArgumentType]
         elif isinstance(value, int | float) and name != "step":
             yield prefix + name, float(value)

@@ -1,15 +1,14 @@
 """The contents of a run's base and samples, as digests. A resumed run compares them with those at its start."""
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
+from ..checkpoints.digest import weights_digest
 from .layouts import Item
 
 #: How many names are listed per kind of change.
@@ -82,15 +81,6 @@ def contents_of(
     )
     start_digest = "" if start is None else weights_digest(start)
     return Contents(weights_digest(unet), tuple(samples), start_digest)
-
-
-def weights_digest(net: nn.Module) -> str:
-    """Returns a hash of the names, dtypes and bytes of a net's weights."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(net.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype}".encode())
-        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def changes(before: Sequence[Sample], after: Sequence[Sample]) -> list[str]:

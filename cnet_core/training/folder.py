@@ -14,10 +14,12 @@ from PIL import Image
 
 from ..checkpoints import save_controlnet
 from ..checkpoints.container.files import read_tensors, write_atomically, write_tensors
+from ..checkpoints.low_rank import save_low_rank
 from ..nets.controlnet import ControlNet
+from ..nets.low_rank import LowRankControlNet
 from .contents import Contents
-from .meter import Reading, convergence_step
-from .plots import line_plot
+from .meter import Reading
+from .run_plots import draw_plots
 from .trainer import State
 
 logger = logging.getLogger("cnet")
@@ -129,7 +131,7 @@ class RunFolder:
         file.parent.mkdir(exist_ok=True)
         try:
             write_tensors(state.tensors, file, {STATE_KEY: facts})
-            save_controlnet(result, self.path / RESULT)
+            _save_result(result, self.path / RESULT)
         except OSError as error:
             what = f"{error.strerror}; the earlier save is kept"
             raise OSError(error.errno, what, str(file)) from error
@@ -169,36 +171,20 @@ class RunFolder:
         write_atomically(file, lambda stream: image.save(stream, "PNG"))
 
     def plot(self) -> None:
-        """Writes loss.png and convergence.png of the metrics so far."""
-        for name, image in plots(self.rows()).items():
+        """Writes the plots of the metrics so far."""
+        for name, image in draw_plots(self.rows()).items():
             self.save_picture(image, name)
 
     def _checkpoints(self) -> list[Path]:
         return sorted((self.path / "checkpoints").glob("step_*.safetensors"))
 
 
-def plots(rows: list[MetricsRow]) -> dict[str, Image.Image]:
-    """Returns the plots of a run's metrics by file name."""
-    readings = [Reading.from_dict(row["reading"]) for row in rows if "reading" in row]
-    converged = convergence_step(readings)
-    marks = {} if converged is None else {f"follows its hint ({converged})": float(converged)}
-    loss = {
-        "training": [(row["step"], row["loss"]) for row in rows if "loss" in row],
-        "held-out": [(r.step, r.loss) for r in readings],
-        "held-out, wrong hint": [(r.step, r.wrong_loss) for r in readings],
-    }
-    convergence = {
-        "gap": [(r.step, r.gap) for r in readings],
-        "effect": [(r.step, r.effect) for r in readings],
-        "zero convs": [(r.step, sum(n * n for n in r.zero_convs) ** 0.5) for r in readings],
-    }
-    adherence = [(row["step"], row["adherence"]) for row in rows if "adherence" in row]
-    if adherence:
-        convergence["adherence"] = adherence
-    return {
-        "loss.png": line_plot(loss, "loss", marks=marks),
-        "convergence.png": line_plot(convergence, "does it use its hint?", log=True, marks=marks),
-    }
+def _save_result(result: ControlNet, path: Path) -> None:
+    """Writes a net whole, or what it learned if that is of low rank."""
+    if isinstance(result, LowRankControlNet):
+        save_low_rank(result, path)
+    else:
+        save_controlnet(result, path)
 
 
 def _state(file: Path) -> State:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..nets.controlnet import ControlNet
 from .contents import Contents, contents_of
 from .data import Progress, UsableItems, find_usable
+from .edge_match import are_edges, edge_match
 from .made_hints import HintMaker
 from .order import SampleOrder
 from .pictures import Cache, PictureSamples
@@ -83,7 +84,7 @@ def prepare_source(
     else:
         kept, held_out = samples, _one_size(prepare(judged, False))
     base.free_encoders()
-    return TrainingSource(base, kept, held_out, _previewer(base, held_out), start)
+    return TrainingSource(base, kept, held_out, _previewer(base, held_out, tell), start)
 
 
 def _find_samples(
@@ -121,13 +122,26 @@ def _folder(data: Path) -> Path:
     return data if data.is_dir() else data.parent
 
 
-def _previewer(base: PretrainedBase, held_out: SourcePart) -> Previewer:
+def _previewer(
+    base: PretrainedBase, held_out: SourcePart, tell: Callable[[str], None]
+) -> Previewer:
+    """Returns what draws the previews, and measures them if their hints are edges."""
     count = min(SHOWN, len(held_out.indices))
     shown = held_out.batch(SampleOrder(held_out.sizes, count, 0).batch(0), [False] * count)
     preview = Preview(base, shown.hints, shown.prompts, STEPS, CFG_SCALE)
 
+    measured = are_edges(shown.hints)
+    if not measured:
+        tell(
+            "The hints are no edges, so nothing measures how closely the previews follow them; look at the previews, "
+            "and at the meter's gap."
+        )
+
     def draw(net: ControlNet) -> tuple[Tensor, dict[str, float]]:
-        return sheet([shown.hints, preview.draw(net), preview.draw(net, empty=True)]), {}
+        drawn = [preview.draw(net, empty=empty) for empty in (False, True)]
+        names = ("edge_match", "edge_match_empty_prompt") if measured else ()
+        figures = {name: edge_match(p, shown.hints) for name, p in zip(names, drawn, strict=False)}
+        return sheet([shown.hints, *drawn]), figures
 
     return draw
 

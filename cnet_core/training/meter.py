@@ -1,8 +1,8 @@
 """The convergence meter: does the net use its hint yet? The loss alone does not show it.
 
-On a fixed held-out batch it compares the loss with the matching hint to the loss with the neighbour's hint. Everything
-else is equal, including the noise, so the difference comes from the hint and has little noise. It is 0 until the net
-distinguishes hints, however flat the loss.
+On a fixed held-out batch it compares the loss with the matching hint to the loss with the neighbour's hint, and to the
+loss without control. Everything else is equal, including the noise, so the difference comes from the hint and has
+little noise. It is 0 until the net distinguishes hints, however flat the loss.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,11 +38,17 @@ class Reading:
     zero_convs: tuple[
         float, ...
     ]  # norm of each zero conv's weights and bias, shallow to deep, middle last
+    plain_loss: float | None = None  # held-out, without control; None in runs of older versions
 
     @property
     def gap(self) -> float:
         """How much worse the wrong hint is, as a fraction of the loss."""
         return (self.wrong_loss - self.loss) / self.loss
+
+    @property
+    def gain(self) -> float | None:
+        """How much control with the matching hint lowers the loss, as a fraction of the loss without control."""
+        return None if self.plain_loss is None else 1 - self.loss / self.plain_loss
 
     @property
     def follows(self) -> bool:
@@ -52,12 +58,12 @@ class Reading:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
-        return {**asdict(self), "gap": self.gap}
+        return {**asdict(self), "gap": self.gap, "gain": self.gain}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Reading":
         """Returns the reading of `to_dict()`'s values."""
-        kept: dict[str, Any] = {k: v for k, v in values.items() if k != "gap"}
+        kept: dict[str, Any] = {k: v for k, v in values.items() if k not in ("gap", "gain")}
         kept["zero_convs"] = tuple(kept["zero_convs"])
         return cls(**kept)
 
@@ -73,6 +79,7 @@ class ConvergenceMeter:
         )
         with torch.no_grad():
             self._without = decode(base.unet, self._encoded)
+            self._plain_loss = float(self._losses(self._without).mean())
 
     @property
     def compares(self) -> bool:
@@ -96,7 +103,7 @@ class ConvergenceMeter:
             ]
         )
         loss, wrong_loss, error, effect, *norms = cast(list[float], figures.tolist())
-        return Reading(step, loss, wrong_loss, error, effect, tuple(norms))
+        return Reading(step, loss, wrong_loss, error, effect, tuple(norms), self._plain_loss)
 
     def _predict(self, net: ControlNet, hints: Tensor) -> Tensor:
         batch = self._batch

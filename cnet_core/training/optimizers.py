@@ -24,12 +24,7 @@ def make_optimizer(
     Raises:
         ValueError: its library is missing.
     """
-    return _KINDS[settings.optimizer]()(
-        parameters,
-        lr=settings.learning_rate,
-        betas=(settings.beta1, settings.beta2),
-        weight_decay=settings.weight_decay,
-    )
+    return _KINDS[settings.optimizer](parameters, settings)
 
 
 def read_moments(optimizer: torch.optim.Optimizer) -> Iterator[tuple[int, Moments]]:
@@ -61,15 +56,50 @@ def _number_or_tensor(value: Tensor) -> Tensor | int:
     return int(value) if is_counter else value
 
 
-def _eight_bit() -> Any:
+def _adam(
+    kind: Callable[..., torch.optim.Optimizer],
+    parameters: Sequence[nn.Parameter],
+    settings: TrainingSettings,
+) -> torch.optim.Optimizer:
+    return kind(
+        parameters,
+        lr=settings.learning_rate,
+        betas=(settings.beta1, settings.beta2),
+        weight_decay=settings.weight_decay,
+    )
+
+
+def _plain(parameters: Sequence[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+    return _adam(torch.optim.AdamW, parameters, settings)
+
+
+def _eight_bit(
+    parameters: Sequence[nn.Parameter], settings: TrainingSettings
+) -> torch.optim.Optimizer:
     """Returns AdamW with moments of 8 bits by blocks (Dettmers et al., arXiv 2110.02861)."""
     try:
-        return import_module("bitsandbytes.optim").AdamW8bit
+        kind: Any = import_module("bitsandbytes.optim").AdamW8bit
     except ImportError as error:
         raise ValueError(NEEDED) from error
+    return _adam(kind, parameters, settings)
 
 
-_KINDS: Mapping[OptimizerName, Callable[[], Any]] = {
-    "adamw": lambda: torch.optim.AdamW,
+def _adafactor(
+    parameters: Sequence[nn.Parameter], settings: TrainingSettings
+) -> torch.optim.Optimizer:
+    """Returns Adafactor, which keeps two sums of squares of a matrix (Shazeer and Stern, arXiv 1804.04235).
+
+    The rate is relative to each weight's size, and no momentum is kept: `beta1` and `beta2` do not count.
+    """
+    return torch.optim.Adafactor(
+        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+
+
+_KINDS: Mapping[
+    OptimizerName, Callable[[Sequence[nn.Parameter], TrainingSettings], torch.optim.Optimizer]
+] = {
+    "adamw": _plain,
     "adamw8bit": _eight_bit,
+    "adafactor": _adafactor,
 }

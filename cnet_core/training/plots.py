@@ -53,6 +53,8 @@ def line_plot(
     *,
     log: bool = False,
     marks: Mapping[str, float] | None = None,
+    levels: Mapping[str, float] | None = None,
+    percent: bool = False,
 ) -> Image.Image:
     """Returns a plot over steps.
 
@@ -62,13 +64,20 @@ def line_plot(
         title: above it.
         log: whether the values' axis is logarithmic.
         marks: label -> step of vertical lines.
+        levels: label -> value of horizontal lines.
+        percent: whether the values are fractions, to be shown in percent.
     """
     shown = {name: [p for p in points if _drawable(p[1], log)] for name, points in series.items()}
     image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     draw = ImageDraw.Draw(image)
     draw.text((RIGHT, 12), title, fill=INK, font=ImageFont.load_default(TITLE))
-    axes = _axes([p for points in shown.values() for p in points], log)
-    _draw_grid(draw, axes)
+    everything = [p for points in shown.values() for p in points]
+    levels = levels or {}
+    reach = [(everything[0][0], value) for value in levels.values()] if everything else []
+    axes = _axes([*everything, *reach], log)
+    _draw_grid(draw, axes, percent)
+    for label, value in levels.items():
+        _draw_level(draw, axes, label, value)
     for label, step in (marks or {}).items():
         x, _ = axes.place(step, axes.value(0))
         draw.line([(x, TOP), (x, HEIGHT - BOTTOM)], fill=FAINT, width=2)
@@ -87,16 +96,38 @@ def _axes(points: PlotPoints, log: bool) -> _Axes:
     ys = [math.log10(y) if log else y for _, y in points] or [0.0]
     low, high = (min(xs), min(ys)), (max(xs), max(ys))
     room = (high[1] - low[1]) * 0.05 or 0.5
-    return _Axes((low[0], low[1] - room), (max(high[0], low[0] + 1), high[1] + room), log)
+    below, above = low[1] - room, high[1] + room
+    if not log:
+        below, above = _round_range(low[1], high[1] if high[1] > low[1] else above)
+    return _Axes((low[0], below), (max(high[0], low[0] + 1), above), log)
 
 
-def _draw_grid(draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
+def _round_range(low: float, high: float) -> tuple[float, float]:
+    """Returns the smallest range around two values that TICKS round steps fill."""
+    power = 10.0 ** math.floor(math.log10((high - low) / TICKS))
+    steps = (power * factor for factor in (1, 2, 2.5, 5, 10, 20, 25))
+    ranges = ((begin := math.floor(low / step) * step, begin + TICKS * step) for step in steps)
+    return next(found for found in ranges if found[1] >= high)
+
+
+def _draw_level(draw: ImageDraw.ImageDraw, axes: _Axes, label: str, value: float) -> None:
+    """Draws a horizontal line with its label at its right end, above it."""
+    y = axes.place(axes.low[0], value)[1]
+    draw.line([(LEFT, y), (WIDTH - RIGHT, y)], fill=FAINT, width=2)
+    font = ImageFont.load_default(TICK)
+    draw.text((WIDTH - RIGHT - 4, y - 4), label, fill=FAINT, font=font, anchor="rb")
+
+
+def _draw_grid(draw: ImageDraw.ImageDraw, axes: _Axes, percent: bool) -> None:
     font = ImageFont.load_default(TICK)
     for tick in range(TICKS + 1):
         share = tick / TICKS
         y = axes.place(axes.low[0], axes.value(share))[1]
         draw.line([(LEFT, y), (WIDTH - RIGHT, y)], fill=GRID)
-        draw.text((LEFT - 8, y), f"{axes.value(share):.3g}", fill=FAINT, font=font, anchor="rm")
+        value = axes.value(share)
+        value = round(value, 12) + 0.0  # no -0
+        shown = f"{100 * value:.3g} %" if percent else f"{value:.3g}"
+        draw.text((LEFT - 8, y), shown, fill=FAINT, font=font, anchor="rm")
         step = axes.low[0] + share * (axes.high[0] - axes.low[0])
         x = axes.place(step, axes.value(0))[0]
         draw.text((x, HEIGHT - BOTTOM + 8), f"{step:.0f}", fill=FAINT, font=font, anchor="mt")

@@ -9,7 +9,7 @@ from ..nets.controlnet import HintInit
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["constant", "cosine", "linear"]
-OptimizerName = Literal["adamw", "adamw8bit"]
+OptimizerName = Literal["adamw", "adamw8bit", "adafactor"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class TrainingSettings:
     schedule: Schedule = "constant"  # of the rate after the warm-up; the others fall to 0
     decay_steps: int | None = None  # the step after which "cosine" and "linear" are at 0
     optimizer: OptimizerName = "adamw"
+    lora_rank: int | None = (
+        None  # of the differences to learn in each layer; None learns whole weights
+    )
     weight_decay: float = 1e-2
     beta1: float = 0.9
     beta2: float = 0.999
@@ -129,6 +132,10 @@ LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "at least 1, or left out",
     ),
     "optimizer": _one_of(get_args(OptimizerName)),
+    "lora_rank": (
+        lambda value: value is None or _within(1, 2**16)(value),
+        "at least 1, or left out",
+    ),
     "weight_decay": (_within(0, 1), "within 0..1"),
     "beta1": (_within(0, 0.99999), "at least 0 and below 1"),
     "beta2": (_within(0, 0.99999), "at least 0 and below 1"),

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints.digest import weights_digest
 from ..checkpoints.keys import check_keys
 from ..nets.controlnet import ControlNet
+from ..nets.low_rank import LowRankControlNet
+from ..nets.unet import UNet
 from .base import Samples, TrainingBase
 from .locked import lock
 from .optimizers import make_optimizer, read_moments, restore_moments_
@@ -40,7 +43,7 @@ class Trainer:
         base: the base model. Its UNet is locked, and moved to the device and to `settings.precision`.
         samples: the samples to train on.
         settings: every number of the computation.
-        net: where to start, in float32. None is a new one.
+        net: where to start, in float32. None is a new one. With `settings.lora_rank` a net on it learns instead.
         processes: how several processes share the work.
     """
 
@@ -56,16 +59,15 @@ class Trainer:
         self.base, self.samples, self.settings = base, samples, settings
         self.processes = processes or SingleProcess()
         self.step = 0
-        net = fresh_net(base, settings) if net is None else net
-        self.net = net.to(self.device, torch.float32).train(True).requires_grad_(True)
-        self.net.gradient_checkpointing = settings.gradient_checkpointing
-        self._skeleton = deepcopy(self.net).to("meta").requires_grad_(False)
-        lock(base.unet).to(self.device, DTYPES[settings.precision])
-        base.unet.gradient_checkpointing = settings.gradient_checkpointing
         if self.processes.sharded:
             _check_sharded(settings)
+        net = _prepare_net(base, settings, net).to(self.device, torch.float32)
+        lock(base.unet).to(self.device, DTYPES[settings.precision])
+        self.net = make_trainable(net, base.unet, settings)
+        self._skeleton = deepcopy(self.net).to("meta").requires_grad_(False)
         self._model = self.processes.wrap(self.net)
-        self._parameters = list(self.net.parameters())
+        trained = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
+        self._names, self._parameters = list(trained), list(trained.values())
         copies = (p.detach().clone() for p in self._parameters)
         self._average = list(copies) if settings.ema else None
         self._optimizer = make_optimizer(self._parameters, settings)
@@ -86,7 +88,9 @@ class Trainer:
         shown = self._parameters if self._average is None else self._average
         net = deepcopy(self._skeleton)
         whole = (self.processes.whole(tensor.detach()).to(self.device) for tensor in shown)
-        net.load_state_dict(dict(zip(self._names, whole, strict=True)), assign=True)
+        learned = dict(zip(self._names, whole, strict=True))
+        fixed = {n: p for n, p in self.net.named_parameters() if n not in learned}
+        net.load_state_dict({**fixed, **learned}, assign=True)
         return net
 
     def advance(self) -> Tensor:
@@ -154,10 +158,6 @@ class Trainer:
             _average_in(self._average, self._parameters, self.settings.ema_decay(step))
         self.step = step
 
-    @property
-    def _names(self) -> list[str]:
-        return [name for name, _ in self._skeleton.named_parameters()]
-
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for prefix, tensors in (("net.", self._parameters), ("average.", self._average or ())):
             yield from (
@@ -181,7 +181,7 @@ class Trainer:
     @torch.no_grad()
     def _fill(self, into: Sequence[Tensor], tensors: Mapping[str, Tensor], prefix: str) -> None:
         found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        check_keys(self._skeleton, found, "The saved training state")
+        check_keys(self._skeleton, found, "The saved training state", only=self._names)
         for name, tensor in zip(self._names, into, strict=True):
             tensor.copy_(self.processes.part(found[name], tensor))
 
@@ -191,6 +191,11 @@ def _check_sharded(settings: TrainingSettings) -> None:
     if settings.precision == "fp16":
         raise ValueError(
             "`precision` is 'fp16', whose loss scale needs the whole gradient; with sharded weights use 'bf16'."
+        )
+    if settings.lora_rank is not None:
+        raise ValueError(
+            f"`lora_rank` is {settings.lora_rank}, but the weights are sharded, which a net of low rank does not need; "
+            "choose plain multi-GPU in `accelerate config`."
         )
     if settings.optimizer != "adamw":
         raise ValueError(
@@ -203,6 +208,33 @@ def fresh_net(base: TrainingBase, settings: TrainingSettings) -> ControlNet:
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         return ControlNet.from_unet(base.unet, hint_init=settings.hint_init)
+
+
+def make_trainable(net: ControlNet, unet: UNet, settings: TrainingSettings) -> ControlNet:
+    """Returns the net, in training; only what the settings train requires gradients.
+
+    Args:
+        net: in float32. A low-rank one shares the UNet's weights, or casts those of its own to the UNet's dtype.
+        unet: the locked UNet.
+        settings: say whether nets keep their activations.
+    """
+    net.requires_grad_(True)
+    if isinstance(net, LowRankControlNet):
+        net.fix_(unet, DTYPES[settings.precision])
+    for module in (unet, net):
+        module.gradient_checkpointing = settings.gradient_checkpointing
+    return net.train(True)
+
+
+def _prepare_net(
+    base: TrainingBase, settings: TrainingSettings, net: ControlNet | None
+) -> ControlNet:
+    """Returns the net of a run at its start."""
+    start = fresh_net(base, settings) if net is None else net
+    if settings.lora_rank is None:
+        return start
+    origin = None if net is None else weights_digest(net)
+    return LowRankControlNet(start, settings.lora_rank, seed=settings.seed, origin=origin)
 
 
 @torch.no_grad()

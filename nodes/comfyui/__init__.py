@@ -2,6 +2,7 @@
 
 from .apply import apply_control_net
 from .files import describe_file, file_state, list_files, load_file
+from .model_patches import route_model_patch
 from .registry import control_category, warn_of_taken_ids
 from .route import route_control_net
 from .saving import register_output, save_control_net
@@ -22,6 +23,7 @@ __all__ = [
     "load_tiny",
     "register_output",
     "route_control_net",
+    "route_model_patch",
     "save_control_net",
     "train_control_net",
     "warn_of_taken_ids",

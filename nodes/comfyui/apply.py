@@ -16,12 +16,13 @@ from .host_types import Model
 from .native import find_source
 from .patch import ModelControl
 from .route_settings import RouteSettings
+from .routed_adapter import RoutedAdapter, unroute
 from .wrappers import KEY
 
 logger = logging.getLogger("cnet")
 
 #: Settings that may have come with the ControlNet, too.
-ROUTED = ("mask", "reuse_tolerance", "control_type")
+ROUTED = ("mask", "reuse_tolerance", "control_type", "frame_strengths")
 
 
 def apply_control_net(
@@ -48,12 +49,12 @@ def apply_control_net(
         "strength": strength,
         "start_percent": start_percent,
         "end_percent": end_percent,
-        **given.over(settings_of(control_net)).values(),
+        **given.over(_settings_of(control_net)).values(),
         **settings,
     }
     source = find_source(control_net)
     spec = (
-        foreign_spec(control_net, image, **numbers)
+        foreign_spec(unroute(control_net), image, **numbers)
         if source is None
         else _unit_spec(model, source, image, **numbers)
     )
@@ -67,6 +68,11 @@ def apply_control_net(
     clone = model.clone()
     ModelControl([*(earlier.specs if earlier else ()), spec]).attach(clone)
     return clone
+
+
+def _settings_of(control_net: Any) -> RouteSettings:
+    routed = isinstance(control_net, RoutedAdapter)
+    return control_net.settings if routed else settings_of(control_net)
 
 
 def _unit_spec(

@@ -10,8 +10,9 @@ from ...cnet_core.hosting import NetSource
 from .conds import release_hooks, share_equal_controls, spare_models
 from .history import History
 from .host_types import Executor, Guider, Model, Options
-from .patch import RUN, STEP, ModelControl
+from .patch import RUN, ModelControl
 from .run import Run, models_key
+from .step import STEP
 from .wrappers import KEY
 
 #: Under which a MODEL keeps the runs that only its conditioning had controls in.

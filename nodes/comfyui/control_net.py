@@ -18,9 +18,8 @@ from .arriving import ControlLists, put_arrival
 from .cond_hooks import HOOKS
 from .families import check_base_pair
 from .host_types import BaseModel, DeviceSource, Options, Patcher
-from .patch import STEP
 from .route_settings import RouteSettings
-from .step import CondBatchStep
+from .step import STEP, CondBatchStep
 from .unhooked import Unhooked
 
 logger = logging.getLogger("cnet")

@@ -11,6 +11,8 @@ FAMILIES = {
     1280: "the SDXL refiner",
     2048: "SDXL",
 }
+#: Blocks of a UNet that take residuals, the middle included.
+SD_BLOCKS, XL_BLOCKS = 13, 10
 BLOCK_LISTS = ("input_blocks", "middle_block", "output_blocks")
 
 
@@ -38,6 +40,22 @@ def check_base_pair(base: BaseModel, source: NetSource) -> None:
         raise ValueError(
             f"The ControlNet is made for {_describe(*ours)}, but the MODEL is {_describe(*theirs)}. "
             f"Use a ControlNet made for {family(theirs[0])}, or a model of the ControlNet's family."
+        )
+
+
+def check_adapter_pair(base: BaseModel, xl: bool) -> None:
+    """Raises unless the module of a MODEL has a UNet of a T2I-Adapter's family.
+
+    Raises:
+        TypeError: the MODEL has no UNet.
+        ValueError: different families; the message names both.
+    """
+    _check_unet(base, "T2I-Adapters are for Stable Diffusion.")
+    ours = XL_BLOCKS if xl else SD_BLOCKS
+    if _block_count(base) != ours:
+        raise ValueError(
+            f"The T2I-Adapter is made for {'SDXL' if xl else 'SD1.x'}, but the MODEL is "
+            f"{_describe(_context_dim(base), _block_count(base))}. Use an adapter made for this model."
         )
 
 

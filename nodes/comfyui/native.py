@@ -37,8 +37,8 @@ def source_of(control_net: Any) -> DeviceSource:
         inner = _strip_compile(getattr(control_net, "control_model", None))
         kind = type(control_net).__name__ + ("" if inner is None else f" ({type(inner).__name__})")
         raise TypeError(
-            f"`control_net` is a {kind}. Route ControlNet takes ControlNets and Control-LoRAs for Stable Diffusion "
-            "1.x, 2.x and SDXL, from Load ControlNet or from ComfyUI's own loaders. Connect it to Apply ControlNet "
+            f"`control_net` is a {kind}. Route ControlNet takes ControlNets, Control-LoRAs and T2I-Adapters for "
+            "Stable Diffusion, from Load ControlNet or from ComfyUI's own loaders. Connect it to Apply ControlNet "
             "(to the model) instead."
         )
     return source

@@ -20,11 +20,10 @@ from .layout import CondBatch
 from .replay import Replay
 from .run import Run, Start, models_key
 from .shared import SharedByCopies
-from .step import CondBatchStep
+from .step import STEP, CondBatchStep, find_step
 from .wrappers import KEY, with_wrappers
 
 RUN = "cnet_run"
-STEP = "cnet_step"
 
 #: What to do if control cannot reach the UNet.
 WAY_OUT = (
@@ -212,7 +211,7 @@ class ModelControl(SharedByCopies):
                 other.asked = True
                 other.reached = other.reached or run.reached
                 other.applied = other.applied or run.applied
-            if given is None:
+            if given is None and not self._open:
                 run.close()
 
     def _around_unet(self, options: Options, model: BaseModel) -> Options:
@@ -230,7 +229,7 @@ class ModelControl(SharedByCopies):
         return with_wrappers(options, {kind: inject}, first=False)
 
     def _run_without_guider(self) -> Run:
-        """Returns a run for one call whose options lack the run.
+        """Returns a run for calls whose options lack the run: one for all of them inside the last run.
 
         Raises:
             RuntimeError: a unit needs to know which conds are cond, which only the guider knows.
@@ -240,7 +239,12 @@ class ModelControl(SharedByCopies):
                 "A node calls the model with options that were copied before the sampling began, so ApplyControlNet "
                 f"cannot tell cond rows from uncond rows. Set the routing of ApplyControlNet to both, or: {WAY_OUT}"
             )
-        return self._open_run(None)
+        if not self._open:
+            return self._open_run(None)
+        around = self._open[-1]
+        if around.nameless is None:
+            around.nameless = self._open_run(None)
+        return around.nameless
 
     def _apply_model(
         self,
@@ -255,7 +259,7 @@ class ModelControl(SharedByCopies):
     ) -> Any:
         """Has the foreign controls act in one call of the model."""
         options = {} if transformer_options is None else transformer_options
-        step = _step_of(options)
+        step = find_step(options)
         if step.run.foreign is None or WATCH in options:
             return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
         step.run.applied = True
@@ -276,7 +280,7 @@ class ModelControl(SharedByCopies):
     ) -> Any:
         """Computes the residuals of one UNet call and injects them."""
         options = {} if transformer_options is None else transformer_options
-        step = _step_of(options)
+        step = find_step(options)
         step.run.reached = True
         arrived, control = take_arrivals(control)
         # Another pack may run the UNet again inside the call.
@@ -297,14 +301,6 @@ class ModelControl(SharedByCopies):
         if shared is None:
             step.run.record.add(watch)
         return found
-
-
-def _step_of(options: Options) -> CondBatchStep:
-    if STEP not in options:
-        raise RuntimeError(
-            "The model was called outside of ComfyUI's sampling, so ApplyControlNet cannot tell what its rows are."
-        )
-    return options[STEP]
 
 
 def _check_count(unet: UNetModel, skips: int) -> None:

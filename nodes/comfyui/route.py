@@ -3,14 +3,17 @@
 from typing import Any
 
 import torch
+from comfy.controlnet import ControlBase, T2IAdapter
 
 from ...cnet_core import BlockScales, HintRouting
 from ...cnet_core.hosting import UnitSpec, check_spec
 from ...cnet_core.nets.control_types import ControlTypeError
 from .control_net import CondControl
+from .foreign.accept import check_accepted
 from .host_types import DeviceSource
 from .native import source_of
 from .route_settings import RouteSettings
+from .routed_adapter import route_adapter, unroute
 
 
 def route_control_net(
@@ -18,7 +21,7 @@ def route_control_net(
     routing: HintRouting | None = None,
     scales: BlockScales | None = None,
     **settings: Any,
-) -> CondControl:
+) -> ControlBase:
     """Returns a ControlNet that takes its settings to whatever Apply node it is connected to.
 
     Settings of an earlier Route ControlNet stay, where this one says nothing.
@@ -29,10 +32,13 @@ def route_control_net(
         settings: the others of RouteSettings.
 
     Raises:
-        TypeError: `control_net` is neither ours nor one of ComfyUI's cldm ControlNets.
+        TypeError: `control_net` is neither ours nor a cldm ControlNet or T2I-Adapter of ComfyUI's.
         ValueError: a setting does not fit the net.
     """
     given = RouteSettings(routing, scales, **settings)
+    if isinstance(control_net, T2IAdapter):
+        check_accepted(unroute(control_net))
+        return route_adapter(control_net, given)
     ours = (
         control_net if isinstance(control_net, CondControl) else CondControl(source_of(control_net))
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...cnet_core import BlockScales, HintRouting
+from ...cnet_core import BlockScales, FrameStrengths, HintRouting
 from ...cnet_core.hosting import AUTO
 
 
@@ -18,6 +18,7 @@ class RouteSettings:
     mask: Tensor | None = field(default=None, compare=False)  # (H, W) or (N, H, W), 0..1
     reuse_tolerance: float = 0.0
     control_type: str = AUTO
+    frame_strengths: FrameStrengths | None = None
 
     def over(self, earlier: "RouteSettings") -> "RouteSettings":
         """Returns these settings, with those of an earlier node where they are at their default."""
@@ -27,6 +28,7 @@ class RouteSettings:
             mask=earlier.mask if self.mask is None else self.mask,
             reuse_tolerance=self.reuse_tolerance or earlier.reuse_tolerance,
             control_type=earlier.control_type if self.control_type == AUTO else self.control_type,
+            frame_strengths=self.frame_strengths or earlier.frame_strengths,
         )
 
     def values(self) -> dict[str, Any]:
@@ -37,4 +39,5 @@ class RouteSettings:
             "mask": self.mask,
             "reuse_tolerance": self.reuse_tolerance,
             "control_type": self.control_type,
+            "frame_strengths": self.frame_strengths,
         }

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -54,6 +55,15 @@ class Start:
     denoise_mask: Tensor | None = None  # of any shape that ComfyUI accepts
 
 
+def find_patchers(guider: Guider | None, source: Source, model: BaseModel) -> Sequence[Patcher]:
+    """Returns the patchers that were loaded with a model; a guider's second model uses those of the main one."""
+    for holder in (model, getattr(guider, "inner_model", model)):
+        loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
+        if loaded:
+            return loaded
+    return tuple(source.patchers)  # it arrived with the call, and ComfyUI loaded it from there
+
+
 class Run(SharedByCopies):
     """One sampling: its guider, the nets opened for it, the controls at work and the record of what they did.
 
@@ -62,10 +72,12 @@ class Run(SharedByCopies):
     Attributes:
         specs: the controls on the MODEL.
         guider: of the sampling; None if a call came without one.
+        sigma: the noise level of the current call of `calc_cond_batch`.
         asked: whether a prediction reached `calc_cond_batch`.
         reached: whether one reached the UNet, where a control of ours acts.
         applied: whether one reached the model, where a foreign control acts.
         foreign: the foreign controls on the MODEL, if any.
+        nameless: the run of calls inside this one whose options do not say which run they belong to.
         percent_to_sigma: of the current model sampling.
         last: latents, noise level and seed of the last prediction with control, for a Replay.
     """
@@ -76,30 +88,25 @@ class Run(SharedByCopies):
         self.specs = tuple(specs)
         self.guider = guider
         self.start = start
-        self.nets = OpenNets(self.find_patchers)
+        self.nets = OpenNets(partial(find_patchers, guider))
         self.controls = Controls(self.nets)
         self.record = RunRecord()
+        self.sigma = 0.0
         self.asked = False
         self.reached = False
         self.applied = False
         self.percent_to_sigma: PercentToSigma | None = None
         self.last: tuple[Tensor, Tensor, int | None] | None = None
         self.foreign: Foreign | None = None
+        self.nameless: Run | None = None
         self._resize_logged = False
 
     def begin(self, sigma: float) -> None:
         """Begins a call of `calc_cond_batch` at a noise level."""
+        self.sigma = sigma
         self.controls.begin(sigma)
         if self.foreign is not None:
             self.foreign.begin(sigma)
-
-    def find_patchers(self, source: Source, model: BaseModel) -> Sequence[Patcher]:
-        """Returns the patchers that were loaded with a model; a guider's second model uses those of the main one."""
-        for holder in (model, getattr(self.guider, "inner_model", model)):
-            loaded = holder.current_patcher.get_additional_models_with_key(models_key(source))
-            if loaded:
-                return loaded
-        return tuple(source.patchers)  # it arrived with the call, and ComfyUI loaded it from there
 
     def log_resize(self) -> None:
         """Logs once per run that residuals are resized."""
@@ -108,8 +115,14 @@ class Run(SharedByCopies):
         self._resize_logged = True
 
     def close(self) -> None:
-        """Drops everything kept between steps."""
+        """Drops everything kept between steps, and what refers back to the run, so that Python frees it at once.
+
+        ComfyUI takes a MODEL for a leak if something of a run holds it any longer.
+        """
+        if self.nameless is not None:
+            self.nameless.close()
         self.controls.clear()
         if self.foreign is not None:
             self.foreign.clear()
+        self.foreign = None
         self.nets.close()

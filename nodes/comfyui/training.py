@@ -22,11 +22,11 @@ from ...cnet_core.nets.controlnet import HINT_DOWNSCALE
 from ...cnet_core.tiny.sheet import to_image
 from ...cnet_core.training import Objective, Reading, Trainer, TrainingSettings
 from ...cnet_core.training.base import Text
-from ...cnet_core.training.folder import plots
 from ...cnet_core.training.loop import Intervals, Outcome, fit
 from ...cnet_core.training.objective import Prediction
 from ...cnet_core.training.preview import Preview, sheet
 from ...cnet_core.training.processes import SingleProcess
+from ...cnet_core.training.run_plots import draw_plots
 from ...cnet_core.training.settings import Precision
 from ...cnet_core.training.source import TensorSamples, tensor_source
 from ...cnet_core.training.start import check_start
@@ -287,7 +287,7 @@ def _in_a_column(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def _plots(rows: list[dict[str, Any]]) -> list[Image.Image]:
-    return list(plots(rows).values())
+    return list(draw_plots(rows).values())
 
 
 def _report(outcome: Outcome, rows: list[dict[str, Any]]) -> str:

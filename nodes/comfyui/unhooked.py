@@ -29,6 +29,11 @@ Asked = tuple[Tensor, Tensor, dict[str, Any], int]
 #: Modules that are passed over when it is asked who samples.
 PACK = __name__.partition(".nodes.")[0]
 
+SAYS_NO_ROWS = (
+    "The sampler {} calls the model without ComfyUI's hooks, so nothing says which rows are cond and which uncond. Set "
+    "the routing of Route ControlNet to both, or use another sampler."
+)
+
 
 class Unhooked(SharedByCopies):
     """What one control keeps in such a sampling, from `pre_run` to `cleanup`."""
@@ -58,10 +63,7 @@ class Unhooked(SharedByCopies):
             ValueError, TypeError: the model is of another family.
         """
         if spec.needs_branches:
-            raise RuntimeError(
-                f"The sampler {_sampler()} calls the model without ComfyUI's hooks, so nothing says which rows are "
-                "cond and which uncond. Set the routing of Route ControlNet to both, or use another sampler."
-            )
+            raise RuntimeError(SAYS_NO_ROWS.format(sampler_name()))
         residuals = self._compute(spec, *asked, options)
         return before if residuals is None else _merge(before, residuals)
 
@@ -77,7 +79,7 @@ class Unhooked(SharedByCopies):
         model = None if self._model is None else self._model()
         if model is None:
             raise RuntimeError(
-                f"The sampler {_sampler()} uses a ControlNet without ComfyUI's `pre_run`; use another sampler."
+                f"The sampler {sampler_name()} uses a ControlNet without ComfyUI's `pre_run`; use another sampler."
             )
         check_base_pair(model, spec.source)
         self._run = Run((), None) if self._run is None else self._run
@@ -117,7 +119,7 @@ def _sum(first: Any, second: Any) -> Any:
     return first + second
 
 
-def _sampler() -> str:
+def sampler_name() -> str:
     """Returns the module that samples: the nearest caller outside of ComfyUI's library and of this pack."""
     frame = sys._getframe()  # pyright: ignore[reportPrivateUsage]
     while frame is not None:

@@ -275,3 +275,26 @@ def test_the_routing_shows_its_gains(front: Front) -> None:
     front.page.wait_for_timeout(300)
     told = front.page.locator(".cnet-diagram").first.get_attribute("aria-label")
     assert re.findall(r"[\d.]*\d", told)[1:] == ["0.8462", "7.5", "2"]
+
+
+def test_the_routing_shows_each_of_its_stages(front: Front) -> None:
+    values = {"mode": "both", "time_curve": "0.4:cond_only, 0.8:none"}
+    front.load(alone("CFGHintRouting", front.host.info, values), "CFGHintRouting")
+    front.page.wait_for_timeout(300)
+    stages = front.page.locator(".cnet-stages > button")
+    assert stages.all_inner_texts() == ["both", "cond_only", "none"]
+    widths = [stages.nth(i).bounding_box()["width"] for i in range(3)]
+    assert widths[0] > 1.5 * widths[2]
+    told = []
+    for index in range(3):
+        stages.nth(index).click()
+        assert stages.nth(index).get_attribute("aria-pressed") == "true"
+        label = front.page.locator(".cnet-diagram").first.get_attribute("aria-label")
+        told.append(re.findall(r"[\d.]*\d", label))
+    assert told == [["1", "1", "7.5", "1"], ["1", "0", "7.5", "7.5"], ["0", "0", "7.5", "0"]]
+    front.choose("CFGHintRouting", "time_curve", "0.4:sideways")
+    front.page.wait_for_timeout(300)
+    assert "0:both, 0.4:cond_only" in front.page.locator(".cnet-status:visible").first.inner_text()
+    front.choose("CFGHintRouting", "time_curve", "")
+    front.page.wait_for_timeout(300)
+    assert front.page.locator(".cnet-stages:visible").count() == 0

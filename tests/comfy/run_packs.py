@@ -7,7 +7,7 @@ Each pack gets a ComfyUI of its own, since some change ComfyUI itself. What is r
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
@@ -28,9 +28,10 @@ def main() -> int:
     rows: list[Outcome] = []
     for name in there:
         folder = given.packs / name
-        found = _run(place, folder, [case for case in CASES if case.pack == name])
-        rows += found
-        print(*lines(found, commit_of(folder), version_of(given.comfyui)), sep="\n", flush=True)
+        facts = commit_of(folder), version_of(given.comfyui)
+        for row in _run(place, folder, [case for case in CASES if case.pack == name]):
+            rows.append(row)
+            print(*lines([row], *facts), flush=True)
     print(*(f"not there: {name}" for name in names if name not in there), sep="\n")
     return int(not rows or any(row.verdict == "wrong" for row in rows))
 
@@ -44,13 +45,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(place: Place, folder: Path, cases: Sequence[Case | Nodes]) -> list[Outcome]:
-    """Returns what came of a pack's cases, all in one ComfyUI."""
+def _run(place: Place, folder: Path, cases: Sequence[Case | Nodes]) -> Iterator[Outcome]:
+    """Gives what came of a pack's cases, all in one ComfyUI."""
     with tempfile.TemporaryDirectory() as base:
         write_models(Path(base) / "models")
         comfy = Host(place, Path(base), packs=[folder])
         try:
-            return [outcome for case in cases for outcome in outcomes(comfy, case)]
+            yield from (outcome for case in cases for outcome in outcomes(comfy, case))
         finally:
             comfy.stop()
 

@@ -1,37 +1,14 @@
 """T2I-Adapters from ComfyUI's own loader, and another pack's ControlNet, in whole graphs with KSampler."""
 
 import pytest
+from adapters import Adapter, AdapterXL, OfAnotherPack
 from flows import COND_ONLY, Control, Flow, effect_share
-from graphs import Family, Graph, Link, Sampling
+from graphs import Family, Sampling
 from host import Failed, Host
-from hosts import without_attention
 from weights import SD15, SDXL, WIDENING, WIDENING_SDXL, family
 
 ROUTED = 2e-5
 STEPS = 3
-
-
-class Adapter(Control):
-    """A T2I-Adapter for SD1.5."""
-
-    xl = False
-
-    def net(self, graph: Graph, loader: str) -> Link:
-        return graph.add("ProbeT2I", xl=self.xl, seed=3)
-
-
-class AdapterXL(Adapter):
-    """One for SDXL."""
-
-    xl = True
-
-
-class OfAnotherPack(Control):
-    """Another pack's subclass of ComfyUI's ControlNet, for SDXL."""
-
-    def net(self, graph: Graph, loader: str) -> Link:
-        return without_attention(graph, family(SDXL), "OfAnotherPack")
-
 
 CASES = [(Adapter, family(WIDENING)), (AdapterXL, family(WIDENING_SDXL))]
 OURS = "ours_from_native_loader"
@@ -103,3 +80,73 @@ def test_an_input_that_the_net_does_not_read_is_refused(comfy: Host) -> None:
     flow = Flow(family(SD15))
     with pytest.raises(Failed, match="`control_type` is 'depth'"):
         flow.run(comfy, "refused", Adapter(OURS, inputs={"control_type": "depth"}))
+
+
+routed_each = pytest.mark.parametrize(("kind", "model"), CASES, ids=["SD1.5", "SDXL"])
+
+
+@routed_each
+def test_routed_to_both_prompts_it_is_native_control(
+    comfy: Host, kind: type[Control], model: Family
+) -> None:
+    flow = Flow(model, Sampling(steps=STEPS))
+    plain, native = flow.run(comfy, "plain"), flow.run(comfy, "native", kind("native"))
+    both = kind("routed", routing={"mode": "both"})
+    assert effect_share(plain, native, flow.run(comfy, "routed", both)) == 0
+
+
+@routed_each
+@pytest.mark.parametrize("mode", ["cond_only", "uncond_only", "weighted", "target_gain"])
+def test_routed_it_is_the_one_on_the_model_in_as_many_calls(
+    comfy: Host, kind: type[Control], model: Family, mode: str
+) -> None:
+    flow = Flow(model, Sampling(steps=STEPS))
+    curve = {"profile": "uniform", "time_curve": "0:1, 1:0.5"}
+    settings = {"routing": {"mode": mode}, "scales": curve}
+    plain, ours = flow.run(comfy, "plain"), flow.run(comfy, "ours", kind(OURS, **settings))
+    found = flow.run(comfy, "routed", kind("routed", **settings))
+    assert effect_share(plain, ours, found) <= ROUTED
+    assert len(found.calls) == STEPS
+
+
+def test_routed_it_adds_up_with_a_routed_control_net_in_either_order(comfy: Host) -> None:
+    flow = Flow(family(WIDENING), Sampling(steps=STEPS))
+    net = {"file": "widening.safetensors", "routing": COND_ONLY}
+    plain = flow.run(comfy, "plain")
+    ours = flow.run(comfy, "ours", Adapter(OURS, routing=COND_ONLY), Control("ours", **net))
+    pair = (Adapter("routed", routing=COND_ONLY), Control("routed", **net))
+    for chain in (pair, pair[::-1]):
+        found = flow.run(comfy, "routed", *chain)
+        assert effect_share(plain, ours, found) <= ROUTED
+        assert len(found.calls) == STEPS
+
+
+@pytest.mark.parametrize("kind", ["routed_twice", "routed_to_model"])
+def test_settings_of_a_routed_adapter_travel(comfy: Host, kind: str) -> None:
+    flow = Flow(family(WIDENING), Sampling(steps=STEPS))
+    settings = {"routing": COND_ONLY, "scales": {"profile": "custom", "custom_scales": "0 1 1 0.5"}}
+    plain, ours = flow.run(comfy, "plain"), flow.run(comfy, "ours", Adapter(OURS, **settings))
+    assert effect_share(plain, ours, flow.run(comfy, "routed", Adapter(kind, **settings))) <= ROUTED
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"mask": 0.5}, "`mask` cannot travel with a T2I-Adapter"),
+        ({"inputs": {"frame_strengths": "0:1"}}, "`frame_strengths` cannot travel"),
+        ({"inputs": {"control_type": "depth"}}, "`control_type` is 'depth'"),
+        ({"scales": {"profile": "custom", "custom_scales": "1 2"}}, "has 4 blocks"),
+    ],
+    ids=["mask", "frames", "type", "scales"],
+)
+def test_what_a_routed_adapter_cannot_take_is_refused(
+    comfy: Host, settings: dict, words: str
+) -> None:
+    with pytest.raises(Failed, match=words) as caught:
+        Flow(family(WIDENING)).run(comfy, "refused", Adapter("routed", **settings))
+    assert caught.value.node == "RouteControlNet"
+
+
+def test_a_routed_adapter_for_another_model_stops_the_run(comfy: Host) -> None:
+    with pytest.raises(Failed, match=r"made for SD1.x, but the MODEL is SDXL"):
+        Flow(family(WIDENING_SDXL)).run(comfy, "refused", Adapter("routed"))

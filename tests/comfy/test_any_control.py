@@ -25,7 +25,10 @@ FAMILIES = [
     "Chroma",
     "Qwen InstantX",
     "HunyuanDiT",
+    "Qwen Fun",
 ]
+#: What newer ComfyUIs alone have.
+NEWER = "Qwen Fun"
 MISMATCHES = {
     "SD1.5's adapter on SDXL": "made for this model",
     "SDXL's adapter on SD1.5": "made for this model",
@@ -33,17 +36,32 @@ MISMATCHES = {
     "SD3.5's net on fewer blocks": "`output` 2",
     "a model without control": "used none of the ControlNet's residuals",
 }
+REFUSALS = {
+    "hooks of its own": "is a ControlNetSD35 with hooks on the model",
+    "no VAE": "`vae` is missing",
+    "no inpaint mask": "`inpaint_mask` is missing",
+}
 ROUTED = 2e-5
 
 
+class Measured(dict[str, Any]):
+    """What was measured, by family or case."""
+
+    def __missing__(self, case: str) -> Any:
+        """Skips what only newer ComfyUIs have."""
+        if case == NEWER:
+            pytest.skip("this ComfyUI does not have it")
+        raise KeyError(case)
+
+
 @pytest.fixture(scope="module")
-def measured(comfy: Host) -> dict[str, Any]:
+def measured(comfy: Host) -> Measured:
     """All that the script measured in this ComfyUI."""
     command = [comfy.place.python, str(SCRIPT), str(comfy.place.comfyui)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return Measured(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -125,6 +143,35 @@ def test_prompts_of_two_lengths_take_two_calls_but_half_the_rows(
 ) -> None:
     found = measured[family]
     assert (found["longer calls"], found["longer rows"]) == (2 * STEPS, STEPS)
+
+
+@pytest.mark.parametrize("family", ["SD3.5", "T2I SD1.5 full"])
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+def test_a_picture_is_fitted_to_the_latents_as_by_hand(
+    measured: dict[str, Any], family: str, fit: str
+) -> None:
+    assert measured[family][fit] <= ROUTED
+
+
+@pytest.mark.parametrize("family", ["SD3.5", "T2I SDXL"])
+def test_weights_that_stay_off_the_device_change_nothing(
+    measured: dict[str, Any], family: str
+) -> None:
+    found = measured[family]
+    assert found["low VRAM"] <= ROUTED
+    assert found["loaded"] == 0
+
+
+@pytest.mark.parametrize("family", ["SD3.5", "T2I SDXL"])
+def test_calls_that_name_no_run_share_what_one_keeps(measured: dict[str, Any], family: str) -> None:
+    found = measured[family]
+    assert found["old options"] <= ROUTED
+    assert found["encoded"] == (family == "SD3.5")
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_the_node_cannot_apply_is_refused_by_it(measured: dict[str, Any], case: str) -> None:
+    assert REFUSALS[case] in measured[case]
 
 
 @pytest.mark.parametrize("case", MISMATCHES)

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from adapters import Adapter, OfAnotherPack
 from flows import COND_ONLY, Control, Flow, effect_share
 from graphs import Graph, Link, Sampling
 from host import TWO_DEVICES, Failed, Host
 from hosts import node
 from tiny_graph import SIDE, picture_graph
-from weights import SD15, family, write_models
+from weights import SD15, SDXL, WIDENING, family, write_models
+
+from cnet_core import UNetConfig
 
 SPLIT = "MultiGPU_WorkUnits"
 TOLERANCE = 1e-3
@@ -50,7 +53,7 @@ def test_control_is_that_of_the_whole_run(split: Host, kind: str, place: str, mo
     assert {len(call) for call in found.calls} == {1}
 
 
-@pytest.mark.parametrize("kind", ["ours_from_native_loader", "ours"])
+@pytest.mark.parametrize("kind", ["ours_from_native_loader", "ours", "routed"])
 def test_two_controls_of_any_loader_are_those_of_the_whole_run(split: Host, kind: str) -> None:
     controls = Control(kind), Control(file="sd15_other.safetensors", strength=0.6, hint_seed=6)
     plain, expected = WHOLE.run(split, "plain"), WHOLE.run(split, "expected", *controls)
@@ -58,19 +61,37 @@ def test_two_controls_of_any_loader_are_those_of_the_whole_run(split: Host, kind
     assert effect_share(plain, expected, found) <= TOLERANCE
 
 
-def test_with_cond_only_one_device_alone_runs_the_control_net(split: Host) -> None:
-    control = Control(routing=COND_ONLY, count_as="split net")
+@pytest.mark.parametrize("kind", ["ours", "routed"])
+def test_with_cond_only_one_device_alone_runs_the_control_net(split: Host, kind: str) -> None:
+    control = Control(kind, routing=COND_ONLY, count_as=f"split {kind}")
     calls = SPLITS["split behind"].run(split, "rows", control).calls
-    assert split.saved("rows").counts["split net"] == [1] * (len(calls) // 2)
+    assert split.saved("rows").counts[control.count_as] == [1] * (len(calls) // 2)
 
 
-def test_an_error_on_one_device_ends_the_run_and_the_next_is_right(split: Host) -> None:
-    flow = SPLITS["split behind"]
-    expected = flow.run(split, "expected", Control())
+@pytest.mark.parametrize("mode", ["both", "cond_only"])
+@pytest.mark.parametrize(
+    ("kind", "model"), [(Adapter, WIDENING), (OfAnotherPack, SDXL)], ids=["T2I-Adapter", "subclass"]
+)
+def test_other_packs_nets_and_adapters_are_those_of_the_whole_run(
+    split: Host, kind: type[Control], model: UNetConfig, mode: str
+) -> None:
+    whole = Flow(family(model))
+    halves = Flow(family(model), after=node(SPLIT, max_gpus=2))
+    control = kind("ours_from_native_loader", routing={"mode": mode})
+    plain, expected = whole.run(split, "plain"), whole.run(split, "expected", control)
+    found = halves.run(split, "found", control)
+    assert effect_share(plain, expected, found) <= TOLERANCE
+    assert {len(call) for call in found.calls} == {1}
+
+
+@pytest.mark.parametrize("kind", ["ours", "routed"])
+def test_an_error_on_one_device_ends_the_run_and_the_next_is_right(split: Host, kind: str) -> None:
+    flow, control = SPLITS["split behind"], Control(kind)
+    expected = flow.run(split, "expected", control)
     broken = Flow(family(SD15), after=lambda graph, model: _broken(graph, flow.after(graph, model)))
     with pytest.raises(Failed, match="broken on purpose"):
-        broken.run(split, "broken", Control())
-    assert torch.equal(flow.run(split, "again", Control()).samples, expected.samples)
+        broken.run(split, "broken", control)
+    assert torch.equal(flow.run(split, "again", control).samples, expected.samples)
 
 
 def test_the_embedded_model_is_split_too(split: Host) -> None:

@@ -27,6 +27,7 @@ NODES = {
             "control_type": "auto",
             "vae": None,
             "inpaint_mask": None,
+            "frame_strengths": "",
         },
         ["MODEL"],
     ),
@@ -38,11 +39,28 @@ NODES = {
             "mask": None,
             "reuse_tolerance": 0.0,
             "control_type": "auto",
+            "frame_strengths": "",
         },
         ["CONTROL_NET"],
     ),
+    "RouteModelPatch": (
+        {
+            "model": None,
+            "start_percent": 0.0,
+            "end_percent": 1.0,
+            "routing": None,
+            "scales": None,
+        },
+        ["MODEL"],
+    ),
     "CFGHintRouting": (
-        {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0},
+        {
+            "mode": "cond_only",
+            "cond_weight": 1.0,
+            "uncond_weight": 0.5,
+            "target_gain": 2.0,
+            "time_curve": "",
+        },
         ["CNET_ROUTING"],
     ),
     "BlockScaleSchedule": (
@@ -156,6 +174,7 @@ def test_control_net_is_comfyuis_type(comfy: Host, node: str) -> None:
         ("ApplyControlNet", "strength", (0.0, 10.0, 0.01)),
         ("ApplyControlNet", "start_percent", (0.0, 1.0, 0.001)),
         ("ApplyControlNet", "end_percent", (0.0, 1.0, 0.001)),
+        ("RouteModelPatch", "start_percent", (0.0, 1.0, 0.001)),
     ],
 )
 def test_numbers_have_comfyuis_own_limits(

@@ -5,10 +5,12 @@ that our control has to keep. ComfyUI's own control gives each window the first 
 what is right.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from described import defaults
 from flows import COND_ONLY, Control, Flow, effect_share
 from graphs import Sampling
@@ -87,3 +89,50 @@ def test_windows_that_move_at_each_step_do_not_pile_up(comfy: Host) -> None:
     found = watched.run(comfy, "moving", Control(hints=PICTURES))
     assert len(found.calls) == 2 * how.steps
     assert max(found.counts["stacks"]) == 4
+
+
+#: Strengths of six pictures, and the same as masks; all are exact in float32.
+STRENGTHS = "0:1, 4:0.25"
+MASKS = (1.0, 0.8125, 0.625, 0.4375, 0.25, 0.25)
+#: Whether there are windows -> what gives the flow.
+WHERE: dict[str, Callable[[Host], Flow]] = {
+    "whole": lambda comfy: Flow(family(SD15), HOW),
+    "windows": lambda comfy: flow(comfy, context_schedule="standard_static"),
+}
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("kind", ["ours", "routed"])
+def test_frame_strengths_equal_constant_masks(comfy: Host, kind: str, where: str) -> None:
+    given = Control(kind, strength=0.7, hints=PICTURES, routing=COND_ONLY)
+    run = WHERE[where](comfy).run
+    expected = run(comfy, "masks", replace(given, mask=MASKS))
+    found = run(comfy, "strengths", replace(given, inputs={"frame_strengths": STRENGTHS}))
+    assert torch.equal(found.samples, expected.samples)
+    assert not torch.equal(found.samples, run(comfy, "alike", given).samples)
+
+
+def test_frame_strengths_belong_to_pictures_where_hints_start_again(comfy: Host) -> None:
+    whole = Flow(family(SD15), HOW)
+    given = Control(hints=2)
+    expected = whole.run(comfy, "masks", replace(given, mask=MASKS))
+    found = whole.run(comfy, "strengths", replace(given, inputs={"frame_strengths": STRENGTHS}))
+    assert torch.equal(found.samples, expected.samples)
+
+
+def test_pictures_without_strength_do_not_run_through_the_control_net(comfy: Host) -> None:
+    inputs = {"frame_strengths": "0:1, 3:0"}
+    given = Control(hints=PICTURES, inputs=inputs, count_as="frames net")
+    found = Flow(family(SD15), HOW).run(comfy, "some", given)
+    plain = Flow(family(SD15), HOW).run(comfy, "plain")
+    assert torch.equal(found.samples[3:], plain.samples[3:])
+    assert not torch.equal(found.samples[:3], plain.samples[:3])
+    assert set(comfy.saved("some").counts["frames net"]) == {2 * 3}
+
+
+def test_a_strength_that_is_no_pair_is_refused_at_the_node(comfy: Host) -> None:
+    for kind in ("ours", "routed"):
+        with pytest.raises(Failed, match="write points as picture:factor"):
+            Flow(family(SD15), HOW).run(
+                comfy, "bad", Control(kind, inputs={"frame_strengths": "1"})
+            )

@@ -13,9 +13,9 @@ from cnet_core.cli.main import build_parser
 
 LIBRARY = """
 PROFILE_NAMES SD15 SD21 SDXL Attachment BlockControl BlockScales ControlBlock ControlNet ControlStack ControlUnit
-Fingerprint HintRouting Profile Residuals Row UNet UNetAdapter UNetCall UNetConfig UnionControlNet Window attachments
-control_blocks control_pipeline fit_hint hint_from_image identify load_controlnet patch_unet profile register_adapter
-save_controlnet xray
+Fingerprint FrameStrengths HintRouting Profile Residuals Row UNet UNetAdapter UNetCall UNetConfig UnionControlNet Window
+attachments control_blocks control_pipeline fit_hint hint_from_image identify load_controlnet patch_unet profile
+register_adapter save_controlnet xray
 """
 
 #: Parameters in order, `=` before those with a default, `*` before those that are given by name alone.
@@ -38,6 +38,9 @@ CALLS = {
     "BlockScales.over_time": "self points",
     "BlockScales.at": "self percent",
     "BlockScales.values": "self block_sizes",
+    "FrameStrengths.parse": "text",
+    "FrameStrengths.at": "self picture",
+    "FrameStrengths.weigh_masks": "self masks pictures",
     "ControlUnit": (
         "net hint =strength =routing =scales =start_percent =end_percent =mask =control_types "
         "=reuse_tolerance =window =order"
@@ -61,11 +64,12 @@ COMMANDS = {
     "convert": "input output --layout --base --pooled --dtype",
     "transfer": "input output --base --new-base",
     "extract-lora": "input output --base --rank --energy --json",
+    "merge": "base lora output",
     "train": (
         "--out --tiny --base --config --controlnet --data --hint --validation --max-samples "
         "--skip-bad --size --steps --resume --accept-changed-data --stop-at-convergence "
-        "--device --log-every --read-every --save-every --batch-size --accumulation "
-        "--learning-rate --warmup --schedule --decay-steps --optimizer --weight-decay --beta1 "
+        "--device --tracker --log-every --read-every --save-every --batch-size --accumulation "
+        "--learning-rate --warmup --schedule --decay-steps --optimizer --lora-rank --weight-decay --beta1 "
         "--beta2 --max-grad-norm --prompt-dropout --hint-init --min-snr --ema --flip "
         "--precision --gradient-checkpointing --seed"
     ),

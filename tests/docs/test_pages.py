@@ -25,7 +25,7 @@ TASKS = (
 )
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}
 COMMAND = re.compile(
-    r"\bcnet (demo|identify|convert|transfer|extract-lora|train|bench)\b([^`#\n]*)"
+    r"\bcnet (demo|identify|convert|transfer|extract-lora|merge|train|bench)\b([^`#\n]*)"
 )
 
 

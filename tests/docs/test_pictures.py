@@ -1,4 +1,4 @@
-"""Pictures: docs/pictures.py draws what opens the users' pages, and every picture's command is listed."""
+"""Pictures: docs/pictures.py and docs/data_layouts.py draw what pages show; every picture's command is listed."""
 
 import re
 import shlex
@@ -13,6 +13,7 @@ DOCS = ROOT / "docs"
 HOLDING_PICTURES = ("docs", "js", "example_workflows", "cnet_core/tiny")
 SUFFIXES = (".png", ".jpg", ".gif", ".webp")
 sys.path.insert(0, str(DOCS))
+import data_layouts  # noqa: E402
 import pictures  # noqa: E402
 
 
@@ -29,6 +30,16 @@ def test_tiles_get_their_part_of_the_hint_or_all_of_it() -> None:
     hint, _, whole, parts = pictures.tiles(pictures.Painter(quick=True))
     assert hint.picture.size == whole.picture.size == parts.picture.size
     assert whole.picture.tobytes() != parts.picture.tobytes()
+
+
+@pytest.mark.parametrize("name", data_layouts.LAYOUTS)
+def test_each_data_layout_is_drawn_and_committed(name: str) -> None:
+    empty = Image.new("RGB", (8, 8))
+    samples = [data_layouts.Sample(empty, empty, "a caption")] * 2
+    sheet = data_layouts.draw_layout(data_layouts.LAYOUTS[name](samples))
+    with Image.open(DOCS / "images" / f"{name}.png") as committed:
+        assert sheet.size == committed.size
+    assert f"images/{name}.png" in (DOCS / "training_data.md").read_text()
 
 
 def test_each_picture_in_the_tree_has_its_command_on_one_page() -> None:

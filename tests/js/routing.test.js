@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { gainsOf, samplerCfg, unusedInputs } from "../../js/routing.js";
+import { gainsOf, samplerCfg, stagesOf, unusedInputs } from "../../js/routing.js";
 import { KEYS, LANGUAGES, wordsOf } from "../../js/words.js";
 
 const golden = JSON.parse(readFileSync(new URL("../target_gains.json", import.meta.url), "utf8"));
@@ -16,6 +16,7 @@ const CASES = [
   ["cond_only", 1, 0, 7.5],
   ["uncond_only", 0, 1, -6.5],
   ["weighted", 0.8, 0.3, 4.05],
+  ["none", 0, 0, 0],
 ];
 for (const [mode, cond, uncond, total] of CASES) {
   test(`${mode} has its gains`, () => {
@@ -38,9 +39,29 @@ test("a mode that is not known has none", () => assert.equal(gainsOf({ mode: "si
 
 test("a mode's own inputs are the used ones", () => {
   const names = ["mode", "cond_weight", "uncond_weight", "target_gain"];
-  assert.deepEqual(unusedInputs("target_gain", names), ["cond_weight", "uncond_weight"]);
-  assert.deepEqual(unusedInputs("weighted", names), ["target_gain"]);
-  assert.deepEqual(unusedInputs("both", names), names.slice(1));
+  assert.deepEqual(unusedInputs({ mode: "target_gain", ...NUMBERS }, names), ["cond_weight", "uncond_weight"]);
+  assert.deepEqual(unusedInputs({ mode: "weighted", ...NUMBERS }, names), ["target_gain"]);
+  assert.deepEqual(unusedInputs({ mode: "both", ...NUMBERS }, names), names.slice(1));
+  const staged = { mode: "both", ...NUMBERS, time_curve: "0.5:weighted" };
+  assert.deepEqual(unusedInputs(staged, [...names, "time_curve"]), ["target_gain"]);
+});
+
+test("a time curve has a stage for each pair, and the mode before the first", () => {
+  const both = { percent: 0, mode: "both" };
+  const rest = [
+    { percent: 0.4, mode: "cond_only" },
+    { percent: 0.8, mode: "none" },
+  ];
+  for (const time_curve of ["0:both, 0.4:cond_only, 0.8:none", "0 : both;0.4:cond_only\n.8:none"]) {
+    const found = stagesOf({ mode: "weighted", ...NUMBERS, time_curve });
+    assert.deepEqual(found, { stages: [both, ...rest], wrong: false });
+  }
+  const begun = stagesOf({ mode: "both", ...NUMBERS, time_curve: "0.4:cond_only 0.8:none" });
+  assert.deepEqual(begun.stages, [both, ...rest]);
+  assert.deepEqual(stagesOf({ mode: "both", ...NUMBERS, time_curve: " " }), { stages: [both], wrong: false });
+  for (const time_curve of ["both", "0:sideways", "0.5:both, 0.4:none", "2:both", "0:1"]) {
+    assert.deepEqual(stagesOf({ mode: "both", ...NUMBERS, time_curve }), { stages: [both], wrong: true });
+  }
 });
 
 test("the CFG scale is that of the sampler further on", () => {

@@ -1,5 +1,7 @@
 """What a run keeps between steps, and what it closes at its end."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from copy import deepcopy
 from types import ModuleType, SimpleNamespace
@@ -21,6 +23,18 @@ def test_a_run_closes_its_nets_once_each(part: Part) -> None:
     run.nets.open(unit.source, MODEL), run.nets.open(unit.source, MODEL)
     run.close()
     assert closed == [1]
+
+
+def test_a_closed_run_is_freed_at_once(part: Part) -> None:
+    """It holds the guider, and so the MODEL, which ComfyUI must see go."""
+    run = part("nodes.comfyui.run").Run([spec(part)], GUIDER)
+    run.foreign = SimpleNamespace(run=run, clear=lambda: None)
+    run.close()
+    seen = weakref.ref(run)
+    gc.disable()
+    del run
+    gc.enable()
+    assert seen() is None
 
 
 def test_a_deep_copy_of_a_runs_options_holds_the_run_itself(part: Part) -> None:

@@ -277,6 +277,35 @@ def test_hints_that_were_cut_for_each_row_go_to_their_rows(part: Part, tiles: in
         torch.testing.assert_close(found.middle[row : row + 1], alone.middle)
 
 
+def test_frame_strengths_go_to_the_pictures_of_tiles(part: Part) -> None:
+    """Rows of two tiles, each with uncond and cond of two pictures; the second picture gets none."""
+    images = torch.rand(8, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    strengths = part("cnet_core").FrameStrengths.parse("0:0.5, 1:0")
+    options = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
+    inputs = fakes.call_inputs(rows=8)
+
+    def answer(**settings: Any) -> Any:
+        step = step_of(part, part("nodes.comfyui.run").Run([], GUIDER))
+        return compute(
+            part, step, inputs, options, (spec(part, image=images, by_row=True, **settings),)
+        )
+
+    found = answer(frame_strengths=strengths)
+    assert rows_with_control(found) == [True, False] * 4
+    torch.testing.assert_close(found.middle[::2], 0.5 * answer().middle[::2])
+
+
+def test_frame_strengths_of_unknown_pictures_are_refused(part: Part) -> None:
+    """Six rows of two prompts are three pictures each, but the batch has two."""
+    step = step_of(part, part("nodes.comfyui.run").Run([], GUIDER))
+    images = torch.rand(6, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    strengths = part("cnet_core").FrameStrengths.parse("0:1, 1:0")
+    options = {"cond_or_uncond": [1, 0], "sigmas": torch.tensor([5.0])}
+    cut = spec(part, image=images, by_row=True, frame_strengths=strengths)
+    with pytest.raises(ValueError, match="cannot tell which picture each row shows"):
+        compute(part, step, fakes.call_inputs(rows=6), options, (cut,))
+
+
 def test_rows_that_cannot_be_cut_into_tiles_are_refused(part: Part) -> None:
     step = step_of(part, part("nodes.comfyui.run").Run([], GUIDER))
     images = torch.rand(5, 64, 64, 3, generator=torch.Generator().manual_seed(1))
@@ -296,3 +325,25 @@ def test_a_control_that_arrives_takes_latents_of_any_size(part: Part) -> None:
     both = step_of(part, part("nodes.comfyui.run").Run([spec(part)], GUIDER))
     with pytest.raises(ValueError, match="cannot match the hint to them"):
         compute(part, both, inputs, given, (spec(part),))
+
+
+def gains(part: Part, routing: str, guider: Any = GUIDER, sigma: float = 5.0) -> tuple[float, ...]:
+    """Returns the gains of a call of two pictures and two chunks, uncond first."""
+    run = part("nodes.comfyui.run").Run((), guider)
+    run.begin(sigma)
+    core = part("cnet_core")
+    unit = spec(part, routing=getattr(core.HintRouting, routing)(), start_percent=0.4)
+    options = {"cond_or_uncond": [1, 0]}
+    return step_of(part, run).gains(unit, options, torch.zeros(4, 1, 8, 8))
+
+
+def test_gains_follow_routing_and_window(part: Part) -> None:
+    assert gains(part, "cond_only") == (0, 0, 1, 1)
+    assert gains(part, "uncond_only") == (1, 1, 0, 0)
+    assert gains(part, "both", sigma=7.0) == (0, 0, 0, 0)
+
+
+def test_gains_that_need_branches_need_a_guider(part: Part) -> None:
+    assert gains(part, "both", guider=None) == (1, 1, 1, 1)
+    with pytest.raises(RuntimeError, match="which rows are cond"):
+        gains(part, "cond_only", guider=None)

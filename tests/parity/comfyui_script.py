@@ -22,6 +22,8 @@ from fakes import randomise_  # noqa: E402
 import cnet_core as cn  # noqa: E402
 from cnet_core.checkpoints.container.files import read_tensors, write_tensors  # noqa: E402
 from cnet_core.checkpoints.formats.control_lora import extract_low_rank  # noqa: E402
+from cnet_core.checkpoints.low_rank import save_low_rank  # noqa: E402
+from cnet_core.nets.low_rank import LowRankControlNet  # noqa: E402
 from cnet_core.tiny.model import WEIGHTS, TinyStableDiffusion  # noqa: E402
 
 HEADS, WIDTHS = {"num_heads": 8}, {"num_head_channels": 64, "use_linear_in_transformer": True}
@@ -85,6 +87,37 @@ def compare_lora() -> None:
     check_residuals(
         control.control_model, cn.load_controlnet(FOLDER / "lora.safetensors", base=unet)
     )
+
+
+def compare_trained_lora() -> None:
+    """Residuals of ComfyUI's ControlLora, from the file of a net that trains in low rank, and of that net."""
+    unet, net = low_rank_net(origin=None)
+    save_low_rank(net, FOLDER / "lora.safetensors")
+    control = comfy.controlnet.load_controlnet(str(FOLDER / "lora.safetensors"))
+    assert type(control) is comfy.controlnet.ControlLora
+    control.pre_run(FakeModel(unet), lambda percent: 1.0)
+    check_residuals(control.control_model, net)
+
+
+def refuse_lora_of_a_controlnet() -> None:
+    """ComfyUI takes a LoRA of a ControlNet for no ControlNet, rather than for one with other weights."""
+    _, net = low_rank_net(origin="the digest of a net")
+    save_low_rank(net, FOLDER / "lora.safetensors")
+    assert comfy.controlnet.load_controlnet(str(FOLDER / "lora.safetensors")) is None
+
+
+def low_rank_net(origin: str | None) -> tuple[nn.Module, LowRankControlNet]:
+    """ComfyUI's UNet, and a net that learned in low rank on it, with norms, zero convs and hint encoder of its own."""
+    theirs = their_unet()
+    unet = cn.UNet(
+        cn.UNetConfig(model_channels=64, channel_mult=(1, 1, 2, 2), context_dim=48, num_heads=8)
+    )
+    unet.load_state_dict(theirs.state_dict())
+    net = LowRankControlNet(cn.ControlNet.from_unet(unet), 4, origin=origin)
+    draw = torch.Generator().manual_seed(8)
+    for value in net.learned.values():
+        value.copy_(torch.randn(value.shape, generator=draw) * 0.05)
+    return theirs, net.requires_grad_(False)
 
 
 def compare_difference() -> None:
@@ -214,6 +247,8 @@ def check_residuals(
 CASES: dict[str, Callable[[], None]] = {
     **{name: (lambda name=name: compare_controlnet(name)) for name in CONFIGS},
     "lora": compare_lora,
+    "trained_lora": compare_trained_lora,
+    "controlnet_lora": refuse_lora_of_a_controlnet,
     "embedded": compare_embedded,
     "difference": compare_difference,
     "load_ldm": lambda: load_ours("ldm", light_net()),

@@ -15,7 +15,8 @@ from places import places_of
 ROOT = Path(__file__).parents[2]
 CASES = (
     *("sd15", "sd21", "sdxl_full", "sdxl_mid", "sdxl_small", "union"),
-    *("lora", "difference", "load_ldm", "load_diffusers", "embedded"),
+    *("lora", "trained_lora", "controlnet_lora", "difference"),
+    *("load_ldm", "load_diffusers", "embedded"),
 )
 
 

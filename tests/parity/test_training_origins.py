@@ -11,6 +11,7 @@ pytest.importorskip("transformers")
 
 from fakes import randomise_
 from odd_pictures import LAYOUTS, samples
+from PIL import Image, ImageDraw
 from pretrained_models import sd15
 
 import cnet_core as cn
@@ -120,3 +121,46 @@ def test_origins_that_make_no_sense_are_one_sentence(
     said = capsys.readouterr().err.splitlines()
     assert re.search(message, said[-1])
     assert not (tmp_path / "out" / "config.json").exists()
+
+
+def discs(folder: Path) -> Path:
+    """Pictures of one bright disc each, with captions and without hints."""
+    folder.mkdir()
+    for index in range(4):
+        picture = Image.new("RGB", (64, 64), (30, 40, 50))
+        ImageDraw.Draw(picture).ellipse((8, 8, 40 + index, 40 + index), fill=(220, 210, 90))
+        picture.save(folder / f"{index}.png")
+        (folder / f"{index}.txt").write_text("a disc")
+    return folder
+
+
+def test_a_lora_of_a_given_net_merges_into_it_and_its_edge_hints_are_measured(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net, out = begun / "net.safetensors", tmp_path / "out"
+    data = ["--data", str(discs(tmp_path / "discs")), "--hint", "canny", "--size", "64"]
+    options = ["--controlnet", str(net), "--lora-rank", "4", "--steps", "2"]
+    assert train(begun, out, *data, *options) == 0
+    said = capsys.readouterr()
+    assert "no edges" not in said.err
+    assert "better than no hint" in said.out
+    assert f"cnet merge {net} {out / RESULT} OUT.safetensors" in said.out
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    (shown,) = [row for row in rows if "edge_match" in row]
+    assert 0 <= shown["edge_match"] <= 1
+    assert (out / "adherence.png").is_file()
+    assert main(["identify", str(out / RESULT)]) == 1
+    assert "a LoRA of a ControlNet" in capsys.readouterr().out
+    assert main(["merge", str(net), str(out / RESULT), str(tmp_path / "merged.safetensors")]) == 0
+    before, after = (
+        cn.load_controlnet(path).state_dict() for path in (net, tmp_path / "merged.safetensors")
+    )
+    assert any(not value.equal(before[name]) for name, value in after.items())
+
+
+def test_hints_of_other_kinds_are_not_measured_and_the_log_says_so(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(begun, tmp_path / "out", "--data", str(begun / "csv"), "--steps", "1") == 0
+    assert "The hints are no edges" in capsys.readouterr().err
+    assert "edge_match" not in (tmp_path / "out" / "metrics.jsonl").read_text()

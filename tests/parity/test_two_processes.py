@@ -16,6 +16,7 @@ import two_processes
 from training_models import trainer
 
 import cnet_core as cn
+from cnet_core.nets.low_rank import LowRankControlNet, merge_low_rank
 from cnet_core.training import Trainer
 from cnet_core.training.folder import RESULT, RunFolder
 from cnet_core.training.launcher import join_processes
@@ -48,27 +49,44 @@ def launch(kind: str, out: Path) -> list[dict[str, Any]]:
     return [json.loads((out / f"process_{rank}.json").read_text()) for rank in range(2)]
 
 
-@pytest.fixture(scope="module")
-def alone() -> Trainer:
+def read_result(path: Path, run: Trainer) -> dict[str, torch.Tensor]:
+    """The weights in the file of a run's result; a Control-LoRA's with the run's base."""
+    base = run.base.unet if run.settings.lora_rank else None
+    return cn.load_controlnet(path, base=base).state_dict()
+
+
+def whole_weights(net: cn.ControlNet) -> dict[str, torch.Tensor]:
+    """The weights of a net, merged if it is of low rank."""
+    return (merge_low_rank(net) if isinstance(net, LowRankControlNet) else net).state_dict()
+
+
+def train_alone(kind: str) -> Trainer:
     """A run in one process."""
-    settings = {**two_processes.SETTINGS, "accumulation": 4}
+    settings = {**two_processes.SETTINGS, **two_processes.KINDS[kind], "accumulation": 4}
     return two_processes.steps(trainer(two_processes.samples(), **settings), two_processes.STEPS)
 
 
-@pytest.mark.parametrize(("kind", "share"), [("plain", 1.0), ("sharded", 0.5)])
+@pytest.fixture(scope="module")
+def alone() -> Trainer:
+    """A run of the whole net."""
+    return train_alone("plain")
+
+
+@pytest.mark.parametrize(("kind", "share"), [("plain", 1.0), ("sharded", 0.5), ("lora", 1.0)])
 def test_two_processes_learn_what_one_learns(
     kind: str, share: float, alone: Trainer, tmp_path: Path
 ) -> None:
     """Resumed halfway, each sample seen once an epoch; `share`: what each holds of the weights."""
     halves = launch(kind, tmp_path)
+    alone = train_alone(kind) if kind == "lora" else alone
     state = RunFolder(tmp_path).state()
     assert state is not None
     assert state.step == two_processes.STEPS
     for name, value in alone.state().tensors.items():
         close = {"rtol": 1e-3, "atol": 2e-5}
         torch.testing.assert_close(state.tensors[name], value, **close, msg=name)
-    result = cn.load_controlnet(tmp_path / RESULT).state_dict()
-    for name, value in alone.result.state_dict().items():
+    result = read_result(tmp_path / RESULT, alone)
+    for name, value in whole_weights(alone.result).items():
         torch.testing.assert_close(result[name], value, rtol=1e-3, atol=2e-5, msg=name)
     assert sum(len(half["seen"]) for half in halves) == 4 * two_processes.STEPS
     per_epoch = two_processes.SAMPLES // 2

@@ -1,4 +1,4 @@
-"""One process of a distributed run: `two_processes.py KIND FOLDER`, KIND plain or sharded.
+"""One process of a distributed run: `two_processes.py KIND FOLDER`, KIND one of KINDS.
 
 Half of the steps are taken by one trainer, the others by a second one, from what the first saved. The first process
 writes the weights, each what it saw.
@@ -18,6 +18,8 @@ from cnet_core.training.trainer import Trainer
 
 STEPS, SAMPLES = 4, 8
 SETTINGS = {"batch_size": 4, "accumulation": 2, "learning_rate": 1e-4, "ema": 0.5}
+#: Kind -> what its settings add.
+KINDS: dict[str, dict[str, int]] = {"plain": {}, "sharded": {}, "lora": {"lora_rank": 4}}
 
 
 def samples() -> NoiseSamples:
@@ -31,9 +33,10 @@ def main(kind: str, path: Path) -> None:
     processes, mine, folder = join_processes(), samples(), RunFolder(path)
     if kind == "sharded":  # accelerate itself heeds its FSDP settings on GPUs alone
         processes = ShardedProcesses(processes._accelerator)
-    run = steps(trainer(mine, processes=processes, **SETTINGS), STEPS // 2)
+    settings = {**SETTINGS, **KINDS[kind]}
+    run = steps(trainer(mine, processes=processes, **settings), STEPS // 2)
     save(run, folder)
-    again = trainer(mine, processes=processes, **SETTINGS)
+    again = trainer(mine, processes=processes, **settings)
     state = folder.state()
     assert state is not None
     again.restore(state)

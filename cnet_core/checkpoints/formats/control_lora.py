@@ -26,7 +26,7 @@ class LayerLoss:
     loss: float
 
 
-def _complete(
+def complete_low_rank(
     tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str
 ) -> dict[str, Tensor]:
     """Returns the whole ControlNet of a Control-LoRA, in the base's dtype.
@@ -129,5 +129,5 @@ CONTROL_LORA = Format(
     marker=MARKER,
     note="It holds low-rank differences from the UNet in use: load it with `{base}`.",
     whole_shapes=_whole_shapes,
-    complete=_complete,
+    complete=complete_low_rank,
 )

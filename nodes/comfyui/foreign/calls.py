@@ -12,7 +12,7 @@ from ....cnet_core.engine.tracing import never_trace
 from ....cnet_core.xray import Watch
 from ..arriving import put_arrival, take_arrivals
 from ..host_types import BaseModel, Executor, Options
-from ..run import Run
+from ..run import Run, find_patchers
 from ..step import CondBatchStep
 from .blocks import OwnBlocks
 from .entry import Addition, ForeignPart
@@ -101,7 +101,7 @@ class ForeignCalls:
         clock = SigmaClock(sigma, step.model.model_sampling.percent_to_sigma, len(rows))
         found: list[tuple[OwnBlocks, list[ForeignPart | None]]] = []
         for run in self._runs:
-            loaded = self._run.find_patchers(run.spec.source, model)
+            loaded = find_patchers(self._run.guider, run.spec.source, model)
             part = run.contribute(
                 ForeignCall(model, loaded, inputs, rows, frames, clock, step.cfg_scale, step.guided)
             )

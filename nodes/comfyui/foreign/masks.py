@@ -1,7 +1,5 @@
 """Masks at the size of a residual, whether it is a map or a row of tokens."""
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,22 +8,18 @@ from torch import Tensor
 PATCHES = (2, 1, 4)
 
 
-def block_mask(
-    mask: Tensor, pictures: Sequence[int], like: Tensor, size: tuple[int, int]
-) -> Tensor:
+def block_mask(masks: Tensor, like: Tensor, size: tuple[int, int]) -> Tensor:
     """Returns a mask by row that broadcasts to a residual.
 
     Args:
-        mask: (H, W) or (N, H, W), 0..1; N pictures, starting again after the last.
-        pictures: of each row.
+        masks: (1, H, W) or one for each row, 0..1.
         like: the residual, (B, C, h, w) or (B, tokens, C).
         size: height and width of the latents.
 
     Raises:
         ValueError: the tokens are no grid of the latents.
     """
-    full = mask.reshape(-1, 1, *mask.shape[-2:]).to(like.device, torch.float32)
-    full = full[[picture % len(full) for picture in pictures]] if len(full) > 1 else full
+    full = masks[:, None].to(like.device, torch.float32)
     if like.dim() == 4:
         return F.interpolate(full, size=like.shape[-2:], mode="area").to(like.dtype)
     grid = _grid(like.shape[1], size)

@@ -30,14 +30,17 @@ class RowInputs:
         if len(rows) == batch:
             return self
         chunks = sorted({row // pictures for row in rows})
-        options = dict(self.options)
-        for name in ("cond_or_uncond", "uuids"):
-            if name in options:
-                options[name] = [options[name][chunk] for chunk in chunks]
+        options = take_options(self.options, chunks)
         cond = {name: _take(value, rows, batch) for name, value in self.cond.items()}
         if "transformer_options" in cond:
             cond["transformer_options"] = options
         return RowInputs(take(self.x, rows), take(self.sigmas, rows), cond, options)
+
+
+def take_options(options: Options, chunks: list[int]) -> Options:
+    """Returns a copy of transformer options for some chunks of a batch."""
+    taken = {n: options[n] for n in ("cond_or_uncond", "uuids") if n in options}
+    return {**options, **{n: [value[chunk] for chunk in chunks] for n, value in taken.items()}}
 
 
 def _take(value: Any, rows: list[int], batch: int) -> Any:

@@ -8,7 +8,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ....cnet_core import BlockScales, HintRouting
+from ....cnet_core import BlockScales, FrameStrengths, HintRouting
 from ....cnet_core.control.hints import Fit, fit_hint
 from ....cnet_core.control.scales import check_count
 from ....cnet_core.control.windows import Window
@@ -22,6 +22,11 @@ from .blocks import own_block_count
 NO_INPAINT_MASK = (
     "`inpaint_mask` is for inpainting ControlNets that read a mask, which this one does not: disconnect it. Use `mask` "
     "to say where control acts."
+)
+
+NO_TYPES = (
+    "`control_type` is {!r}, but its list is that of Union ControlNets for Stable Diffusion. Set it to auto; for this "
+    "ControlNet use ComfyUI's SetUnionControlNetType node."
 )
 
 
@@ -55,6 +60,7 @@ class ForeignSpec:
     vae: Any = None
     inpaint_mask: Tensor | None = None
     window: Window = field(default_factory=Window.training)
+    frame_strengths: FrameStrengths | None = None
 
     @property
     def key(self) -> Hashable:
@@ -69,7 +75,7 @@ class ForeignSpec:
     @property
     def needs_branches(self) -> bool:
         """Whether cond and uncond rows get different gains."""
-        return self.routing.target is not None or self.routing.cond != self.routing.uncond
+        return self.routing.needs_branches
 
     def hint(self, frames: Sequence[int], height: int, width: int) -> Tensor:
         """Returns the pictures (N, C, H, W) for some frames; `crop` leaves size and cutting to the control net."""
@@ -79,6 +85,13 @@ class ForeignSpec:
         if self.inpaint_mask is not None:
             hint = hint * _keep_mask(self.inpaint_mask, hint, frames)
         return hint if self.hint_fit == "crop" else fit_hint(hint, height, width, self.hint_fit)
+
+    def masks(self, frames: Sequence[int]) -> Tensor | None:
+        """Returns what the residuals of some frames are multiplied by: (N, H, W) or (1, H, W); None for all."""
+        mask = None if self.mask is None else pick_frames(_channel(self.mask)[:, 0], frames)
+        if self.frame_strengths is None:
+            return mask
+        return self.frame_strengths.weigh_masks(mask, frames)
 
     def extra_concat(self, frames: Sequence[int], height: int, width: int) -> list[Tensor]:
         """Returns what inpainting nets read with the hint: 1 where the picture is kept, (N, 1, H, W), fitted as it."""
@@ -106,10 +119,7 @@ def foreign_spec(
     """
     check_accepted(control_net)
     if control_type != AUTO:
-        raise ValueError(
-            f"`control_type` is {control_type!r}, but its list is that of Union ControlNets for Stable Diffusion. Set "
-            "it to auto; for this ControlNet use ComfyUI's SetUnionControlNetType node."
-        )
+        raise ValueError(NO_TYPES.format(control_type))
     spec = ForeignSpec(ForeignSource(control_net), image, inpaint_mask=inpaint_mask, **settings)
     _check_picture("image", image, 4)
     _check_needs(control_net, spec)

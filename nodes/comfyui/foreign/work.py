@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ....cnet_core import Residuals
 from ....cnet_core.control.clock import Clock
-from ....cnet_core.control.gains import time_factors
-from ....cnet_core.control.routing import Branch
+from ....cnet_core.control.gains import route_rows, time_factors
 from ....cnet_core.control.rows import Row
 from ....cnet_core.engine.reuse import NetInputs, Reuse
 from ....cnet_core.engine.usage import Counts, Use
@@ -88,9 +87,20 @@ class ForeignRun:
 
     def _gains(self, call: ForeignCall) -> tuple[float, ...]:
         factors = time_factors(self._timed, call.clock)
-        branches: list[Branch] = [row.branch for row in call.rows]
-        routed = self.spec.routing.gains(branches, call.cfg_scale, guided=call.guided)
-        return tuple(gain * factor for gain, factor in zip(routed, factors, strict=True))
+        time = (call.clock, call.cfg_scale, call.guided)
+        routed = route_rows(self.spec.routing, call.rows, *time)
+        gains = tuple(gain * factor for gain, factor in zip(routed, factors, strict=True))
+        return self._weigh_frames(gains, call)
+
+    def _weigh_frames(self, gains: tuple[float, ...], call: ForeignCall) -> tuple[float, ...]:
+        """Returns the gains without those of rows whose picture gets no control; the mask has the rest."""
+        strengths = self.spec.frame_strengths
+        if strengths is None:
+            return gains
+        return tuple(
+            gain if strengths.at(call.frames[row.picture]) else 0.0
+            for gain, row in zip(gains, call.rows, strict=True)
+        )
 
     def _parts(
         self,
@@ -102,12 +112,12 @@ class ForeignRun:
         side = (call.size[0] * call.size[1]) ** 0.5
         scales = blocks.scales(self.spec.scales, call.model.diffusion_model, side)
         alike = len(set(gains)) == 1
+        mask = self.spec.masks([call.frames[call.rows[row].picture] for row in wanted])
         parts: list[ForeignPart | None] = []
         for tensor, scale in zip(blocks.tensors, scales, strict=True):
             weights = () if alike else (_by_row(gains, tensor),)
-            if self.spec.mask is not None:
-                pictures = [call.frames[call.rows[row].picture] for row in wanted]
-                weights = (*weights, block_mask(self.spec.mask, pictures, tensor, call.size))
+            if mask is not None:
+                weights = (*weights, block_mask(mask, tensor, call.size))
             factor = scale * gains[0] if alike else scale
             parts.append(ForeignPart(tensor, tuple(wanted), factor, weights) if scale else None)
         return parts

@@ -10,6 +10,7 @@ SHOWN: dict[str, dict[str, Any]] = {
     "LoadControlNet": {"control_net_name": "control_v11p_sd15_canny_fp16.safetensors"},
     "ApplyControlNet": {"strength": 0.8, "end_percent": 0.75},
     "RouteControlNet": {},
+    "RouteModelPatch": {},
     "CFGHintRouting": {"mode": "target_gain"},
     "BlockScaleSchedule": {
         "profile": "custom",

@@ -333,6 +333,7 @@ class Vae:
     def __init__(self, family: Family) -> None:
         mix = torch.randn(family.channels, 3, generator=torch.Generator().manual_seed(3))
         self._mix, self._frames = mix, family.frames
+        self.encoded = 0
 
     def spacial_compression_encode(self) -> int:
         """As ComfyUI's VAE."""
@@ -340,6 +341,7 @@ class Vae:
 
     def encode(self, pixels: Tensor) -> Tensor:
         """As ComfyUI's VAE: (N, H, W, C) to latents."""
+        self.encoded += 1
         small = nn.functional.avg_pool2d(pixels[..., :3].movedim(-1, 1), 8)
         found = torch.einsum("kc,nchw->nkhw", self._mix, small)
         return found[:, :, None] if self._frames else found

@@ -17,7 +17,9 @@ sys.argv = [sys.argv[0], "--cpu"]
 import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
+import comfy.hooks  # noqa: E402
 import comfy.model_management  # noqa: E402
+import comfy.model_patcher  # noqa: E402
 import comfy.samplers  # noqa: E402
 import comfy.utils  # noqa: E402
 import torch  # noqa: E402
@@ -56,6 +58,7 @@ class Bench:
         self.image = torch.rand(hints, SIDE * 8, SIDE * 8, 3, generator=numbers)
         self.painted = (torch.rand(1, SIDE * 8, SIDE * 8, generator=numbers) > 0.5).float()
         self.calls = self.rows = self.longer = 0
+        self.fitted: Tensor | None = None  # the picture of native control, where it is another
         self.model.model.diffusion_model.register_forward_pre_hook(self._call)
         inner = getattr(self.net, "control_model", None) or self.net.t2i_model
         inner.register_forward_pre_hook(self._net, with_kwargs=True)
@@ -73,14 +76,19 @@ class Bench:
         return {**more, **({"vae": self.vae} if self.family.latents else {})}
 
     def sample(
-        self, model: Any, positive: Any = None, negative: Any = None, steps: int = STEPS
+        self,
+        model: Any,
+        positive: Any = None,
+        negative: Any = None,
+        steps: int = STEPS,
+        guider: Any = None,
     ) -> Tensor:
         """Returns the latents of a short run; counts its calls."""
         family, frames = self.family, (1,) if self.family.frames else ()
         shape = (self.batch, family.channels, *frames, SIDE, SIDE)
         numbers = torch.Generator().manual_seed(7)
         noise, latent = torch.randn(shape, generator=numbers), torch.zeros(shape)
-        guider = comfy.samplers.CFGGuider(model)
+        guider = comfy.samplers.CFGGuider(model) if guider is None else guider
         guider.set_conds(self.cond(1, positive), self.cond(2, negative))
         guider.set_cfg(CFG)
         sampling = model.get_model_object("model_sampling")
@@ -101,7 +109,7 @@ class Bench:
 
     def native(self, strength: float = 1.0, window: Any = (0.0, 1.0), net: Any = None) -> Any:
         """Returns the control as ComfyUI's own nodes put it on a conditioning."""
-        image, extra = self.image, []
+        image, extra = self.image if self.fitted is None else self.fitted, []
         if self.family.inpaint:
             mask = 1.0 - self.painted.reshape(-1, 1, *self.painted.shape[-2:])
             size = (image.shape[2], image.shape[1])
@@ -165,9 +173,101 @@ def measure(name: str) -> dict[str, Any]:
     found.update(chains(bench, share))
     found.update(batches(bench, share))
     found.update(xray(bench))
+    found.update(fits(bench, share) if name in ("SD3.5", "T2I SD1.5 full") else {})
+    found.update(old_options(bench, both, share) if name in ("SD3.5", "T2I SDXL") else {})
+    found.update(low_vram(bench, both, share) if name in ("SD3.5", "T2I SDXL") else {})
     found.update(lengths(bench) if name in ("Qwen InstantX", "Chroma") else {})
     found.update(reuse(bench) if name in ("SD3.5", "T2I SDXL") else {})
     return found
+
+
+class OldOptions(comfy.samplers.CFGGuider):
+    """A guider whose predictions use options that were copied before the sampling began."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self._options = comfy.model_patcher.create_model_options_clone(model.model_options)
+
+    def predict_noise(
+        self, x: Tensor, timestep: Any, model_options: Any = None, seed: int | None = None
+    ) -> Tensor:
+        conds = [self.conds["positive"], self.conds["negative"]]
+        batch = comfy.samplers.calc_cond_batch
+        cond, uncond = batch(self.inner_model, conds, x, timestep, self._options)
+        return uncond + (cond - uncond) * CFG
+
+
+def old_options(bench: Bench, both: Tensor, share: Any) -> dict[str, Any]:
+    """A run whose calls do not say which run they belong to, and how often it encoded the picture."""
+    model, before = bench.ours(), bench.vae.encoded
+    found = bench.sample(model, guider=OldOptions(model))
+    return {"old options": share(found, both), "encoded": bench.vae.encoded - before}
+
+
+def fits(bench: Bench, share: Any) -> dict[str, Any]:
+    """Pictures of other proportions against native control with pictures that were fitted by hand."""
+    square, side, found = bench.image, SIDE * 8, {}
+    bands = {"stretch": torch.zeros(1, side, side, 3), "pad": torch.zeros(1, side, side, 3)}
+    bands["stretch"][:, : side // 2] = 1.0  # a band of half the height stays one
+    bands["pad"][:, :, side // 4 : -side // 4] = square[:, :, : side // 2]
+    given = {"stretch": bands["stretch"][:, :, : side // 2], "pad": square[:, :, : side // 2]}
+    for fit, picture in given.items():
+        bench.fitted = bands[fit]
+        control = bench.native()
+        expected = bench.sample(bench.model, control, control)
+        bench.image, bench.fitted = picture, None
+        found[fit] = share(bench.sample(bench.ours(hint_fit=fit)), expected)
+        bench.image = square
+    return found
+
+
+def low_vram(bench: Bench, both: Tensor, share: Any) -> dict[str, Any]:
+    """A run whose weights stay off the device, as with next to no memory."""
+    management = comfy.model_management
+    scarce = {
+        "is_device_cpu": lambda device: False,
+        "get_free_memory": lambda device=None, torch_free_too=False: (
+            (1, 1) if torch_free_too else 1
+        ),
+        "vram_state": management.VRAMState.NO_VRAM,
+    }
+    kept = {name: getattr(management, name) for name in scarce}
+    management.unload_all_models()
+    for name, value in scarce.items():
+        setattr(management, name, value)
+    try:
+        found = bench.sample(bench.ours())
+        patchers = [loaded.model for loaded in management.current_loaded_models]
+    finally:
+        for name, value in kept.items():
+            setattr(management, name, value)
+    management.unload_all_models()
+    return {"low VRAM": share(found, both), "loaded": sum(p.loaded_size() for p in patchers)}
+
+
+def refusal(name: str) -> str:
+    """Returns the error of an input that makes no sense, "" if there is none."""
+    family, break_, more = REFUSALS[name]
+    bench = Bench(FAMILIES[family])
+    break_(bench.net)
+    try:
+        bench.ours(**more)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def _give_hooks(net: Any) -> None:
+    net.extra_hooks = comfy.hooks.HookGroup()
+    net.extra_hooks.add(comfy.hooks.WeightHook())
+
+
+#: What is refused -> a family, what is done to its net, and inputs.
+REFUSALS: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "hooks of its own": ("SD3.5", _give_hooks, {}),
+    "no VAE": ("SD3.5", lambda net: None, {"vae": None}),
+    "no inpaint mask": ("SD3 inpaint", lambda net: None, {"inpaint_mask": None}),
+}
 
 
 def mismatch(name: str) -> str:
@@ -265,5 +365,9 @@ def chains(bench: Bench, share: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    cases = {**dict.fromkeys(FAMILIES, measure), **dict.fromkeys(MISMATCHES, mismatch)}
+    cases = {
+        **dict.fromkeys(FAMILIES, measure),
+        **dict.fromkeys(MISMATCHES, mismatch),
+        **dict.fromkeys(REFUSALS, refusal),
+    }
     sys.stdout.write(json.dumps({name: cases[name](name) for name in NAMES or cases}) + "\n")

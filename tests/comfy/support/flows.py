@@ -1,7 +1,7 @@
 """Whole graphs: a control (ours, ComfyUI's own, none) with a family of models and a way to sample."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,9 @@ class Control:
     inputs: Mapping[str, Any] = field(default_factory=dict)  # further inputs of ApplyControlNet
     routing: Mapping[str, Any] | None = None  # inputs of CFGHintRouting
     scales: Mapping[str, Any] | None = None  # inputs of BlockScaleSchedule
-    mask: float | None = None  # the value of a mask everywhere
+    mask: float | Sequence[float] | None = (
+        None  # the value of a mask everywhere, or of one per picture
+    )
     count_as: str = ""  # a name under which the rows of the ControlNet's runs are counted
     count_on: bool = False  # whether the counts of earlier prompts are kept
 
@@ -205,12 +207,23 @@ def _settings(graph: Graph, control: Control) -> dict[str, Any]:
     """Adds the nodes of a control's settings; returns the inputs that they go to."""
     inputs = dict(control.inputs)
     if control.mask is not None:
-        inputs["mask"] = graph.add("SolidMask", value=control.mask, width=32, height=32)
+        inputs["mask"] = _constant_masks(graph, control.mask)
     if control.routing is not None:
         inputs["routing"] = graph.add("CFGHintRouting", **{**ROUTING, **control.routing})
     if control.scales is not None:
         inputs["scales"] = graph.add("BlockScaleSchedule", **{**SCALES, **control.scales})
     return inputs
+
+
+def _constant_masks(graph: Graph, values: float | Sequence[float]) -> Link:
+    """Adds a mask that is the same everywhere, or a batch of them."""
+    if isinstance(values, float):
+        return graph.add("SolidMask", value=values, width=32, height=32)
+    pictures = [graph.add("MaskToImage", mask=_constant_masks(graph, value)) for value in values]
+    batch = pictures[0]
+    for picture in pictures[1:]:
+        batch = graph.add("ImageBatch", image1=batch, image2=picture)
+    return graph.add("ImageToMask", image=batch, channel="red")
 
 
 ROUTING = {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0}

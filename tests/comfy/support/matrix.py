@@ -1,7 +1,7 @@
 """Our control beside every core node: the same graph with ComfyUI's own control says what is right."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,7 +25,10 @@ FAMILY = family(SD15)
 #: Some nodes divide by what is 0 where the deepest features are a single pixel, so a second size is tried.
 SIDES = (64, 128)
 NATIVE = {"both": "native", "cond_only": "native_positive"}
-PLACES = ("before", "after")
+#: Where a control of ours is, seen from the node -> how it is wired.
+PLACES = {"before": "ours", "after": "ours", "conds": "routed"}
+#: A node that gives a GUIDER has no MODEL behind it.
+GUIDER_PLACES = ("before", "conds")
 
 #: Node -> mode -> why ComfyUI's own control does not say what is right there; then the rows of the ControlNet do.
 OWN_RIGHT = {
@@ -49,10 +52,10 @@ LEFT_OUT = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one node in one mode, with ours before or after it."""
+    """The result of one node in one mode, with ours in one place."""
 
     kind: str
-    place: str
+    place: str  # a key of PLACES
     mode: str
     verdict: str  # "equal", "own rows", "wrong", "refused"
     note: str
@@ -84,7 +87,7 @@ class Node:
 
 def beside(comfy: Host, node: Node, plain: Result) -> list[Outcome]:
     """Returns one outcome for each mode and place; `plain` are the node's latents with no control."""
-    places = PLACES[1:] if makes_guider(comfy.info, node.kind) else PLACES
+    places = GUIDER_PLACES if makes_guider(comfy.info, node.kind) else tuple(PLACES)
     return [outcome for mode in NATIVE for outcome in _compared(comfy, node, mode, plain, places)]
 
 
@@ -94,9 +97,8 @@ def _compared(
     reason = OWN_RIGHT.get(node.kind, {}).get(mode)
     expected = None if reason else _run(comfy, node, Control(NATIVE[mode]), "conds")
     for place in places:
-        ours = Control(
-            routing={"mode": mode}, count_as=f"{node.kind} {mode} {place}" if reason else ""
-        )
+        counted = f"{node.kind} {mode} {place}" if reason else ""
+        ours = Control(PLACES[place], routing={"mode": mode}, count_as=counted)
         try:
             found = _run(comfy, node, ours, place)
             if expected is None:
@@ -147,15 +149,12 @@ def _run(comfy: Host, node: Node, control: Control, place: str) -> Result:
 def _sampled(comfy: Host, graph: Graph, node: Node, wired: Wired, control: Control) -> Link:
     """Adds the node, a control behind it, and a sampler."""
     how = Sampling(steps=2, side=node.side)
-
-    def controlled(model: Link) -> Link:
-        return WIRINGS[control.kind](graph, control, (model, wired.positive, wired.negative))[0]
-
     if makes_guider(comfy.info, node.kind):
-        there = replace(wired, model=controlled(wired.model))
-        return guided(graph, comfy.info, node.kind, there, how, node.values)
-    model = controlled(patched(graph, comfy.info, node.kind, wired, node.values))
-    return how.ksampler(graph, model, wired.positive, wired.negative)
+        return guided(graph, comfy.info, node.kind, wired, how, node.values)
+    model = patched(graph, comfy.info, node.kind, wired, node.values)
+    conds = wired.positive, wired.negative
+    model = WIRINGS[control.kind](graph, control, (model, *conds))[0]
+    return how.ksampler(graph, model, *conds)
 
 
 def _rows_right(found: Result, counted: str, mode: str) -> bool:

@@ -198,6 +198,14 @@ ROUTED = {
     "routed, both": (Control("native"), Control("routed")),
     "routed, cond only": (Control("native_positive"), Control("routed", routing=COND_ONLY)),
 }
+#: A strength for each picture, and the same as masks: equal to the last bit.
+STRENGTHS = {
+    f"frame strengths, {kind}": (
+        Control(kind, mask=(1.0, 0.8125, 0.625, 0.4375, 0.25, 0.25)),
+        Control(kind, inputs={"frame_strengths": "0:1, 4:0.25"}),
+    )
+    for kind in ("ours", "routed")
+}
 #: Advanced-ControlNet's own Apply node, with a mask; the same on the MODEL says what is right.
 BY_ADVANCED = {
     "its Apply node": (Control(mask=0.4), Control("routed_by_advanced", mask=0.4)),
@@ -215,6 +223,13 @@ TRAVELLING = (
         Case(TILED, f"{method}, {batch} a call", tiles(method, batch), controls=ROUTED)
         for method in METHODS
         for batch in (1, 4)
+    ),
+    *(
+        Case(EVOLVED, kind, windows(kind, overlap), controls=STRENGTHS, tolerance=0.0)
+        for kind, overlap in (
+            ("ADE_StandardStaticContextOptions", 1),
+            ("ADE_LoopedUniformContextOptions", 1),
+        )
     ),
     *(
         Case(EVOLVED, kind, windows(kind, overlap), expected=Flow(FAMILY, WINDOWS), controls=ROUTED)

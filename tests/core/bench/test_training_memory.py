@@ -24,13 +24,17 @@ def test_a_step_that_is_taken_holds_what_is_counted(checkpointing: bool) -> None
 
 def test_each_setting_saves_what_it_is_for() -> None:
     held = {name: count_step(way, NARROW, 128, 2) for name, way in WAYS.items()}
-    plain, half, checkpointed, eight_bit = held.values()
+    plain, half, checkpointed, eight_bit, factored, low_rank = held.values()
     assert half.locked == plain.locked / 2
     assert half.trained == half.gradients == plain.trained
     assert plain.moments == pytest.approx(2 * plain.trained, rel=1e-3)
     assert checkpointed.peak < half.peak
     assert eight_bit.moments < 0.3 * checkpointed.moments
     assert eight_bit.peak < checkpointed.peak - 0.7 * checkpointed.moments
+    assert factored.moments < checkpointed.moments / 2
+    assert low_rank.locked == half.locked
+    assert low_rank.moments == pytest.approx(2 * low_rank.trained, rel=1e-2)
+    assert low_rank.peak < eight_bit.peak
 
 
 def test_the_section_shows_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ import torch
 
 import cnet_core as cn
 from cnet_core.checkpoints.container.files import read_tensors
-from cnet_core.cli import main, train
+from cnet_core.cli import main
+from cnet_core.cli.train_events import TerminalEvents
 from cnet_core.training.settings import Precision
 
 SETTINGS = ["--tiny", "--size", "32", "--batch-size", "2", "--save-every", "2", "--log-every", "1"]
@@ -53,6 +54,7 @@ def test_it_writes_a_run_and_goes_on_to_the_same_weights(
         "metrics.jsonl",
         "loss.png",
         "convergence.png",
+        "adherence.png",
         *(f"checkpoints/step_0000000{n}.safetensors" for n in (2, 3)),
         *(f"previews/step_0000000{n}.png" for n in (2, 3)),
     }
@@ -91,13 +93,13 @@ def test_tensorboard_shows_what_the_metrics_say(tmp_path: Path) -> None:
 def test_ctrl_c_saves_and_ends_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stepped = train._TerminalEvents.on_step
+    stepped = TerminalEvents.on_step
 
-    def interrupt(told: train._TerminalEvents, step: int) -> None:
+    def interrupt(told: TerminalEvents, step: int) -> None:
         stepped(told, step)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(train._TerminalEvents, "on_step", interrupt)
+    monkeypatch.setattr(TerminalEvents, "on_step", interrupt)
     before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
     assert run(tmp_path, *QUICK, "--steps", "9") == 0
     assert "1 steps, interrupted; --resume continues" in capsys.readouterr().out

@@ -33,6 +33,14 @@ def test_the_step_is_named_although_the_loss_is_flat(
     assert convergence_step(readings) == expected
 
 
+def test_a_reading_of_an_older_version_has_no_loss_without_control() -> None:
+    values = {
+        k: v for k, v in reading(50, 0.1).to_dict().items() if k not in ("plain_loss", "gain")
+    }
+    assert Reading.from_dict(values) == reading(50, 0.1)
+    assert Reading.from_dict(values).gain is None
+
+
 def test_a_gap_within_its_error_is_none() -> None:
     noisy = [reading(step, 0.2, error=0.01) for step in (0, 50, 100)]
     assert convergence_step(noisy) is None
@@ -53,8 +61,11 @@ def test_the_embedded_net_follows_and_a_fresh_one_does_nothing() -> None:
     assert isinstance(meter, ConvergenceMeter)
     trained = meter.read(TinyStableDiffusion.load().control_net, 0)
     assert trained.follows
+    assert trained.gain > 0.05
     fresh = meter.read(cn.ControlNet.from_unet(base.unet), 0)
     assert (fresh.effect, fresh.gap, fresh.follows) == (0.0, 0.0, False)
+    assert (fresh.gain, fresh.plain_loss) == (0.0, fresh.loss)
+    assert fresh.plain_loss == trained.plain_loss
     assert fresh.zero_convs == (0.0,) * 13
 
 

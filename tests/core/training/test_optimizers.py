@@ -1,4 +1,4 @@
-"""AdamW with moments of 8 bits: it learns as AdamW does, resumes bit for bit, and keeps a quarter of the bytes."""
+"""Optimizers that keep less than AdamW: each resumes bit for bit, and 8 bits learn as AdamW does."""
 
 from pathlib import Path
 
@@ -12,14 +12,11 @@ from cnet_core.training.optimizers import read_moments
 EIGHT_BIT = {"optimizer": "adamw8bit", "batch_size": 2}
 
 
-@pytest.fixture(autouse=True)
-def _installed(request: pytest.FixtureRequest) -> None:
-    if "missing" not in request.node.name:
+@pytest.mark.parametrize("optimizer", ["adamw8bit", "adafactor"])
+def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path: Path, optimizer: str) -> None:
+    if optimizer == "adamw8bit":
         pytest.importorskip("bitsandbytes")
-
-
-def test_a_resumed_run_with_8_bits_is_the_same_bit_for_bit(tmp_path: Path) -> None:
-    whole, first, second = (trainer(**EIGHT_BIT) for _ in range(3))
+    whole, first, second = (trainer(optimizer=optimizer, batch_size=2) for _ in range(3))
     for _ in range(4):
         whole.advance()
     for _ in range(2):
@@ -36,7 +33,17 @@ def test_a_resumed_run_with_8_bits_is_the_same_bit_for_bit(tmp_path: Path) -> No
     assert all(torch.equal(value, expected[name]) for name, value in weights(second.net).items())
 
 
+def test_adafactor_moves_zero_convs_by_a_thousandth_of_the_rate_and_keeps_less() -> None:
+    """Its rate is relative to a weight's size, which counts as at least 1e-3 (arXiv 1804.04235, section 8)."""
+    run = trainer(optimizer="adafactor", learning_rate=1e-2, batch_size=2)
+    run.advance()
+    moved = weights(run.net)["zero_convs.3.0.weight"].square().mean().sqrt()
+    assert 0.3e-5 < float(moved) < 1.01e-5
+    assert _bytes(run._optimizer) < 0.8 * 4 * sum(p.numel() for p in run.net.parameters())
+
+
 def test_it_goes_the_way_of_adamw_with_a_quarter_of_the_bytes() -> None:
+    pytest.importorskip("bitsandbytes")
     plain, eight = (trainer(optimizer=name, batch_size=2) for name in ("adamw", "adamw8bit"))
     for run in (plain, eight):
         for _ in range(3):

@@ -1,10 +1,10 @@
 """Nodes for tests alone: small random models and conds, counters of UNet calls, latents saved exactly."""
 
-from . import company, hinder, models, odd, record, travelling
+from . import company, families, hinder, models, odd, record, travelling
 
 NODE_CLASS_MAPPINGS = {
     name: value
-    for module in (company, hinder, models, odd, record, travelling)
+    for module in (company, families, hinder, models, odd, record, travelling)
     for name, value in vars(module).items()
     if name.startswith("Probe")
 }

@@ -37,15 +37,15 @@ class ProbeSlow:
         return (wrapped(model, WrappersMP.DIFFUSION_MODEL, wait),)
 
 
-@node(("MODEL",), always=True, model="MODEL", name="STRING")
+@node(("MODEL",), always=True, model="MODEL", name="STRING", state="STRING")
 class ProbeLowMemory:
     """Makes ComfyUI believe, while a MODEL is sampled, that its device has next to no memory.
 
     So weights stay off the device and are streamed, on a machine that has enough. It writes what was loaded and how
-    much memory was asked for.
+    much memory was asked for. `state` names ComfyUI's memory mode, for example NO_VRAM.
     """
 
-    def run(self, model, name):
+    def run(self, model, name, state):
         management.unload_all_models()
         required = []
         load = management.load_models_gpu
@@ -57,7 +57,7 @@ class ProbeLowMemory:
         scarce = {
             "is_device_cpu": lambda device: False,
             "get_free_memory": _next_to_nothing,
-            "vram_state": management.VRAMState.NO_VRAM,
+            "vram_state": management.VRAMState[state],
             "load_models_gpu": asked,
         }
 
