@@ -1,6 +1,7 @@
 """UnitRun: one unit at work, with its caches from step to step."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -64,11 +65,12 @@ class UnitRun:
         if not wanted or not any(scales):
             return None
         check_fits(unit, call)
-        by_row = [gains[row] for row in wanted]
+        by_row, in_use = [gains[row] for row in wanted], tuple(scales)
         if not unit.reuse_tolerance and len(set(by_row)) == 1:  # the net scales its residuals once
             scales = [scale * by_row[0] for scale in scales]
             by_row = [1.0] * len(by_row)
         blocks = list(self._compute_rows(call, wanted, scales, gains).blocks)
+        self.use = replace(self.use, scales=in_use)
         pictures = [call.rows[row].picture for row in wanted]
         for index, block in enumerate(
             blocks

@@ -22,12 +22,14 @@ class Use:
         changes: for the rows evaluated again, in order, how far their residuals differ from the previous ones,
             relative to their norm: (rows,), or None. It bounds the error of the reused steps before, if errors
             grow with time. It is a tensor, so that only readers wait for the device.
+        scales: of its blocks, without the time curve; None if it did nothing, or is a host's own control net.
     """
 
     gains: tuple[float, ...]
     states: tuple[RowState, ...]
     moved: tuple[float | None, ...]
     changes: Tensor | None = None
+    scales: tuple[float, ...] | None = None
 
     @classmethod
     def without(cls, rows: int, gains: Sequence[float] | None = None) -> "Use":

@@ -43,6 +43,7 @@ class Call:
         residuals: (blocks, rows): |residual|, 0 if nothing was injected, NaN if the host did not show it.
         features: (blocks, rows): |skip| before the injection, for the last block |middle|; NaN where unknown.
         names: of the blocks, where the model is no UNet.
+        scales: [unit]: of its blocks; None if it did nothing, or is a host's own control net.
     """
 
     percent: float
@@ -53,6 +54,7 @@ class Call:
     residuals: Numbers
     features: Numbers
     names: tuple[str, ...] = ()
+    scales: tuple[tuple[float, ...] | None, ...] = ()
 
     def rows_of(self, branch: Branch) -> list[int]:
         """Returns the rows of a branch."""
@@ -100,6 +102,16 @@ class Record:
     def units(self) -> int:
         """How many ControlNets there are."""
         return max((len(call.gains) for call in self.calls), default=0)
+
+    @cached_property
+    def scales(self) -> frozenset[tuple[float, ...] | None]:
+        """The block scales of the ControlNets that acted, each once; None for a host's own control net."""
+        return frozenset(
+            call.scales[unit]
+            for call in self.calls
+            for unit, states in enumerate(call.states)
+            if set(states) != {"skipped"}
+        )
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -170,6 +182,7 @@ class Watch:
     # Factories are lambdas, since `torch.compile` traces no call of `list[...]`.
     gains: list[tuple[float, ...]] = field(default_factory=lambda: [])
     states: list[tuple[RowState, ...]] = field(default_factory=lambda: [])
+    scales: list[tuple[float, ...] | None] = field(default_factory=lambda: [])
     wanted: tuple[bool, ...] = ()  # by block: whether there is a residual
     controlled: tuple[int, ...] = ()  # rows that get residuals
     norms: list[Tensor] = field(default_factory=lambda: [])  # |residual|, |skip| in turn, (rows,)
@@ -182,11 +195,13 @@ class Watch:
         """Records what the controls of a stack did in its last call."""
         self.gains += [use.gains for use in stack.uses]
         self.states += [use.states for use in stack.uses]
+        self.scales += [use.scales for use in stack.uses]
 
     def insert_use(self, place: int, use: Use) -> None:
         """Notes what a host's own control net did, at its place among the others."""
         self.gains.insert(place, use.gains)
         self.states.insert(place, use.states)
+        self.scales.insert(place, use.scales)
 
     def name_blocks(self, names: tuple[str, ...]) -> None:
         """Notes the blocks that a host's own control nets may add to."""
@@ -247,6 +262,7 @@ class Watch:
             residuals,
             features,
             self.names,
+            tuple(self.scales),
         )
 
 

@@ -25,8 +25,12 @@ def describe(record: Record, influence: Influence | None = None) -> str:
     return "\n\n".join(parts)
 
 
-def suggestion_text(found: Suggestion) -> str:
-    """Returns what is suggested, what it changes and what it saves, with the scales ready to paste."""
+def suggestion_text(found: Suggestion, record: Record) -> str:
+    """Returns what is suggested for a run, what it changes and what it saves, with the scales ready to paste.
+
+    The scales are those of the run, with 0 for what is left out. If its ControlNets have different scales, the text
+    names the blocks instead.
+    """
     if not found.dropped:
         return "Suggested scales: none. Every block changes the prediction by too much to leave it out."
     blocks = f"{len(found.dropped)} of {found.blocks} blocks"
@@ -37,8 +41,16 @@ def suggestion_text(found: Suggestion) -> str:
     )
     return (
         f"Suggested scales: {blocks} get 0. Without them the prediction changes by {100 * found.predicted:.1f} % of "
-        f"control's effect, at most, at {_count_steps(len(found.influences))}. {saved}\n\n{INDENT}{found.text()}"
+        f"control's effect, at most, at {_count_steps(len(found.influences))}. {saved}\n\n{_to_paste(found, record)}"
     )
+
+
+def _to_paste(found: Suggestion, record: Record) -> str:
+    """Returns the scales to paste, or the blocks if no text suits every ControlNet."""
+    if len(record.scales) > 1:
+        dropped = ", ".join(record.names[block] for block in found.dropped)
+        return f"The ControlNets have different scales: give 0 to these blocks of each: {dropped}."
+    return INDENT + found.text(*record.scales)
 
 
 def _count_steps(steps: int) -> str:

@@ -32,6 +32,6 @@ def draw_xray(
         influence = past.replay.influence(record.blocks)
     report = describe(record, influence)
     if suggest_scales and past.replay is not None:
-        report += "\n\n" + suggestion_text(past.replay.suggestion(record.blocks))
+        report += "\n\n" + suggestion_text(past.replay.suggestion(record.blocks), record)
     pixels = np.asarray(draw(record, influence), dtype=np.float32) / 255
     return torch.from_numpy(pixels)[None], report

@@ -225,19 +225,35 @@ def test_leaving_out_runs_the_samplers_own_guider(comfy: Host, guider: str) -> N
     assert [share > 0 for share in left_out] == [k in (3, 12) for k in range(13)]
 
 
+def scaled(*scales: str) -> Patched:
+    """A graph with a control for each text of `custom_scales`."""
+    graph = Patched(*(Control(hint_seed=seed) for seed, _ in enumerate(scales)))
+    apply = [node for node in graph.graph.nodes.values() if node["class_type"] == "ApplyControlNet"]
+    for node, text in zip(apply, scales, strict=True):
+        inputs = {"profile": "custom", "base": 0.825, "custom_scales": text}
+        node["inputs"]["scales"] = graph.graph.add("BlockScaleSchedule", **inputs)
+    return graph
+
+
 @pytest.mark.parametrize("steps", [1, 4], ids=["one step", "early, middle and late"])
 def test_suggested_scales_drop_the_blocks_that_do_nothing(comfy: Host, steps: int) -> None:
-    given = "0,0,0,1" + ",0" * 9
-    graph = Patched(Control())
-    inputs = graph.graph.nodes[graph.model[0]]["inputs"]
-    scales = {"profile": "custom", "base": 0.825, "custom_scales": given}
-    inputs["scales"] = graph.graph.add("BlockScaleSchedule", **scales)
+    """The block that stays keeps its scale."""
+    given = "0,0,0,0.5" + ",0" * 9
+    graph = scaled(given)
     shown = graph.xray(graph.sampled(steps=steps), suggest_scales=True)
     text = report(comfy.run(graph.graph.nodes), shown)
     assert text.splitlines()[-1].strip() == given.replace(",", ", ")
     assert f"at {'the only step' if steps == 1 else '3 steps'}." in text
     assert "12 of 13 blocks get 0" in text
     assert "computes 4 of its 13 blocks" in text
+
+
+def test_for_different_scales_the_blocks_are_named(comfy: Host) -> None:
+    graph = scaled("0,0,0,0.5" + ",0" * 9, "0,0,0,1" + ",0" * 9)
+    shown = graph.xray(graph.sampled(steps=1), suggest_scales=True)
+    last = report(comfy.run(graph.graph.nodes), shown).splitlines()[-1]
+    blocks = "0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, middle"
+    assert last == f"The ControlNets have different scales: give 0 to these blocks of each: {blocks}."
 
 
 @pytest.mark.skipif(

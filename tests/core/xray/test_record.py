@@ -202,6 +202,17 @@ def test_a_compiled_host_makes_a_watch_without_a_graph_break() -> None:
     assert compiled(x).tolist() == pytest.approx([16.0, 16.0])
 
 
+@pytest.mark.parametrize("reuse_tolerance", [0.0, 0.2], ids=["computed", "reused"])
+def test_the_scales_in_use_are_recorded(reuse_tolerance: float) -> None:
+    """A strength and a time curve are no part of them, and neither is a unit that does nothing."""
+    unet, inputs = make_fake_unet(), known_call()
+    scales = cn.BlockScales.custom([0.5, 0.25, 0.0, 1.0]).over_time([(0.0, 0.5)])
+    acting = known_unit(scales=scales, strength=2.0, reuse_tolerance=reuse_tolerance)
+    with cn.patch_unet(unet, [acting, known_unit(strength=0.0)]) as control:
+        unet(*inputs)
+    assert control.record.scales == {(0.5, 0.25, 0.0, 1.0)}
+
+
 def test_leaving_a_block_out_shows_its_share_and_records_nothing() -> None:
     unet, inputs = make_fake_unet(), known_call()
     control = cn.patch_unet(unet, known_unit())
