@@ -6,9 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...cnet_core.xray import describe, draw, suggestion_text
+from ...cnet_core.xray import Record, describe, draw, suggestion_text
 from .cond_hooks import history_of
 from .host_types import Model
+from .replay import Replay
+
+#: Why there are no suggested scales for T2I-Adapters and other models' control nets.
+FOREIGN_BLOCKS = (
+    "`suggest_scales` is not available for this kind of control: its blocks are not the places of the model that the "
+    "report lists."
+)
 
 
 def draw_xray(
@@ -32,6 +39,13 @@ def draw_xray(
         influence = past.replay.influence(record.blocks)
     report = describe(record, influence)
     if suggest_scales and past.replay is not None:
-        report += "\n\n" + suggestion_text(past.replay.suggestion(record.blocks), record)
+        report += "\n\n" + _suggest(past.replay, record)
     pixels = np.asarray(draw(record, influence), dtype=np.float32) / 255
     return torch.from_numpy(pixels)[None], report
+
+
+def _suggest(replay: Replay, record: Record) -> str:
+    """Returns the suggested scales in words, or why there are none."""
+    if None in record.scales:
+        return FOREIGN_BLOCKS
+    return suggestion_text(replay.suggestion(record.blocks), record)

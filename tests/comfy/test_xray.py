@@ -4,13 +4,14 @@ import time
 
 import numpy as np
 import pytest
+from adapters import Adapter
 from flows import COND_ONLY, Control, Flow, ksampler
 from graphs import Family, Graph, Link, Sampling
 from host import Failed, Host
 from hosts import SAMPLERS
 from PIL import Image
 from tiny_graph import PROMPT, SIDE, tiny_nodes
-from weights import SD15, family
+from weights import SD15, WIDENING, family
 
 from cnet_core.tiny.model import WEIGHTS
 
@@ -24,7 +25,7 @@ class Patched:
         self.graph = Graph()
         self.model = shape.model(self.graph)
         for control in controls:
-            net = self.graph.add("LoadControlNet", control_net_name=control.file)
+            net = control.net(self.graph, "LoadControlNet")
             inputs = dict(control.inputs)
             if control.routing is not None:
                 inputs["routing"] = self.graph.add(
@@ -254,6 +255,19 @@ def test_for_different_scales_the_blocks_are_named(comfy: Host) -> None:
     last = report(comfy.run(graph.graph.nodes), shown).splitlines()[-1]
     blocks = "0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, middle"
     assert last == f"The ControlNets have different scales: give 0 to these blocks of each: {blocks}."
+
+
+@pytest.mark.parametrize(
+    "controls",
+    [[Adapter()], [Control(file="widening.safetensors"), Adapter()]],
+    ids=["alone", "with a ControlNet"],
+)
+def test_for_an_adapter_no_scales_are_suggested(comfy: Host, controls: list[Control]) -> None:
+    """It has 4 blocks, but acts at more places of the UNet."""
+    graph = Patched(*controls, shape=family(WIDENING))
+    shown = graph.xray(graph.sampled(steps=1), suggest_scales=True)
+    last = report(comfy.run(graph.graph.nodes), shown).splitlines()[-1]
+    assert last.startswith("`suggest_scales` is not available for this kind of control")
 
 
 @pytest.mark.skipif(
