@@ -29,7 +29,8 @@ class Past:
     percent_to_sigma: PercentToSigma
     shape: tuple[int, ...]
     latents: Tensor  # SAMPLES of them, or all
-    replay: "Replay | None"  # None if no step had control
+    replay: "Replay | None"  # None if no step had control, or if it is replaced
+    replaced: bool = False  # whether the replay of a later run took its place
 
     @property
     def record(self) -> Record:
@@ -59,7 +60,8 @@ class History:
         shape = tuple(latents.shape)
         self._runs.append(Past(recorder, percent_to_sigma, shape, _take_samples(latents), replay))
         for i in range(len(self._runs) - self._replays):
-            self._runs[i] = replace(self._runs[i], replay=None)
+            if self._runs[i].replay is not None:
+                self._runs[i] = replace(self._runs[i], replay=None, replaced=True)
 
     def of(self, latents: Tensor) -> Past:
         """Returns the run that produced these latents, the last one if there are several.

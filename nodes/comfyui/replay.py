@@ -59,6 +59,7 @@ class Replay:
         """
         found: list[Influence] = []
         self._repeat(
+            self._find_models("leave_one_out"),
             self._moments[-1:],
             blocks + 2,
             lambda steps: found.append(influence_of(steps[0], blocks)),
@@ -73,21 +74,31 @@ class Replay:
         """
         found: list[Suggestion] = []
         count = len(self._moments) * (blocks + 3)
-        self._repeat(self._moments, count, lambda steps: found.append(suggest_from(steps, blocks)))
+        self._repeat(
+            self._find_models("suggest_scales"),
+            self._moments,
+            count,
+            lambda steps: found.append(suggest_from(steps, blocks)),
+        )
         return found[0]
+
+    def _find_models(self, wanted_by: str) -> dict[str, Any]:
+        """Returns the guider's models. Raises ValueError, which names an input, if one of them is freed."""
+        models = {name: model() for name, model in self._models.items()}
+        if None in models.values():
+            raise ValueError(
+                f"The model of this sampling is no longer in memory; run the sampler again for `{wanted_by}`."
+            )
+        return models
 
     def _repeat(
         self,
+        models: dict[str, Any],
         moments: Sequence[Moment],
         count: int,
         ask: Callable[[Sequence[PredictWithout]], None],
     ) -> None:
         """Samples again with a sampler that hands its predictions to `ask`, about `count` of them."""
-        models = {name: model() for name, model in self._models.items()}
-        if None in models.values():
-            raise ValueError(
-                "The model of this sampling is no longer in memory; run the sampler again for `leave_one_out`."
-            )
         guider = copy.copy(self._guider)
         vars(guider).update(models)
         guider.model_options = guider.model_patcher.model_options

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...cnet_core.xray import Record, describe, draw, suggestion_text
 from .cond_hooks import history_of
+from .history import Past
 from .host_types import Model
 from .replay import Replay
 
@@ -33,15 +34,26 @@ def draw_xray(
             "that goes into the sampler, and its output."
         )
     past = history.of(samples["samples"])
-    record = past.record
-    influence = None
-    if leave_one_out and past.replay is not None:
-        influence = past.replay.influence(record.blocks)
-    report = describe(record, influence)
-    if suggest_scales and past.replay is not None:
-        report += "\n\n" + _suggest(past.replay, record)
+    record, replay = past.record, past.replay
+    influence = replay.influence(record.blocks) if leave_one_out and replay else None
+    parts = [describe(record, influence)]
+    if replay is None:
+        asked = {"leave_one_out": leave_one_out, "suggest_scales": suggest_scales}
+        parts += [_explain_lack(name, past) for name, is_on in asked.items() if is_on]
+    elif suggest_scales:
+        parts.append(_suggest(replay, record))
     pixels = np.asarray(draw(record, influence), dtype=np.float32) / 255
-    return torch.from_numpy(pixels)[None], report
+    return torch.from_numpy(pixels)[None], "\n\n".join(parts)
+
+
+def _explain_lack(name: str, past: Past) -> str:
+    """Returns why a run cannot be repeated for an input of the node."""
+    reason = (
+        "a model repeats only its last run if the control is on the prompts. Run this sampler again."
+        if past.replaced
+        else "no step of this run had control."
+    )
+    return f"`{name}` is not available: {reason}"
 
 
 def _suggest(replay: Replay, record: Record) -> str:

@@ -254,7 +254,17 @@ def test_for_different_scales_the_blocks_are_named(comfy: Host) -> None:
     shown = graph.xray(graph.sampled(steps=1), suggest_scales=True)
     last = report(comfy.run(graph.graph.nodes), shown).splitlines()[-1]
     blocks = "0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, middle"
-    assert last == f"The ControlNets have different scales: give 0 to these blocks of each: {blocks}."
+    assert (
+        last == f"The ControlNets have different scales: give 0 to these blocks of each: {blocks}."
+    )
+
+
+def test_a_run_without_control_says_why_nothing_is_measured(comfy: Host) -> None:
+    graph = Patched(Control(strength=0.0))
+    shown = graph.xray(graph.sampled(steps=1), leave_one_out=True, suggest_scales=True)
+    reason = "is not available: no step of this run had control."
+    expected = [f"`{name}` {reason}" for name in ("leave_one_out", "suggest_scales")]
+    assert report(comfy.run(graph.graph.nodes), shown).split("\n\n")[-2:] == expected
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,9 @@ def test_of_runs_that_may_not_keep_their_replay_the_last_one_does(part: Part) ->
     history = part("nodes.comfyui.history").History(replays=1)
     for seed in range(1, 4):
         history.add(recorder(part, 5.0), lambda percent: 10 * (1 - percent), latents(seed), seed)
-    assert [history.of(latents(seed)).replay for seed in range(1, 4)] == [None, None, 3]
+    found = [history.of(latents(seed)) for seed in range(1, 4)]
+    assert [past.replay for past in found] == [None, None, 3]
+    assert [past.replaced for past in found] == [True, True, False]
 
 
 @pytest.mark.parametrize(
