@@ -35,7 +35,7 @@ def unet_config_of(shapes: Shapes) -> UNetConfig:
     linear = _linear_proj(shapes, y_dim)
     return UNetConfig(
         in_channels=in_channels,
-        out_channels=shapes.get("out.2.weight", (4,))[0],
+        out_channels=_shape(shapes, "out.2.weight", 4)[0] if "out.2.weight" in shapes else 4,
         model_channels=model_channels,
         channel_mult=tuple(w[0] // model_channels for w in widths),
         num_res_blocks=_one_if_equal([len(level) for level in levels]),

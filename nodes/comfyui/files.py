@@ -15,12 +15,12 @@ from ... import cnet_core as cn
 from ...cnet_core.checkpoints import BaseError
 from ...cnet_core.checkpoints.glance import glance
 from .control_net import CondControl
+from .file_kinds import FOLDER
 from .host_types import Model
 from .loaded import LoadedNet, cast_weights
 from .ops import OPS
 from .patcher import patcher_of
 
-FOLDER = "controlnet"
 #: The only entry of the list of files when there are none.
 NO_FILE = "(no file in models/controlnet)"
 COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]

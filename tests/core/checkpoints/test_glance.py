@@ -66,6 +66,14 @@ def test_base_models_have_their_family(
     assert glance_at_model(write_hollow_file(tmp_path / "x.safetensors", shapes)) == expected
 
 
+def test_a_model_with_a_scalar_for_a_layer_is_named(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        keys = cn.UNet(cn.SD15).state_dict()
+    shapes = {key: list(value.shape) for key, value in keys.items()} | {"out.2.weight": []}
+    found = glance_at_model(write_hollow_file(tmp_path / "x.safetensors", shapes))
+    assert (found.what, found.family) == ("a UNet without a ControlNet", None)
+
+
 def test_other_models_are_named(tmp_path: Path) -> None:
     path = write_hollow_file(tmp_path / "x.safetensors", {"double_blocks.0.x.weight": [4, 4]})
     assert glance_at_model(path) == Glance("a Flux model")
