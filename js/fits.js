@@ -59,21 +59,52 @@ export function markFiles(node, app, say) {
   const label = (/** @type {any} */ name) => labelOf(String(name ?? ""), answer, say);
   options.getOptionLabel = label;
   options.optionLabel = label; // Vue nodes of front end 1.32
+  const list = new List(options);
   const look = slowly(() => ({
     model: modelFile(node, /** @type {any} */ (app).graph),
     chosen: read(node, [NAME])[NAME],
-    names: [...listOf(options.values)].sort(),
+    list: list.follow(),
   }));
   let asked = 0;
   const ask = async (/** @type {any} */ state, /** @type {number} */ turn) => {
     const found = await fetchKinds(app, state);
-    if (!found || turn !== asked) return;
+    if (turn !== asked) return;
     answer = found;
-    if (Array.isArray(options.values)) options.values = sortNames(options.values, answer);
+    list.sort(answer);
     node.setDirtyCanvas(true, true);
-    if (!answer.complete && node.graph) setTimeout(() => ask(state, turn), LOOK);
+    if (answer && !answer.complete && node.graph) setTimeout(() => ask(state, turn), LOOK);
   };
   watch(node, look, (state) => ask(state, ++asked));
+}
+
+/** The list of a widget: sorted for the eye, with the front end's own order kept. */
+class List {
+  /** @param {Record<string, any>} options of the widget */
+  constructor(options) {
+    this.options = options;
+    /** @type {string[]} */
+    this.original = [];
+    /** @type {string[] | null} */
+    this.sorted = null;
+    this.count = 0;
+  }
+
+  /** Takes over a list that the front end has put there, as a refresh does; returns how many there were. */
+  follow() {
+    const { values } = this.options;
+    if (Array.isArray(values) && JSON.stringify(values) !== JSON.stringify(this.sorted)) {
+      this.original = this.sorted = [...values];
+      this.count++;
+    }
+    return this.count;
+  }
+
+  /** @param {Answer | null} answer */
+  sort(answer) {
+    if (!Array.isArray(this.options.values)) return;
+    this.follow();
+    this.options.values = this.sorted = sortNames(this.original, answer);
+  }
 }
 
 /**
@@ -108,9 +139,4 @@ function slowly(compute) {
     }
     return value;
   };
-}
-
-/** @param {any} values @returns {string[]} */
-function listOf(values) {
-  return Array.isArray(values) ? values : [];
 }
