@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -37,7 +37,7 @@ class Folder:
 
 
 @pytest.fixture
-def folder(part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
+def folder(part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     for name in ("a.safetensors", "b.safetensors", "c.safetensors"):
         (tmp_path / name).touch()
     host = ModuleType("folder_paths")
@@ -49,7 +49,7 @@ def folder(part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     found = Folder(kinds, tmp_path)
     monkeypatch.setattr(kinds, "glance", found.glance)
     monkeypatch.setattr(kinds, "glance_at_model", found.glance)
-    yield found
+    return found
 
 
 KNOWN = {
