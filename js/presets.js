@@ -15,6 +15,8 @@ const APPLY = "ApplyControlNet";
 const TARGETS = [APPLY, "RouteControlNet"];
 /** The input of a target -> the node that a preset puts there. */
 const SETTINGS = /** @type {const} */ ({ routing: "CFGHintRouting", scales: "BlockScaleSchedule" });
+/** A preset holds for the whole run: a time curve would override it. */
+const ALL_RUN = { time_curve: "" };
 /** How far left of its target a new node stands, and how far below the one before it, in pixels. */
 const ASIDE = 360;
 const BELOW = 330;
@@ -60,13 +62,13 @@ export function apply(app, node, preset) {
   if (node.comfyClass === APPLY) write(node, valuesOf(preset.ApplyControlNet));
   Object.entries(SETTINGS).forEach(([input, kind], place) => {
     const values = valuesOf(preset[kind]);
-    if (Object.keys(values).length) write(settingNode(node, input, kind, place), values);
+    if (Object.keys(values).length) write(settingNode(node, input, kind, place), { ...ALL_RUN, ...values });
   });
   app.canvas?.emitAfterChange();
 }
 
 /**
- * Returns the node on an input, a new one where there is none or another kind.
+ * Returns the node on an input, a new one where there is none, another kind, or one that also sets other nodes.
  * @param {any} node
  * @param {string} input
  * @param {string} kind
@@ -76,7 +78,7 @@ export function apply(app, node, preset) {
 function settingNode(node, input, kind, place) {
   const slot = node.inputs.findIndex((/** @type {any} */ candidate) => candidate.name === input);
   const there = linked(node, [input]).length ? node.getInputNode(slot) : null;
-  if (there?.comfyClass === kind) return there;
+  if (there?.comfyClass === kind && there.outputs[0].links.length === 1) return there;
   const added = /** @type {any} */ (globalThis).LiteGraph.createNode(kind);
   node.graph.add(added);
   added.pos = [node.pos[0] - ASIDE, node.pos[1] + place * BELOW];

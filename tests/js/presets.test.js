@@ -33,8 +33,12 @@ function setting() {
     comfyClass,
     widgets: names.map((name) => ({ name, value: null })),
     inputs: [],
+    outputs: [{ links: [] }],
     pos: [0, 0],
-    connect: (_, target, slot) => (target.linked[slot] = made.at(-1)),
+    connect(_, target, slot) {
+      target.linked[slot] = this;
+      this.outputs[0].links.push(slot);
+    },
   });
   const made = [];
   const node = make("ApplyControlNet", ["strength", "end_percent"]);
@@ -48,7 +52,7 @@ function setting() {
   });
   globalThis.LiteGraph = {
     createNode(kind) {
-      made.push(make(kind, kind === "CFGHintRouting" ? ["mode"] : ["profile", "base"]));
+      made.push(make(kind, [...(kind === "CFGHintRouting" ? ["mode"] : ["profile", "base"]), "time_curve"]));
       return made.at(-1);
     },
   };
@@ -71,8 +75,8 @@ test("routing and schedule are added once, wired, and set", () => {
   assert.deepEqual(
     made.map((one) => [one.comfyClass, values(one)]),
     [
-      ["CFGHintRouting", { mode: "cond_only" }],
-      ["BlockScaleSchedule", { profile: "soft", base: 0.825 }],
+      ["CFGHintRouting", { mode: "cond_only", time_curve: "" }],
+      ["BlockScaleSchedule", { profile: "soft", base: 0.825, time_curve: "" }],
     ],
   );
   assert.deepEqual([node.linked[1], node.linked[2]], made);
@@ -80,6 +84,29 @@ test("routing and schedule are added once, wired, and set", () => {
   apply(app, node, preset("webui_prompt"));
   assert.equal(made.length, 2);
   assert.deepEqual([values(made[0]).mode, values(made[1]).profile], ["both", "webui"]);
+});
+
+test("a time curve does not override a preset", () => {
+  const { app, node, made } = setting();
+  apply(app, node, preset("guess_mode"));
+  for (const one of made) one.widgets.find(({ name }) => name === "time_curve").value = "0:1, 0.5:0";
+  apply(app, node, preset("webui_prompt"));
+  assert.deepEqual(
+    made.map((one) => values(one).time_curve),
+    ["", ""],
+  );
+});
+
+test("a node that also sets another one stays as it is, and a new one takes its place", () => {
+  const { app, node, made } = setting();
+  apply(app, node, preset("guess_mode"));
+  const [routing, schedule] = made;
+  routing.outputs[0].links.push("another");
+  apply(app, node, preset("webui_prompt"));
+  assert.deepEqual([values(routing).mode, values(schedule).profile], ["cond_only", "webui"]);
+  assert.equal(made.length, 3);
+  assert.equal(node.linked[1], made[2]);
+  assert.equal(values(made[2]).mode, "both");
 });
 
 test("commands act on the selected nodes, and Route ControlNet has no strength", () => {
