@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import statistics
 import sys
 import time
 import urllib.error
@@ -79,7 +80,7 @@ def test_the_list_is_usable_while_headers_are_read_and_fast_afterwards(many: Hos
         begun = time.monotonic()
         ask(many)
         took.append(time.monotonic() - begun)
-    assert min(took) <= CACHED_SECONDS
+    assert statistics.median(took) <= CACHED_SECONDS
     families = [answer["files"][f"many/{number:03}.safetensors"]["family"] for number in range(12)]
     assert families == [PUBLISHED[name][1] for name in PUBLISHED]
 
