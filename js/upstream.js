@@ -18,7 +18,7 @@ const FILE = /\.(safetensors|sft|ckpt|pth?|bin|gguf)$/i;
 
 /**
  * Returns the file of the model that a control net is for, as its loader's combo names it; null if no link says so. `base_model`
- * says so; else the first node behind the control net that has a model.
+ * says so; else the first node downstream of the control net that has a model.
  * @param {GraphNode} node
  * @param {Graph} root
  * @returns {string | null}
@@ -31,7 +31,7 @@ export function modelFile(node, root) {
 }
 
 /**
- * Returns the first connected MODEL input of the nodes behind a node.
+ * Returns the first connected MODEL input of the nodes downstream of a node.
  * @param {any} node
  * @param {Graph} root
  * @returns {Place | null}

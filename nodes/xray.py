@@ -36,8 +36,9 @@ class ControlXRay(io.ComfyNode):
                     "suggest_scales",
                     default=False,
                     optional=True,
-                    tooltip="Also suggest scales: blocks that hardly change the picture get 0. The report has them, "
-                    "ready for custom_scales. It repeats three predictions, which takes as long as about 50 steps.",
+                    tooltip="Also suggest scales: blocks that change the picture very little get 0. The report "
+                    "has them, ready for custom_scales. It repeats three predictions, which takes as long as about "
+                    "50 steps.",
                 ),
             ],
             is_output_node=True,

@@ -69,6 +69,8 @@ class HintRouting:
     def over_time(cls, stages: Sequence[tuple[float, "HintRouting"]]) -> "HintRouting":
         """Another routing from each percent of the run on; it equals one unit for each stage, with its window.
 
+        At a stage's own percent only this stage acts, while two units would: windows include both ends.
+
         Args:
             stages: (percent, routing), percents rising from 0.
 

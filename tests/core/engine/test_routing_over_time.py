@@ -56,6 +56,16 @@ def test_stages_equal_units_with_windows(timestep: float, rows, cfg: float | Non
         assert torch.equal(one, other)
 
 
+def test_at_the_percent_of_a_stage_two_units_act_but_one_stage() -> None:
+    given, percent = call([500.0] * 2), 1 - 500 / 999
+    stages = [(0.0, MODES["both"]), (percent, MODES["both"])]
+    found = of_unit(routing=cn.HintRouting.over_time(stages)).residuals(given)
+    windows = ((0.0, percent), (percent, 1.0))
+    units = [cn.ControlUnit(NET, random_hint(), start_percent=a, end_percent=b) for a, b in windows]
+    both = cn.ControlStack(units).residuals(given)
+    torch.testing.assert_close(both.middle, 2 * found.middle)
+
+
 def test_rows_of_different_times_have_their_own_stage() -> None:
     given = call([900, 400, 900, 250], ("uncond", "cond"))
     stack = of_unit(routing=cn.HintRouting.over_time([(0, MODES["both"]), (0.7, MODES["none"])]))
