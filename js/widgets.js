@@ -206,9 +206,9 @@ export function nameHiddenField(node, name) {
     draw?.call(this, pen, ...values);
     if (!widget?.connectionSuppressed || node.flags?.collapsed) return;
     const socket = node.inputs?.find((input) => input.widget?.name === name);
+    const { NODE_SUBTEXT_SIZE, NODE_FONT, NODE_TEXT_COLOR } = /** @type {any} */ (globalThis).LiteGraph;
     pen.save();
-    pen.textAlign = "left";
-    pen.fillStyle = /** @type {any} */ (globalThis).LiteGraph.NODE_TEXT_COLOR;
+    Object.assign(pen, { font: `${NODE_SUBTEXT_SIZE}px ${NODE_FONT}`, fillStyle: NODE_TEXT_COLOR, textAlign: "left" });
     pen.fillText(socket?.localized_name ?? name, LABEL.x, (widget.y ?? 0) + LABEL.y);
     pen.restore();
   };

@@ -17,6 +17,7 @@ from .host_types import BaseModel, Conds, Executor, Guider, Model, Options, UNet
 from .inject import INJECTION, Injection, inject
 from .layout import CondBatch
 from .memory import widen_shape
+from .moments import Moment
 from .replay import Replay
 from .run import Run, Start, models_key
 from .shared import SharedByCopies
@@ -122,8 +123,9 @@ class ModelControl(SharedByCopies):
         if run.record.left_out is not None or run.percent_to_sigma is None:
             return
         replay = None
-        if run.last is not None and run.start is not None:
-            replay = Replay(run.guider, run.start, *run.last, run_key=RUN)
+        moments = run.moments.list()
+        if moments and run.start is not None:
+            replay = Replay(run.guider, run.start, moments, run_key=RUN)
         history = self._history(run)
         history.add(run.record.recorder, run.percent_to_sigma, latents, replay)
 
@@ -153,7 +155,7 @@ class ModelControl(SharedByCopies):
                 f"were copied before the sampling began, so ApplyControlNet would have no effect. {WAY_OUT}"
             )
         if run.record.injections > before:
-            run.last = (start, timestep, seed)
+            run.moments.add(Moment(start, timestep, seed), run.is_past_middle())
         return found
 
     def _check_entered(self, patcher: object, *args: object) -> None:
