@@ -94,6 +94,23 @@ def follow_loosely(painter: Painter) -> list[Cell]:
     return row(painter, "a coral shape on a navy background", ways)
 
 
+def routing_over_time(painter: Painter) -> list[Cell]:
+    """The outline of a star, and a prompt that says circle, with another routing in each part of the run."""
+    both, cond_only = cn.HintRouting.both(), cn.HintRouting.cond_only()
+    stages = {
+        "0:both": [(0, both)],
+        "0:cond_only, 0.3:both": [(0, cond_only), (0.3, both)],
+        "0:both, 0.3:cond_only": [(0, both), (0.3, cond_only)],
+        "0:both, 0.3:none": [(0, both), (0.3, cn.HintRouting.none())],
+    }
+    usual = painter.unit(draw_star_hint())
+    ways = {
+        text: replace(usual, routing=cn.HintRouting.over_time(given))
+        for text, given in stages.items()
+    }
+    return row(painter, "a coral circle on a navy background", ways)
+
+
 def tiles(painter: Painter) -> list[Cell]:
     """A picture that is enlarged twice, tile by tile: with the whole outline in each tile, and with its part."""
     prompt, hint = "a coral shape on a navy background", draw_star_hint(2 * SIDE)
@@ -157,7 +174,7 @@ def strip(cells: Sequence[Cell]) -> Image.Image:
 
 
 PICTURES: dict[str, Callable[[Painter], list[Cell]]] = {
-    each.__name__: each for each in (prompt_in_charge, follow_loosely, tiles)
+    each.__name__: each for each in (prompt_in_charge, follow_loosely, routing_over_time, tiles)
 }
 
 

@@ -3,8 +3,10 @@
 
 import { Curve } from "./curve.js";
 import { Bars } from "./editor.js";
+import { markFiles } from "./fits.js";
 import { DEFAULT_PROFILE, SCHEDULE, hostOf, settingsOf } from "./host.js";
 import { make } from "./make.js";
+import { commandsOf, menuOf } from "./presets.js";
 import { Diagram, samplerCfg, unusedInputs } from "./routing.js";
 import { CUSTOM, formatScales, parseCustom } from "./scales.js";
 import { shownScales } from "./schedule.js";
@@ -34,6 +36,7 @@ const DEFAULT_CFG = 7.5;
 const VIEWS = {
   BlockScaleSchedule: addEditor,
   CFGHintRouting: addDiagram,
+  LoadControlNet: markFiles,
   ControlXRay: (node) => growForPicture(node, [420, 560]),
   TrainControlNet(node) {
     limitHeight(node, "captions", 100); // the room below is for the plots
@@ -46,12 +49,16 @@ const VIEWS = {
  * Returns the extension for ComfyUI.
  * @param {App} app
  * @param {string} address of a file of this pack
+ * @param {import("./presets.js").Preset[]} [presets]
  */
-export function extensionOf(app, address) {
+export function extensionOf(app, address, presets = []) {
   /** @type {Record<string, import("./translations.js").Texts>} */
   let texts = {};
   return {
     name: "cnet.views",
+    commands: commandsOf(app, presets, wordsOf(localeOf(app))),
+    /** @param {GraphNode} node */
+    getNodeMenuItems: (node) => menuOf(app, node, presets, wordsOf(localeOf(app))),
     /** @param {Record<string, any>} definitions of all nodes, about to be registered */
     async addCustomNodeDefs(definitions) {
       const language = localeOf(app).split("-")[0];

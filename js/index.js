@@ -16,4 +16,8 @@ const colours = new CSSStyleSheet();
 colours.replaceSync(colourRule());
 document.adoptedStyleSheets.push(colours);
 
-app.registerExtension(extensionOf(app, import.meta.url));
+const presets = await fetch(new URL("./presets.json", import.meta.url))
+  .then((answer) => answer.json())
+  .then(({ presets }) => presets)
+  .catch(() => []); // the views work without presets
+app.registerExtension(extensionOf(app, import.meta.url, presets));

@@ -42,6 +42,8 @@ const WORDS = {
     stages: "Stages of the run",
     stage: "{0} to {1} of the run: {2}",
     notStages: "Write rising pairs such as 0:both, 0.4:cond_only, 0.8:none.",
+    misfit: "for {0}, but the model is {1}",
+    startFrom: "Start from {0}",
   },
   ko: {
     scales: "블록별 비율",
@@ -82,6 +84,8 @@ const WORDS = {
     stages: "진행 단계",
     stage: "진행 {0}에서 {1}까지: {2}",
     notStages: "0:both, 0.4:cond_only, 0.8:none처럼 증가하는 쌍을 쓰세요.",
+    misfit: "{0}용이지만 모델은 {1}",
+    startFrom: "{0}에서 시작",
   },
   ja: {
     scales: "ブロックごとの倍率",
@@ -122,6 +126,8 @@ const WORDS = {
     stages: "進行の段階",
     stage: "進行 {0} から {1} まで: {2}",
     notStages: "0:both, 0.4:cond_only, 0.8:none のように増えていく組を書いてください。",
+    misfit: "{0} 用ですが、モデルは {1}",
+    startFrom: "{0} から始める",
   },
   zh: {
     scales: "各块的系数",
@@ -161,6 +167,8 @@ const WORDS = {
     stages: "过程的阶段",
     stage: "进度 {0} 到 {1}：{2}",
     notStages: "请写递增的对，例如 0:both, 0.4:cond_only, 0.8:none。",
+    misfit: "适用于 {0}，但模型是 {1}",
+    startFrom: "从 {0} 开始",
   },
 };
 

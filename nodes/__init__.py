@@ -3,7 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from . import apply, embedded, loading, route, settings, training, xray
-from .comfyui import register_output, warn_of_taken_ids
+from .comfyui import add_routes, register_output, warn_of_taken_ids
 
 NODES: list[type[io.ComfyNode]] = [
     *apply.NODES,
@@ -19,6 +19,7 @@ NODES: list[type[io.ComfyNode]] = [
 class _Extension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         register_output()
+        add_routes()
         warn_of_taken_ids([node.define_schema().node_id for node in NODES])
         return NODES
 

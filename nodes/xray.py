@@ -32,6 +32,13 @@ class ControlXRay(io.ComfyNode):
                     tooltip="Also measure each block's influence: repeats the last controlled prediction without each "
                     "block in turn, which takes as long as about 15 steps.",
                 ),
+                io.Boolean.Input(
+                    "suggest_scales",
+                    default=False,
+                    optional=True,
+                    tooltip="Also suggest scales: blocks that hardly change the picture get 0. The report has them, "
+                    "ready for custom_scales. It repeats three predictions, which takes as long as about 50 steps.",
+                ),
             ],
             is_output_node=True,
             outputs=[
@@ -46,8 +53,8 @@ class ControlXRay(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, samples, leave_one_out=False) -> io.NodeOutput:
-        picture, report = draw_xray(model, samples, leave_one_out)
+    def execute(cls, model, samples, leave_one_out=False, suggest_scales=False) -> io.NodeOutput:
+        picture, report = draw_xray(model, samples, leave_one_out, suggest_scales)
         return io.NodeOutput(picture, report, ui=ui.PreviewImage(picture, cls=cls))
 
 

@@ -1,8 +1,8 @@
 """`cnet bench --training-memory`: what a step of `cnet train` holds at its peak, by its settings.
 
 The step is the trainer's own, on tensors without data. Attention counts as the fused kernel computes it, which keeps
-no square of tokens. bitsandbytes needs data, so its moments stand there in their sizes: two bytes a weight, and two
-numbers a block. The LoRA is that of a fresh copy, whose fixed weights are the UNet's own.
+no square of tokens. bitsandbytes and Adafactor need data, so their moments stand there in their sizes. The LoRA is
+that of a fresh copy, whose fixed weights are the UNet's own.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -161,27 +161,45 @@ class _Real:
         self._optimizer.step()
 
 
-class _EightBit:
-    """AdamW8bit's moments, in their sizes."""
+class _Sized:
+    """An optimizer that needs data: only its moments, in their sizes."""
 
-    def __init__(self, training: TrainingSettings, parameters: list[nn.Parameter]) -> None:
-        self._parameters = parameters
+    def __init__(
+        self, parameters: list[nn.Parameter], size: Callable[[nn.Parameter], list[Tensor]]
+    ) -> None:
+        self._parameters, self._size = parameters, size
         self._moments: list[Tensor] = []
 
     def settle(self) -> int:
         """Makes the moments, and returns their bytes."""
-        for parameter in self._parameters:
-            count = parameter.numel()
-            large = count >= SMALLEST
-            self._moments.append(torch.empty(2, count, dtype=torch.uint8 if large else None))
-            self._moments.append(torch.empty(2, ceil(count / BLOCK) if large else 0))
+        self._moments = [moment for p in self._parameters for moment in self._size(p)]
         return _bytes(self._moments)
 
     def zero_grad(self) -> None:
         """There is no gradient yet."""
 
     def step(self) -> None:
-        """It works in place, by its own kernels."""
+        """It works weight by weight, within little memory of its own."""
+
+
+def _size_eight_bit(parameter: nn.Parameter) -> list[Tensor]:
+    """Returns AdamW8bit's moments: two bytes a weight, and two numbers a block."""
+    count = parameter.numel()
+    large = count >= SMALLEST
+    moments = torch.empty(2, count, dtype=torch.uint8 if large else None)
+    return [moments, torch.empty(2, ceil(count / BLOCK) if large else 0)]
+
+
+def _size_adafactor(parameter: nn.Parameter) -> list[Tensor]:
+    """Returns Adafactor's sums over the last two dimensions; of vectors a number a weight."""
+    shape = parameter.shape
+    if len(shape) < 2:
+        return [torch.empty(shape)]
+    return [torch.empty(*shape[:-1], 1), torch.empty(*shape[:-2], 1, shape[-1])]
+
+
+#: Optimizers that need data -> the sizes of their moments.
+_SIZES = {"adamw8bit": _size_eight_bit, "adafactor": _size_adafactor}
 
 
 def _unet(config: UNetConfig, dtype: torch.dtype) -> UNet:
@@ -194,9 +212,9 @@ def _unet(config: UNetConfig, dtype: torch.dtype) -> UNet:
         torch.set_default_dtype(before)
 
 
-def _optimizer(training: TrainingSettings, parameters: list[nn.Parameter]) -> "_Real | _EightBit":
-    kind = _EightBit if training.optimizer == "adamw8bit" else _Real
-    return kind(training, parameters)
+def _optimizer(training: TrainingSettings, parameters: list[nn.Parameter]) -> _Real | _Sized:
+    size = _SIZES.get(training.optimizer)
+    return _Real(training, parameters) if size is None else _Sized(parameters, size)
 
 
 def _batch(base: _Base, side: int, batch: int) -> NoisyBatch:

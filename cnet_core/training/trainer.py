@@ -61,10 +61,10 @@ class Trainer:
         self.step = 0
         if self.processes.sharded:
             _check_sharded(settings)
-        net = _prepare_net(base, settings, net).to(self.device, torch.float32)
+        net = _prepare_net(base, settings, net)  # of the UNet's weights before they lose precision
         lock(base.unet).to(self.device, DTYPES[settings.precision])
-        self.net = make_trainable(net, base.unet, settings)
-        self._skeleton = deepcopy(self.net).to("meta").requires_grad_(False)
+        self.net = make_trainable(net, base.unet, settings).to(self.device)
+        self._skeleton = _copy_to_meta(self.net)
         self._model = self.processes.wrap(self.net)
         trained = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
         self._names, self._parameters = list(trained), list(trained.values())
@@ -229,12 +229,20 @@ def make_trainable(net: ControlNet, unet: UNet, settings: TrainingSettings) -> C
 def _prepare_net(
     base: TrainingBase, settings: TrainingSettings, net: ControlNet | None
 ) -> ControlNet:
-    """Returns the net of a run at its start."""
-    start = fresh_net(base, settings) if net is None else net
+    """Returns the net of a run at its start, in float32 and where it was."""
+    start = (fresh_net(base, settings) if net is None else net).to(torch.float32)
     if settings.lora_rank is None:
         return start
     origin = None if net is None else weights_digest(net)
     return LowRankControlNet(start, settings.lora_rank, seed=settings.seed, origin=origin)
+
+
+def _copy_to_meta(net: ControlNet) -> ControlNet:
+    """Returns a copy without data, which is never there for a moment either."""
+    weights = (
+        (p, nn.Parameter(p.detach().to("meta"), requires_grad=False)) for p in net.parameters()
+    )
+    return deepcopy(net, {id(weight): hollow for weight, hollow in weights})
 
 
 @torch.no_grad()

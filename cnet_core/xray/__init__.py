@@ -10,16 +10,21 @@ print(cn.xray.describe(record))
 from .influence import Influence, influence_of, leave_one_out
 from .picture import draw
 from .record import Call, Record, Recorder, Watch
-from .text import describe
+from .suggest import Suggestion, suggest_from, suggest_scales
+from .text import describe, suggestion_text
 
 __all__ = [
     "Call",
     "Influence",
     "Record",
     "Recorder",
+    "Suggestion",
     "Watch",
     "describe",
     "draw",
     "influence_of",
     "leave_one_out",
+    "suggest_from",
+    "suggest_scales",
+    "suggestion_text",
 ]

@@ -1,6 +1,6 @@
 """Influence: how much each block contributes to a prediction, measured by leaving out one block at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -28,14 +28,33 @@ class Influence:
     total: float
 
 
+class Effect:
+    """Control's effect on one prediction, and how much of it is lost without some blocks.
+
+    Attributes:
+        total: as Influence.total.
+    """
+
+    def __init__(self, predict: PredictWithout, blocks: int) -> None:
+        self._predict = predict
+        self._whole = _precise(predict(frozenset()))
+        none = _precise(predict(frozenset(range(blocks))))
+        self._size = _norm(self._whole - none)
+        self.total = self._size / _norm(none)
+
+    def share_without(self, blocks: Iterable[int]) -> float:
+        """Returns |p - p without these blocks| / |p - p without control|; 0 if control has no effect."""
+        change = _norm(self._whole - _precise(self._predict(frozenset(blocks))))
+        return change / self._size if self._size else 0.0
+
+    def by_block(self, blocks: int) -> "Influence":
+        """Returns the influence of each of `blocks` blocks; calls `predict` once per block."""
+        return Influence(tuple(self.share_without({b}) for b in range(blocks)), self.total)
+
+
 def influence_of(predict: PredictWithout, blocks: int) -> Influence:
     """Returns the influence of each of `blocks` blocks; calls `predict` once per block and twice more."""
-    whole = _precise(predict(frozenset()))
-    none = _precise(predict(frozenset(range(blocks))))
-    effect = _norm(whole - none)
-    changes = [_norm(whole - _precise(predict(frozenset({block})))) for block in range(blocks)]
-    shares = tuple(change / effect if effect else 0.0 for change in changes)
-    return Influence(shares, effect / _norm(none))
+    return Effect(predict, blocks).by_block(blocks)
 
 
 def _precise(prediction: Tensor) -> Tensor:
@@ -56,12 +75,22 @@ def leave_one_out(attachment: "Attachment", predict: Callable[[], Tensor]) -> In
     Raises:
         ValueError: nothing is attached.
     """
+    blocks = count_blocks(attachment)
+    return influence_of(leave_out_of(attachment, predict), blocks)
+
+
+def count_blocks(attachment: "Attachment") -> int:
+    """Returns how many blocks the controls on a UNet have. Raises ValueError if nothing is attached."""
     if not attachment.units:
         raise ValueError("The Attachment has no units, so there is no block to leave out.")
-    config = attachment.units[0].net.config
+    return len(attachment.units[0].net.config.block_sizes(8, 8))
+
+
+def leave_out_of(attachment: "Attachment", predict: Callable[[], Tensor]) -> PredictWithout:
+    """Returns `predict` as a function of the blocks that are left out."""
 
     def without(blocks: frozenset[int]) -> Tensor:
         with attachment.leave_out(blocks):
             return predict()
 
-    return influence_of(without, len(config.block_sizes(8, 8)))
+    return without

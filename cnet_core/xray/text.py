@@ -9,6 +9,7 @@ from ..control.routing import Branch
 from ..engine.usage import RowState
 from .influence import Influence
 from .record import Record
+from .suggest import Suggestion
 from .verdict import verdict
 
 INDENT = "    "
@@ -22,6 +23,26 @@ def describe(record: Record, influence: Influence | None = None) -> str:
     for unit in range(record.units):
         parts += [f"ControlNet {unit + 1}", "\n".join(_unit(record, unit))]
     return "\n\n".join(parts)
+
+
+def suggestion_text(found: Suggestion) -> str:
+    """Returns what is suggested, what it changes and what it saves, with the scales ready to paste."""
+    if not found.dropped:
+        return "Suggested scales: none. Every block changes the prediction by too much to leave it out."
+    blocks = f"{len(found.dropped)} of {found.blocks} blocks"
+    saved = (
+        f"A ControlNet then computes {found.computed} of its {found.blocks} blocks."
+        if found.computed < found.blocks
+        else "It saves no time, since the deepest block stays."
+    )
+    return (
+        f"Suggested scales: {blocks} get 0. Without them the prediction changes by {100 * found.predicted:.1f} % of "
+        f"control's effect, at most, at {_count_steps(len(found.influences))}. {saved}\n\n{INDENT}{found.text()}"
+    )
+
+
+def _count_steps(steps: int) -> str:
+    return "the only step" if steps == 1 else f"{steps} steps"
 
 
 def number(value: float) -> str:

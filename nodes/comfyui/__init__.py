@@ -5,12 +5,14 @@ from .files import describe_file, file_state, list_files, load_file
 from .model_patches import route_model_patch
 from .registry import control_category, warn_of_taken_ids
 from .route import route_control_net
+from .routes import add_routes
 from .saving import register_output, save_control_net
 from .tiny import draw_hint, draw_tiny_samples, load_tiny
 from .training import train_control_net
 from .xray import draw_xray
 
 __all__ = [
+    "add_routes",
     "apply_control_net",
     "control_category",
     "describe_file",

@@ -17,6 +17,7 @@ from .native import find_source
 from .patch import ModelControl
 from .route_settings import RouteSettings
 from .routed_adapter import RoutedAdapter, unroute
+from .tiled_diffusion import send_to_tiles
 from .wrappers import KEY
 
 logger = logging.getLogger("cnet")
@@ -66,7 +67,7 @@ def apply_control_net(
         )
     earlier = model.get_attachment(KEY)
     clone = model.clone()
-    ModelControl([*(earlier.specs if earlier else ()), spec]).attach(clone)
+    ModelControl([*(earlier.specs if earlier else ()), spec], send_to_tiles).attach(clone)
     return clone
 
 

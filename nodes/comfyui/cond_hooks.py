@@ -1,17 +1,15 @@
 """The hooks through which a control on the conditioning reaches a sampling: ComfyUI registers them with it."""
 
-from collections.abc import Callable
 from typing import Any
 
 from comfy.hooks import HookGroup, TransformerOptionsHook
 from comfy.patcher_extension import WrappersMP
 
-from ...cnet_core.hosting import NetSource
 from .conds import release_hooks, share_equal_controls, spare_models
 from .history import History
 from .host_types import Executor, Guider, Model, Options
 from .patch import RUN, ModelControl
-from .run import Run, models_key
+from .run import Run
 from .step import STEP
 from .wrappers import KEY
 
@@ -44,7 +42,7 @@ class CondHooks(ModelControl):
         guider = executor.class_obj
         share_equal_controls(guider.conds)
         release_hooks(guider.conds, HOOKS)
-        spare_models(guider.conds, self._is_on_model(guider.model_patcher))
+        spare_models(guider.conds, guider.model_patcher)
         if RUN in guider.model_options["transformer_options"]:
             return executor(*args, **kwargs)
         return super()._outer_sample(executor, *args, **kwargs)
@@ -71,10 +69,6 @@ class CondHooks(ModelControl):
         return super()._calc_cond_batch(
             executor, model, conds, x, timestep, model_options, *args, **kwargs
         )
-
-    def _is_on_model(self, model: Model) -> Callable[[NetSource], bool]:
-        """Returns whether the MODEL's own controls bring the net of a source."""
-        return lambda source: bool(model.get_additional_models_with_key(models_key(source)))
 
     def _passes(self, model_options: Options) -> bool:
         """Whether the MODEL's own wrappers opened the run."""

@@ -1,13 +1,19 @@
 """What hangs on the conds of a sampling: chains of controls, and the hooks that ComfyUI puts there with them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...cnet_core.hosting import NetSource
-from .host_types import Conds
+from .host_types import Conds, Model
+from .run import models_key
 
 #: Conds of a guider by name; ComfyUI copied them for this sampling, so they may be changed.
 NamedConds = Mapping[str, Sequence[Any]]
+
+
+def each_cond(conds: Mapping[Any, Sequence[Any] | None]) -> Iterator[Any]:
+    """Gives the conds of all sides."""
+    return (cond for side in conds.values() for cond in side or ())
 
 
 def chain_of(control: Any) -> Iterator[Any]:
@@ -19,19 +25,20 @@ def chain_of(control: Any) -> Iterator[Any]:
 
 def travelling_sources(conds: Mapping[Any, Conds | None]) -> Iterator[NetSource]:
     """Gives the sources of our controls on conds, by name or position, as often as they are there."""
-    for cond in _each(conds):
+    for cond in each_cond(conds):
         for control in chain_of(cond.get("control")):
             source = getattr(control, "net_source", None)
             if source is not None:
                 yield source
 
 
-def spare_models(conds: NamedConds, is_loaded: Callable[[NetSource], bool]) -> None:
-    """Has our controls leave out models that ComfyUI loads anyway: two patchers of one net would count twice."""
-    for cond in _each(conds):
+def spare_models(conds: NamedConds, model: Model) -> None:
+    """Has our controls leave out nets that ComfyUI loads with the MODEL: two patchers of one net would count twice."""
+    for cond in each_cond(conds):
         for control in chain_of(cond.get("control")):
             if hasattr(control, "net_source"):
-                control.models_are_loaded = is_loaded(control.net_source)
+                loaded = model.get_additional_models_with_key(models_key(control.net_source))
+                control.models_are_loaded = bool(loaded)
 
 
 def share_equal_controls(conds: NamedConds) -> None:
@@ -40,7 +47,7 @@ def share_equal_controls(conds: NamedConds) -> None:
     Tilers and regional nodes give each cond a copy of its control.
     """
     seen: list[Any] = []
-    for cond in _each(conds):
+    for cond in each_cond(conds):
         control = cond.get("control")
         if control is None:
             continue
@@ -53,8 +60,8 @@ def share_equal_controls(conds: NamedConds) -> None:
 
 def release_hooks(conds: NamedConds, ours: Any) -> None:
     """Takes our hooks (a HookGroup) off conds, since ComfyUI runs conds of different groups in calls of their own."""
-    groups = {frozenset(c["hooks"].hooks): c["hooks"] for c in _each(conds) if c.get("hooks")}
-    for cond in _each(conds):
+    groups = {frozenset(c["hooks"].hooks): c["hooks"] for c in each_cond(conds) if c.get("hooks")}
+    for cond in each_cond(conds):
         group = cond.pop("hooks", None)
         left = frozenset(group.hooks if group else ()) - frozenset(ours.hooks)
         if left:
@@ -76,7 +83,3 @@ def _are_equal(first: Any, second: Any) -> bool:
         one is other or (hasattr(one, "does_as") and one.does_as(other))
         for one, other in zip(ones, others, strict=True)
     )
-
-
-def _each(conds: Mapping[Any, Sequence[Any] | None]) -> Iterator[Any]:
-    return (cond for side in conds.values() for cond in side or ())

@@ -1,7 +1,7 @@
 """Model families, identified by the width of their text embeddings."""
 
 from ...cnet_core.hosting import NetSource
-from .host_types import BaseModel, Model
+from .host_types import BaseModel, Model, UNetModel
 
 #: Width of the text embeddings -> family.
 FAMILIES = {
@@ -67,6 +67,16 @@ def check_unet(model: Model, advice: str) -> None:
 def has_unet(base: BaseModel) -> bool:
     """Whether the module of a MODEL has a UNet as Stable Diffusion's."""
     return all(hasattr(base.diffusion_model, name) for name in BLOCK_LISTS)
+
+
+def check_count(unet: UNetModel, skips: int) -> None:
+    """Raises ValueError unless a UNet has that many skip connections."""
+    have = len(unet.output_blocks)
+    if skips != have:
+        raise ValueError(
+            f"The ControlNet gives {skips} skip residuals, but the UNet has {have} skip connections: the two are of "
+            "different families (SD1.x and SD2.x have 12, SDXL 9)."
+        )
 
 
 def _check_unet(base: BaseModel, advice: str) -> None:

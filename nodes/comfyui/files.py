@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import comfy.model_management
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from ... import cnet_core as cn
 from ...cnet_core.checkpoints import BaseError
+from ...cnet_core.checkpoints.glance import glance
 from .control_net import CondControl
 from .host_types import Model
 from .loaded import LoadedNet, cast_weights
@@ -25,6 +27,8 @@ COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
 #: File name endings that mean for ComfyUI: average the residuals over the picture.
 POOLED_NAMES = ("_shuffle", "_shuffle_fp16")
 UNET_PREFIX = "diffusion_model."
+#: How many nets that have a `base_model` and do not need it stay in memory.
+KEPT_NETS = 2
 #: The nodes' input for the base model of difference files.
 BASE_INPUT = "base_model"
 
@@ -56,13 +60,22 @@ def path_of(name: str) -> Path:
 
 def load_file(name: str, base_model: Model | None = None) -> CondControl:
     """Returns the CONTROL_NET of a file; only difference files need `base_model` (MODEL)."""
-    base = None if base_model is None else unet_weights(base_model)
     pooled = True if Path(name).stem.endswith(POOLED_NAMES) else None
     path = path_of(name)
     try:
-        return CondControl(load_path(path, base, pooled))
+        if base_model is None:
+            return CondControl(load_path(path, pooled=pooled))
+        if glance(path).needs_base:
+            return CondControl(load_path(path, unet_weights(base_model), pooled))
+        return CondControl(_load_once(path, file_state(name), pooled))
     except ValueError as error:
         raise ValueError(str(error).replace(str(path), name)) from error
+
+
+@lru_cache(maxsize=KEPT_NETS)
+def _load_once(path: Path, state: str, pooled: bool | None) -> LoadedNet:
+    """As load_path; ComfyUI loads again at each change above `base_model`, though the file did not change."""
+    return load_path(path, pooled=pooled)
 
 
 def load_path(

@@ -1,6 +1,5 @@
 """ModelControl: control on a clone of a MODEL, through ComfyUI's keyed wrappers."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,12 +10,14 @@ from ...cnet_core.hosting import UnitSpec
 from ...cnet_core.xray import Watch
 from .arriving import OWN_FORWARD, take_arrivals
 from .conds import travelling_sources
-from .families import has_unet
+from .families import check_count, has_unet
 from .foreign import WATCH, ForeignCalls, ForeignSpec
 from .history import History
 from .host_types import BaseModel, Conds, Executor, Guider, Model, Options, UNetModel
 from .inject import INJECTION, Injection, inject
 from .layout import CondBatch
+from .memory import widen_shape
+from .moments import Moment
 from .replay import Replay
 from .run import Run, Start, models_key
 from .shared import SharedByCopies
@@ -32,11 +33,21 @@ WAY_OUT = (
 )
 
 
+#: Puts units of a MODEL on the conds of a sampling from that noise, where a pack cuts only those into tiles. Returns
+#: the units that stay.
+Send = Callable[[Sequence[UnitSpec], Guider, Tensor], Sequence[UnitSpec]]
+
+
+def _keep(specs: Sequence[UnitSpec], guider: Guider, noise: Tensor) -> Sequence[UnitSpec]:
+    return specs
+
+
 class ModelControl(SharedByCopies):
     """The units on one MODEL. The state of a run lives in the run's options, so two samplers may share one MODEL."""
 
-    def __init__(self, specs: Sequence[UnitSpec | ForeignSpec]) -> None:
+    def __init__(self, specs: Sequence[UnitSpec | ForeignSpec], send: Send = _keep) -> None:
         self.specs = tuple(specs)
+        self._send = send
         self._units = tuple(spec for spec in specs if isinstance(spec, UnitSpec))
         self._foreign = tuple(spec for spec in specs if isinstance(spec, ForeignSpec))
         self.history = History()
@@ -70,8 +81,13 @@ class ModelControl(SharedByCopies):
             **model,
         }
 
-    def _open_run(self, guider: Guider | None, start: Start | None = None) -> Run:
-        run = Run(self._units, guider, start)
+    def _open_run(
+        self,
+        units: Sequence[UnitSpec],
+        guider: Guider | None = None,
+        start: Start | None = None,
+    ) -> Run:
+        run = Run(units, guider, start)
         places = [i for i, spec in enumerate(self.specs) if isinstance(spec, ForeignSpec)]
         run.foreign = ForeignCalls(self._foreign, places, run) if self._foreign else None
         return run
@@ -89,7 +105,8 @@ class ModelControl(SharedByCopies):
     ) -> Any:
         """Opens the run, and closes it even after an error or an interrupt."""
         guider = executor.class_obj
-        run = self._open_run(guider, Start(latent_image, sigmas, denoise_mask))
+        units = self._send(self._units, guider, noise)
+        run = self._open_run(units, guider, Start(latent_image, sigmas, denoise_mask))
         guider.model_options["transformer_options"][RUN] = run
         self._open.append(run)
         try:
@@ -106,8 +123,9 @@ class ModelControl(SharedByCopies):
         if run.record.left_out is not None or run.percent_to_sigma is None:
             return
         replay = None
-        if run.last is not None and run.start is not None:
-            replay = Replay(run.guider, run.start, *run.last, run_key=RUN)
+        moments = run.moments.list()
+        if moments and run.start is not None:
+            replay = Replay(run.guider, run.start, moments, run_key=RUN)
         history = self._history(run)
         history.add(run.record.recorder, run.percent_to_sigma, latents, replay)
 
@@ -137,7 +155,7 @@ class ModelControl(SharedByCopies):
                 f"were copied before the sampling began, so ApplyControlNet would have no effect. {WAY_OUT}"
             )
         if run.record.injections > before:
-            run.last = (start, timestep, seed)
+            run.moments.add(Moment(start, timestep, seed), run.is_past_middle())
         return found
 
     def _check_entered(self, patcher: object, *args: object) -> None:
@@ -165,15 +183,9 @@ class ModelControl(SharedByCopies):
         **kwargs: Any,
     ) -> Any:
         """Also requests memory for the residuals, as if the latents were that much wider."""
-        rows = 2 * noise_shape[0]
-        shape = [rows, *noise_shape[1:]]
-        element = model.model.get_dtype().itemsize
-        size = (noise_shape[-2], noise_shape[-1])
         sources = {spec.source.key: spec.source for spec in self.specs if not spec.off}
         sources.update((source.key, source) for source in travelling_sources(conds))
-        ours = sum(source.memory(rows, *size, element) for source in sources.values())
-        share = ours / max(1.0, model.model.memory_required(shape))
-        wider = [*noise_shape[:-1], math.ceil(noise_shape[-1] * (1 + share))]
+        wider = widen_shape(noise_shape, model.model, sources.values())
         return executor(model, wider, conds, *args, **kwargs)
 
     def _calc_cond_batch(
@@ -240,10 +252,10 @@ class ModelControl(SharedByCopies):
                 f"cannot tell cond rows from uncond rows. Set the routing of ApplyControlNet to both, or: {WAY_OUT}"
             )
         if not self._open:
-            return self._open_run(None)
+            return self._open_run(self._units)
         around = self._open[-1]
         if around.nameless is None:
-            around.nameless = self._open_run(None)
+            around.nameless = self._open_run(self._units)
         return around.nameless
 
     def _apply_model(
@@ -292,7 +304,7 @@ class ModelControl(SharedByCopies):
         residuals = step.answer(x, timesteps, text, y, options, watch, arrived)
         injection = None
         if residuals is not None:
-            _check_count(executor.class_obj, len(residuals.residuals.skips))
+            check_count(executor.class_obj, len(residuals.residuals.skips))
             injection = Injection(x, residuals, step.run.log_resize, watch)
         options = {**options, INJECTION: injection}
         found = executor(x, timesteps, context, y, control, options, **kwargs)
@@ -301,12 +313,3 @@ class ModelControl(SharedByCopies):
         if shared is None:
             step.run.record.add(watch)
         return found
-
-
-def _check_count(unet: UNetModel, skips: int) -> None:
-    have = len(unet.output_blocks)
-    if skips != have:
-        raise ValueError(
-            f"The ControlNet gives {skips} skip residuals, but the UNet has {have} skip connections: the two are of "
-            "different families (SD1.x and SD2.x have 12, SDXL 9)."
-        )

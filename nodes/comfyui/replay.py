@@ -1,7 +1,9 @@
-"""Replay: repeats the last prediction of a run, with and without each block's control."""
+"""Replay: repeats predictions of a run, with and without each block's control."""
 
 import copy
 import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_management
@@ -11,7 +13,9 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
-from ...cnet_core.xray import Influence, influence_of
+from ...cnet_core.xray import Influence, Suggestion, influence_of, suggest_from
+from ...cnet_core.xray.influence import PredictWithout
+from .moments import Moment
 from .run import Start
 
 #: Attributes that a guider gets from a model while it samples; a kept guider must not hold them.
@@ -22,25 +26,15 @@ GIVEN = "original_conds"
 
 
 class Replay:
-    """Everything needed to repeat a step's prediction: a guider without its models, and the step's latents."""
+    """Everything needed to repeat predictions: a guider without its models, and the latents of some steps."""
 
-    def __init__(
-        self,
-        guider: Any,
-        start: Start,
-        x: Tensor,
-        sigma: Tensor,
-        seed: int | None,
-        run_key: str,
-    ) -> None:
+    def __init__(self, guider: Any, start: Start, moments: Sequence[Moment], run_key: str) -> None:
         """Keeps a copy of the guider.
 
         Args:
             guider: ComfyUI's, after it has sampled.
             start: of the sampling.
-            x: (N, C, H, W), the latents at the start of the step.
-            sigma: (N,), its noise level.
-            seed: of the sampling.
+            moments: the predictions that can be repeated, in order.
             run_key: where the wrappers keep their `Run` in the transformer options.
         """
         self._guider = copy.copy(guider)
@@ -54,15 +48,41 @@ class Replay:
             if name in OF_THE_MODEL or (name != GIVEN and _is_of_a_run(value)):
                 delattr(self._guider, name)
         self._start = Start(start.latent_image.cpu(), start.sigmas.cpu(), _single(start))
-        self._x, self._sigma, self._seed = x.cpu(), sigma.cpu(), seed
+        self._moments = [replace(m, x=m.x.cpu(), sigma=m.sigma.cpu()) for m in moments]
         self._run_key = run_key
 
     def influence(self, blocks: int) -> Influence:
-        """Returns the influence of each block on the guided prediction.
+        """Returns the influence of each block on the last guided prediction with control.
 
         Raises:
             ValueError: ComfyUI has freed a model of the run.
         """
+        found: list[Influence] = []
+        self._repeat(
+            self._moments[-1:],
+            blocks + 2,
+            lambda steps: found.append(influence_of(steps[0], blocks)),
+        )
+        return found[0]
+
+    def suggestion(self, blocks: int) -> Suggestion:
+        """Returns which blocks can get 0, from an early, a middle and a late prediction.
+
+        Raises:
+            ValueError: as `influence`.
+        """
+        found: list[Suggestion] = []
+        count = len(self._moments) * (blocks + 3)
+        self._repeat(self._moments, count, lambda steps: found.append(suggest_from(steps, blocks)))
+        return found[0]
+
+    def _repeat(
+        self,
+        moments: Sequence[Moment],
+        count: int,
+        ask: Callable[[Sequence[PredictWithout]], None],
+    ) -> None:
+        """Samples again with a sampler that hands its predictions to `ask`, about `count` of them."""
         models = {name: model() for name, model in self._models.items()}
         if None in models.values():
             raise ValueError(
@@ -71,17 +91,15 @@ class Replay:
         guider = copy.copy(self._guider)
         vars(guider).update(models)
         guider.model_options = guider.model_patcher.model_options
-        sampler = _LeaveOneOut(blocks, self._sigma, self._run_key)
         guider.sample(
-            self._x,
+            moments[-1].x,
             self._start.latent_image,
-            sampler,
+            _Repeat(moments, count, self._run_key, ask),
             self._start.sigmas,
             denoise_mask=self._start.denoise_mask,
             disable_pbar=True,
-            seed=self._seed,
+            seed=moments[-1].seed,
         )
-        return sampler.found
 
 
 def _is_of_a_run(value: object) -> bool:
@@ -103,12 +121,17 @@ def _single(start: Start) -> Tensor | None:
     return (mask[:, :1] if mask.dim() == 4 else mask).cpu()
 
 
-class _LeaveOneOut(comfy.samplers.Sampler):
+class _Repeat(comfy.samplers.Sampler):
     """Takes the place of a sampler, so that ComfyUI loads and prepares everything as usual."""
 
-    def __init__(self, blocks: int, sigma: Tensor, run_key: str) -> None:
-        self._blocks, self._sigma, self._run_key = blocks, sigma, run_key
-        self.found = Influence((), 0.0)
+    def __init__(
+        self,
+        moments: Sequence[Moment],
+        count: int,
+        run_key: str,
+        ask: Callable[[Sequence[PredictWithout]], None],
+    ) -> None:
+        self._moments, self._count, self._run_key, self._ask = moments, count, run_key, ask
 
     def sample(
         self,
@@ -121,22 +144,27 @@ class _LeaveOneOut(comfy.samplers.Sampler):
         denoise_mask: Tensor | None = None,
         *args: Any,
     ) -> Tensor:
-        """Predicts from `noise`, once per block and twice more; outside the mask the latents are `latent_image`."""
+        """Hands out the predictions; outside the mask the latents are `latent_image`. `noise` is of the last moment."""
         options = extra_args["model_options"]
         run = options["transformer_options"][self._run_key]
-        sigma = self._sigma.to(noise.device)
-        mask = torch.ones_like(noise) if denoise_mask is None else denoise_mask
-        if denoise_mask is not None and "denoise_mask_function" in options:
-            facts = {"model": guider, "sigmas": sigmas}
-            mask = options["denoise_mask_function"](sigma, mask, extra_options=facts)
-        bar = comfy.utils.ProgressBar(self._blocks + 2)
+        bar = comfy.utils.ProgressBar(self._count)
+        facts = {"model": guider, "sigmas": sigmas}
 
-        def predict(left_out: frozenset[int]) -> Tensor:
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            run.record.left_out = left_out
-            found = guider(noise, sigma, **extra_args)
-            bar.update(1)
-            return found * mask + latent_image * (1 - mask)
+        def repeat(x: Tensor, sigma: Tensor) -> PredictWithout:
+            mask = torch.ones_like(x) if denoise_mask is None else denoise_mask
+            if denoise_mask is not None and "denoise_mask_function" in options:
+                mask = options["denoise_mask_function"](sigma, mask, extra_options=facts)
 
-        self.found = influence_of(predict, self._blocks)
+            def predict(left_out: frozenset[int]) -> Tensor:
+                comfy.model_management.throw_exception_if_processing_interrupted()
+                run.record.left_out = left_out
+                found = guider(x, sigma, **extra_args)
+                bar.update(1)
+                return found * mask + latent_image * (1 - mask)
+
+            return predict
+
+        inputs = [moment.x.to(noise) for moment in self._moments[:-1]] + [noise]
+        at = [moment.sigma.to(noise.device) for moment in self._moments]
+        self._ask([repeat(x, sigma) for x, sigma in zip(inputs, at, strict=True)])
         return noise

@@ -20,7 +20,7 @@ from .host_types import BaseModel, Options
 from .model_patches.spec import PatchSpec
 from .route_settings import RouteSettings
 from .step import STEP, CondBatchStep
-from .unhooked import SAYS_NO_ROWS, sampler_name
+from .unhooked import NO_PRE_RUN, SAYS_NO_ROWS, sampler_name
 
 
 class RoutedAdapter(T2IAdapter):
@@ -43,7 +43,9 @@ class RoutedAdapter(T2IAdapter):
 
     def copy(self) -> "RoutedAdapter":
         """Returns a copy without its chain, as ComfyUI's own do."""
-        return RoutedAdapter(self, self.settings)
+        other = RoutedAdapter(self, self.settings)
+        other._model = self._model  # packs copy controls during a run
+        return other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "RoutedAdapter":
         """As copy, with the chain."""
@@ -93,7 +95,11 @@ class RoutedAdapter(T2IAdapter):
         """
         options = {} if transformer_options is None else transformer_options
         inputs = (x_noisy, t, cond, batched_number, options)
-        self._gains = self._find_gains(x_noisy, t, options)
+        step: CondBatchStep | None = options.get(STEP)
+        model = self._model if step is None else step.find_model(options)
+        if model is None:
+            raise RuntimeError(NO_PRE_RUN.format(sampler_name()))
+        self._model, self._gains = model, self._find_gains(x_noisy, t, options, step, model)
         if not any(self._gains):
             before = self.previous_controlnet
             return None if before is None else before.get_control(*inputs)
@@ -101,38 +107,31 @@ class RoutedAdapter(T2IAdapter):
             self.control_input = None  # ComfyUI's own keeps those of another number of rows
         return super().get_control(*inputs)
 
-    def _find_gains(self, x: Tensor, t: Tensor, options: Options) -> tuple[float, ...]:
-        step: CondBatchStep | None = options.get(STEP)
-        if step is not None and not (step.run.guider is None and self._spec.needs_branches):
+    def _find_gains(
+        self, x: Tensor, t: Tensor, options: Options, step: CondBatchStep | None, model: BaseModel
+    ) -> tuple[float, ...]:
+        routed = self._spec.needs_branches
+        if step is not None and not (step.run.guider is None and routed):
             return step.gains(self._spec, options, x, tiles=True)
-        if self._spec.needs_branches:
+        if routed:
             raise RuntimeError(SAYS_NO_ROWS.format(sampler_name()))
-        sampling = self._known_model(step, options).model_sampling
-        sigma = float(t.flatten()[0])
-        return time_factors(self._spec, SigmaClock(sigma, sampling.percent_to_sigma, len(x)))
-
-    def _known_model(self, step: CondBatchStep | None, options: Options) -> BaseModel:
-        model = self._model if step is None else step.find_model(options)
-        assert model is not None
-        return model
+        to_sigma = model.model_sampling.percent_to_sigma
+        return time_factors(self._spec, SigmaClock(float(t.flatten()[0]), to_sigma, len(x)))
 
     def control_merge(
         self, control: Any, control_prev: ControlLists | None, output_dtype: Any
     ) -> ControlLists:
         """As ComfyUI's own, of the features times scale and gain."""
         model = self._model
-        assert model is not None
+        assert model is not None  # `get_control` found it
         blocks = OwnBlocks.of(control)
         side = max(tensor.shape[-2] * tensor.shape[-1] for tensor in blocks.tensors) ** 0.5
         scales = blocks.scales(self._spec.scales, model.diffusion_model, side)
-        tensors = [
-            tensor * self._weight(scale, tensor)
-            for tensor, scale in zip(blocks.tensors, scales, strict=True)
-        ]
+        pairs = zip(blocks.tensors, scales, strict=True)
+        tensors = [tensor * self._weight(scale, tensor) for tensor, scale in pairs]
         weighed = {
-            key: [None if block is None else tensors[block] for block in places]
-            for key, places in blocks.places.items()
-            if key in control
+            key: [None if block is None else tensors[block] for block in blocks.places[key]]
+            for key in control
         }
         return super().control_merge(weighed, control_prev, output_dtype)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...cnet_core.control.clock import PercentToSigma
 from ...cnet_core.hosting import Controls, OpenNets, RunRecord, UnitSpec
 from .host_types import BaseModel, Executor, Guider, Patcher
+from .moments import MIDDLE, Moments
 from .shared import SharedByCopies
 
 logger = logging.getLogger("cnet")
@@ -79,7 +80,7 @@ class Run(SharedByCopies):
         foreign: the foreign controls on the MODEL, if any.
         nameless: the run of calls inside this one whose options do not say which run they belong to.
         percent_to_sigma: of the current model sampling.
-        last: latents, noise level and seed of the last prediction with control, for a Replay.
+        moments: the first prediction with control, the first one past the middle, and the last one, for a Replay.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Run(SharedByCopies):
         self.reached = False
         self.applied = False
         self.percent_to_sigma: PercentToSigma | None = None
-        self.last: tuple[Tensor, Tensor, int | None] | None = None
+        self.moments = Moments()
         self.foreign: Foreign | None = None
         self.nameless: Run | None = None
         self._resize_logged = False
@@ -107,6 +108,10 @@ class Run(SharedByCopies):
         self.controls.begin(sigma)
         if self.foreign is not None:
             self.foreign.begin(sigma)
+
+    def is_past_middle(self) -> bool:
+        """Whether the current call is past the middle of the run."""
+        return self.percent_to_sigma is not None and self.sigma <= self.percent_to_sigma(MIDDLE)
 
     def log_resize(self) -> None:
         """Logs once per run that residuals are resized."""

@@ -29,6 +29,7 @@ Asked = tuple[Tensor, Tensor, dict[str, Any], int]
 #: Modules that are passed over when it is asked who samples.
 PACK = __name__.partition(".nodes.")[0]
 
+NO_PRE_RUN = "The sampler {} uses a ControlNet without ComfyUI's `pre_run`; use another sampler."
 SAYS_NO_ROWS = (
     "The sampler {} calls the model without ComfyUI's hooks, so nothing says which rows are cond and which uncond. Set "
     "the routing of Route ControlNet to both, or use another sampler."
@@ -78,9 +79,7 @@ class Unhooked(SharedByCopies):
     ) -> Residuals | None:
         model = None if self._model is None else self._model()
         if model is None:
-            raise RuntimeError(
-                f"The sampler {sampler_name()} uses a ControlNet without ComfyUI's `pre_run`; use another sampler."
-            )
+            raise RuntimeError(NO_PRE_RUN.format(sampler_name()))
         check_base_pair(model, spec.source)
         self._run = Run((), None) if self._run is None else self._run
         self._run.controls.begin(float(t.flatten()[0]))

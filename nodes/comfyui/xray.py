@@ -6,12 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...cnet_core.xray import describe, draw
+from ...cnet_core.xray import describe, draw, suggestion_text
 from .cond_hooks import history_of
 from .host_types import Model
 
 
-def draw_xray(model: Model, samples: Any, leave_one_out: bool = False) -> tuple[Tensor, str]:
+def draw_xray(
+    model: Model, samples: Any, leave_one_out: bool = False, suggest_scales: bool = False
+) -> tuple[Tensor, str]:
     """Returns a picture (1, H, W, 3) and a report of what the run injected.
 
     Raises:
@@ -28,5 +30,8 @@ def draw_xray(model: Model, samples: Any, leave_one_out: bool = False) -> tuple[
     influence = None
     if leave_one_out and past.replay is not None:
         influence = past.replay.influence(record.blocks)
+    report = describe(record, influence)
+    if suggest_scales and past.replay is not None:
+        report += "\n\n" + suggestion_text(past.replay.suggestion(record.blocks))
     pixels = np.asarray(draw(record, influence), dtype=np.float32) / 255
-    return torch.from_numpy(pixels)[None], describe(record, influence)
+    return torch.from_numpy(pixels)[None], report

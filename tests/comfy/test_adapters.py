@@ -95,8 +95,14 @@ def test_routed_to_both_prompts_it_is_native_control(
     assert effect_share(plain, native, flow.run(comfy, "routed", both)) == 0
 
 
-@routed_each
-@pytest.mark.parametrize("mode", ["cond_only", "uncond_only", "weighted", "target_gain"])
+@pytest.mark.parametrize(
+    ("kind", "model", "mode"),
+    [
+        *((Adapter, family(WIDENING), mode) for mode in ("cond_only", "weighted", "target_gain")),
+        (AdapterXL, family(WIDENING_SDXL), "uncond_only"),
+    ],
+    ids=["cond only", "weighted", "target gain", "SDXL, uncond only"],
+)
 def test_routed_it_is_the_one_on_the_model_in_as_many_calls(
     comfy: Host, kind: type[Control], model: Family, mode: str
 ) -> None:

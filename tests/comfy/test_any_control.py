@@ -99,7 +99,7 @@ def test_a_block_scale_changes_exactly_the_block_meant(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("what", ["chain", "window", "half a mask", "batch"])
+@pytest.mark.parametrize("what", ["chain", "window", "half a mask", "frame strengths", "batch"])
 def test_chains_windows_masks_and_batches_are_native_controls(
     measured: dict[str, Any], family: str, what: str
 ) -> None:

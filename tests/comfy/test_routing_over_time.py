@@ -25,11 +25,14 @@ CASES = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "cfg"),
-    [("ours", 7.5), ("routed", 7.5), ("ours", 1.0)],
-    ids=["ours", "routed", "CFG 1"],
+    ("name", "kind", "cfg"),
+    [
+        ("both, then the prompt, then none", "ours", 7.5),
+        ("both, then the prompt, then none", "routed", 7.5),
+        ("a mode before the first pair, and a target gain", "ours", 7.5),
+        ("a mode before the first pair, and a target gain", "ours", 1.0),
+    ],
 )
-@pytest.mark.parametrize("name", CASES)
 def test_stages_equal_apply_nodes_with_windows(
     comfy: Host, name: str, kind: str, cfg: float
 ) -> None:

@@ -69,7 +69,7 @@ NODES = {
     ),
     "LoadTinyStableDiffusion": ({}, ["MODEL", "CLIP", "VAE", "CONTROL_NET"]),
     "ControlXRay": (
-        {"model": None, "samples": None, "leave_one_out": False},
+        {"model": None, "samples": None, "leave_one_out": False, "suggest_scales": False},
         ["IMAGE", "STRING"],
     ),
     "IdentifyControlNet": ({"control_net_name": None}, ["STRING"]),

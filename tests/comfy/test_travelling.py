@@ -16,11 +16,11 @@ NATIVE = {"both": "native", "cond_only": "native_positive"}
 MODES = pytest.mark.parametrize("mode", NATIVE)
 
 
-def share(comfy: Host, flow: Flow, mode: str, **control: object) -> float:
-    """Returns how far ours on the prompts is from native control there, as a share of its effect."""
+def share(comfy: Host, flow: Flow, mode: str, kind: str = "routed", **control: object) -> float:
+    """Returns how far ours is from native control on the prompts, as a share of its effect."""
     plain = flow.run(comfy, "plain")
     native = flow.run(comfy, "native", Control(NATIVE[mode], **control))
-    ours = flow.run(comfy, "ours", Control("routed", routing={"mode": mode}, **control))
+    ours = flow.run(comfy, "ours", Control(kind, routing={"mode": mode}, **control))
     assert ours.calls == plain.calls
     return effect_share(plain, native, ours)
 
@@ -56,12 +56,46 @@ def test_a_mask_is_cropped_with_the_picture(comfy: Host) -> None:
     assert not torch.equal(run("whole", replace(masked, kind="routed")), plain)
 
 
+TILES = Flow(
+    family(SD15), Sampling(steps=3, side=128), after=node("ProbeControlTiles", side=8, batch=4)
+)
+
+
 @pytest.mark.parametrize("batch", [1, 4], ids=lambda batch: f"{batch} in a call")
+@pytest.mark.parametrize("kind", ["routed", "ours"])
 @MODES
-def test_tiles_with_hints_of_their_own_get_them(comfy: Host, mode: str, batch: int) -> None:
-    tiles = node("ProbeControlTiles", side=8, batch=batch)
-    flow = Flow(family(SD15), Sampling(steps=3, side=128), after=tiles)
-    assert share(comfy, flow, mode, hint_side=128) <= TOLERANCE
+def test_tiles_with_hints_of_their_own_get_them(
+    comfy: Host, mode: str, kind: str, batch: int
+) -> None:
+    flow = replace(TILES, after=node("ProbeControlTiles", side=8, batch=batch))
+    assert share(comfy, flow, mode, kind, hint_side=128) <= TOLERANCE
+
+
+def test_in_tiles_a_control_on_the_model_keeps_its_settings(comfy: Host) -> None:
+    """With native control in front, a mask, and two hints for two pictures."""
+    flow = replace(TILES, sampling=replace(TILES.sampling, batch=2))
+    native = Control("native", "sd15_other.safetensors", hint_side=128, hint_seed=6)
+    settings = {"routing": COND_ONLY, "mask": 0.4, "scales": {"profile": "soft"}}
+    ours = Control(hints=2, hint_side=128, window=(0.0, 0.6), strength=0.8, **settings)
+    plain = flow.run(comfy, "plain")
+    travelling = flow.run(comfy, "travelling", native, replace(ours, kind="routed"))
+    on_model = flow.run(comfy, "model", native, ours)
+    assert effect_share(plain, travelling, on_model) <= 1e-5
+    assert on_model.calls == travelling.calls
+
+
+def test_in_tiles_a_control_is_refused_beside_one_for_the_positive_that_comfyui_doubles(
+    comfy: Host,
+) -> None:
+    hint = Control(hint_side=128)
+
+    def doubled(graph: Graph, cond: Link) -> Link:
+        net = graph.add("ControlNetLoader", control_net_name="sd15.safetensors")
+        given = {"control_net": net, "image": hint.picture(graph), "strength": 1.0}
+        return graph.add("ControlNetApply", conditioning=cond, **given)
+
+    with pytest.raises(Failed, match="tile"):
+        replace(TILES, positive=doubled).run(comfy, "refused", hint)
 
 
 @MODES

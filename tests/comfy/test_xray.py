@@ -225,6 +225,21 @@ def test_leaving_out_runs_the_samplers_own_guider(comfy: Host, guider: str) -> N
     assert [share > 0 for share in left_out] == [k in (3, 12) for k in range(13)]
 
 
+@pytest.mark.parametrize("steps", [1, 4], ids=["one step", "early, middle and late"])
+def test_suggested_scales_drop_the_blocks_that_do_nothing(comfy: Host, steps: int) -> None:
+    given = "0,0,0,1" + ",0" * 9
+    graph = Patched(Control())
+    inputs = graph.graph.nodes[graph.model[0]]["inputs"]
+    scales = {"profile": "custom", "base": 0.825, "custom_scales": given}
+    inputs["scales"] = graph.graph.add("BlockScaleSchedule", **scales)
+    shown = graph.xray(graph.sampled(steps=steps), suggest_scales=True)
+    text = report(comfy.run(graph.graph.nodes), shown)
+    assert text.splitlines()[-1].strip() == given.replace(",", ", ")
+    assert f"at {'the only step' if steps == 1 else '3 steps'}." in text
+    assert "12 of 13 blocks get 0" in text
+    assert "computes 4 of its 13 blocks" in text
+
+
 @pytest.mark.skipif(
     not (WEIGHTS / "unet.safetensors").is_file(), reason="the embedded weights are not there"
 )

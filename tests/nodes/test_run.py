@@ -6,6 +6,8 @@ from collections.abc import Callable
 from copy import deepcopy
 from types import ModuleType, SimpleNamespace
 
+import pytest
+import torch
 from specs import spec
 
 Part = Callable[[str], ModuleType]
@@ -41,3 +43,26 @@ def test_a_deep_copy_of_a_runs_options_holds_the_run_itself(part: Part) -> None:
     """Other packs deep-copy the options in the midst of a run; its nets and caches must not follow."""
     run = part("nodes.comfyui.run").Run([spec(part)], GUIDER)
     assert deepcopy({"transformer_options": {"run": run}})["transformer_options"]["run"] is run
+
+
+@pytest.mark.parametrize(
+    ("past_middle", "kept"),
+    [
+        ([], []),
+        ([False], [0]),
+        ([True], [0]),
+        ([False, False, False], [0, 2]),
+        ([False, True], [0, 1]),
+        ([False, False, True, True, True], [0, 2, 4]),
+        ([True, True, True], [0, 1, 2]),
+    ],
+    ids=["none", "one", "one late", "ends early", "two", "all", "begins late"],
+)
+def test_a_run_keeps_its_first_its_middle_and_its_last_prediction(
+    part: Part, past_middle: list[bool], kept: list[int]
+) -> None:
+    module = part("nodes.comfyui.moments")
+    moments = module.Moments()
+    for seed, past in enumerate(past_middle):
+        moments.add(module.Moment(torch.zeros(1), torch.zeros(1), seed), past)
+    assert [moment.seed for moment in moments.list()] == kept

@@ -7,7 +7,7 @@ from ..host_types import Model
 from ..patch import ModelControl
 from ..wrappers import KEY
 from .kinds import kind_of
-from .routed import routed_copy
+from .routed import copy_patch
 from .spec import PatchControl, PatchSpec
 
 NOTHING = (
@@ -64,7 +64,7 @@ def _route(patch: Any, slot: str, spec: PatchSpec, copies: dict[int, Any]) -> An
         hint = getattr(patch, "patch", patch)  # the patch that prepares the hint and holds the net
         net = hint.model_patch.model
         control = PatchControl(spec, kind, net, spec.block_scales(kind.count(net)))
-        copy = copies[id(patch)] = routed_copy(patch, kind.slots[slot], control)
+        copy = copies[id(patch)] = copy_patch(patch, kind.slots[slot], control)
         if hint is not patch:
             copy.patch = copies[id(hint)]
     return copies[id(patch)]

@@ -117,7 +117,7 @@ WAYS: dict[str, type[RoutedPatch]] = {
 }
 
 
-def routed_copy(patch: Any, way: str, control: PatchControl) -> Any:
+def copy_patch(patch: Any, way: str, control: PatchControl) -> Any:
     """Returns a copy of a patch, with its attributes and of its class, that is called as the settings say."""
     owner = type(patch)
     made = type(owner.__name__, (WAYS[way], owner), {"original": staticmethod(owner.__call__)})

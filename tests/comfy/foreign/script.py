@@ -356,11 +356,13 @@ def chains(bench: Bench, share: Any) -> dict[str, Any]:
     expected_late = bench.sample(bench.model, late, late)
     found = bench.sample(bench.ours(start_percent=0.3))
     masked = bench.sample(bench.ours(mask=torch.full((32, 32), 0.5), strength=1.0))
+    by_frame = bench.sample(bench.ours(frame_strengths=cnet.FrameStrengths.parse("0:0.5")))
     halved = bench.sample(bench.ours(scales=cnet.BlockScales.uniform().over_time([(0, 0.5)])))
     return {
         "chain": share(bench.sample(chained), expected),
         "window": share(found, expected_late),
         "half a mask": share(masked, halved),
+        "frame strengths": share(by_frame, halved),
     }
 
 

@@ -165,7 +165,8 @@ def _rows_right(found: Result, counted: str, mode: str) -> bool:
 
 def first_line(error: Exception) -> str:
     """Returns an error's first line, cut to a table's width."""
-    return str(error).strip().splitlines()[0][:160]
+    words = str(error).strip() or "an error without words"
+    return words.splitlines()[0][:160]
 
 
 def counted(outcomes: list[Outcome]) -> dict[str, int]:

@@ -20,6 +20,7 @@ from pack_graphs import (
     windows,
 )
 from packs import EITHER, Case, Nodes
+from regional_graphs import DENSE, coupled_by_ppm, detailed, regional
 
 EVOLVED = "ComfyUI-AnimateDiff-Evolved"
 TILED = "ComfyUI-TiledDiffusion"
@@ -52,12 +53,21 @@ DOUBLED = {
     )
 }
 
+#: With a mask, what travels says what is right.
+MASKED = {
+    **EITHER,
+    "cond only, mask": (
+        Control("routed", routing=COND_ONLY, mask=0.4),
+        Control(routing=COND_ONLY, mask=0.4),
+    ),
+}
+
 #: Ways to reach the UNet that wrappers alone cannot follow.
 WAYS = (
     *(
-        Case(TILED, f"{method}, {batch} a call", tiles(method, batch), "refused", "tile")
+        Case(TILED, f"{method}, {batch} a call", tiles(method, batch), controls=MASKED)
         for method in METHODS
-        for batch in (1, 2, 4)
+        for batch in (1, 4)
     ),
     Case(TILED, "MultiDiffusion, one tile", tiles(METHODS[0], 4, side=128)),
     Case(EVOLVED, "standard static", windows("ADE_StandardStaticContextOptions", 1)),
@@ -153,6 +163,10 @@ SAMPLERS = {
         "AdaptiveGuidance", threshold=0.9, uncond_zero_scale=0.0, cfg_start_pct=0.0
     ),
     ("ComfyUI-ComfyCouple", "Comfy Couple"): couple,
+}
+REGIONAL = {
+    ("ComfyUI-Impact-Pack", "RegionalSampler"): regional,
+    ("ComfyUI-ppm", "AttentionCouplePPM"): coupled_by_ppm,
 }
 
 #: Pack -> its nodes with a MODEL in, and MODEL or GUIDER out -> widget values other than the defaults.
@@ -254,8 +268,16 @@ TRAVELLING = (
     ),
     *(
         Case(pack, name, Flow(FAMILY, sampler=sampler), controls=ROUTED)
-        for (pack, name), sampler in SAMPLERS.items()
+        for (pack, name), sampler in (SAMPLERS | REGIONAL).items()
     ),
+    Case(
+        "ComfyUI-Impact-Pack",
+        "DetailerForEach, ControlNetApply (SEGS)",
+        Flow(FAMILY, TILES, sampler=detailed),
+        controls={"routed, both": ROUTED["routed, both"]},  # its node puts it on both prompts
+        tolerance=EIGHT_BITS,
+    ),
+    Case("ComfyUI_densediffusion", "DenseDiffusionApplyNode", DENSE, controls=ROUTED),
 )
 
 #: Everything, in the order of the table. Windows change nothing: native control without them is what is right.

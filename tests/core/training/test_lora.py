@@ -40,7 +40,7 @@ def trainer_from(path: Path, base: SmallBase) -> Trainer:
     return Trainer(base, NoiseSamples(), settings, net=load_start(path, base.unet))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_fresh_run_changes_nothing_at_step_0(precision: str) -> None:
     run = trainer(**SETTINGS, precision=precision)
     assert not any(bool(residual.any()) for residual in residuals(run.net))

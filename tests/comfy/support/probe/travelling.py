@@ -38,6 +38,7 @@ class ProbeControlTiles:
     """Cuts calls into tiles and the hints with them (TiledDiffusion).
 
     It puts another `get_control` on the control, cleans it up before the run prepares it, and gives it hints by row.
+    The model options say that it is there.
     """
 
     def run(self, model, side, batch):
@@ -78,6 +79,7 @@ class ProbeControlTiles:
         model = wrapped(model, WrappersMP.OUTER_SAMPLE, begin)
         model = wrapped(model, WrappersMP.CALC_COND_BATCH, keep)
         model.set_model_unet_function_wrapper(tiled)
+        model.model_options["tiled_diffusion"] = True
         return (model,)
 
 
@@ -126,7 +128,8 @@ def _replace_get_control(control):
 
 def _cut(control, places, side, x):
     """Returns a hint for each row of some tiles: rows of the call in each tile."""
-    picture = control.cond_hint_original.repeat(len(x), 1, 1, 1)
+    picture = control.cond_hint_original
+    picture = picture.repeat(-(-len(x) // len(picture)), 1, 1, 1)[: len(x)]
     return torch.cat([picture[..., 8 * y : 8 * y + side, 8 * z : 8 * z + side] for y, z in places])
 
 

@@ -1,0 +1,96 @@
+// @ts-check
+/** Presets: settings to start from, with the source of each number in presets.json. */
+
+import { linked, write } from "./widgets.js";
+
+/** @typedef {import("./widgets.js").GraphNode} GraphNode @typedef {import("./widgets.js").App} App */
+
+/**
+ * @typedef {Record<string, [any, string]>} Values input -> value, and the source that says so
+ * @typedef {{id: string, title: string, ApplyControlNet?: Values, CFGHintRouting?: Values, BlockScaleSchedule?: Values}} Preset
+ */
+
+const APPLY = "ApplyControlNet";
+/** Nodes that take presets; Route ControlNet has no strength. */
+const TARGETS = [APPLY, "RouteControlNet"];
+/** The input of a target -> the node that a preset puts there. */
+const SETTINGS = /** @type {const} */ ({ routing: "CFGHintRouting", scales: "BlockScaleSchedule" });
+/** How far left of its target a new node stands, and how far below the one before it, in pixels. */
+const ASIDE = 360;
+const BELOW = 330;
+
+/**
+ * Returns the commands of the front end, one for each preset; they change the selected nodes.
+ * @param {App} app
+ * @param {Preset[]} presets
+ * @param {import("./words.js").Say} say
+ */
+export function commandsOf(app, presets, say) {
+  return presets.map((preset) => ({
+    id: `cnet.preset.${preset.id}`,
+    label: say("startFrom", preset.title),
+    icon: "pi pi-sliders-h",
+    function: () => selectedTargets(app).forEach((node) => apply(app, node, preset)),
+  }));
+}
+
+/**
+ * Returns the entry in the menu of a node that takes presets.
+ * @param {App} app
+ * @param {GraphNode} node
+ * @param {Preset[]} presets
+ * @param {import("./words.js").Say} say
+ */
+export function menuOf(app, node, presets, say) {
+  if (!TARGETS.includes(node.comfyClass)) return [];
+  const options = presets
+    .filter((preset) => node.comfyClass === APPLY || preset.CFGHintRouting || preset.BlockScaleSchedule)
+    .map((preset) => ({ content: preset.title, callback: () => apply(app, node, preset) }));
+  return [{ content: say("startFrom", "…"), has_submenu: true, submenu: { options } }];
+}
+
+/**
+ * Sets a node to a preset as one step of undo. Inputs that the preset says nothing about stay.
+ * @param {App} app
+ * @param {GraphNode} node
+ * @param {Preset} preset
+ */
+export function apply(app, node, preset) {
+  app.canvas?.emitBeforeChange();
+  if (node.comfyClass === APPLY) write(node, valuesOf(preset.ApplyControlNet));
+  Object.entries(SETTINGS).forEach(([input, kind], place) => {
+    const values = valuesOf(preset[kind]);
+    if (Object.keys(values).length) write(settingNode(node, input, kind, place), values);
+  });
+  app.canvas?.emitAfterChange();
+}
+
+/**
+ * Returns the node on an input, a new one where there is none or another kind.
+ * @param {any} node
+ * @param {string} input
+ * @param {string} kind
+ * @param {number} place
+ * @returns {GraphNode}
+ */
+function settingNode(node, input, kind, place) {
+  const slot = node.inputs.findIndex((/** @type {any} */ candidate) => candidate.name === input);
+  const there = linked(node, [input]).length ? node.getInputNode(slot) : null;
+  if (there?.comfyClass === kind) return there;
+  const added = /** @type {any} */ (globalThis).LiteGraph.createNode(kind);
+  node.graph.add(added);
+  added.pos = [node.pos[0] - ASIDE, node.pos[1] + place * BELOW];
+  added.connect(0, node, slot);
+  return added;
+}
+
+/** @param {Values | undefined} values */
+function valuesOf(values = {}) {
+  return Object.fromEntries(Object.entries(values).map(([name, [value]]) => [name, value]));
+}
+
+/** @param {App} app @returns {GraphNode[]} */
+function selectedTargets(app) {
+  const selected = /** @type {GraphNode[]} */ (Object.values(app.canvas?.selected_nodes ?? {}));
+  return selected.filter((node) => TARGETS.includes(node.comfyClass));
+}
