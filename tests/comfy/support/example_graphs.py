@@ -216,7 +216,7 @@ def two_hints() -> Sheet:
     first = drawing.apply(2, hint, "First control", mask=output(hint, 1))
     drawing.prompts(2, "a coral shape on a navy background")
     second = drawing.apply(3, other, "Second control", model=first, mask=output(other, 1))
-    drawing.show(4, drawing.draw(4, second), "Result", "two_hints", 400)
+    drawing.show(4, drawing.draw(4, second), "Result", "two_hints", 330)
     return drawing.sheet
 
 
