@@ -109,7 +109,9 @@ class Drawing:
             **{**SCALES, "base": base},
         )
 
-    def draw(self, place: int, model: Link, how: Subgraph = DRAWING, title: str = "") -> Link:
+    def draw(
+        self, place: int, model: Link, how: Subgraph = DRAWING, title: str = "", cfg: float = CFG
+    ) -> Link:
         """Adds what draws pictures."""
         return self.sheet.add(
             place,
@@ -120,7 +122,7 @@ class Drawing:
             negative=self.negative,
             vae=self.vae,
             seed=SEED,
-            cfg=CFG,
+            cfg=cfg,
         )
 
     def show(self, place: int, image: Link, title: str, name: str, height: int = PICTURE) -> None:
