@@ -186,6 +186,7 @@ def _source(
         raise ValueError(f"`--steps` is {config['steps']}; it must be at least 1.")
     if config["size"] < 8 or config["size"] % 8:
         raise ValueError(f"`--size` is {config['size']}; it must be a multiple of 8.")
+    rank: int | None = config["settings"]["lora_rank"]
     if config["tiny"]:
         given = [f"`--{name.replace('_', '-')}`" for name in NOT_TINY if config[name]]
         if given:
@@ -193,7 +194,8 @@ def _source(
         source = tiny_source(config["size"])
         if not config["controlnet"]:
             return source
-        return replace(source, start=load_start(Path(config["controlnet"]), source.base.unet))
+        start = load_start(Path(config["controlnet"]), source.base.unet, lora_rank=rank)
+        return replace(source, start=start)
     if not config["base"] or not config["data"]:
         raise ValueError(
             "Give a base model with `--base` and a data folder with `--data`, or use `--tiny`."
@@ -211,6 +213,7 @@ def _source(
         config["max_samples"],
         config["validation"] and Path(config["validation"]),
         config["controlnet"] and Path(config["controlnet"]),
+        rank,
     )
     cache = args.out / "cache"
     return prepare_source(origin, cache, device, check=check, tell=_complain, progress=counter)

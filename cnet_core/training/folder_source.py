@@ -39,6 +39,7 @@ class Origin:
     max_samples: int | None = None
     validation: Path | None = None  # data of its own for the meter and the previews
     controlnet: Path | None = None  # where the run begins; None is a fresh net
+    lora_rank: int | None = None  # of the run; the ControlNet must then be whole
 
 
 def prepare_source(
@@ -68,7 +69,7 @@ def prepare_source(
         origin, origin.validation, "--validation", tell, progress
     )
     base = load_base(origin.base, Cache(cache), device, origin.config)
-    start = load_start(origin.controlnet, base.unet) if origin.controlnet else None
+    start = _start(origin, base)
     made_by = origin.hint_maker.name if origin.hint_maker else ""
     check(contents_of(base.unet, found.items, _folder(origin.data), start=start, made_by=made_by))
 
@@ -115,6 +116,12 @@ def _find_samples(
             )
         tell(f"{made} of {len(found.items)} hints in {data} are made by {maker.name}.")
     return found
+
+
+def _start(origin: Origin, base: PretrainedBase) -> ControlNet | None:
+    if origin.controlnet is None:
+        return None
+    return load_start(origin.controlnet, base.unet, lora_rank=origin.lora_rank)
 
 
 def _folder(data: Path) -> Path:
