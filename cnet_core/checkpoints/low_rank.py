@@ -45,8 +45,8 @@ def merge_lora(control_net: str | Path, lora: str | Path) -> ControlNet:
     tensors, metadata = read_tensors(lora)
     if ORIGIN_KEY not in metadata:
         raise ValueError(
-            f"{lora} is no LoRA of a ControlNet. A Control-LoRA belongs to a base model instead: `cnet convert` with "
-            "`--base` makes it whole."
+            f"{lora} is not a LoRA of a ControlNet. A Control-LoRA belongs to a base model instead: `cnet convert` "
+            "with `--base` makes it whole."
         )
     net = load_controlnet(control_net)
     if weights_digest(load_controlnet(control_net, dtype=torch.float32)) != metadata[ORIGIN_KEY]:

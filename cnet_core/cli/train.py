@@ -108,8 +108,9 @@ def run(args: argparse.Namespace) -> int:
     processes = _processes(args.device)
     trackers = Trackers(args.tracker, args.out) if args.tracker and processes.index == 0 else None
     before = folder.contents() if args.resume else None
-    check = ContentsCheck(before, args.out, accept=args.accept_changed_data, tell=_complain)
-    source = _source(config, args, processes.device, check)
+    tell = _complain if processes.index == 0 else _ignore
+    check = ContentsCheck(before, args.out, accept=args.accept_changed_data, tell=tell)
+    source = _source(config, args, processes.device, check, tell=_ignore if args.resume else tell)
     trainer = Trainer(source.base, source.samples, settings, net=source.start, processes=processes)
     state = folder.state() if args.resume else None
     if state is not None:
@@ -180,8 +181,14 @@ def _write_start(
 
 
 def _source(
-    config: dict[str, Any], args: argparse.Namespace, device: torch.device, check: ContentsCheck
+    config: dict[str, Any],
+    args: argparse.Namespace,
+    device: torch.device,
+    check: ContentsCheck,
+    *,
+    tell: Callable[[str], None],
 ) -> TrainingSource:
+    """Returns base, data and start; tells what is special about the data."""
     if config["steps"] < 1:
         raise ValueError(f"`--steps` is {config['steps']}; it must be at least 1.")
     if config["size"] < 8 or config["size"] % 8:
@@ -216,11 +223,15 @@ def _source(
         rank,
     )
     cache = args.out / "cache"
-    return prepare_source(origin, cache, device, check=check, tell=_complain, progress=counter)
+    return prepare_source(origin, cache, device, check=check, tell=tell, progress=counter)
 
 
 def _complain(line: str) -> None:
     print(f"cnet: {line}", file=sys.stderr)
+
+
+def _ignore(line: str) -> None:
+    """For the other processes, and for a resumed run, whose start has told it."""
 
 
 def _processes(device: str | None) -> Processes:

@@ -23,6 +23,10 @@ from .start import load_start
 SHOWN, STEPS, CFG_SCALE = 4, 20, 7.5
 #: Fewer samples cannot be split into training and held-out samples.
 MIN_SPLIT = 4
+NOT_EDGES = (
+    "The hints are not edges, so nothing measures how closely the previews follow them; look at the previews, and at "
+    "the meter's gap."
+)
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,15 @@ def prepare_source(
 
     samples = prepare(found, origin.flip)
     if judged is None:
-        kept, held_out = _split_samples(samples, tell)
+        measuring, (kept, held_out) = samples, _split_samples(samples, tell)
     else:
-        kept, held_out = samples, _one_size(prepare(judged, False))
+        measuring, kept = prepare(judged, False), samples
+        held_out = _one_size(measuring)
     base.free_encoders()
-    return TrainingSource(base, kept, held_out, _previewer(base, held_out, tell), start)
+    edges = are_edges([measuring.stored_hint(index) for index in held_out.indices[:SHOWN]])
+    if not edges:
+        tell(NOT_EDGES)
+    return TrainingSource(base, kept, held_out, _previewer(base, held_out, edges), start)
 
 
 def _find_samples(
@@ -129,20 +137,11 @@ def _folder(data: Path) -> Path:
     return data if data.is_dir() else data.parent
 
 
-def _previewer(
-    base: PretrainedBase, held_out: SourcePart, tell: Callable[[str], None]
-) -> Previewer:
-    """Returns what draws the previews, and measures them if their hints are edges."""
+def _previewer(base: PretrainedBase, held_out: SourcePart, measured: bool) -> Previewer:
+    """Returns what draws the previews, and measures how well they match hints that are edges."""
     count = min(SHOWN, len(held_out.indices))
     shown = held_out.batch(SampleOrder(held_out.sizes, count, 0).batch(0), [False] * count)
     preview = Preview(base, shown.hints, shown.prompts, STEPS, CFG_SCALE)
-
-    measured = are_edges(shown.hints)
-    if not measured:
-        tell(
-            "The hints are no edges, so nothing measures how closely the previews follow them; look at the previews, "
-            "and at the meter's gap."
-        )
 
     def draw(net: ControlNet) -> tuple[Tensor, dict[str, float]]:
         drawn = [preview.draw(net, empty=empty) for empty in (False, True)]

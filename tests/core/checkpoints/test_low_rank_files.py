@@ -90,7 +90,7 @@ def test_merge_refuses_a_file_that_is_no_lora_of_a_control_net(tmp_path: Path, l
     unet = small_unet()
     control_lora = tmp_path / "control_lora.safetensors"
     save_low_rank(low_rank(cn.ControlNet.from_unet(unet), None), control_lora)
-    with pytest.raises(ValueError, match="is no LoRA of a ControlNet"):
+    with pytest.raises(ValueError, match="is not a LoRA of a ControlNet"):
         merge_lora(tmp_path / "net.safetensors", control_lora)
 
 
