@@ -21,7 +21,7 @@ from ..training.launcher import are_several, join_processes
 from ..training.loop import Intervals, Outcome, SilentEvents, fit
 from ..training.made_hints import HINT_MAKERS
 from ..training.processes import Processes, SingleProcess
-from ..training.settings import TrainingSettings
+from ..training.settings import DEFAULT_RATES, TrainingSettings
 from ..training.source import TrainingSource
 from ..training.start import load_start
 from ..training.trackers import Trackers
@@ -86,7 +86,14 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         if field.type is bool:
             group.add_argument(option, action="store_true", default=None)
         else:
-            group.add_argument(option, type=_reader(field), help=f"default: {field.default}")
+            group.add_argument(option, type=_reader(field), help=f"default: {_default(field)}")
+
+
+def _default(field: Field[Any]) -> str:
+    """Returns what an option's help says of its default."""
+    if field.name != "learning_rate":
+        return str(field.default)
+    return ", ".join(f"{rate} for {optimizer}" for optimizer, rate in DEFAULT_RATES.items())
 
 
 def _reader(field: Field[Any]) -> Callable[[str], Any]:
@@ -109,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
     trackers = Trackers(args.tracker, args.out) if args.tracker and processes.index == 0 else None
     before = folder.contents() if args.resume else None
     tell = _complain if processes.index == 0 else _ignore
+    if kept is None and args.learning_rate is None and settings.optimizer == "adafactor":
+        tell(f"The learning rate is {settings.peak_rate}, the default of adafactor.")
     check = ContentsCheck(before, args.out, accept=args.accept_changed_data, tell=tell)
     source = _source(config, args, processes.device, check, tell=_ignore if args.resume else tell)
     trainer = Trainer(source.base, source.samples, settings, net=source.start, processes=processes)
