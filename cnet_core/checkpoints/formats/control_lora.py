@@ -29,13 +29,17 @@ class LayerLoss:
 def complete_low_rank(
     tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str
 ) -> dict[str, Tensor]:
-    """Returns the whole ControlNet of a Control-LoRA, in the base's dtype.
+    """Returns the whole ControlNet of a Control-LoRA, each weight in its dtype in the base.
 
     W = base + (up.flatten(1) @ down.flatten(1)).reshape (stability-ai's control-lora; there is no alpha). Layers
-    given whole replace the base's; layers not given are the base's.
+    given whole replace the base's; layers not given are the base's. Layers that the base lacks get its first dtype.
     """
     dtype = next(iter(base.values())).dtype
-    whole = {k: v.to(dtype) for k, v in tensors.items() if not k.endswith((UP, DOWN))}
+    whole = {
+        k: v.to(base[k].dtype if k in base else dtype)
+        for k, v in tensors.items()
+        if not k.endswith((UP, DOWN))
+    }
     for key in (k.removesuffix(UP) for k in tensors if k.endswith(UP)):
         weight = base.get(f"{key}.weight")
         if weight is None or key + DOWN not in tensors:
@@ -49,7 +53,7 @@ def complete_low_rank(
                 path, f"{key} gives {update.numel()} weights where the base has {weight.numel()}"
             )
         update = update.reshape(weight.shape)
-        whole[f"{key}.weight"] = (weight.to(update) + update).to(dtype)
+        whole[f"{key}.weight"] = (weight.to(update) + update).to(weight.dtype)
     check_base(whole, base, path)
     left = {key: base[key].clone() for key in base.keys() - whole.keys()}  # not the base's own
     return {**left, **whole}
