@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ..nets.casting import STORAGE_ONLY
 from ..nets.controlnet import ControlNet
 from ..nets.low_rank import LowRankControlNet
 from .container.files import read_tensors, write_tensors
@@ -32,7 +33,9 @@ def save_low_rank(net: LowRankControlNet, path: str | Path) -> None:
 
 
 def merge_lora(control_net: str | Path, lora: str | Path) -> ControlNet:
-    """Returns a ControlNet with a LoRA of it added to its weights, in its dtype.
+    """Returns a ControlNet with a LoRA of it added to its weights, each in its dtype; weights in fp8 become float16.
+
+    fp8 is coarser than most of what a LoRA changes.
 
     Args:
         control_net: the file or folder that the training began with, in any format that is whole.
@@ -45,8 +48,8 @@ def merge_lora(control_net: str | Path, lora: str | Path) -> ControlNet:
     tensors, metadata = read_tensors(lora)
     if ORIGIN_KEY not in metadata:
         raise ValueError(
-            f"{lora} is no LoRA of a ControlNet. A Control-LoRA belongs to a base model instead: `cnet convert` with "
-            "`--base` makes it whole."
+            f"{lora} is not a LoRA of a ControlNet. A Control-LoRA belongs to a base model instead: `cnet convert` "
+            "with `--base` makes it whole."
         )
     net = load_controlnet(control_net)
     if weights_digest(load_controlnet(control_net, dtype=torch.float32)) != metadata[ORIGIN_KEY]:
@@ -55,6 +58,6 @@ def merge_lora(control_net: str | Path, lora: str | Path) -> ControlNet:
             "`--controlnet` named in the training."
         )
     learned = {key.removeprefix(LORA_PREFIX): tensor for key, tensor in tensors.items()}
-    whole = complete_low_rank(learned, net.state_dict(), str(lora))
-    net.load_state_dict(whole, assign=True)
+    weights = {k: v.half() if v.dtype in STORAGE_ONLY else v for k, v in net.state_dict().items()}
+    net.load_state_dict(complete_low_rank(learned, weights, str(lora)), assign=True)
     return net

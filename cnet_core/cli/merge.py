@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from ..checkpoints import save_controlnet
+from ..checkpoints import identify, save_controlnet
 from ..checkpoints.low_rank import merge_lora
 from .output import check_file
 from .progress import counter
@@ -27,5 +27,7 @@ def run(args: argparse.Namespace) -> int:
     check_file(args.output)
     net = merge_lora(args.base, args.lora)
     save_controlnet(net, args.output, progress=counter("writing"))
-    print(f"{args.output}: {args.base} with {args.lora}")
+    fp8 = any(name.startswith("float8") for name in identify(args.base).dtypes)
+    note = "; its weights in fp8 became float16, to keep what was trained" if fp8 else ""
+    print(f"{args.output}: {args.base} with {args.lora}{note}")
     return 0

@@ -14,14 +14,14 @@ import torch
 from ..nets.controlnet import ControlNet
 from ..nets.low_rank import LowRankControlNet
 from ..tiny.training import tiny_source
-from ..training.board import Board
+from ..training.board import Board, FiguresView
 from ..training.folder import RESULT, RunFolder
 from ..training.folder_source import Origin, prepare_source
 from ..training.launcher import are_several, join_processes
-from ..training.loop import Intervals, Outcome, SilentEvents, fit
+from ..training.loop import Events, Intervals, Outcome, SilentEvents, fit
 from ..training.made_hints import HINT_MAKERS
 from ..training.processes import Processes, SingleProcess
-from ..training.settings import TrainingSettings
+from ..training.settings import DEFAULT_RATES, TrainingSettings
 from ..training.source import TrainingSource
 from ..training.start import load_start
 from ..training.trackers import Trackers
@@ -86,7 +86,14 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         if field.type is bool:
             group.add_argument(option, action="store_true", default=None)
         else:
-            group.add_argument(option, type=_reader(field), help=f"default: {field.default}")
+            group.add_argument(option, type=_reader(field), help=f"default: {_default(field)}")
+
+
+def _default(field: Field[Any]) -> str:
+    """Returns what an option's help says of its default."""
+    if field.name != "learning_rate":
+        return str(field.default)
+    return ", ".join(f"{rate} for {optimizer}" for optimizer, rate in DEFAULT_RATES.items())
 
 
 def _reader(field: Field[Any]) -> Callable[[str], Any]:
@@ -103,55 +110,75 @@ def run(args: argparse.Namespace) -> int:
         folder.check_free()  # checked before hours of encoding
     kept = folder.config() if args.resume else None
     config = config_of(args, kept)
-    settings = TrainingSettings.from_dict(config["settings"])
     intervals = Intervals(args.log_every, args.read_every, args.save_every)
     processes = _processes(args.device)
-    trackers = Trackers(args.tracker, args.out) if args.tracker and processes.index == 0 else None
-    before = folder.contents() if args.resume else None
-    check = ContentsCheck(before, args.out, accept=args.accept_changed_data, tell=_complain)
-    source = _source(config, args, processes.device, check)
-    trainer = Trainer(source.base, source.samples, settings, net=source.start, processes=processes)
-    state = folder.state() if args.resume else None
-    if state is not None:
-        trainer.restore(state)
     first = processes.index == 0
-    if first:
-        changed = changes_of(kept, config) if kept is not None else {}
-        _write_start(folder, config, check, trainer.step, resumed=args.resume, changed=changed)
-    boards = _begin_boards(trackers, folder, config, trainer.step) if first else []
-    events = (
-        TerminalEvents(folder, source.preview, config["steps"], trainer.step, boards)
-        if first
-        else SilentEvents()
-    )
-    with _interrupts() as stop:
-        outcome = fit(
-            trainer,
-            source.meter(settings),
-            config["steps"],
-            events,
-            intervals=intervals,
-            readings=folder.readings(trainer.step) if args.resume else (),
-            stop=stop,
-            stop_at_convergence=args.stop_at_convergence,
-        )
-    for board in boards:
-        board.close()
-    if first:
-        folder.plot()
-        print(_summary(outcome, args.out) + _advice(trainer.net, config, args.out))
+    tell = _complain if first else _ignore
+    trackers = Trackers(args.tracker, args.out, tell) if args.tracker and first else None
+    before = folder.contents() if args.resume else None
+    check = ContentsCheck(before, args.out, accept=args.accept_changed_data, tell=tell)
+    source = _source(config, args, processes.device, check, tell=_ignore if args.resume else tell)
+    trainer = _prepare_trainer(source, config, processes, folder if args.resume else None)
+    if not first:
+        _fit(args, config, trainer, source, SilentEvents(), intervals)
+        return 0
+    _write_start(folder, config, check, trainer.step, kept)
+    with _open_views(trackers, folder, config, trainer.step) as views:
+        events = TerminalEvents(folder, source.preview, config["steps"], trainer.step, views)
+        outcome = _fit(args, config, trainer, source, events, intervals)
+    folder.plot()
+    print(_summary(outcome, args.out) + _advice(trainer.net, config, args.out))
     return 0
 
 
-def _begin_boards(
+def _prepare_trainer(
+    source: TrainingSource, config: dict[str, Any], processes: Processes, resumed: RunFolder | None
+) -> Trainer:
+    """Returns the trainer at its first step, or in the newest state of the run to resume."""
+    settings = TrainingSettings.from_dict(config["settings"])
+    trainer = Trainer(source.base, source.samples, settings, net=source.start, processes=processes)
+    state = None if resumed is None else resumed.state()
+    if state is not None:
+        trainer.restore(state)
+    return trainer
+
+
+def _fit(
+    args: argparse.Namespace,
+    config: dict[str, Any],
+    trainer: Trainer,
+    source: TrainingSource,
+    events: Events,
+    intervals: Intervals,
+) -> Outcome:
+    """Trains to the end, or to Ctrl-C."""
+    with _interrupts() as stop:
+        return fit(
+            trainer,
+            source.meter(trainer.settings),
+            config["steps"],
+            events,
+            intervals=intervals,
+            readings=RunFolder(args.out).readings(trainer.step) if args.resume else (),
+            stop=stop,
+            stop_at_convergence=args.stop_at_convergence,
+        )
+
+
+@contextmanager
+def _open_views(
     trackers: Trackers | None, folder: RunFolder, config: dict[str, Any], step: int
-) -> list[Board | Trackers]:
-    """Returns what else shows the figures: TensorBoard if it is installed, and the named trackers."""
-    board = Board(folder.path / "tensorboard", step)
-    if trackers is None:
-        return [board]
-    trackers.begin(config)
-    return [board, trackers]
+) -> Generator[list[FiguresView]]:
+    """Yields what else shows the figures: TensorBoard if it is installed, and the named trackers; closes them."""
+    views: list[FiguresView] = [Board(folder.path / "tensorboard", step)]
+    if trackers is not None:
+        trackers.begin(config)
+        views.append(trackers)
+    try:
+        yield views
+    finally:
+        for view in views:
+            view.close()
 
 
 def _write_start(
@@ -159,12 +186,11 @@ def _write_start(
     config: dict[str, Any],
     check: ContentsCheck,
     step: int,
-    *,
-    resumed: bool,
-    changed: Mapping[str, tuple[Any, Any]],
+    kept: dict[str, Any] | None,
 ) -> None:
-    """Writes the contents of the run, and what changed at this step."""
-    if resumed:
+    """Writes the contents of the run, and what changed at this step against the config of the run to resume."""
+    changed = changes_of(kept, config) if kept is not None else {}
+    if kept is not None:
         folder.forget_after(step)
         folder.set_config(config)
     else:
@@ -180,12 +206,23 @@ def _write_start(
 
 
 def _source(
-    config: dict[str, Any], args: argparse.Namespace, device: torch.device, check: ContentsCheck
+    config: dict[str, Any],
+    args: argparse.Namespace,
+    device: torch.device,
+    check: ContentsCheck,
+    *,
+    tell: Callable[[str], None],
 ) -> TrainingSource:
+    """Returns base, data and start; tells what is special about the run."""
     if config["steps"] < 1:
         raise ValueError(f"`--steps` is {config['steps']}; it must be at least 1.")
     if config["size"] < 8 or config["size"] % 8:
         raise ValueError(f"`--size` is {config['size']}; it must be a multiple of 8.")
+    rank: int | None = config["settings"]["lora_rank"]
+    if args.learning_rate is None and config["settings"]["optimizer"] == "adafactor":
+        tell(
+            f"The learning rate is {config['settings']['learning_rate']}, the default of adafactor."
+        )
     if config["tiny"]:
         given = [f"`--{name.replace('_', '-')}`" for name in NOT_TINY if config[name]]
         if given:
@@ -193,7 +230,8 @@ def _source(
         source = tiny_source(config["size"])
         if not config["controlnet"]:
             return source
-        return replace(source, start=load_start(Path(config["controlnet"]), source.base.unet))
+        start = load_start(Path(config["controlnet"]), source.base.unet, lora_rank=rank)
+        return replace(source, start=start)
     if not config["base"] or not config["data"]:
         raise ValueError(
             "Give a base model with `--base` and a data folder with `--data`, or use `--tiny`."
@@ -211,13 +249,18 @@ def _source(
         config["max_samples"],
         config["validation"] and Path(config["validation"]),
         config["controlnet"] and Path(config["controlnet"]),
+        rank,
     )
     cache = args.out / "cache"
-    return prepare_source(origin, cache, device, check=check, tell=_complain, progress=counter)
+    return prepare_source(origin, cache, device, check=check, tell=tell, progress=counter)
 
 
 def _complain(line: str) -> None:
     print(f"cnet: {line}", file=sys.stderr)
+
+
+def _ignore(line: str) -> None:
+    """For the other processes, and for a resumed run, whose start has told it."""
 
 
 def _processes(device: str | None) -> Processes:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from ..nets.controlnet import ControlNet
 from ..tiny.sheet import to_image
-from ..training.board import Board
+from ..training.board import FiguresView
 from ..training.folder import MetricsRow, RunFolder
 from ..training.meter import Reading
 from ..training.source import Previewer
-from ..training.trackers import Trackers
 from ..training.trainer import State
 
 
@@ -23,7 +22,7 @@ class TerminalEvents:
         preview: Previewer,
         steps: int,
         step: int,
-        boards: Sequence[Board | Trackers],
+        boards: Sequence[FiguresView],
     ) -> None:
         self._folder, self._preview, self._steps = folder, preview, steps
         self._boards = boards

@@ -108,14 +108,25 @@ class LowRankControlNet(ControlNet):
                     setattr(layer, part, _fix(weight, dtype))
 
 
+def low_rank_difference(up: Tensor, down: Tensor) -> Tensor:
+    """Returns the difference of a pair, (out, fan-in), in float32."""
+    return up.flatten(1).float() @ down.flatten(1).float()
+
+
+def add_low_rank(weight: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    """Returns a weight with the difference of a pair added, in its dtype and where the pair is."""
+    difference = low_rank_difference(up, down).reshape(weight.shape)
+    return (weight.to(difference) + difference).to(weight.dtype)
+
+
 def merge_low_rank(net: LowRankControlNet) -> ControlNet:
     """Returns a plain ControlNet in the dtype of what was learned, with the differences added to its weights."""
     with torch.device("meta"):
         whole = ControlNet(net.config, net.hint_channels, pooled=net.pooled)
     weights = {k: v.to(net.dtype) for k, v in net.state_dict().items() if k in whole.state_dict()}
     for name, layer in net.low_rank_layers():
-        product = layer.up.detach().flatten(1) @ layer.down.detach().flatten(1)
-        weights[f"{name}.weight"] = weights[f"{name}.weight"] + product.reshape(layer.weight.shape)
+        key = f"{name}.weight"
+        weights[key] = add_low_rank(weights[key], layer.up.detach(), layer.down.detach())
     whole.load_state_dict(weights, assign=True)
     return whole.train(False)
 

@@ -3,7 +3,19 @@
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+
+class FiguresView(Protocol):
+    """Something outside of the run's folder that shows its figures."""
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Shows a line of the metrics."""
+        ...
+
+    def close(self) -> None:
+        """Shows what is left; the run has ended."""
+        ...
 
 
 class Board:

@@ -23,6 +23,10 @@ from .start import load_start
 SHOWN, STEPS, CFG_SCALE = 4, 20, 7.5
 #: Fewer samples cannot be split into training and held-out samples.
 MIN_SPLIT = 4
+NOT_EDGES = (
+    "The hints are not edges, so nothing measures how closely the previews follow them; look at the previews, and at "
+    "the meter's gap."
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Origin:
     max_samples: int | None = None
     validation: Path | None = None  # data of its own for the meter and the previews
     controlnet: Path | None = None  # where the run begins; None is a fresh net
+    lora_rank: int | None = None  # of the run; the ControlNet must then be whole
 
 
 def prepare_source(
@@ -68,7 +73,7 @@ def prepare_source(
         origin, origin.validation, "--validation", tell, progress
     )
     base = load_base(origin.base, Cache(cache), device, origin.config)
-    start = load_start(origin.controlnet, base.unet) if origin.controlnet else None
+    start = _start(origin, base)
     made_by = origin.hint_maker.name if origin.hint_maker else ""
     check(contents_of(base.unet, found.items, _folder(origin.data), start=start, made_by=made_by))
 
@@ -80,11 +85,15 @@ def prepare_source(
 
     samples = prepare(found, origin.flip)
     if judged is None:
-        kept, held_out = _split_samples(samples, tell)
+        measuring, (kept, held_out) = samples, _split_samples(samples, tell)
     else:
-        kept, held_out = samples, _one_size(prepare(judged, False))
+        measuring, kept = prepare(judged, False), samples
+        held_out = _one_size(measuring)
     base.free_encoders()
-    return TrainingSource(base, kept, held_out, _previewer(base, held_out, tell), start)
+    edges = are_edges([measuring.stored_hint(index) for index in held_out.indices[:SHOWN]])
+    if not edges:
+        tell(NOT_EDGES)
+    return TrainingSource(base, kept, held_out, _previewer(base, held_out, edges), start)
 
 
 def _find_samples(
@@ -117,25 +126,22 @@ def _find_samples(
     return found
 
 
+def _start(origin: Origin, base: PretrainedBase) -> ControlNet | None:
+    if origin.controlnet is None:
+        return None
+    return load_start(origin.controlnet, base.unet, lora_rank=origin.lora_rank)
+
+
 def _folder(data: Path) -> Path:
     """Returns the folder of data; `data` may also be its list."""
     return data if data.is_dir() else data.parent
 
 
-def _previewer(
-    base: PretrainedBase, held_out: SourcePart, tell: Callable[[str], None]
-) -> Previewer:
-    """Returns what draws the previews, and measures them if their hints are edges."""
+def _previewer(base: PretrainedBase, held_out: SourcePart, measured: bool) -> Previewer:
+    """Returns what draws the previews, and measures how well they match hints that are edges."""
     count = min(SHOWN, len(held_out.indices))
     shown = held_out.batch(SampleOrder(held_out.sizes, count, 0).batch(0), [False] * count)
     preview = Preview(base, shown.hints, shown.prompts, STEPS, CFG_SCALE)
-
-    measured = are_edges(shown.hints)
-    if not measured:
-        tell(
-            "The hints are no edges, so nothing measures how closely the previews follow them; look at the previews, "
-            "and at the meter's gap."
-        )
 
     def draw(net: ControlNet) -> tuple[Tensor, dict[str, float]]:
         drawn = [preview.draw(net, empty=empty) for empty in (False, True)]

@@ -63,7 +63,7 @@ def _adam(
 ) -> torch.optim.Optimizer:
     return kind(
         parameters,
-        lr=settings.learning_rate,
+        lr=settings.peak_rate,
         betas=(settings.beta1, settings.beta2),
         weight_decay=settings.weight_decay,
     )
@@ -89,10 +89,10 @@ def _adafactor(
 ) -> torch.optim.Optimizer:
     """Returns Adafactor, which keeps two sums of squares of a matrix (Shazeer and Stern, arXiv 1804.04235).
 
-    The rate is relative to each weight's size, and no momentum is kept: `beta1` and `beta2` do not count.
+    The rate is relative to each weight's size. It keeps no momentum, so the settings refuse betas.
     """
     return torch.optim.Adafactor(
-        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        parameters, lr=settings.peak_rate, weight_decay=settings.weight_decay
     )
 
 

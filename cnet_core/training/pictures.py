@@ -115,6 +115,13 @@ class PictureSamples:
             hint = _fit_picture(content, item.hint.path, size, Image.Resampling.BILINEAR)
         return hint.flip(-1) if flip else hint
 
+    def stored_hint(self, index: int) -> Tensor:
+        """Returns a hint in the size in which it is stored, (1, 3, H, W), 0..1; a made one in its bucket's."""
+        item = self.found.items[index]
+        if item.hint is None:
+            return self._make_hint(index)
+        return tensor_of(_open_whole(self._hint_bytes(item.hint, item.hint_digest), item.hint.path))
+
     def _make_hint(self, index: int) -> Tensor:
         item, size, maker = self.found.items[index], self.sizes[index], self.hint_maker
         if maker is None:
@@ -149,10 +156,14 @@ def _fit_picture(
     content: bytes, path: Path, size: tuple[int, int], method: Image.Resampling
 ) -> Tensor:
     """Returns an encoded picture as (1, 3, H, W), 0..1, scaled to cover its bucket and cropped at the centre."""
+    return tensor_of(ImageOps.fit(_open_whole(content, path), (size[1], size[0]), method))
+
+
+def _open_whole(content: bytes, path: Path) -> Image.Image:
+    """Returns an encoded picture, upright and in a mode that Pillow scales well."""
     with open_picture(content) as image:
         check_gray(image, str(path))
-        whole = _make_scalable(ImageOps.exif_transpose(image))
-        return tensor_of(ImageOps.fit(whole, (size[1], size[0]), method))
+        return _make_scalable(ImageOps.exif_transpose(image))
 
 
 def _make_scalable(image: Image.Image) -> Image.Image:

@@ -11,6 +11,13 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["constant", "cosine", "linear"]
 OptimizerName = Literal["adamw", "adamw8bit", "adafactor"]
 
+#: The learning rate of each optimizer if none is given. Adafactor's is relative to the size of each weight.
+DEFAULT_RATES: Mapping[OptimizerName, float] = {
+    "adamw": 1e-5,
+    "adamw8bit": 1e-5,
+    "adafactor": 1e-3,
+}
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -22,7 +29,7 @@ class TrainingSettings:
 
     batch_size: int = 4  # pictures per optimizer step, over all processes and pieces together
     accumulation: int = 1  # pieces of each process's part of a batch
-    learning_rate: float = 1e-5
+    learning_rate: float | None = None  # None becomes the optimizer's own: see DEFAULT_RATES
     warmup: int = 100  # steps in which the rate rises linearly; above 0 from the first step on
     schedule: Schedule = "constant"  # of the rate after the warm-up; the others fall to 0
     decay_steps: int | None = None  # the step after which "cosine" and "linear" are at 0
@@ -48,6 +55,9 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.learning_rate is None:
+            rate = DEFAULT_RATES.get(self.optimizer, DEFAULT_RATES["adamw"])
+            object.__setattr__(self, "learning_rate", rate)
         for name, (holds, allowed) in LIMITS.items():
             value = getattr(self, name)
             if not holds(value):
@@ -58,6 +68,13 @@ class TrainingSettings:
             )
 
         self._check_schedule()
+        self._check_betas()
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate after the warm-up."""
+        assert self.learning_rate is not None
+        return self.learning_rate
 
     @property
     def decays(self) -> bool:
@@ -70,7 +87,7 @@ class TrainingSettings:
         "cosine" and "linear" are as in diffusers.optimization, whose first step after the warm-up has the whole rate.
         """
         rise = min(1.0, step / max(self.warmup, 1))
-        return self.learning_rate * rise * self._decay(step)
+        return self.peak_rate * rise * self._decay(step)
 
     def _decay(self, step: int) -> float:
         """Returns the factor of the schedule at a step: 1 until the warm-up is over, 0 after `decay_steps`."""
@@ -94,6 +111,19 @@ class TrainingSettings:
             raise ValueError(
                 f"`decay_steps` is {self.decay_steps}; it must be above `warmup`, which is {self.warmup}."
             )
+
+    def _check_betas(self) -> None:
+        """Raises ValueError if betas are given to an optimizer that has none."""
+        if self.optimizer != "adafactor":
+            return
+        usual = TrainingSettings.beta1, TrainingSettings.beta2
+        for name, value, default in zip(
+            ("beta1", "beta2"), (self.beta1, self.beta2), usual, strict=True
+        ):
+            if value != default:
+                raise ValueError(
+                    f"`{name}` is {value}, but the `optimizer` 'adafactor' has no betas; omit it."
+                )
 
     def ema_decay(self, step: int) -> float:
         """Returns the average's decay at a step, counted from 1; small at first, to forget the start."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from ..checkpoints import load_controlnet
+from ..checkpoints.base_errors import MissingBase
 from ..nets.config import UNetConfig
 from ..nets.controlnet import ControlNet
 from ..nets.unet import UNet
@@ -14,14 +15,26 @@ from ..nets.union import UnionControlNet
 HINT_CHANNELS = 3
 
 
-def load_start(path: Path, unet: UNet) -> ControlNet:
+def load_start(path: Path, unet: UNet, *, lora_rank: int | None = None) -> ControlNet:
     """Returns the ControlNet of a file or folder of any format, in float32, to be trained on for this UNet.
+
+    Args:
+        path: the file or folder. With a `lora_rank` it must be whole, because `merge_lora` reads it without the UNet.
+        unet: the base's.
+        lora_rank: that of the run.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no ControlNet, a damaged or a Union one, or one that does not fit the UNet.
+        ValueError: no ControlNet, a damaged or a Union one, or one that does not fit the UNet or the rank.
     """
-    net = load_controlnet(path, base=unet, dtype=torch.float32)
+    base = unet if lora_rank is None else None
+    try:
+        net = load_controlnet(path, base=base, dtype=torch.float32)
+    except MissingBase as error:
+        raise ValueError(
+            f"`lora_rank` is {lora_rank}, but {path} has the format {error.format}, and a LoRA merges only into a "
+            "whole ControlNet; write one with `cnet convert --base`, or omit `lora_rank`."
+        ) from error
     check_start(net, unet.config, str(path))
     return net
 

@@ -3,7 +3,8 @@
 accelerate knows their libraries; this only passes names and numbers on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,21 @@ PROJECT = "cnet"
 
 
 class Trackers:
-    """Sends the numbers of a run's metrics to trackers.
+    """Sends the numbers of a run's metrics to trackers. Their errors do not end the run: the log names the first.
 
     Args:
         names: accelerate's names of the trackers, such as "wandb".
         folder: where trackers that write files write them.
+        tell: gets a sentence about the first error.
 
     Raises:
         ValueError: accelerate or a tracker's library is missing, or a name is unknown.
     """
 
-    def __init__(self, names: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self, names: Sequence[str], folder: Path, tell: Callable[[str], None] = print
+    ) -> None:
+        self._tell, self._failed = tell, False
         accelerate = _accelerate()
         known = sorted(kind.value for kind in accelerate.utils.LoggerType if kind.value != "all")
         for name in names:
@@ -47,12 +52,26 @@ class Trackers:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Sends a line of the metrics."""
-        self._accelerator.log(dict(read_numbers(row)), step=row["step"])
+        with self._survive():
+            self._accelerator.log(dict(read_numbers(row)), step=row["step"])
 
     def close(self) -> None:
         """Sends what is left."""
         for tracker in self._accelerator.trackers:
-            tracker.finish()
+            with self._survive():
+                tracker.finish()
+
+    @contextmanager
+    def _survive(self) -> Generator[None]:
+        """Tells the first error and goes on: figures that a tracker lacks are in the run's folder."""
+        try:
+            yield
+        except Exception as error:
+            if not self._failed:
+                self._tell(
+                    f"A tracker failed, and the run goes on without its figures: {type(error).__name__}: {error}"
+                )
+            self._failed = True
 
 
 def _accelerate() -> Any:

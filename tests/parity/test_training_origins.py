@@ -18,8 +18,10 @@ import cnet_core as cn
 from cnet_core.checkpoints.container.files import read_tensors
 from cnet_core.checkpoints.unet import load_unet
 from cnet_core.cli import main
+from cnet_core.cli import train as cli_train
 from cnet_core.training import folder_source
 from cnet_core.training.folder import RESULT
+from cnet_core.training.processes import SingleProcess
 
 NUMBERS = ["--size", "32", "--batch-size", "2", "--device", "cpu", "--learning-rate", "0.001"]
 
@@ -142,7 +144,7 @@ def test_a_lora_of_a_given_net_merges_into_it_and_its_edge_hints_are_measured(
     options = ["--controlnet", str(net), "--lora-rank", "4", "--steps", "2"]
     assert train(begun, out, *data, *options) == 0
     said = capsys.readouterr()
-    assert "no edges" not in said.err
+    assert "not edges" not in said.err
     assert "better than no hint" in said.out
     assert f"cnet merge {net} {out / RESULT} OUT.safetensors" in said.out
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -158,9 +160,22 @@ def test_a_lora_of_a_given_net_merges_into_it_and_its_edge_hints_are_measured(
     assert any(not value.equal(before[name]) for name, value in after.items())
 
 
-def test_hints_of_other_kinds_are_not_measured_and_the_log_says_so(
-    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_hints_of_other_kinds_are_not_measured_and_the_log_says_so_once(
+    begun: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert train(begun, tmp_path / "out", "--data", str(begun / "csv"), "--steps", "1") == 0
-    assert "The hints are no edges" in capsys.readouterr().err
+    """Neither a resumed run nor another process repeats what the log says of the data."""
+    data = ["--data", str(begun / "csv")]
+    assert train(begun, tmp_path / "out", *data, "--steps", "1") == 0
+    assert "The hints are not edges" in capsys.readouterr().err
     assert "edge_match" not in (tmp_path / "out" / "metrics.jsonl").read_text()
+    resumed = ["train", "--resume", "--out", str(tmp_path / "out"), "--steps", "2"]
+    assert main([*resumed, "--device", "cpu"]) == 0
+    assert "The hints are" not in capsys.readouterr().err
+    second = SingleProcess("cpu")
+    second.index = 1
+    monkeypatch.setattr(cli_train, "_processes", lambda device: second)
+    assert train(begun, tmp_path / "second", *data, "--steps", "1") == 0
+    assert capsys.readouterr().err == ""

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from ...nets.low_rank import add_low_rank, low_rank_difference
 from ..base import check_base
 from ..base_errors import OtherFamily
 from ..shapes import Shapes
@@ -29,13 +30,17 @@ class LayerLoss:
 def complete_low_rank(
     tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], path: str
 ) -> dict[str, Tensor]:
-    """Returns the whole ControlNet of a Control-LoRA, in the base's dtype.
+    """Returns the whole ControlNet of a Control-LoRA, each weight in its dtype in the base.
 
     W = base + (up.flatten(1) @ down.flatten(1)).reshape (stability-ai's control-lora; there is no alpha). Layers
-    given whole replace the base's; layers not given are the base's.
+    given whole replace the base's; layers not given are the base's. Layers that the base lacks get its first dtype.
     """
     dtype = next(iter(base.values())).dtype
-    whole = {k: v.to(dtype) for k, v in tensors.items() if not k.endswith((UP, DOWN))}
+    whole = {
+        k: v.to(base[k].dtype if k in base else dtype)
+        for k, v in tensors.items()
+        if not k.endswith((UP, DOWN))
+    }
     for key in (k.removesuffix(UP) for k in tensors if k.endswith(UP)):
         weight = base.get(f"{key}.weight")
         if weight is None or key + DOWN not in tensors:
@@ -43,13 +48,13 @@ def complete_low_rank(
             raise ValueError(
                 f"{path} has {key}{UP} without its {what}: it is damaged or for another family."
             )
-        update = _product(tensors[key + UP], tensors[key + DOWN])
-        if update.numel() != weight.numel():
+        up, down = tensors[key + UP], tensors[key + DOWN]
+        count = up.shape[0] * down.flatten(1).shape[1]
+        if count != weight.numel():
             raise OtherFamily(
-                path, f"{key} gives {update.numel()} weights where the base has {weight.numel()}"
+                path, f"{key} gives {count} weights where the base has {weight.numel()}"
             )
-        update = update.reshape(weight.shape)
-        whole[f"{key}.weight"] = (weight.to(update) + update).to(dtype)
+        whole[f"{key}.weight"] = add_low_rank(weight, up, down)
     check_base(whole, base, path)
     left = {key: base[key].clone() for key in base.keys() - whole.keys()}  # not the base's own
     return {**left, **whole}
@@ -105,12 +110,8 @@ def _factor_layer(
     ones = (1,) * (weight.dim() - 2)
     up = (u[:, :rank] * s[:rank]).reshape(-1, rank, *ones).to(weight.dtype)
     down = v[:rank].reshape(rank, *weight.shape[1:]).to(weight.dtype)
-    lost = (delta - _product(up, down)).square().sum() / delta.square().sum()
+    lost = (delta - low_rank_difference(up, down)).square().sum() / delta.square().sum()
     return {layer + UP: up, layer + DOWN: down}, LayerLoss(layer, rank, float(lost) ** 0.5)
-
-
-def _product(up: Tensor, down: Tensor) -> Tensor:
-    return up.flatten(1).float() @ down.flatten(1).float()
 
 
 def _whole_shapes(stored: Shapes) -> Shapes:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from fakes import small_net, small_unet
+from safetensors.torch import save_file
 
 import cnet_core as cn
 from cnet_core.checkpoints.digest import weights_digest
@@ -66,6 +67,32 @@ def test_merge_keeps_the_dtype_of_the_control_net(tmp_path: Path) -> None:
     assert_close(found, merge_low_rank(trained), atol=3e-4)
 
 
+@pytest.mark.parametrize("kind", ["fp8", "mixed"])
+def test_merge_keeps_what_was_trained_on_weights_in_fp8_or_several_dtypes(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """fp8 would round most of it away; in a mixed net each weight keeps its dtype, whichever is the first."""
+    coarse, kept = (
+        (torch.float8_e4m3fn, torch.float16) if kind == "fp8" else (torch.bfloat16, torch.bfloat16)
+    )
+    start, lora, out = (tmp_path / f"{name}.safetensors" for name in ("start", "lora", "out"))
+    stored = {
+        key: value.to(coarse if kind == "fp8" or key.startswith("time_embed") else torch.float32)
+        for key, value in small_net().state_dict().items()
+    }
+    save_file({f"control_model.{key}": value for key, value in stored.items()}, start)
+    net = cn.load_controlnet(start, dtype=torch.float32)
+    trained = low_rank(net, weights_digest(net))
+    save_low_rank(trained, lora)
+    assert main(["merge", str(start), str(lora), str(out)]) == 0
+    assert ("float16" in capsys.readouterr().out) is (kind == "fp8")
+    found, expected = cn.load_controlnet(out).state_dict(), merge_low_rank(trained).state_dict()
+    for key, value in found.items():
+        assert value.dtype == (kept if stored[key].dtype == coarse else torch.float32)
+        limit = {torch.float16: 1e-3, torch.bfloat16: 8e-3, torch.float32: 1e-6}[value.dtype]
+        torch.testing.assert_close(value.float(), expected[key], rtol=limit, atol=1e-6, msg=key)
+
+
 def test_a_lora_of_a_control_net_is_named_wherever_a_net_is_wanted(lora: Path) -> None:
     found = cn.identify(lora)
     assert (found.what, found.loads) == ("a LoRA of a ControlNet", False)
@@ -89,7 +116,7 @@ def test_merge_refuses_a_file_that_is_no_lora_of_a_control_net(tmp_path: Path, l
     unet = small_unet()
     control_lora = tmp_path / "control_lora.safetensors"
     save_low_rank(low_rank(cn.ControlNet.from_unet(unet), None), control_lora)
-    with pytest.raises(ValueError, match="is no LoRA of a ControlNet"):
+    with pytest.raises(ValueError, match="is not a LoRA of a ControlNet"):
         merge_lora(tmp_path / "net.safetensors", control_lora)
 
 

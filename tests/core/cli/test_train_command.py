@@ -117,6 +117,7 @@ def test_ctrl_c_saves_and_ends_well(
             ["--tiny", "--schedule", "spiral"],
             "`schedule` is spiral; it must be 'constant' or 'cosine'",
         ),
+        (["--tiny", "--optimizer", "adafactor", "--beta2", "0.99"], "'adafactor' has no betas"),
         (["--tiny", "--decay-steps", "9"], "'constant' does not decay; omit it"),
         (
             ["--tiny", "--schedule", "linear", "--steps", "99", "--decay-steps", "98"],
@@ -143,6 +144,16 @@ def test_what_cannot_be_done_is_one_sentence(
     assert message in said
     assert said.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_log_names_the_default_rate_of_adafactor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--optimizer", "adafactor", "--base", "nowhere", "--data", "nowhere"]
+    assert run(tmp_path / "out", *options, "--device", "cpu") == 1
+    assert "The learning rate is 0.001, the default of adafactor." in capsys.readouterr().err
+    assert run(tmp_path / "out", *options, "--learning-rate", "0.01", "--device", "cpu") == 1
+    assert "The learning rate" not in capsys.readouterr().err
 
 
 def test_a_folder_that_is_taken_is_told_before_anything_is_computed(

@@ -1,12 +1,19 @@
 """Edges found again in pictures: which hints are edges, and how well pictures match them."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from cnet_core.control.edges import find_edges
 from cnet_core.tiny.data import distance_field, outline, random_scene
+from cnet_core.tiny.sheet import to_image
+from cnet_core.training.data import find_usable
 from cnet_core.training.edge_match import are_edges, edge_match
+from cnet_core.training.order import Visit
+from cnet_core.training.pictures import Cache, PictureSamples
 
 SIDE = 128
 
@@ -46,7 +53,40 @@ def soft_edges() -> Tensor:
     ids=["canny", "outlines", "a mask", "a depth map", "a pose", "soft edges", "nothing"],
 )
 def test_thin_white_lines_on_black_are_edges(hints: Tensor, expected: bool) -> None:
-    assert are_edges(hints) is expected
+    assert are_edges([hints]) is expected
+
+
+def test_black_hints_among_edges_do_not_count() -> None:
+    black = torch.zeros(1, 3, SIDE, SIDE)
+    assert are_edges([black, find_edges(disc(0.5, 0.5))])
+    assert not are_edges([(disc(0.5, 0.5) > 0.5).float(), find_edges(disc(0.5, 0.5))])
+
+
+class Encoder:
+    """Latents do not matter here."""
+
+    name = "none"
+
+    def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        latents = torch.zeros(1, 4, SIDE // 8, SIDE // 8)
+        return latents, latents
+
+
+@pytest.mark.parametrize("side", [SIDE // 2, 2 * SIDE, 4 * SIDE])
+def test_canny_hints_of_another_size_than_the_training_s_are_edges(
+    tmp_path: Path, side: int
+) -> None:
+    """Pillow makes their lines gray when it resizes them."""
+    to_image(disc(0.5, 0.5)[0]).save(tmp_path / "picture.png")
+    to_image(find_edges(disc(0.5, 0.5, side=side))[0]).save(tmp_path / "hint.png")
+    row = {"target": "picture.png", "source": "hint.png", "prompt": "a disc"}
+    (tmp_path / "prompt.json").write_text(json.dumps(row))
+    samples = PictureSamples(find_usable(tmp_path, SIDE), Encoder(), Cache(tmp_path / "cache"))
+    assert are_edges([samples.stored_hint(0)])
+    resized = samples.batch([Visit(0, "a", 0)], [False]).hints
+    assert resized.shape == (1, 3, SIDE, SIDE)
+    assert edge_match(disc(0.5, 0.5), resized) > 0.9
+    assert edge_match(disc(0.5, 0.5, 0.15), resized) < 0.1
 
 
 def test_a_picture_matches_its_own_edges_and_those_of_a_pixel_beside() -> None:

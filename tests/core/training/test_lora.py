@@ -66,10 +66,19 @@ def test_only_what_learns_gets_gradients_and_moves() -> None:
     assert len([k for k in run.state().tensors if k.startswith("net.")]) == len(run.net.learned)
 
 
-def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path: Path) -> None:
-    whole, first, second = (trainer(**SETTINGS, ema=0.9, flip=True) for _ in range(3))
-    take_steps(whole, 3)
-    take_steps(first, 2)
+#: oneDNN gives NaN as the bf16 weight gradient of a strided convolution over one pixel, the deepest of 32 px.
+SIDES = {"fp32": 32, "bf16": 64, "fp16": 32}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_resumed_run_is_the_same_bit_for_bit_and_learns(tmp_path: Path, precision: str) -> None:
+    """With checkpointing, an average and mirrored pictures, in every precision."""
+    samples = NoiseSamples(((SIDES[precision],) * 2,) * 12)
+    settings = {**SETTINGS, "precision": precision, "gradient_checkpointing": True}
+    whole, first, second = (trainer(samples, **settings, ema=0.9, flip=True) for _ in range(3))
+    before = weights(whole.net)
+    take_steps(whole, 2)
+    take_steps(first, 1)
     folder = RunFolder(tmp_path)
     folder.begin({})
     folder.save(first.state(), first.result)
@@ -77,6 +86,10 @@ def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     assert state is not None
     second.restore(state)
     take_steps(second, 1)
+    assert isinstance(whole.net, LowRankControlNet)
+    assert any(not torch.equal(v, before[n]) for n, v in whole.net.learned.items())
+    assert all(bool(value.isfinite().all()) for value in whole.net.learned.values())
+    assert {value.dtype for value in whole.net.learned.values()} == {torch.float32}
     for ours, theirs in ((second.net, whole.net), (second.result, whole.result)):
         expected = weights(theirs)
         assert all(torch.equal(value, expected[name]) for name, value in weights(ours).items())

@@ -6,6 +6,7 @@ import pytest
 import torch
 from training_models import NoiseSamples, trainer, weights
 
+from cnet_core.training import TrainingSettings
 from cnet_core.training.folder import RunFolder
 from cnet_core.training.optimizers import read_moments
 
@@ -56,6 +57,19 @@ def test_it_goes_the_way_of_adamw_with_a_quarter_of_the_bytes() -> None:
     assert float(torch.cosine_similarity(moved, other, dim=0)) > 0.98
     sizes = [_bytes(run._optimizer) for run in (plain, eight)]
     assert sizes[1] < 0.3 * sizes[0]
+
+
+def test_adafactor_has_its_own_default_rate() -> None:
+    assert TrainingSettings(optimizer="adafactor").rate(1000) == 1e-3
+    assert TrainingSettings(optimizer="adafactor", learning_rate=1e-2).rate(1000) == 1e-2
+    assert TrainingSettings(optimizer="adamw8bit").rate(1000) == 1e-5
+    assert TrainingSettings(optimizer="adafactor").to_dict()["learning_rate"] == 1e-3
+
+
+@pytest.mark.parametrize("name", ["beta1", "beta2"])
+def test_adafactor_refuses_betas(name: str) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` is 0.5, but the `optimizer` 'adafactor'"):
+        TrainingSettings(optimizer="adafactor", **{name: 0.5})
 
 
 def _bytes(optimizer: torch.optim.Optimizer) -> int:

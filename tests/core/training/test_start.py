@@ -8,7 +8,11 @@ from fakes import SMALL, randomise_, small_unet
 from training_models import NoiseSamples, SmallBase, weights
 
 import cnet_core as cn
+from cnet_core.checkpoints.low_rank import save_low_rank
+from cnet_core.cli import main
+from cnet_core.nets.low_rank import LowRankControlNet
 from cnet_core.nets.union import UnionControlNet
+from cnet_core.tiny.training import tiny_source
 from cnet_core.training import Trainer, TrainingSettings
 from cnet_core.training.start import load_start
 
@@ -68,3 +72,29 @@ def test_what_training_cannot_begin_with_is_named(
     with pytest.raises(ValueError, match=message) as raised:
         load_start(tmp_path / "net.safetensors", small_unet())
     assert "net.safetensors" in str(raised.value)
+
+
+@pytest.mark.parametrize("format", ["difference", "control-lora"])
+def test_a_lora_of_a_file_that_needs_its_base_is_refused(tmp_path: Path, format: str) -> None:
+    """`cnet merge` could not add it to such a file."""
+    unet, path = small_unet(), tmp_path / "net.safetensors"
+    if format == "difference":
+        cn.save_controlnet(net_of(unet), path, layout="difference", base=unet)
+    else:
+        save_low_rank(LowRankControlNet(cn.ControlNet.from_unet(unet), 2), path)
+    with pytest.raises(ValueError, match=f"`lora_rank` is 4, but .* has the format {format}"):
+        load_start(path, unet, lora_rank=4)
+    assert load_start(path, unet).hint_channels == 3
+
+
+def test_the_command_refuses_it_before_the_first_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unet, path = tiny_source(64).base.unet, tmp_path / "net.safetensors"
+    save_low_rank(LowRankControlNet(cn.ControlNet.from_unet(unet), 2), path)
+    words = ["train", "--tiny", "--out", str(tmp_path / "out"), "--controlnet", str(path)]
+    assert main([*words, "--lora-rank", "4", "--device", "cpu", "--steps", "1"]) == 1
+    said = capsys.readouterr().err
+    assert "`lora_rank` is 4, but" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
