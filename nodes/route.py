@@ -59,8 +59,8 @@ class RouteModelPatch(io.ComfyNode):
             display_name="Route Model Patch (Z-Image, Qwen …)",
             category=CATEGORY,
             **list_aliases("RouteModelPatch"),
-            description="Gives control that is a patch of the model a guess mode, block weights and a strength curve: "
-            "Z-Image Fun, Qwen-Image DiffSynth, Anima LLLite and Wan Uni3C.",
+            description="Adds guess mode, block weights and a strength curve to ControlNets that come as model "
+            "patches: Z-Image Fun, Qwen-Image DiffSynth, Anima LLLite and Wan Uni3C.",
             inputs=[
                 io.Model.Input(
                     "model",

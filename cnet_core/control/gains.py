@@ -27,6 +27,28 @@ class Timing(Protocol):
     def window(self) -> Window: ...
 
 
+class Routed(Timing, Protocol):
+    """The settings that decide the gain of each row; hashable."""
+
+    @property
+    def routing(self) -> HintRouting: ...
+    @property
+    def needs_branches(self) -> bool: ...
+
+
+def find_gains(
+    routed: Routed,
+    rows: Sequence[Row],
+    clock: Clock,
+    cfg_scale: float | None,
+    guided: bool | None,
+) -> tuple[float, ...]:
+    """Returns the gain of each row; arguments as UNetCall's."""
+    return _multiply(
+        route_rows(routed.routing, rows, clock, cfg_scale, guided), time_factors(routed, clock)
+    )
+
+
 def time_factors(timed: Timing, clock: Clock) -> tuple[float, ...]:
     """Returns strength x window x time curve by row; all 0 if there is no control at this point of the run."""
     active = timed.window.active(timed.start_percent, timed.end_percent, clock)
@@ -41,7 +63,7 @@ def time_factors(timed: Timing, clock: Clock) -> tuple[float, ...]:
 def route(unit: ControlUnit, factors: Sequence[float], call: UNetCall) -> tuple[float, ...]:
     """Returns the gain of each row: `time_factors` x routing."""
     gains = route_rows(unit.routing, call.rows, call.clock, call.cfg_scale, call.guided)
-    return tuple(gain * factor for gain, factor in zip(gains, factors, strict=True))
+    return _multiply(gains, factors)
 
 
 def route_rows(
@@ -56,3 +78,7 @@ def route_rows(
     by_row = routing.by_row(clock)
     gains = {stage: stage.gains(branches, cfg_scale, guided=guided) for stage in set(by_row)}
     return tuple(gains[stage][row] for row, stage in enumerate(by_row))
+
+
+def _multiply(gains: Sequence[float], factors: Sequence[float]) -> tuple[float, ...]:
+    return tuple(gain * factor for gain, factor in zip(gains, factors, strict=True))

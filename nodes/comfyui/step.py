@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
 from ...cnet_core import UNetCall
 from ...cnet_core.control.clock import SigmaClock
-from ...cnet_core.control.gains import Timing, route_rows, time_factors
-from ...cnet_core.control.routing import Branch, HintRouting
+from ...cnet_core.control.gains import Routed, find_gains
+from ...cnet_core.control.routing import Branch
 from ...cnet_core.control.rows import Row, rows_of
 from ...cnet_core.engine.tracing import never_trace
 from ...cnet_core.hosting import UnitSpec
@@ -28,15 +28,6 @@ from .shared import SharedByCopies
 _Layout = tuple[Sequence[UnitSpec], tuple[Row, ...], tuple[int, ...], tuple[int, ...]]
 #: Where the options of a call of the model carry its CondBatchStep.
 STEP = "cnet_step"
-
-
-class Routed(Timing, Protocol):
-    """The settings that decide the gain of each row."""
-
-    @property
-    def routing(self) -> HintRouting: ...
-    @property
-    def needs_branches(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -119,7 +110,7 @@ class CondBatchStep(SharedByCopies):
             RuntimeError: the routing treats the branches differently, and nobody says which they are.
             ValueError: the rows cannot be matched to the conds.
         """
-        key = (id(spec), tuple(options["cond_or_uncond"]), len(features))
+        key = (spec, tuple(options["cond_or_uncond"]), len(features))
         if key not in self._gains:
             layout = [self.branches[chunk] for chunk in key[1]]
             if tiles:
@@ -141,8 +132,7 @@ class CondBatchStep(SharedByCopies):
                 "which rows are cond and which uncond. Set the routing to both, or leave that node out."
             )
         clock = SigmaClock(self.run.sigma, self.model.model_sampling.percent_to_sigma, len(rows))
-        routed = route_rows(spec.routing, rows, clock, self.cfg_scale, self.guided)
-        return tuple(g * f for g, f in zip(routed, time_factors(spec, clock), strict=True))
+        return find_gains(spec, rows, clock, self.cfg_scale, self.guided)
 
     def _layouts(
         self, x: Tensor, options: Mapping[str, Any], arrived: Sequence[UnitSpec]

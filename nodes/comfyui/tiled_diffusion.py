@@ -33,7 +33,7 @@ def send_to_tiles(specs: Sequence[UnitSpec], guider: Guider, noise: Tensor) -> S
 
 
 def _put_on_conds(ours: Sequence[CondControl], conds: NamedConds) -> None:
-    """Puts controls behind those on the conds. Conds that shared a chain share the longer one, too."""
+    """Appends controls to the chain of each cond. Conds that shared a chain share the longer one, too."""
     chains: dict[int, Any] = {}
     for cond in each_cond(conds):
         chain = cond.get("control")

@@ -12,6 +12,19 @@ import torch
 from specs import spec
 
 Part = Callable[[str], ModuleType]
+
+
+class Settings:
+    """Settings that decide gains, for the whole run and both prompts."""
+
+    def __init__(self, part: Part, strength: float) -> None:
+        core = part("cnet_core")
+        self.strength = strength
+        self.routing, self.needs_branches = core.HintRouting.both(), False
+        self.scales, self.window = core.BlockScales.uniform(), core.Window.training()
+        self.start_percent, self.end_percent = 0.0, 1.0
+
+
 POSITIVE, NEGATIVE = [{"uuid": "p"}], [{"uuid": "n"}]
 GUIDER = SimpleNamespace(conds={"positive": POSITIVE, "negative": NEGATIVE}, cfg=4.0)
 MODEL = SimpleNamespace(
@@ -347,3 +360,11 @@ def test_gains_that_need_branches_need_a_guider(part: Part) -> None:
     assert gains(part, "both", guider=None) == (1, 1, 1, 1)
     with pytest.raises(RuntimeError, match="which rows are cond"):
         gains(part, "cond_only", guider=None)
+
+
+def test_gains_are_those_of_the_settings_whatever_was_freed_before(part: Part) -> None:
+    """Python gives the memory of freed settings to the next ones."""
+    step = step_of(part, part("nodes.comfyui.run").Run([], GUIDER))
+    options, features = {"cond_or_uncond": [1, 0]}, torch.zeros(4, 1)
+    for strength in (number / 64 for number in range(64)):
+        assert step.gains(Settings(part, strength), options, features) == (strength,) * 4

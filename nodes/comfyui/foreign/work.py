@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ....cnet_core import Residuals
 from ....cnet_core.control.clock import Clock
-from ....cnet_core.control.gains import route_rows, time_factors
+from ....cnet_core.control.gains import find_gains
 from ....cnet_core.control.rows import Row
 from ....cnet_core.engine.reuse import NetInputs, Reuse
 from ....cnet_core.engine.usage import Counts, Use
@@ -86,10 +86,8 @@ class ForeignRun:
         return blocks, self._parts(call, blocks, wanted, [gains[row] for row in wanted])
 
     def _gains(self, call: ForeignCall) -> tuple[float, ...]:
-        factors = time_factors(self._timed, call.clock)
         time = (call.clock, call.cfg_scale, call.guided)
-        routed = route_rows(self.spec.routing, call.rows, *time)
-        gains = tuple(gain * factor for gain, factor in zip(routed, factors, strict=True))
+        gains = find_gains(self._timed, call.rows, *time)
         return self._weigh_frames(gains, call)
 
     def _weigh_frames(self, gains: tuple[float, ...], call: ForeignCall) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """What control of other models costs: ours against ComfyUI's own, in processor time, as a Markdown table.
 
 time_script.py COMFYUI [FAMILY ...]: medians of 12 rounds in one process; each round runs every way once, in turn. The
-larger the latents, the less a call costs beside its rows; so the gain from fewer calls is shown for two sizes.
+fixed cost of a call matters less with larger latents, so the table shows the gain from fewer calls for two sizes.
 """
 
 import statistics
