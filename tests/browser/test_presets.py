@@ -58,3 +58,28 @@ def test_the_menu_of_the_node_offers_them(selected: Front) -> None:
     }""")
     assert "Guess mode (ControlNet)" in items
     assert len(items) == 9
+
+
+#: Gives the routing of the Apply node to a second one, and a time curve.
+SHARE = """() => {
+    const [apply] = app.graph._nodes.filter((n) => n.comfyClass === "ApplyControlNet");
+    const place = apply.inputs.findIndex((i) => i.name === "routing");
+    const other = LiteGraph.createNode("ApplyControlNet");
+    app.graph.add(other);
+    const routing = apply.getInputNode(place);
+    routing.connect(0, other, place);
+    routing.widgets.find((w) => w.name === "time_curve").value = "0:both, 0.5:none";
+}"""
+#: Mode and time curve of the routing of each Apply node.
+ROUTINGS = """() => app.graph._nodes.filter((n) => n.comfyClass === "ApplyControlNet").map((apply) => {
+    const routing = apply.getInputNode(apply.inputs.findIndex((i) => i.name === "routing"));
+    const value = (name) => routing.widgets.find((w) => w.name === name).value;
+    return [value("mode"), value("time_curve")];
+})"""
+
+
+def test_a_shared_routing_stays_as_it_is(selected: Front) -> None:
+    selected.page.evaluate(RUN, "cnet.preset.webui_control")
+    selected.page.evaluate(SHARE)
+    selected.page.evaluate(RUN, "cnet.preset.webui_balanced")
+    assert selected.page.evaluate(ROUTINGS) == [["both", ""], ["cond_only", "0:both, 0.5:none"]]
