@@ -1,13 +1,12 @@
 """`cnet train`: trains a ControlNet for a locked base model, on pictures with hints and prompts."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import Field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -27,6 +26,7 @@ from ..training.start import load_start
 from ..training.trackers import Trackers
 from ..training.trainer import Trainer
 from .device import resolve_device
+from .interrupts import catch_interrupts
 from .progress import counter
 from .train_config import ContentsCheck, changes_of, config_of
 from .train_events import TerminalEvents
@@ -152,7 +152,7 @@ def _fit(
     intervals: Intervals,
 ) -> Outcome:
     """Trains to the end, or to Ctrl-C."""
-    with _interrupts() as stop:
+    with catch_interrupts() as stop:
         return fit(
             trainer,
             source.meter(trainer.settings),
@@ -292,22 +292,3 @@ def _advice(net: ControlNet, config: Mapping[str, Any], out: Path) -> str:
         return ""
     start = config["controlnet"]
     return f"\nIt is a LoRA of a ControlNet. Make it whole: cnet merge {start} {out / RESULT} OUT.safetensors"
-
-
-@contextmanager
-def _interrupts() -> Generator[Callable[[], bool]]:
-    """Yields a function that returns True after Ctrl-C; a second Ctrl-C stops at once."""
-    asked: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        print("\ncnet: saving; interrupt again to stop at once.", file=sys.stderr)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, cast(Any, handler))

@@ -2,7 +2,7 @@
 
 On a fixed held-out batch it compares the loss with the matching hint to the loss with the neighbour's hint, and to the
 loss without control. Everything else is equal, including the noise, so the difference comes from the hint and has
-little noise. It is 0 until the net distinguishes hints, however flat the loss.
+little noise. The gap is 0 until the net distinguishes hints, however flat the loss.
 """
 
 from collections.abc import Mapping, Sequence
