@@ -20,6 +20,7 @@ COLOURS = (
     (200, 200, 206),
 )
 TICKS = 5
+SPACE = 24  # between the names of the legend
 
 PlotPoints = Sequence[tuple[float, float]]
 
@@ -142,12 +143,17 @@ def _draw_mark(draw: ImageDraw.ImageDraw, x: float, label: str) -> None:
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, kinds: Sequence[str]) -> None:
+    """Writes the names in one row, smaller where they would not fit."""
     font = ImageFont.load_default(LABEL)
+    room = WIDTH - 2 * RIGHT - SPACE * (len(kinds) - 1)
+    wide = sum(draw.textlength(kind, font=font) for kind in kinds)
+    if wide > room:
+        font = ImageFont.load_default(LABEL * room / wide)
     x = float(WIDTH - RIGHT)
     for index in reversed(range(len(kinds))):
         x -= draw.textlength(kinds[index], font=font)
         draw.text((x, 58), kinds[index], fill=COLOURS[index % len(COLOURS)], font=font)
-        x -= 24
+        x -= SPACE
 
 
 def _drawable(value: float, log: bool) -> bool:

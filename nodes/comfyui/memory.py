@@ -7,7 +7,7 @@ from typing import Protocol
 from .host_types import BaseModel
 
 
-class Source(Protocol):
+class ResidualSource(Protocol):
     """What residuals come from."""
 
     def memory(self, rows: int, height: int, width: int, element: int) -> int:
@@ -16,7 +16,7 @@ class Source(Protocol):
 
 
 def widen_shape(
-    noise_shape: Sequence[int], model: BaseModel, sources: Iterable[Source]
+    noise_shape: Sequence[int], model: BaseModel, sources: Iterable[ResidualSource]
 ) -> list[int]:
     """Returns the shape of noise (N, ..., H, W) with a width at which the UNet needs as much as with the residuals."""
     rows = 2 * noise_shape[0]

@@ -17,7 +17,7 @@ class Moment:
     seed: int | None  # of the sampling
 
 
-class Moments:
+class RunMoments:
     """The first prediction with control, the first one past the middle of the run, and the last one."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...cnet_core.control.clock import PercentToSigma
 from ...cnet_core.hosting import Controls, OpenNets, RunRecord, UnitSpec
 from .host_types import BaseModel, Executor, Guider, Patcher
-from .moments import MIDDLE, Moments
+from .moments import MIDDLE, RunMoments
 from .shared import SharedByCopies
 
 logger = logging.getLogger("cnet")
@@ -99,7 +99,7 @@ class Run(SharedByCopies):
         self.applied = False
         self.adapted = False
         self.percent_to_sigma: PercentToSigma | None = None
-        self.moments = Moments()
+        self.moments = RunMoments()
         self.foreign: Foreign | None = None
         self.nameless: Run | None = None
         self._resize_logged = False

@@ -30,6 +30,7 @@ MODES = {"classic": False, "vue": True}
 #: All that a fresh ComfyUI does not have: it opens its own templates instead of an empty graph.
 FRESH = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.AutoScaleLayout": True}
 NEED_FILES = ("7 Stable Diffusion 1.5", "8 SDXL")
+SHOWN = 6000  # ms after a run, until its pictures are there
 LONG = "6 Train and use"  # runs after all other photographs
 PANEL = ("3 Soft weights", "BlockScaleSchedule")
 ZOOM = "() => app.canvas.ds.scale"
@@ -105,7 +106,7 @@ def photograph(front: Front, folder: Path, with_runs: bool) -> None:
 def show_run(front: Front, path: Path) -> None:
     """Runs what is open, and photographs its end."""
     front.run()
-    front.page.wait_for_timeout(2500)
+    front.page.wait_for_timeout(SHOWN)
     front.page.screenshot(path=path)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from blueprints import BLUEPRINTS
-from example_graphs import EXAMPLES
+from examples import EXAMPLES
 from graphs import Graph
 from host import REPOSITORY, Host
 from ui_format import to_api, to_ui

@@ -33,7 +33,7 @@ def test_what_counts_as_a_public_name() -> None:
 
 
 #: What looks like a participle and is none, and a public name that stays.
-NO_PARTICIPLES = {"embed", "len", "seed", "open", "thicken", "when", "weighted"}
+NO_PARTICIPLES = {"embed", "len", "seed", "open", "thicken", "when", "weighted", "widen"}
 PARTICIPLE = re.compile(
     r".*[a-z](ed|en)|found|told|said|went|made|kept|left|drawn|shown|given|taken"
 )

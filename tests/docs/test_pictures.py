@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cnet_core.training import plots
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HOLDING_PICTURES = ("docs", "js", "example_workflows", "cnet_core/tiny")
 SUFFIXES = (".png", ".jpg", ".gif", ".webp")
-sys.path.insert(0, str(DOCS))
+sys.path[:0] = [str(DOCS), str(DOCS / "lab" / "studies")]
 import data_layouts  # noqa: E402
 import pictures  # noqa: E402
+import plot_convergence  # noqa: E402
 
 
 @pytest.mark.parametrize("name", pictures.PICTURES)
@@ -54,3 +57,14 @@ def test_each_picture_in_the_tree_has_its_command_on_one_page() -> None:
             found = [p for p in listed if place.match(p) and len(place.parts) == len(Path(p).parts)]
             exact = [p for p in found if "*" not in p]
             assert len(exact or found) == 1, place
+
+
+def test_the_runs_that_are_kept_can_still_be_plotted(tmp_path: Path) -> None:
+    plot_convergence.main(["--out", str(tmp_path)])
+    drawn = {path.name: path for path in tmp_path.iterdir()}
+    assert drawn.keys() == {path.name for path in DOCS.glob("images/convergence_*.png")}
+    for name, path in drawn.items():
+        with Image.open(path) as plot, Image.open(DOCS / "images" / name) as committed:
+            assert plot.size == committed.size
+            left = plot.crop((0, 0, plots.RIGHT - 2, plots.TOP - 20))  # of the title and the legend
+            assert left.getcolors() == [(left.width * left.height, plots.PAPER)]

@@ -62,7 +62,7 @@ def test_a_run_keeps_its_first_its_middle_and_its_last_prediction(
     part: Part, past_middle: list[bool], kept: list[int]
 ) -> None:
     module = part("nodes.comfyui.moments")
-    moments = module.Moments()
+    moments = module.RunMoments()
     for seed, past in enumerate(past_middle):
         moments.add(module.Moment(torch.zeros(1), torch.zeros(1), seed), past)
     assert [moment.seed for moment in moments.list()] == kept

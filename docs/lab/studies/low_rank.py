@@ -1,10 +1,10 @@
 """Trains the embedded model's ControlNet whole and in low ranks, and draws adherence against steps.
 
     python docs/lab/studies/low_rank.py train --out DIR --rank 16
-    python docs/lab/studies/low_rank.py draw --out DIR --picture docs/images/low_rank.png
+    python docs/lab/studies/low_rank.py draw --out DIR --picture low_rank.png
 
 Without `--rank` the whole net learns. Each run is `cnet train --tiny` on the CPU, from one seed; a run that was
-stopped continues. `draw` needs no training. The plot and the table in docs/training.md are its output.
+stopped continues. `draw` prints a table of the adherence every EVERY steps, with how many numbers each run trains.
 """
 
 import argparse

@@ -1,9 +1,11 @@
 """Draws the plots of docs/convergence.md from the readings in docs/lab/studies/convergence, and prints its tables.
 
-python docs/lab/studies/plot_convergence.py
+python docs/lab/studies/plot_convergence.py [--out docs/images]
 """
 
+import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +19,27 @@ ADHERENCE = 0.7
 Rows = list[dict[str, Any]]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Writes the plots and prints the figures."""
-    PLOTS.mkdir(exist_ok=True)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, default=PLOTS, metavar="FOLDER")
+    out = parser.parse_args(argv).out
+    out.mkdir(exist_ok=True)
     runs = {path.stem: _rows(path) for path in sorted(READINGS.glob("*.jsonl"))}
     for path in sorted(READINGS.rglob("*.jsonl")):
         print(f"{path.relative_to(READINGS).with_suffix('')!s:<54} {_figures(_rows(path))}")
     usual = {k: v for k, v in runs.items() if "rate0.001_beta0.999" in k and "dropout0.5" in k}
     series = {_label(k): _series(v, "adherence") for k, v in usual.items()}
-    line_plot(series, "adherence, three seeds each").save(PLOTS / "convergence_adherence.png")
+    line_plot(series, "adherence, three seeds each").save(out / "convergence_adherence.png")
     losses = {_label(k): _series(v, "loss") for k, v in usual.items() if "seed0" in k}
-    line_plot(losses, "held-out loss, seed 0").save(PLOTS / "convergence_loss.png")
+    line_plot(losses, "held-out loss, seed 0").save(out / "convergence_loss.png")
     gaps = {_label(k): _series(v, "gap") for k, v in usual.items()}
-    line_plot(gaps, "gap: what a wrong hint costs", log=True).save(PLOTS / "convergence_gap.png")
+    line_plot(gaps, "gap: what a wrong hint costs", log=True).save(out / "convergence_gap.png")
     looked_at = {k: v for k, v in usual.items() if "features" in v[0]}
-    _parts(looked_at)
+    _parts(looked_at, out)
 
 
-def _parts(runs: dict[str, Rows]) -> None:
+def _parts(runs: dict[str, Rows], out: Path) -> None:
     """Plots what enters the last hint convolution, and how much of the gradients is the hint's."""
     features = {
         f"{_label(k).partition('/')[0]} {part}": [(r["step"], r["features"][part]) for r in rows]
@@ -42,7 +47,7 @@ def _parts(runs: dict[str, Rows]) -> None:
         for part in ("hint", "constant")
     }
     title = "what enters the last hint convolution (rms)"
-    line_plot(features, title, log=True).save(PLOTS / "convergence_features.png")
+    line_plot(features, title, log=True).save(out / "convergence_features.png")
     gradients = {
         f"{_label(k).partition('/')[0]} {layer}": [
             (r["step"], r["layers"][layer]["hint"] / max(r["layers"][layer]["noise"], 1e-12))
@@ -52,14 +57,14 @@ def _parts(runs: dict[str, Rows]) -> None:
         for layer in ("hint conv 7", "trainable copy")
     }
     title = "gradient due to the hint / its noise"
-    line_plot(gradients, title, log=True).save(PLOTS / "convergence_gradients.png")
+    line_plot(gradients, title, log=True).save(out / "convergence_gradients.png")
 
 
 def _figures(rows: Rows) -> str:
     """Returns the step of adherence 0.7, the meter's step, and the last adherences."""
     reached = next((r["step"] for r in rows if r["adherence"] >= ADHERENCE), None)
-    fields = Reading.__dataclass_fields__
-    readings = [Reading.from_dict({k: r[k] for k in fields}) for r in rows]
+    fields = Reading.__dataclass_fields__  # the runs are older than some of them
+    readings = [Reading.from_dict({k: r[k] for k in fields if k in r}) for r in rows]
     empty = {r["step"]: round(r["adherence_empty"], 3) for r in rows if "adherence_empty" in r}
     full = {r["step"]: round(r["adherence"], 3) for r in rows if r["step"] in empty}
     return f".7 at {reached}; meter says {convergence_step(readings)}; prompt {full}; empty {empty}"

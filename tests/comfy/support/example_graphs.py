@@ -109,7 +109,9 @@ class Drawing:
             **{**SCALES, "base": base},
         )
 
-    def draw(self, place: int, model: Link, how: Subgraph = DRAWING, title: str = "") -> Link:
+    def draw(
+        self, place: int, model: Link, how: Subgraph = DRAWING, title: str = "", cfg: float = CFG
+    ) -> Link:
         """Adds what draws pictures."""
         return self.sheet.add(
             place,
@@ -120,7 +122,7 @@ class Drawing:
             negative=self.negative,
             vae=self.vae,
             seed=SEED,
-            cfg=CFG,
+            cfg=cfg,
         )
 
     def show(self, place: int, image: Link, title: str, name: str, height: int = PICTURE) -> None:
@@ -216,7 +218,7 @@ def two_hints() -> Sheet:
     first = drawing.apply(2, hint, "First control", mask=output(hint, 1))
     drawing.prompts(2, "a coral shape on a navy background")
     second = drawing.apply(3, other, "Second control", model=first, mask=output(other, 1))
-    drawing.show(4, drawing.draw(4, second), "Result", "two_hints", 400)
+    drawing.show(4, drawing.draw(4, second), "Result", "two_hints", 330)
     return drawing.sheet
 
 

@@ -102,6 +102,19 @@ def _pair(side: int) -> Subgraph:
     return inside.close("With and without prompt", SHOWN, image=("IMAGE", _large(inside, both)))
 
 
+def _region() -> Subgraph:
+    """One prompt inside a mask and another outside it."""
+    inside = Inside(region="CONDITIONING", rest="CONDITIONING", mask="MASK")
+    masks = inside["mask"], inside.graph.add("InvertMask", mask=inside["mask"])
+    whole = {"strength": 1.0, "set_cond_area": "default"}
+    parts = [
+        inside.graph.add("ConditioningSetMask", conditioning=inside[side], mask=mask, **whole)
+        for side, mask in zip(("region", "rest"), masks, strict=True)
+    ]
+    both = inside.graph.add("ConditioningCombine", conditioning_1=parts[0], conditioning_2=parts[1])
+    return inside.close("A prompt for a region", {}, conditioning=("CONDITIONING", both))
+
+
 def _large(inside: Inside, image: Link) -> Link:
     return inside.graph.add("ImageScaleBy", image=image, **LARGE)
 
@@ -111,8 +124,10 @@ DRAWING_64 = _drawing("Draw a small picture", 64, enlarged=True)
 DRAWING_512 = _drawing("Draw 512 x 512", 512, enlarged=False)
 DRAWING_1024 = _drawing("Draw 1024 x 1024", 1024, enlarged=False)
 PAIR = _pair(128)
+REGION = _region()
+DRAWINGS = (DRAWING, DRAWING_64, DRAWING_512, DRAWING_1024)
 #: Type of the node -> what it stands for.
-SUBGRAPHS = {each.id: each for each in (DRAWING, DRAWING_64, DRAWING_512, DRAWING_1024, PAIR)}
+SUBGRAPHS = {each.id: each for each in (*DRAWINGS, PAIR, REGION)}
 
 
 def flat(nodes: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,11 +46,10 @@ def test_a_copy_of_a_unet_is_written_as_a_control_lora(tmp_path: Path) -> None:
     assert_close(cn.load_controlnet(tmp_path / "lora.safetensors", base=unet), merge_low_rank(net))
 
 
-@pytest.mark.parametrize("layout", ["ldm", "diffusers"])
-def test_merge_gives_the_net_that_was_trained(tmp_path: Path, lora: Path, layout: str) -> None:
-    """Also with the same ControlNet in another layout."""
+def test_merge_gives_the_net_that_was_trained(tmp_path: Path, lora: Path) -> None:
+    """The same ControlNet may lie in another layout."""
     start = tmp_path / "start.safetensors"
-    cn.save_controlnet(small_net(), start, layout=layout)
+    cn.save_controlnet(small_net(), start, layout="diffusers")
     assert main(["merge", str(start), str(lora), str(tmp_path / "out.safetensors")]) == 0
     expected = merge_low_rank(low_rank(small_net(), "a digest"))
     assert_close(cn.load_controlnet(tmp_path / "out.safetensors"), expected)

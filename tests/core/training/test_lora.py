@@ -40,9 +40,8 @@ def trainer_from(path: Path, base: SmallBase) -> Trainer:
     return Trainer(base, NoiseSamples(), settings, net=load_start(path, base.unet))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_fresh_run_changes_nothing_at_step_0(precision: str) -> None:
-    run = trainer(**SETTINGS, precision=precision)
+def test_a_fresh_run_changes_nothing_at_step_0() -> None:
+    run = trainer(**SETTINGS, precision="bf16")
     assert not any(bool(residual.any()) for residual in residuals(run.net))
     meter = source().meter(run.settings)
     assert meter.read(run.net, 0).effect == 0

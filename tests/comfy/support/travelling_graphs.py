@@ -1,0 +1,81 @@
+"""Example graphs with the control on prompts, where Route ControlNet takes its settings along."""
+
+from example_graphs import NUMBERS, TEXT, Drawing
+from graphs import Link, output
+from sheet import BLUE, GRAY, GREEN, ORANGE, VIOLET, Column, Sheet
+
+from subgraphs import REGION
+
+#: Without a hint the embedded model draws blotches at a higher CFG scale, where two prompts share a picture.
+GENTLE = 3.0
+
+
+def one_region() -> Sheet:
+    """Two prompts, and a ControlNet that only the one for the region follows."""
+    drawing = Drawing(
+        "The star has a prompt and a ControlNet of its own, in its region; the rest of the picture follows the other "
+        "prompt freely. *Route ControlNet* keeps the control off the negative. Change a prompt, or move the star.",
+        Column("1. Model and hint", 225, GREEN),
+        Column("2. Prompts, routing", 230, BLUE),
+        Column("3. Route, other prompt", 225, ORANGE),
+        Column("4. Apply", 235, VIOLET),
+        Column("5. Draw and result", 320, GRAY),
+    )
+    drawing.load_tiny()
+    hint = drawing.hint(0, radius=0.25, x=0.68, y=0.68)
+    drawing.prompts(1, "a yellow star on a navy background")
+    drawing.sheet.titles[drawing.positive[0]] = "In the region"
+    region, drawing.negative = _apply(drawing, hint)
+    text = {"clip": drawing.clip, "text": "a coral circle on a navy background"}
+    rest = drawing.sheet.add(2, "CLIPTextEncode", title="Everywhere else", height=TEXT, **text)
+    drawing.explain(3)
+    given = {"region": region, "rest": rest, "mask": output(hint, 1)}
+    drawing.positive = drawing.sheet.add(4, REGION.id, title=REGION.name, **given)
+    drawing.show(4, drawing.draw(4, drawing.model, cfg=GENTLE), "Result", "one_region", 300)
+    return drawing.sheet
+
+
+def tiled_upscale() -> Sheet:
+    """A picture that Ultimate SD Upscale enlarges tile by tile, each with its part of the hint."""
+    drawing = Drawing(
+        "Ultimate SD Upscale samples a picture tile by tile. The control hangs on both prompts, so each tile gets its "
+        "part of the hint. The MODEL comes straight from the loader.",
+        Column("1. Model and hint", 225, GREEN),
+        Column("2. Prompts, routing", 230, BLUE),
+        Column("3. Draw, route", 225, ORANGE),
+        Column("4. Apply", 250, VIOLET),
+        Column("5. Upscale", 300, GRAY),
+    )
+    drawing.load_tiny()
+    hint = drawing.hint(0, side=384)
+    drawing.prompts(1)
+    image = drawing.draw(2, drawing.model)
+    drawing.positive, drawing.negative = _apply(drawing, hint)
+    drawing.explain(3)
+    conds = {"positive": drawing.positive, "negative": drawing.negative}
+    upscaled = drawing.sheet.add(
+        4,
+        "UltimateSDUpscaleNoUpscale",
+        title="Sample tile by tile",
+        upscaled_image=image,
+        model=drawing.model,
+        vae=drawing.vae,
+        **conds,
+        denoise=0.5,
+        tile_width=128,
+        tile_height=128,
+        tile_padding=32,
+    )
+    drawing.show(4, upscaled, "Upscaled", "upscaled", 250)
+    return drawing.sheet
+
+
+def _apply(drawing: Drawing, hint: Link) -> tuple[Link, Link]:
+    """Adds cond only, Route ControlNet, and ComfyUI's own Apply node on both prompts; returns the prompts."""
+    routing = drawing.cond_only(1)
+    net = drawing.sheet.add(2, "RouteControlNet", control_net=drawing.net, routing=routing)
+    conds = {"positive": drawing.positive, "negative": drawing.negative}
+    both = drawing.sheet.add(
+        3, "ControlNetApplyAdvanced", **conds, control_net=net, image=hint, **NUMBERS
+    )
+    return both, output(both, 1)
