@@ -50,6 +50,17 @@ class FrameStrengths:
         """Returns the factor of a picture of the batch."""
         return interpolate(self.points, picture)
 
+    def filter_gains(self, gains: Sequence[float], pictures: Sequence[int]) -> tuple[float, ...]:
+        """Returns the gains of rows with 0 where the row's picture gets no control; masks carry the other factors.
+
+        Args:
+            gains: of each row.
+            pictures: place of each row's picture in the batch.
+        """
+        return tuple(
+            gain if self.at(picture) else 0.0 for gain, picture in zip(gains, pictures, strict=True)
+        )
+
     def weigh_masks(self, masks: Tensor | None, pictures: Sequence[int]) -> Tensor:
         """Returns masks (N, H, W) for some pictures of the batch: each picture's mask times its factor.
 

@@ -38,7 +38,7 @@ class SpecRun:
 
     def contribute(self, call: UNetCall) -> RowResiduals | None:
         """As UnitRun.contribute."""
-        factors = self._weigh_frames(time_factors(self.spec, call.clock), call)
+        factors = self._filter_frames(time_factors(self.spec, call.clock), call)
         self.use = Use.without(len(factors))
         if self._run is None and any(factors):
             net = self._nets.open(self.spec.source, self._model)
@@ -50,15 +50,11 @@ class SpecRun:
         self.use = self._run.use
         return part
 
-    def _weigh_frames(self, factors: tuple[float, ...], call: UNetCall) -> tuple[float, ...]:
-        """Returns the factors without those of rows whose picture gets no control; the unit's mask has the rest."""
+    def _filter_frames(self, factors: tuple[float, ...], call: UNetCall) -> tuple[float, ...]:
         strengths = self.spec.frame_strengths
         if strengths is None:
             return factors
-        return tuple(
-            factor if strengths.at(self._shown[row.picture]) else 0.0
-            for factor, row in zip(factors, call.rows, strict=True)
-        )
+        return strengths.filter_gains(factors, [self._shown[row.picture] for row in call.rows])
 
     def clear(self) -> None:
         """Drops what was kept between steps."""

@@ -1,5 +1,8 @@
 """Model families, identified by the width of their text embeddings."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from ...cnet_core.hosting import NetSource
 from .host_types import BaseModel, Model, UNetModel
 
@@ -14,6 +17,16 @@ FAMILIES = {
 #: Blocks of a UNet that take residuals, the middle included.
 SD_BLOCKS, XL_BLOCKS = 13, 10
 BLOCK_LISTS = ("input_blocks", "middle_block", "output_blocks")
+
+
+class AdapterNet(Protocol):
+    """The net of a T2I-Adapter of ComfyUI's."""
+
+    @property
+    def xl(self) -> bool: ...
+
+    @property
+    def channels(self) -> Sequence[int]: ...
 
 
 def check_pair(model: Model, source: NetSource) -> None:
@@ -43,19 +56,25 @@ def check_base_pair(base: BaseModel, source: NetSource) -> None:
         )
 
 
-def check_adapter_pair(base: BaseModel, xl: bool) -> None:
-    """Raises unless the module of a MODEL has a UNet of a T2I-Adapter's family.
+def check_adapter_pair(base: BaseModel, adapter: AdapterNet) -> None:
+    """Raises unless the module of a MODEL has a UNet of a T2I-Adapter's family and widths.
 
     Raises:
         TypeError: the MODEL has no UNet.
-        ValueError: different families; the message names both.
+        ValueError: different families or widths; the message names both.
     """
     _check_unet(base, "T2I-Adapters are for Stable Diffusion.")
-    ours = XL_BLOCKS if xl else SD_BLOCKS
+    ours = XL_BLOCKS if adapter.xl else SD_BLOCKS
     if _block_count(base) != ours:
         raise ValueError(
-            f"The T2I-Adapter is made for {'SDXL' if xl else 'SD1.x'}, but the MODEL is "
+            f"The T2I-Adapter is made for {'SDXL' if adapter.xl else 'SD1.x'}, but the MODEL is "
             f"{_describe(_context_dim(base), _block_count(base))}. Use an adapter made for this model."
+        )
+    widths, theirs = tuple(adapter.channels), _level_widths(base)[: len(adapter.channels)]
+    if widths != theirs:
+        raise ValueError(
+            f"The T2I-Adapter's blocks are {_list(widths)} wide, but those of the MODEL are {_list(theirs)}. "
+            "Use an adapter made for this model."
         )
 
 
@@ -94,6 +113,17 @@ def block_count(model: Model) -> int:
 
 def _block_count(base: BaseModel) -> int:
     return len(base.diffusion_model.output_blocks) + 1
+
+
+def _level_widths(base: BaseModel) -> tuple[int, ...]:
+    """Returns the width of each level of a UNet, and of its middle block."""
+    unet = base.diffusion_model
+    widths = [unet.model_channels * factor for factor in unet.channel_mult]
+    return (*widths, widths[-1])
+
+
+def _list(widths: Sequence[int]) -> str:
+    return ", ".join(map(str, widths))
 
 
 def family(context_dim: int | None) -> str:

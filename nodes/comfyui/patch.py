@@ -1,6 +1,7 @@
 """ModelControl: control on a clone of a MODEL, through ComfyUI's keyed wrappers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from comfy.patcher_extension import CallbacksMP, WrappersMP
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from ...cnet_core.hosting import UnitSpec
 from ...cnet_core.xray import Watch
+from .adapter_entries import call_checked
 from .arriving import OWN_FORWARD, take_arrivals
 from .conds import travelling_sources
 from .families import check_count, has_unet
@@ -295,9 +297,10 @@ class ModelControl(SharedByCopies):
         step = find_step(options)
         step.run.reached = True
         arrived, control = take_arrivals(control)
+        call = partial(call_checked, executor) if step.run.adapted else executor
         # Another pack may run the UNet again inside the call.
         if INJECTION in options or not (arrived or step.run.specs):
-            return executor(x, timesteps, context, y, control, options, **kwargs)
+            return call(x, timesteps, context, y, control, options, **kwargs)
         text = kwargs.get("crossattn_controlnet", context)
         shared: Watch | None = options.get(WATCH)  # foreign controls act in this call too
         watch = Watch() if shared is None else shared
@@ -307,7 +310,7 @@ class ModelControl(SharedByCopies):
             check_count(executor.class_obj, len(residuals.residuals.skips))
             injection = Injection(x, residuals, step.run.log_resize, watch)
         options = {**options, INJECTION: injection}
-        found = executor(x, timesteps, context, y, control, options, **kwargs)
+        found = call(x, timesteps, context, y, control, options, **kwargs)
         if injection is not None:
             injection.check_used()
         if shared is None:

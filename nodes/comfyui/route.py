@@ -13,7 +13,7 @@ from .foreign.accept import check_accepted
 from .host_types import DeviceSource
 from .native import source_of
 from .route_settings import RouteSettings
-from .routed_adapter import route_adapter, unroute
+from .routed_adapter import RoutedAdapter, route_adapter, unroute
 
 
 def route_control_net(
@@ -38,6 +38,7 @@ def route_control_net(
     given = RouteSettings(routing, scales, **settings)
     if isinstance(control_net, T2IAdapter):
         check_accepted(unroute(control_net))
+        _check_own(control_net)
         return route_adapter(control_net, given)
     ours = (
         control_net if isinstance(control_net, CondControl) else CondControl(source_of(control_net))
@@ -45,6 +46,16 @@ def route_control_net(
     found = ours.with_settings(given)
     _check(found.net_source, found.travelling_settings())
     return found
+
+
+def _check_own(adapter: T2IAdapter) -> None:
+    """Raises TypeError for another pack's class of adapters, by its name: ours would leave out what it adds."""
+    if type(adapter) not in (T2IAdapter, RoutedAdapter):
+        raise TypeError(
+            f"`control_net` is a {type(adapter).__name__}, another pack's kind of T2I-Adapter, whose own behaviour "
+            "would be lost. Connect the adapter from ComfyUI's Load ControlNet Model, or use Apply ControlNet (to the "
+            "model)."
+        )
 
 
 def _check(source: DeviceSource, settings: RouteSettings) -> None:

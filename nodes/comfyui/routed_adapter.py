@@ -1,6 +1,7 @@
 """RoutedAdapter: a T2I-Adapter with our settings as a CONTROL_NET, which any Apply node puts on conditioning."""
 
 import copy
+import weakref
 from typing import Any
 
 import torch
@@ -8,23 +9,31 @@ from comfy.controlnet import T2IAdapter
 from torch import Tensor
 
 from ...cnet_core.control.clock import SigmaClock
-from ...cnet_core.control.gains import time_factors
+from ...cnet_core.control.gains import find_gains
+from ...cnet_core.control.rows import rows_of
 from ...cnet_core.control.scales import check_count
-from ...cnet_core.hosting import AUTO
+from ...cnet_core.hosting import AUTO, pick_frames
+from .advanced_controlnet import TakenForAdvanced
 from .arriving import ControlLists
 from .cond_hooks import HOOKS
 from .families import check_adapter_pair
 from .foreign.blocks import OwnBlocks, own_block_count
+from .foreign.calls import is_compiled
 from .foreign.spec import NO_TYPES
+from .frames import frames_of
 from .host_types import BaseModel, Options
 from .model_patches.spec import PatchSpec
 from .route_settings import RouteSettings
 from .step import STEP, CondBatchStep
 from .unhooked import NO_PRE_RUN, SAYS_NO_ROWS, sampler_name
 
+NO_MASK = "`mask` cannot travel with a T2I-Adapter. Connect the mask to Apply ControlNet (to the model) instead."
 
-class RoutedAdapter(T2IAdapter):
+
+class RoutedAdapter(T2IAdapter, TakenForAdvanced):
     """ComfyUI's own adapter, whose features get a gain by row and block before they are merged with the chain's.
+
+    Unlike ComfyUI's own, it gives each picture of a context window the picture's own hint.
 
     Attributes:
         settings: what Route ControlNet says of it.
@@ -38,7 +47,9 @@ class RoutedAdapter(T2IAdapter):
         self.settings = settings
         self.extra_hooks = HOOKS
         self._spec = PatchSpec(values["routing"], values["scales"])
-        self._model: BaseModel | None = None
+        self._model: weakref.ref[BaseModel] | None = None  # after an error nobody calls `cleanup`
+        self._frames: tuple[int, ...] = ()  # whose hints `_fitted` holds
+        self._fitted: Tensor | None = None  # by ComfyUI's own, to the size of the call
         self._gains: tuple[float, ...] = ()
 
     def copy(self) -> "RoutedAdapter":
@@ -71,14 +82,18 @@ class RoutedAdapter(T2IAdapter):
         Raises:
             TypeError, ValueError: the model is of another family.
         """
-        check_adapter_pair(model, self.t2i_model.xl)
+        check_adapter_pair(model, self.t2i_model)
         super().pre_run(model, percent_to_timestep_function)
-        self._model = model
+        self._model = weakref.ref(model)
 
     def cleanup(self) -> None:
         """Ends a sampling."""
         super().cleanup()
-        self._model = None
+        self._model = self._fitted = None
+
+    def set_cond_hint_mask(self, mask: Tensor) -> None:
+        """Refuses the mask of Advanced-ControlNet's Apply nodes."""
+        raise ValueError(NO_MASK)
 
     def get_control(
         self,
@@ -96,16 +111,38 @@ class RoutedAdapter(T2IAdapter):
         options = {} if transformer_options is None else transformer_options
         inputs = (x_noisy, t, cond, batched_number, options)
         step: CondBatchStep | None = options.get(STEP)
-        model = self._model if step is None else step.find_model(options)
-        if model is None:
-            raise RuntimeError(NO_PRE_RUN.format(sampler_name()))
-        self._model, self._gains = model, self._find_gains(x_noisy, t, options, step, model)
+        model = self._begun_model() if step is None else step.find_model(options)
+        self._model = weakref.ref(model)
+        self._gains = self._find_gains(x_noisy, t, options, step, model)
         if not any(self._gains):
             before = self.previous_controlnet
             return None if before is None else before.get_control(*inputs)
+        if step is not None and not is_compiled(model, options):
+            step.run.adapted = True
         if self.cond_hint is not None and len(self.cond_hint) not in (1, len(x_noisy)):
             self.control_input = None  # ComfyUI's own keeps those of another number of rows
-        return super().get_control(*inputs)
+        hints = self.cond_hint_original
+        self.cond_hint_original = self._pick_hints(options, len(x_noisy) // batched_number)
+        cut = None if self.cond_hint is self._fitted else self.cond_hint  # by another pack
+        try:
+            return super().get_control(*inputs)
+        finally:
+            self.cond_hint_original = hints
+            self._fitted = None if self.cond_hint is cut else self.cond_hint
+
+    def _begun_model(self) -> BaseModel:
+        model = None if self._model is None else self._model()
+        if model is None:
+            raise RuntimeError(NO_PRE_RUN.format(sampler_name()))
+        return model
+
+    def _pick_hints(self, options: Options, pictures: int) -> Any:
+        """Returns the hints of a call's pictures. Those that another pack cut for the rows stay in use."""
+        frames = frames_of(options, pictures)
+        if frames != self._frames and self.cond_hint is self._fitted:
+            self.cond_hint = None
+        self._frames = frames
+        return pick_frames(self.cond_hint_original, frames)
 
     def _find_gains(
         self, x: Tensor, t: Tensor, options: Options, step: CondBatchStep | None, model: BaseModel
@@ -116,14 +153,14 @@ class RoutedAdapter(T2IAdapter):
         if routed:
             raise RuntimeError(SAYS_NO_ROWS.format(sampler_name()))
         to_sigma = model.model_sampling.percent_to_sigma
-        return time_factors(self._spec, SigmaClock(float(t.flatten()[0]), to_sigma, len(x)))
+        clock = SigmaClock(float(t.flatten()[0]), to_sigma, len(x))
+        return find_gains(self._spec, rows_of(["cond"], len(x)), clock, None, False)
 
     def control_merge(
         self, control: Any, control_prev: ControlLists | None, output_dtype: Any
     ) -> ControlLists:
         """As ComfyUI's own, of the features times scale and gain."""
-        model = self._model
-        assert model is not None  # `get_control` found it
+        model = self._begun_model()
         blocks = OwnBlocks.of(control)
         side = max(tensor.shape[-2] * tensor.shape[-1] for tensor in blocks.tensors) ** 0.5
         scales = blocks.scales(self._spec.scales, model.diffusion_model, side)
@@ -149,9 +186,7 @@ def route_adapter(adapter: T2IAdapter, settings: RouteSettings) -> RoutedAdapter
         ValueError: a setting that an adapter cannot take, or another number of scales than it has blocks.
     """
     if settings.mask is not None:
-        raise ValueError(
-            "`mask` cannot travel with a T2I-Adapter. Connect the mask to Apply ControlNet (to the model) instead."
-        )
+        raise ValueError(NO_MASK)
     if settings.frame_strengths is not None:
         raise ValueError(
             "`frame_strengths` cannot travel with a T2I-Adapter. Set them on Apply ControlNet (to the model) instead."

@@ -77,6 +77,7 @@ class Run(SharedByCopies):
         asked: whether a prediction reached `calc_cond_batch`.
         reached: whether one reached the UNet, where a control of ours acts.
         applied: whether one reached the model, where a foreign control acts.
+        adapted: whether a routed T2I-Adapter acts, whose features are checked when the UNet has added them.
         foreign: the foreign controls on the MODEL, if any.
         nameless: the run of calls inside this one whose options do not say which run they belong to.
         percent_to_sigma: of the current model sampling.
@@ -96,6 +97,7 @@ class Run(SharedByCopies):
         self.asked = False
         self.reached = False
         self.applied = False
+        self.adapted = False
         self.percent_to_sigma: PercentToSigma | None = None
         self.moments = RunMoments()
         self.foreign: Foreign | None = None

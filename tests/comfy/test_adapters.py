@@ -1,13 +1,27 @@
 """T2I-Adapters from ComfyUI's own loader, and another pack's ControlNet, in whole graphs with KSampler."""
 
+from dataclasses import replace
+
 import pytest
-from adapters import Adapter, AdapterXL, OfAnotherPack
-from flows import COND_ONLY, Control, Flow, effect_share
-from graphs import Family, Sampling
+import torch
+from adapters import Adapter, AdapterOfAnotherPack, AdapterXL, OfAnotherPack
+from flows import COND_ONLY, WIRINGS, Control, Flow, effect_share
+from graphs import Family, Graph, Sampling
 from host import Failed, Host
+from hosts import node, own_options
 from weights import SD15, SDXL, WIDENING, WIDENING_SDXL, family
 
 ROUTED = 2e-5
+#: Inputs of PatchModelAddDownscale.
+SHRINK = {
+    "block_number": 3,
+    "downscale_factor": 2.0,
+    "start_percent": 0.0,
+    "end_percent": 1.0,
+    "downscale_after_skip": True,
+    "downscale_method": "bicubic",
+    "upscale_method": "bicubic",
+}
 STEPS = 3
 
 CASES = [(Adapter, family(WIDENING)), (AdapterXL, family(WIDENING_SDXL))]
@@ -156,3 +170,85 @@ def test_what_a_routed_adapter_cannot_take_is_refused(
 def test_a_routed_adapter_for_another_model_stops_the_run(comfy: Host) -> None:
     with pytest.raises(Failed, match=r"made for SD1.x, but the MODEL is SDXL"):
         Flow(family(WIDENING_SDXL)).run(comfy, "refused", Adapter("routed"))
+
+
+def test_a_routed_adapter_of_another_width_stops_the_run(comfy: Host) -> None:
+    with pytest.raises(Failed, match="64, 128, 256, 256"):
+        Flow(family(SD15)).run(comfy, "refused", Adapter("routed"))
+
+
+def test_an_adapter_in_another_packs_class_is_refused_by_name(comfy: Host) -> None:
+    with pytest.raises(Failed, match="AdapterOfAnotherPack") as caught:
+        Flow(family(WIDENING)).run(comfy, "refused", AdapterOfAnotherPack("routed"))
+    assert caught.value.node == "RouteControlNet"
+
+
+@pytest.mark.parametrize("announced", ["context_window", "ad_params"])
+def test_in_windows_a_routed_adapter_gives_each_picture_its_own_hint(
+    comfy: Host, announced: str
+) -> None:
+    """Windows change nothing, so the run without them is what is right."""
+    flow = Flow(family(WIDENING), Sampling(steps=2, batch=4))
+    windows = replace(flow, after=node("ProbeWindows", length=2, announced=announced))
+    plain = flow.run(comfy, "plain")
+    expected = flow.run(comfy, "expected", Adapter("native_positive", hints=4))
+    found = windows.run(comfy, "found", Adapter("routed", hints=4, routing=COND_ONLY))
+    assert effect_share(plain, expected, found) <= 1e-3
+
+
+def test_packs_that_ask_for_sub_idxs_take_a_routed_adapter_as_it_is(comfy: Host) -> None:
+    flow = Flow(family(WIDENING), Sampling(steps=2, batch=2))
+    expected = flow.run(comfy, "expected", Adapter("routed", hints=2))
+    found = replace(flow, after=node("ProbeSubIdxs")).run(
+        comfy, "found", Adapter("routed", hints=2)
+    )
+    assert torch.equal(found.samples, expected.samples)
+
+
+@pytest.mark.parametrize(
+    ("routing", "native"),
+    [
+        ({"mode": "weighted", "cond_weight": 0.5, "uncond_weight": 0.5}, {"strength": 0.5}),
+        ({"mode": "both", "time_curve": "0:both, 0.5:none"}, {"window": (0.0, 0.5)}),
+    ],
+    ids=["equal weights", "none from the middle on"],
+)
+def test_a_routed_adapter_keeps_gains_for_both_where_no_hook_runs(
+    comfy: Host, routing: dict, native: dict
+) -> None:
+    flow = Flow(family(WIDENING), Sampling(steps=4), sampler=own_options)
+    plain = flow.run(comfy, "plain")
+    expected = flow.run(comfy, "expected", Adapter("native", **native))
+    found = flow.run(comfy, "found", Adapter("routed", routing=routing))
+    assert effect_share(plain, expected, found) <= ROUTED
+
+
+@pytest.mark.parametrize("net", ["alone", "with a ControlNet"])
+def test_a_node_that_shrinks_features_stops_the_run_of_a_routed_adapter(
+    comfy: Host, net: str
+) -> None:
+    """As with the adapter on the MODEL; ComfyUI itself leaves out the features that do not fit."""
+    flow = Flow(family(WIDENING), after=node("PatchModelAddDownscale", **SHRINK))
+    more = () if net == "alone" else (Control("routed", file="widening.safetensors"),)
+    with pytest.raises(Failed, match="no node that resizes features"):
+        flow.run(comfy, "refused", Adapter("routed"), *more)
+
+
+def test_after_an_error_a_routed_adapter_holds_no_model(comfy: Host) -> None:
+    flow, control = Flow(family(WIDENING), Sampling(steps=2)), Adapter("routed")
+    broken = replace(flow, after=node("ProbeBreak", call=2))
+    before = count_models_beside(comfy, flow, control)
+    with pytest.raises(Failed, match="broken on purpose"):
+        broken.run(comfy, "broken", control)
+    assert count_models_beside(comfy, flow, control) == before
+
+
+def count_models_beside(comfy: Host, flow: Flow, control: Control) -> int:
+    """Returns how many models live while ComfyUI keeps a flow's prompts and control, but no MODEL."""
+    graph = Graph()
+    wired = (flow.family.model(graph), *(flow.family.cond(graph, seed) for seed in (1, 2)))
+    _, positive, _ = WIRINGS[control.kind](graph, control, wired)
+    graph.add("PreviewAny", source=positive)
+    graph.add("ProbeMemory", name="beside")
+    comfy.run(graph.nodes)
+    return comfy.memory("beside")["models"]

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from flows import COND_ONLY, Control, Flow, effect_share
+from flows import COND_ONLY, RIGHT_HALF, Control, Flow, effect_share
 from graphs import Graph, Link, Sampling, save
 from host import Failed, Host
-from hosts import node, sampled_with
+from hosts import node, own_options
 from weights import SD15, family
 
 TOLERANCE = 1e-3
@@ -72,13 +72,15 @@ def test_tiles_with_hints_of_their_own_get_them(
 
 
 def test_in_tiles_a_control_on_the_model_keeps_its_settings(comfy: Host) -> None:
-    """With native control in front, a mask, and two hints for two pictures."""
+    """With native control in front, and two hints for two pictures; each tile has its own part of hint and mask."""
     flow = replace(TILES, sampling=replace(TILES.sampling, batch=2))
     native = Control("native", "sd15_other.safetensors", hint_side=128, hint_seed=6)
-    settings = {"routing": COND_ONLY, "mask": 0.4, "scales": {"profile": "soft"}}
-    ours = Control(hints=2, hint_side=128, window=(0.0, 0.6), strength=0.8, **settings)
+    settings = {"routing": COND_ONLY, "mask": RIGHT_HALF, "scales": {"profile": "soft"}}
+    wide = {"hints": 2, "hint_side": 128, "hint_width": 192}
+    ours = Control(window=(0.0, 0.6), strength=0.8, **wide, **settings)
     plain = flow.run(comfy, "plain")
-    travelling = flow.run(comfy, "travelling", native, replace(ours, kind="routed"))
+    cut = replace(ours, kind="routed", hint_cut=True)
+    travelling = flow.run(comfy, "travelling", native, cut)
     on_model = flow.run(comfy, "model", native, ours)
     assert effect_share(plain, travelling, on_model) <= 1e-5
     assert on_model.calls == travelling.calls
@@ -106,14 +108,6 @@ def test_a_control_that_windows_write_to_stays_right(comfy: Host, mode: str) -> 
     windows = replace(flow, after=node("ProbeSubIdxs"))
     ours = windows.run(comfy, "ours", Control("routed", hints=2, routing={"mode": mode}))
     assert effect_share(plain, native, ours) <= TOLERANCE
-
-
-def own_options(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
-    """Samples with a guider that passes by all hooks."""
-    guider = graph.add(
-        "ProbeOwnOptions", model=model, positive=positive, negative=negative, cfg=4.0
-    )
-    return sampled_with(graph, model, guider, how)
 
 
 @pytest.mark.parametrize("chain", [["routed"], ["routed", "native"], ["native", "routed"]], ids=str)

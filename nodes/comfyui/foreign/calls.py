@@ -110,12 +110,12 @@ class ForeignCalls:
         if not found:
             return control, []
         weave = Weave(model.diffusion_model, len(rows), watch, self._run)
-        if _is_compiled(model, options):
+        if is_compiled(model, options):
             return weave.plain(control, found), []
         return weave.entries(control, found)
 
 
-def _is_compiled(model: BaseModel, options: Mapping[str, Any]) -> bool:
+def is_compiled(model: BaseModel, options: Mapping[str, Any]) -> bool:
     """Whether `torch.compile` traces the model, which cannot see what an entry does."""
     wrappers = options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {})
     return COMPILED in wrappers or hasattr(model.diffusion_model, "_orig_mod")

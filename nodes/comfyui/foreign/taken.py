@@ -44,9 +44,7 @@ def check_taken(additions: Sequence[Addition], worked: bool, model: Any) -> None
         worked: whether an earlier call of the run took all; then one that takes none was answered by a cache.
         model: the model, for its name.
     """
-    for addition in additions:
-        if addition.error is not None:
-            raise addition.error
+    raise_errors(additions)
     missed = [addition.name for addition in additions if not addition.taken]
     if not missed or (worked and len(missed) == len(additions)):
         return
@@ -61,3 +59,10 @@ def check_taken(additions: Sequence[Addition], worked: bool, model: Any) -> None
         f"left out {', '.join(missed[:3])}{', …' if len(missed) > 3 else ''}. Use a ControlNet that is made for this "
         "model."
     )
+
+
+def raise_errors(additions: Sequence[Addition]) -> None:
+    """Raises what an addition raised and the model hid."""
+    for addition in additions:
+        if addition.error is not None:
+            raise addition.error

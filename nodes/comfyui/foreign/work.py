@@ -88,17 +88,10 @@ class ForeignRun:
     def _gains(self, call: ForeignCall) -> tuple[float, ...]:
         time = (call.clock, call.cfg_scale, call.guided)
         gains = find_gains(self._timed, call.rows, *time)
-        return self._weigh_frames(gains, call)
-
-    def _weigh_frames(self, gains: tuple[float, ...], call: ForeignCall) -> tuple[float, ...]:
-        """Returns the gains without those of rows whose picture gets no control; the mask has the rest."""
         strengths = self.spec.frame_strengths
         if strengths is None:
             return gains
-        return tuple(
-            gain if strengths.at(call.frames[row.picture]) else 0.0
-            for gain, row in zip(gains, call.rows, strict=True)
-        )
+        return strengths.filter_gains(gains, [call.frames[row.picture] for row in call.rows])
 
     def _parts(
         self,

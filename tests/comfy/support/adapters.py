@@ -21,6 +21,13 @@ class AdapterXL(Adapter):
     xl = True
 
 
+class AdapterOfAnotherPack(Adapter):
+    """The one for SD1.5 in a subclass of ComfyUI's class."""
+
+    def net(self, graph: Graph, loader: str) -> Link:
+        return graph.add("ProbeAdapterOfAnotherPack", control_net=super().net(graph, loader))
+
+
 class OfAnotherPack(Control):
     """Another pack's subclass of ComfyUI's ControlNet, for SDXL."""
 

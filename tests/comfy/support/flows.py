@@ -28,21 +28,25 @@ class Control:
     hints: int = 1
     hint_side: int = 64
     hint_seed: int = 5
+    hint_width: int = 0  # of a hint that is wider than high; 0: a square
+    hint_cut: bool = False  # whether a node cuts it to the square in its middle
     inputs: Mapping[str, Any] = field(default_factory=dict)  # further inputs of ApplyControlNet
     routing: Mapping[str, Any] | None = None  # inputs of CFGHintRouting
     scales: Mapping[str, Any] | None = None  # inputs of BlockScaleSchedule
-    mask: float | Sequence[float] | None = (
-        None  # the value of a mask everywhere, or of one per picture
-    )
+    #: The value of a mask everywhere, or of one per picture; or RIGHT_HALF.
+    mask: float | Sequence[float] | str | None = None
     count_as: str = ""  # a name under which the rows of the ControlNet's runs are counted
     count_on: bool = False  # whether the counts of earlier prompts are kept
 
     def picture(self, graph: Graph) -> Link:
         """Adds the hint."""
-        side = self.hint_side
-        return graph.add(
-            "ProbePicture", width=side, height=side, count=self.hints, seed=self.hint_seed
-        )
+        side, width = self.hint_side, self.hint_width or self.hint_side
+        facts = {"count": self.hints, "seed": self.hint_seed}
+        picture = graph.add("ProbePicture", width=width, height=side, **facts)
+        if not self.hint_cut:
+            return picture
+        middle = {"x": (width - side) // 2, "y": 0, "width": side, "height": side}
+        return graph.add("ImageCrop", image=picture, **middle)
 
     def net(self, graph: Graph, loader: str) -> Link:
         """Adds the loader of the ControlNet."""
@@ -158,11 +162,7 @@ def _routed_to_model(graph: Graph, control: Control, wired: Wired) -> Wired:
 def _routed_beside_mask(graph: Graph, control: Control, wired: Wired) -> Wired:
     """A mask for the right half of the picture."""
     model, positive, negative = wired
-    side = control.hint_side
-    black = graph.add("SolidMask", value=0.0, width=side, height=side)
-    white = graph.add("SolidMask", value=1.0, width=side // 2, height=side)
-    place = {"x": side // 2, "y": 0, "operation": "add"}
-    mask = graph.add("MaskComposite", destination=black, source=white, **place)
+    mask = _right_half_mask(graph, control.hint_side)
     net = control.net(graph, "LoadControlNet")
     net = graph.add("RouteControlNet", control_net=net, mask=mask)
     both = _native_apply(graph, control, positive, negative, net)
@@ -207,12 +207,24 @@ def _settings(graph: Graph, control: Control) -> dict[str, Any]:
     """Adds the nodes of a control's settings; returns the inputs that they go to."""
     inputs = dict(control.inputs)
     if control.mask is not None:
-        inputs["mask"] = _constant_masks(graph, control.mask)
+        inputs["mask"] = (
+            _right_half_mask(graph, control.hint_side)
+            if isinstance(control.mask, str)
+            else _constant_masks(graph, control.mask)
+        )
     if control.routing is not None:
         inputs["routing"] = graph.add("CFGHintRouting", **{**ROUTING, **control.routing})
     if control.scales is not None:
         inputs["scales"] = graph.add("BlockScaleSchedule", **{**SCALES, **control.scales})
     return inputs
+
+
+def _right_half_mask(graph: Graph, side: int) -> Link:
+    """Adds a square mask that is white in its right half."""
+    black = graph.add("SolidMask", value=0.0, width=side, height=side)
+    white = graph.add("SolidMask", value=1.0, width=side // 2, height=side)
+    place = {"x": side // 2, "y": 0, "operation": "add"}
+    return graph.add("MaskComposite", destination=black, source=white, **place)
 
 
 def _constant_masks(graph: Graph, values: float | Sequence[float]) -> Link:
@@ -229,6 +241,8 @@ def _constant_masks(graph: Graph, values: float | Sequence[float]) -> Link:
 ROUTING = {"mode": "cond_only", "cond_weight": 1.0, "uncond_weight": 0.5, "target_gain": 2.0}
 SCALES = {"profile": "soft", "base": 0.825, "custom_scales": ""}
 COND_ONLY = {"mode": "cond_only"}
+#: A mask that is black in the left half of the picture.
+RIGHT_HALF = "right half"
 
 #: Control.kind -> how it is wired.
 WIRINGS: dict[str, Callable[[Graph, Control, Wired], Wired]] = {

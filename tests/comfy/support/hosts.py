@@ -70,6 +70,14 @@ def perp_neg_guider(
     return sampled_with(graph, model, guider, how)
 
 
+def own_options(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
+    """Samples with a guider that passes by all hooks."""
+    guider = graph.add(
+        "ProbeOwnOptions", model=model, positive=positive, negative=negative, cfg=4.0
+    )
+    return sampled_with(graph, model, guider, how)
+
+
 def perp_neg_old(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
     """The old node, which encodes its own cond at each step."""
     empty = variant(graph, negative)

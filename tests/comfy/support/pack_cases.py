@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from flows import COND_ONLY, Control, Flow
+from adapters import Adapter
+from flows import COND_ONLY, RIGHT_HALF, Control, Flow
 from graphs import Sampling
 from hosts import node
 from pack_graphs import (
@@ -21,6 +22,7 @@ from pack_graphs import (
 )
 from packs import EITHER, Case, Nodes
 from regional_graphs import DENSE, coupled_by_ppm, detailed, regional
+from weights import WIDENING, family
 
 EVOLVED = "ComfyUI-AnimateDiff-Evolved"
 TILED = "ComfyUI-TiledDiffusion"
@@ -53,12 +55,12 @@ DOUBLED = {
     )
 }
 
-#: With a mask, what travels says what is right.
+#: With a mask, what travels says what is right; each tile has its own part of mask and hint.
 MASKED = {
     **EITHER,
     "cond only, mask": (
-        Control("routed", routing=COND_ONLY, mask=0.4),
-        Control(routing=COND_ONLY, mask=0.4),
+        Control("routed", routing=COND_ONLY, mask=RIGHT_HALF, hint_width=192, hint_cut=True),
+        Control(routing=COND_ONLY, mask=RIGHT_HALF, hint_width=192),
     ),
 }
 
@@ -228,6 +230,21 @@ BY_ADVANCED = {
         Control("routed_by_advanced", mask=0.4, routing=COND_ONLY),
     ),
 }
+#: A routed T2I-Adapter there, without a mask.
+ADAPTED = {
+    "T2I-Adapter, cond only": (
+        Adapter("ours_from_native_loader", routing=COND_ONLY),
+        Adapter("routed_by_advanced", routing=COND_ONLY),
+    )
+}
+#: A routed T2I-Adapter on the conditioning.
+ADAPTER = {
+    "T2I-Adapter, routed, both": (Adapter("native"), Adapter("routed")),
+    "T2I-Adapter, routed, cond only": (
+        Adapter("native_positive"),
+        Adapter("routed", routing=COND_ONLY),
+    ),
+}
 #: Its tiles become pictures of 8 bits; a step of one of them, as a share of the mean effect.
 EIGHT_BITS = 0.02
 
@@ -265,6 +282,19 @@ TRAVELLING = (
         "ACN_AdvancedControlNetApply_v2",
         Flow(FAMILY),
         controls=BY_ADVANCED,
+    ),
+    Case(
+        "ComfyUI-Advanced-ControlNet",
+        "ACN_AdvancedControlNetApply_v2",
+        Flow(family(WIDENING)),
+        controls=ADAPTED,
+    ),
+    Case(
+        EVOLVED,
+        "ADE_StandardStaticContextOptions",
+        replace(windows("ADE_StandardStaticContextOptions", 1), family=family(WIDENING)),
+        expected=Flow(family(WIDENING), WINDOWS),
+        controls=ADAPTER,
     ),
     *(
         Case(pack, name, Flow(FAMILY, sampler=sampler), controls=ROUTED)

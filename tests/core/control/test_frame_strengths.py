@@ -49,3 +49,8 @@ def test_masks_are_multiplied_by_their_pictures_factors() -> None:
     assert torch.equal(found, torch.stack([masks[0] * 0.25, masks[1] * 0.75]))
     assert torch.equal(strengths.weigh_masks(masks[0], [3, 1])[0], masks[0] * 0.25)
     assert torch.equal(strengths.weigh_masks(None, [2, 4]), torch.tensor([[[0.5]], [[0.0]]]))
+
+
+def test_rows_of_pictures_without_control_have_the_gain_0() -> None:
+    strengths = FrameStrengths.parse("0:1, 2:0.5, 4:0")
+    assert strengths.filter_gains((1.0, 0.25, -1.0, 2.0), [0, 2, 4, 9]) == (1.0, 0.25, 0.0, 0.0)

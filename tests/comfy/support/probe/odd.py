@@ -97,6 +97,20 @@ class ProbeT2I:
         return (comfy.controlnet.load_controlnet_state_dict(net.state_dict()),)
 
 
+class AdapterOfAnotherPack(comfy.controlnet.T2IAdapter):
+    """What other packs make of ComfyUI's class."""
+
+
+@node(("CONTROL_NET",), control_net="CONTROL_NET")
+class ProbeAdapterOfAnotherPack:
+    """The same T2I-Adapter in another pack's class."""
+
+    def run(self, control_net):
+        one = control_net
+        numbers = (one.channels_in, one.compression_ratio, one.upscale_algorithm, one.device)
+        return (AdapterOfAnotherPack(one.t2i_model, *numbers),)
+
+
 class OfAnotherPack(comfy.controlnet.ControlNet):
     """What other packs make of ComfyUI's class."""
 
