@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import comfy.model_management
 import folder_paths
@@ -16,7 +16,7 @@ from ...cnet_core.checkpoints import BaseError
 from ...cnet_core.checkpoints.glance import glance
 from .control_net import CondControl
 from .file_kinds import FOLDER
-from .host_types import Model
+from .host_types import BaseModel, Model
 from .loaded import LoadedNet, cast_weights
 from .ops import OPS
 from .patcher import patcher_of
@@ -27,8 +27,12 @@ COMPUTE_DTYPES = [torch.float16, torch.bfloat16, torch.float32]
 #: File name endings that mean for ComfyUI: average the residuals over the picture.
 POOLED_NAMES = ("_shuffle", "_shuffle_fp16")
 UNET_PREFIX = "diffusion_model."
-#: How many nets that have a `base_model` and do not need it stay in memory.
+#: How many nets that have a `base_model` and do not need it stay in memory with a model.
 KEPT_NETS = 2
+#: BaseModel -> the nets that were read for it: path, state and pooling -> net. They go with the model.
+_READ_FOR: WeakKeyDictionary[BaseModel, dict[tuple[Path, str, bool | None], LoadedNet]] = (
+    WeakKeyDictionary()
+)
 #: The nodes' input for the base model of difference files.
 BASE_INPUT = "base_model"
 
@@ -67,15 +71,19 @@ def load_file(name: str, base_model: Model | None = None) -> CondControl:
             return CondControl(load_path(path, pooled=pooled))
         if glance(path).needs_base:
             return CondControl(load_path(path, unet_weights(base_model), pooled))
-        return CondControl(_load_once(path, file_state(name), pooled))
+        return CondControl(_load_once(path, file_state(name), pooled, base_model.model))
     except ValueError as error:
         raise ValueError(str(error).replace(str(path), name)) from error
 
 
-@lru_cache(maxsize=KEPT_NETS)
-def _load_once(path: Path, state: str, pooled: bool | None) -> LoadedNet:
+def _load_once(path: Path, state: str, pooled: bool | None, base: BaseModel) -> LoadedNet:
     """As load_path; ComfyUI loads again at each change above `base_model`, though the file did not change."""
-    return load_path(path, pooled=pooled)
+    nets, key = _READ_FOR.setdefault(base, {}), (path, state, pooled)
+    if key not in nets:
+        while len(nets) >= KEPT_NETS:
+            del nets[next(iter(nets))]
+        nets[key] = load_path(path, pooled=pooled)
+    return nets[key]
 
 
 def load_path(

@@ -116,23 +116,23 @@ def test_the_route_only_answers(many: Host) -> None:
 
 
 def test_a_change_of_the_base_model_does_not_read_the_file_again(comfy: Host) -> None:
-    """Its bytes are overwritten in between, with size and time as before."""
+    """Its bytes are overwritten in between, with size and time as before; the net goes with the model."""
     path = comfy.base / "models/controlnet/read_once.safetensors"
     cn.save_controlnet(cn.ControlNet(SD15), path)
     try:
-        run_with_base(comfy, seed=1)
+        run_with_base(comfy, multiplier=0.7)
         stat = path.stat()
         path.write_bytes(b"\0" * stat.st_size)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-        run_with_base(comfy, seed=2)
+        run_with_base(comfy, multiplier=0.6)
     finally:
         path.unlink()
 
 
-def run_with_base(comfy: Host, seed: int) -> None:
-    """Samples with the file, whose loader has a base model of its own."""
+def run_with_base(comfy: Host, multiplier: float) -> None:
+    """Samples with the file, whose loader has a base model behind a node that patches it."""
     models, graph = family(SD15), Graph()
-    base = models.model(graph, seed)
+    base = graph.add("RescaleCFG", model=models.model(graph, 1), multiplier=multiplier)
     net = graph.add("LoadControlNet", control_net_name="read_once.safetensors", base_model=base)
     picture = graph.add("ProbePicture", width=64, height=64, count=1, seed=5)
     numbers = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
