@@ -90,7 +90,7 @@ def prepare_source(
         measuring, kept = prepare(judged, False), samples
         held_out = _one_size(measuring)
     base.free_encoders()
-    edges = are_edges([measuring.stored_hint(index) for index in held_out.indices[:SHOWN]])
+    edges = are_edges([measuring.read_stored_hint(index) for index in held_out.indices[:SHOWN]])
     if not edges:
         tell(NOT_EDGES)
     return TrainingSource(base, kept, held_out, _previewer(base, held_out, edges), start)

@@ -115,7 +115,7 @@ class PictureSamples:
             hint = _fit_picture(content, item.hint.path, size, Image.Resampling.BILINEAR)
         return hint.flip(-1) if flip else hint
 
-    def stored_hint(self, index: int) -> Tensor:
+    def read_stored_hint(self, index: int) -> Tensor:
         """Returns a hint in the size in which it is stored, (1, 3, H, W), 0..1; a made one in its bucket's."""
         item = self.found.items[index]
         if item.hint is None:

@@ -82,7 +82,7 @@ def test_canny_hints_of_another_size_than_the_training_s_are_edges(
     row = {"target": "picture.png", "source": "hint.png", "prompt": "a disc"}
     (tmp_path / "prompt.json").write_text(json.dumps(row))
     samples = PictureSamples(find_usable(tmp_path, SIDE), Encoder(), Cache(tmp_path / "cache"))
-    assert are_edges([samples.stored_hint(0)])
+    assert are_edges([samples.read_stored_hint(0)])
     resized = samples.batch([Visit(0, "a", 0)], [False]).hints
     assert resized.shape == (1, 3, SIDE, SIDE)
     assert edge_match(disc(0.5, 0.5), resized) > 0.9
