@@ -10,21 +10,25 @@ torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips the tests that need a CUDA device where there is none."""
-    if torch.cuda.is_available():
-        return
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skips the tests that need a CUDA device where there is none, and slow ones unless they are asked for."""
+    skipped = {
+        "cuda": not torch.cuda.is_available() and "there is no CUDA device",
+        "slow": not config.getoption("slow") and "it is slow; --slow runs it",
+    }
     for item in items:
-        if item.get_closest_marker("cuda"):
-            item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+        for marker, reason in skipped.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--comfyui` switches on the tests that drive a real ComfyUI.
+    """`--slow` switches on the slow tests, and `--comfyui` those that drive a real ComfyUI.
 
     It wants `=`: a path that stands alone is taken for one more folder of tests before this function is known, and
     ComfyUI has some.
     """
+    parser.addoption("--slow", action="store_true", help="run the slow tests, too")
     parser.addoption(
         "--comfyui",
         action="append",

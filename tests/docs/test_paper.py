@@ -98,7 +98,13 @@ def test_the_pictures_of_the_page_are_there() -> None:
     assert all((DOCS / name).is_file() for name in names)
 
 
-@pytest.mark.parametrize("name", figures.FIGURES if figures else [])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "costs" else [])
+        for name in (figures.FIGURES if figures else [])
+    ],
+)
 def test_each_figure_is_drawn(name: str, tmp_path: Path) -> None:
     figures.main([name, "--quick", "--out", str(tmp_path)])
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000

@@ -59,8 +59,9 @@ def test_one_call_equals_diffusers_own(family: Family, height: int, width: int) 
     assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 
-def test_compiled_it_breaks_the_graph_once() -> None:
-    family = FAMILIES["SDXL"]
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_compiled_it_breaks_the_graph_once(family: Family) -> None:
     model, given = unet(family), call(family) | {"timestep": torch.tensor(500)}
     hint = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(6))
     torch.compiler.reset()

@@ -72,6 +72,7 @@ def alone() -> Trainer:
     return train_alone("plain")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "share"), [("plain", 1.0), ("sharded", 0.5), ("lora", 1.0)])
 def test_two_processes_learn_what_one_learns(
     kind: str, share: float, alone: Trainer, tmp_path: Path

@@ -16,7 +16,7 @@ from cnet_core.training.launcher import join_processes
 from cnet_core.training.sharded import ShardedProcesses
 from cnet_core.training.trainer import Trainer
 
-STEPS, SAMPLES = 4, 8
+STEPS, SAMPLES = 8, 8
 SETTINGS = {"batch_size": 4, "accumulation": 2, "learning_rate": 1e-4, "ema": 0.5}
 #: Kind -> what its settings add.
 KINDS: dict[str, dict[str, int]] = {"plain": {}, "sharded": {}, "lora": {"lora_rank": 4}}

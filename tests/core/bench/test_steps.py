@@ -20,7 +20,7 @@ SMALLEST = {
 }
 
 
-@pytest.fixture(scope="module", params=SMALLEST)
+@pytest.fixture(scope="module", params=["sd15", pytest.param("sdxl", marks=pytest.mark.slow)])
 def counted(request: pytest.FixtureRequest) -> dict[str, int]:
     """Operations of a step in every way, once what is kept between steps is there."""
     works = columns(SMALLEST[request.param])

@@ -15,7 +15,7 @@ from cnet_core.training.folder import METRICS, RESULT, RunFolder
 from cnet_core.training.loop import DivergenceError, Intervals, Outcome, fit
 from cnet_core.training.trainer import State
 
-STEPS, KILLS = 6, 1
+STEPS, KILLS = 6, 2
 
 
 class Log:
@@ -167,8 +167,9 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     assert {f: f.read_bytes() for f in (tmp_path / "checkpoints").iterdir()} == files
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    """KILLS is 1 here; `python tests/support/killed_run.py FOLDER --kills 10` does it ten times."""
+    """KILLS is 2 here; `python tests/support/killed_run.py FOLDER --kills 10` does it ten times."""
     killed_run.kill_and_resume(tmp_path / "killed", STEPS, kills=KILLS)
     killed_run.go_on(tmp_path / "whole", STEPS)
     whole, killed = (read_tensors(tmp_path / name / RESULT)[0] for name in ("whole", "killed"))
