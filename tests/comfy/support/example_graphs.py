@@ -7,7 +7,7 @@ from flows import ROUTING, SCALES
 from graphs import Link, output
 from sheet import BLUE, GRAY, GREEN, ORANGE, VIOLET, Column, Sheet
 
-from subgraphs import CFG, DRAWING, DRAWING_64, DRAWING_512, DRAWING_1024, PAIR, SEED, Subgraph
+from subgraphs import DRAWING, DRAWING_64, DRAWING_512, DRAWING_1024, PAIR, SEED, Subgraph
 
 PROMPT = "a coral star on a navy background"
 NUMBERS = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
@@ -109,9 +109,7 @@ class Drawing:
             **{**SCALES, "base": base},
         )
 
-    def draw(
-        self, place: int, model: Link, how: Subgraph = DRAWING, title: str = "", cfg: float = CFG
-    ) -> Link:
+    def draw(self, place: int, model: Link, how: Subgraph = DRAWING, title: str = "") -> Link:
         """Adds what draws pictures."""
         return self.sheet.add(
             place,
@@ -122,7 +120,7 @@ class Drawing:
             negative=self.negative,
             vae=self.vae,
             seed=SEED,
-            cfg=cfg,
+            cfg=how.values["cfg"],
         )
 
     def show(self, place: int, image: Link, title: str, name: str, height: int = PICTURE) -> None:

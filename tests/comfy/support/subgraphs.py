@@ -61,7 +61,7 @@ class Inside:
         return Subgraph(name, self.inputs, outputs, self.graph.nodes, values)
 
 
-def _drawing(name: str, side: int, enlarged: bool) -> Subgraph:
+def _drawing(name: str, side: int, enlarged: bool, cfg: float = CFG) -> Subgraph:
     """One picture."""
     inside = Inside(
         model="MODEL",
@@ -75,7 +75,8 @@ def _drawing(name: str, side: int, enlarged: bool) -> Subgraph:
     image = inside.decoded(latents)
     if enlarged:
         image = inside.graph.add("ImageScaleBy", image=image, **LARGE)
-    return inside.close(name, SHOWN, image=("IMAGE", image), latent=("LATENT", latents))
+    shown = {**SHOWN, "cfg": cfg}
+    return inside.close(name, shown, image=("IMAGE", image), latent=("LATENT", latents))
 
 
 def _pair(side: int) -> Subgraph:
@@ -120,12 +121,14 @@ def _large(inside: Inside, image: Link) -> Link:
 
 
 DRAWING = _drawing("Draw the picture", 128, enlarged=True)
+#: Without a hint the embedded model draws blotches at a higher CFG scale, where two prompts share a picture.
+DRAWING_GENTLY = _drawing("Draw with CFG 3", 128, enlarged=True, cfg=3.0)
 DRAWING_64 = _drawing("Draw a small picture", 64, enlarged=True)
 DRAWING_512 = _drawing("Draw 512 x 512", 512, enlarged=False)
 DRAWING_1024 = _drawing("Draw 1024 x 1024", 1024, enlarged=False)
 PAIR = _pair(128)
 REGION = _region()
-DRAWINGS = (DRAWING, DRAWING_64, DRAWING_512, DRAWING_1024)
+DRAWINGS = (DRAWING, DRAWING_GENTLY, DRAWING_64, DRAWING_512, DRAWING_1024)
 #: Type of the node -> what it stands for.
 SUBGRAPHS = {each.id: each for each in (*DRAWINGS, PAIR, REGION)}
 

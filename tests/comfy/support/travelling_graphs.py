@@ -4,10 +4,7 @@ from example_graphs import NUMBERS, TEXT, Drawing
 from graphs import Link, output
 from sheet import BLUE, GRAY, GREEN, ORANGE, VIOLET, Column, Sheet
 
-from subgraphs import REGION
-
-#: Without a hint the embedded model draws blotches at a higher CFG scale, where two prompts share a picture.
-GENTLE = 3.0
+from subgraphs import DRAWING_GENTLY, REGION
 
 
 def one_region() -> Sheet:
@@ -31,7 +28,7 @@ def one_region() -> Sheet:
     drawing.explain(3)
     given = {"region": region, "rest": rest, "mask": output(hint, 1)}
     drawing.positive = drawing.sheet.add(4, REGION.id, title=REGION.name, **given)
-    drawing.show(4, drawing.draw(4, drawing.model, cfg=GENTLE), "Result", "one_region", 300)
+    drawing.show(4, drawing.draw(4, drawing.model, DRAWING_GENTLY), "Result", "one_region", 300)
     return drawing.sheet
 
 
