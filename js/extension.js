@@ -11,7 +11,6 @@ import { Diagram, samplerCfg, unusedInputs } from "./routing.js";
 import { CUSTOM, formatScales, parseCustom } from "./scales.js";
 import { shownScales } from "./schedule.js";
 import { colourSockets } from "./sockets.js";
-import { sortTemplates } from "./templates.js";
 import { addAliases, lostTexts, nameParts, translate } from "./translations.js";
 import {
   addView,
@@ -48,10 +47,9 @@ const VIEWS = {
 /**
  * Returns the extension for ComfyUI.
  * @param {App} app
- * @param {string} address of a file of this pack
  * @param {import("./presets.js").Preset[]} [presets]
  */
-export function extensionOf(app, address, presets = []) {
+export function extensionOf(app, presets = []) {
   /** @type {Record<string, import("./translations.js").Texts>} */
   let texts = {};
   return {
@@ -70,7 +68,6 @@ export function extensionOf(app, address, presets = []) {
     },
     setup() {
       colourSockets(app);
-      sortTemplates(app, address);
     },
     /** @param {GraphNode} node */
     nodeCreated(node) {

@@ -20,4 +20,4 @@ const presets = await fetch(new URL("./presets.json", import.meta.url))
   .then((answer) => answer.json())
   .then(({ presets }) => presets)
   .catch(() => []); // the views work without presets
-app.registerExtension(extensionOf(app, import.meta.url, presets));
+app.registerExtension(extensionOf(app, presets));

@@ -44,7 +44,6 @@ const PASSED = {
  *
  * @typedef {object} Api
  * @property {(path: string) => Promise<Response>} fetchApi
- * @property {() => Promise<Record<string, string[]>>} [getWorkflowTemplates] names of templates by pack
  *
  * @typedef {object} App
  * @property {any} [canvas]
