@@ -1,5 +1,6 @@
 """Which patches of a MODEL are control: the classes of ComfyUI's own nodes, by the file that defines them."""
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ def kind_of(patch: Any) -> PatchKind | None:
 def _file_of(owner: type) -> str:
     """Returns where a class is defined, relative to ComfyUI: other code has classes of the same names."""
     path = Path(getattr(sys.modules.get(owner.__module__), "__file__", None) or "").resolve()
-    root = Path(comfy.samplers.__file__).resolve().parents[1]
+    root = Path(inspect.getfile(comfy.samplers)).resolve().parents[1]
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
 
 
