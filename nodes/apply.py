@@ -5,10 +5,10 @@ from comfy_api.latest import io
 from ..cnet_core.control.hints import FITS
 from .comfyui import apply_control_net
 from .control_inputs import (
-    frame_strengths,
     list_choices,
     list_connections,
     list_percents,
+    make_frame_strengths,
     read_settings,
 )
 from .newer import ADVANCED, list_aliases
@@ -98,7 +98,7 @@ def _list_optional() -> list[io.Input]:
             optional=True,
             tooltip="Only for inpainting ControlNets that read a mask (SD3, Flux, Qwen-Image): white where to paint.",
         ),
-        frame_strengths(),
+        make_frame_strengths(),
     ]
 
 

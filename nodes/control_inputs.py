@@ -69,7 +69,7 @@ def _percent(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.001, tooltip=tooltip)
 
 
-def frame_strengths() -> io.Input:
+def make_frame_strengths() -> io.Input:
     """Returns the text with a strength per picture; `read_settings` parses it."""
     return io.String.Input(
         "frame_strengths",

@@ -4,10 +4,10 @@ from comfy_api.latest import io
 
 from .comfyui import route_control_net, route_model_patch
 from .control_inputs import (
-    frame_strengths,
     list_choices,
     list_connections,
     list_percents,
+    make_frame_strengths,
     read_settings,
 )
 from .newer import list_aliases
@@ -34,7 +34,7 @@ class RouteControlNet(io.ComfyNode):
                 *list_connections(),
                 _mask(),
                 *list_choices(),
-                frame_strengths(),
+                make_frame_strengths(),
             ],
             outputs=[
                 io.ControlNet.Output(

@@ -21,8 +21,8 @@ from .foreign.blocks import OwnBlocks, own_block_count
 from .foreign.calls import is_compiled
 from .foreign.spec import NO_TYPES
 from .frames import frames_of
+from .gain_settings import GainSettings
 from .host_types import BaseModel, Options
-from .model_patches.spec import PatchSpec
 from .route_settings import RouteSettings
 from .step import STEP, CondBatchStep
 from .unhooked import NO_PRE_RUN, SAYS_NO_ROWS, sampler_name
@@ -46,7 +46,7 @@ class RoutedAdapter(T2IAdapter, TakenForAdvanced):
         values = settings.values()
         self.settings = settings
         self.extra_hooks = HOOKS
-        self._spec = PatchSpec(values["routing"], values["scales"])
+        self._gain_settings = GainSettings(values["routing"], values["scales"])
         self._model: weakref.ref[BaseModel] | None = None  # after an error nobody calls `cleanup`
         self._frames: tuple[int, ...] = ()  # whose hints `_fitted` holds
         self._fitted: Tensor | None = None  # by ComfyUI's own, to the size of the call
@@ -147,14 +147,14 @@ class RoutedAdapter(T2IAdapter, TakenForAdvanced):
     def _find_gains(
         self, x: Tensor, t: Tensor, options: Options, step: CondBatchStep | None, model: BaseModel
     ) -> tuple[float, ...]:
-        routed = self._spec.needs_branches
+        routed = self._gain_settings.needs_branches
         if step is not None and not (step.run.guider is None and routed):
-            return step.gains(self._spec, options, x, tiles=True)
+            return step.gains(self._gain_settings, options, x, tiles=True)
         if routed:
             raise RuntimeError(SAYS_NO_ROWS.format(sampler_name()))
         to_sigma = model.model_sampling.percent_to_sigma
         clock = SigmaClock(float(t.flatten()[0]), to_sigma, len(x))
-        return find_gains(self._spec, rows_of(["cond"], len(x)), clock, None, False)
+        return find_gains(self._gain_settings, rows_of(["cond"], len(x)), clock, None, False)
 
     def control_merge(
         self, control: Any, control_prev: ControlLists | None, output_dtype: Any
@@ -163,7 +163,7 @@ class RoutedAdapter(T2IAdapter, TakenForAdvanced):
         model = self._begun_model()
         blocks = OwnBlocks.of(control)
         side = max(tensor.shape[-2] * tensor.shape[-1] for tensor in blocks.tensors) ** 0.5
-        scales = blocks.scales(self._spec.scales, model.diffusion_model, side)
+        scales = blocks.scales(self._gain_settings.scales, model.diffusion_model, side)
         pairs = zip(blocks.tensors, scales, strict=True)
         tensors = [tensor * self._weight(scale, tensor) for tensor, scale in pairs]
         weighed = {

@@ -3,12 +3,13 @@
 from typing import Any
 
 from ....cnet_core import BlockScales, HintRouting
+from ..gain_settings import GainSettings
 from ..host_types import Model
 from ..patch import ModelControl
 from ..wrappers import KEY
+from .control import PatchControl, block_scales
 from .kinds import kind_of
 from .routed import copy_patch
-from .spec import PatchControl, PatchSpec
 
 NOTHING = (
     "`model` has no control patch that is not routed yet. Connect the output of Apply Qwen Image DiffSynth ControlNet, "
@@ -29,13 +30,13 @@ def route_model_patch(
     Raises:
         ValueError: there is no control patch, or the scales do not fit its net.
     """
-    spec = PatchSpec(
+    settings = GainSettings(
         HintRouting.both() if routing is None else routing,
         BlockScales.uniform() if scales is None else scales,
         start_percent,
         end_percent,
     )
-    patches = _route_all(model.model_options["transformer_options"].get("patches", {}), spec)
+    patches = _route_all(model.model_options["transformer_options"].get("patches", {}), settings)
     clone = model.clone()
     clone.model_options["transformer_options"]["patches"] = patches
     earlier = model.get_attachment(KEY)
@@ -43,11 +44,11 @@ def route_model_patch(
     return clone
 
 
-def _route_all(slots: dict[str, list[Any]], spec: PatchSpec) -> dict[str, list[Any]]:
+def _route_all(slots: dict[str, list[Any]], settings: GainSettings) -> dict[str, list[Any]]:
     """Returns a MODEL's patches by slot, those that are control as routed copies."""
     copies: dict[int, Any] = {}
     found = {
-        slot: [_route(patch, slot, spec, copies) for patch in slots[slot]]
+        slot: [_route(patch, slot, settings, copies) for patch in slots[slot]]
         for slot in sorted(slots, key=lambda slot: slot != "post_input")
     }
     if not copies:
@@ -55,7 +56,7 @@ def _route_all(slots: dict[str, list[Any]], spec: PatchSpec) -> dict[str, list[A
     return found
 
 
-def _route(patch: Any, slot: str, spec: PatchSpec, copies: dict[int, Any]) -> Any:
+def _route(patch: Any, slot: str, settings: GainSettings, copies: dict[int, Any]) -> Any:
     """Returns the routed copy of a control patch, one for all slots that it is in; any other patch as it is."""
     kind = kind_of(patch)
     if kind is None or slot not in kind.slots:
@@ -63,7 +64,7 @@ def _route(patch: Any, slot: str, spec: PatchSpec, copies: dict[int, Any]) -> An
     if id(patch) not in copies:
         hint = getattr(patch, "patch", patch)  # the patch that prepares the hint and holds the net
         net = hint.model_patch.model
-        control = PatchControl(spec, kind, net, spec.block_scales(kind.count(net)))
+        control = PatchControl(settings, kind, net, block_scales(settings.scales, kind.count(net)))
         copy = copies[id(patch)] = copy_patch(patch, kind.slots[slot], control)
         if hint is not patch:
             copy.patch = copies[id(hint)]

@@ -12,7 +12,7 @@ from ....cnet_core.nets.residuals import neighbours
 from ..foreign.rows import take_options
 from ..host_types import Options
 from ..shared import SharedByCopies
-from .spec import PatchControl
+from .control import PatchControl
 
 Arguments = dict[str, Any]
 
@@ -28,7 +28,7 @@ class RoutedPatch(SharedByCopies):
         """Adds control to the feature, in place as the patches do, in the rows that want it."""
         whole = call[self.feature]
         rows, weights = self._weigh(_options(call), whole, call)
-        if self.control.idle(weights):
+        if self.control.is_idle(weights):
             return call
         part = _take(call, rows, len(whole), alike=len(set(weights)) == 1)
         given = part[self.feature]
@@ -99,7 +99,7 @@ class RoutedAttention(RoutedMLP):
         """Calls the patch on the rows that want control; the other rows of q, k and v stay."""
         whole = {"q": q, "k": k, "v": v}
         rows, weights = self._weigh(extra_options, q, _place(extra_options))
-        if self.control.idle(weights):
+        if self.control.is_idle(weights):
             return {**whole, **more}
         part = {name: take(value, rows) for name, value in whole.items()}
         with self._strength(weights, part["q"]):
