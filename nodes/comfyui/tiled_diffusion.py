@@ -27,7 +27,7 @@ def send_to_tiles(specs: Sequence[UnitSpec], guider: Guider, noise: Tensor) -> S
     borrowed = any(cond.get("control_apply_to_uncond") for cond in each_cond(guider.conds))
     if OPTION not in guider.model_options or borrowed:
         return specs
-    _put_on_conds([_travelling(spec, noise) for spec in specs if not spec.off], guider.conds)
+    _put_on_conds([_make_cond_control(spec, noise) for spec in specs if not spec.off], guider.conds)
     spare_models(guider.conds, guider.model_patcher)
     return ()
 
@@ -50,7 +50,7 @@ def _join(controls: Sequence[Any]) -> Any:
     return chain
 
 
-def _travelling(spec: UnitSpec, noise: Tensor) -> CondControl:
+def _make_cond_control(spec: UnitSpec, noise: Tensor) -> CondControl:
     """Returns a control for the conds, with a hint for each picture, as large as the latents (N, C, H, W)."""
     settings = {one.name: getattr(spec, one.name) for one in fields(RouteSettings)}
     control = CondControl(cast(DeviceSource, spec.source), RouteSettings(**settings))
