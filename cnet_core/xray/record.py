@@ -5,7 +5,7 @@ pass over tensors that are in the cache anyway, and the host does not wait for i
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -188,8 +188,9 @@ class Watch:
     norms: list[Tensor] = field(default_factory=lambda: [])  # |residual|, |skip| in turn, (rows,)
     order: list[int] = field(default_factory=lambda: [])  # which block each pair of norms is of
     names: tuple[str, ...] = ()  # of the blocks, if a host's own control nets act
-    # block, rows, and |residual| and |feature| of what a host's own control nets add
-    others: list[tuple[int, tuple[int, ...], Tensor]] = field(default_factory=lambda: [])
+    # of what a host's own control nets add: block and rows, and |residual|, |feature| in turn, (rows,)
+    others: list[tuple[int, tuple[int, ...]]] = field(default_factory=lambda: [])
+    other_norms: list[Tensor] = field(default_factory=lambda: [])
 
     def record_uses(self, stack: ControlStack) -> None:
         """Records what the controls of a stack did in its last call."""
@@ -209,7 +210,8 @@ class Watch:
 
     def add_norms(self, block: int, rows: Sequence[int], feature: Tensor, residual: Tensor) -> None:
         """Notes the norms of what a host's own control nets add in some rows, (rows,) each."""
-        self.others.append((block, tuple(rows), torch.stack([residual, feature])))
+        self.others.append((block, tuple(rows)))
+        self.other_norms += [residual, feature]
 
     def expect(self, residuals: RowResiduals | None) -> None:
         """Records which blocks and rows will get residuals."""
@@ -226,12 +228,14 @@ class Watch:
         """Packs the norms into one small tensor; nothing is measured after this."""
         if len(self.norms) > 1:
             self.norms = [torch.stack(self.norms)]
+        if len(self.other_norms) > 1:  # not of the same number of rows
+            self.other_norms = [torch.cat(self.other_norms)]
 
     def fetch(self) -> None:
         """Copies the numbers to the CPU; only this waits for the device."""
         self.close()
         self.norms = [norms.cpu() for norms in self.norms]
-        self.others = [(block, rows, norms.cpu()) for block, rows, norms in self.others]
+        self.other_norms = [norms.cpu() for norms in self.other_norms]
         self.position = float(self.position)
 
     def call(self, percent_of: Callable[[float], float]) -> Call:
@@ -248,8 +252,7 @@ class Watch:
             rows = self.controlled if norms.shape[2] == len(self.controlled) else range(shape[1])
             places = np.ix_(self.order, list(rows))
             residuals[places], features[places] = norms[:, 0], norms[:, 1]
-        for block, rows, pair in self.others:
-            added, before = pair.double().numpy()
+        for block, rows, added, before in self._list_others():
             place = (block, list(rows))
             residuals[place] = np.hypot(np.nan_to_num(residuals[place]), added)
             features[place] = np.where(np.isnan(features[place]), before, features[place])
@@ -264,6 +267,14 @@ class Watch:
             self.names,
             tuple(self.scales),
         )
+
+    def _list_others(self) -> Iterator[tuple[int, tuple[int, ...], Numbers, Numbers]]:
+        """Gives block, rows, |residual| and |feature| of what a host's own control nets added."""
+        start = 0
+        for block, rows in self.others:
+            norms: Numbers = self.other_norms[0][start : start + 2 * len(rows)].double().numpy()
+            start += len(norms)
+            yield block, rows, norms[: len(rows)], norms[len(rows) :]
 
 
 class Recorder:
@@ -296,11 +307,7 @@ def row_norms(tensor: Tensor) -> Tensor:
     """Returns the 2-norm of each row of (B, ...), in float32: (B,)."""
     if tensor.requires_grad:
         tensor = tensor.detach()
-    if tensor.dtype == torch.float64:
-        return cast(Tensor, torch.linalg.vector_norm(tensor, dim=_dims(tensor))).float()
     # In half precision the sum would overflow.
-    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=_dims(tensor), dtype=torch.float32))
-
-
-def _dims(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(range(1, tensor.dim()))
+    wider = None if tensor.dtype in (torch.float32, torch.float64) else torch.float32
+    dims = tuple(range(1, tensor.dim()))
+    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=dims, dtype=wider)).float()

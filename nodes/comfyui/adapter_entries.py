@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from .arriving import ControlLists
-from .foreign.entry import Addition, ForeignPart
+from .foreign.entry import Addition, ForeignPart, make_shell
 from .foreign.taken import raise_errors
 from .host_types import Executor, Options, UNetModel
 
@@ -50,7 +50,7 @@ def _watch(
             continue
         part = ForeignPart(entry, tuple(range(batch)))
         additions.append(Addition(f"{key} {len(entries) - 1 - place}", [part], batch, _pass))
-        found.append(additions[-1].entry(entry))
+        found.append(additions[-1].entry(make_shell(entry, batch)))
     return found
 
 

@@ -47,9 +47,10 @@ class OwnBlocks:
             places[key] = tuple(found)
         return cls(tuple(tensors), places)
 
-    def with_tensors(self, tensors: Sequence[Tensor]) -> "OwnBlocks":
-        """Returns the same places with other tensors."""
-        return OwnBlocks(tuple(tensors), self.places)
+    @property
+    def owners(self) -> tuple[tuple[int | None, ...], ...]:
+        """Which of the tensors each entry is, by key in the order of KEYS."""
+        return tuple(self.places[key] for key in KEYS)
 
     def scales(self, scales: BlockScales, model: Any, side: float) -> tuple[float, ...]:
         """Returns the scale of each block, in their order.

@@ -5,7 +5,7 @@ full shape without memory of its own: the addition itself is where residuals are
 some. Any other use of it gives the full tensor.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from ....cnet_core.nets.residuals import neighbours
 
 #: Called before an addition with the rows, the features and the residual of these rows.
-Seen = Callable[[Sequence[int], Tensor, Tensor], None]
+Seen = Callable[[tuple[int, ...], Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,8 @@ class Addition:
         self._parts, self._batch = parts, batch
         self._seen = seen
 
-    def entry(self, like: Tensor) -> "ForeignEntry":
-        """Returns the entry for a model; `like` has the shape of one residual, but for its rows."""
-        shell = like.new_empty(()).expand(self._batch, *like.shape[1:])
+    def entry(self, shell: Tensor) -> "ForeignEntry":
+        """Returns the entry for a model, of a shell (see `make_shell`), which entries may share."""
         return ForeignEntry.of(shell, self)
 
     def whole(self, like: Tensor) -> Tensor:
@@ -79,32 +78,33 @@ class Addition:
         """
         self.taken = True
         try:
-            return self._add_rows_(feature, shell)
+            for rows, residual in self._sums():
+                place = _EVERYWHERE if len(rows) == self._batch else _place(rows)
+                part = feature if place is _EVERYWHERE else feature[place]
+                self._check(residual, part, shell, feature)
+                self._seen(rows, part, residual)
+                if isinstance(place, slice):
+                    part += residual  # the feature, or a view of it
+                else:
+                    feature[place] = part + residual
         except Exception as error:
             self.error = error  # some models hide what is raised here
             raise
-
-    def _add_rows_(self, feature: Tensor, shell: Tensor) -> Tensor:
-        for rows, residual in self._sums():
-            part = feature if len(rows) == self._batch else feature[_place(rows)]
-            self._check(residual, part, shell, feature)
-            self._seen(rows, part, residual)
-            if isinstance(_place(rows), slice):
-                part += residual  # a view of the feature
-            else:
-                feature[_place(rows)] = part + residual
         return feature
 
-    def _sums(self) -> list[tuple[tuple[int, ...], Tensor]]:
+    def _sums(self) -> Iterable[tuple[tuple[int, ...], Tensor]]:
         """Returns the residuals by rows; those of the same rows are summed first, as ComfyUI does."""
+        if len(self._parts) == 1:
+            return [(self._parts[0].rows, self._parts[0].value())]
         sums: dict[tuple[int, ...], Tensor] = {}
         for part in self._parts:
             value, before = part.value(), sums.get(part.rows)
             sums[part.rows] = value if before is None else before + value
-        return list(sums.items())
+        return sums.items()
 
     def _check(self, residual: Tensor, part: Tensor, shell: Tensor, feature: Tensor) -> None:
-        if len(feature) != self._batch or not _broadcasts(residual, part):
+        fits = residual.shape == part.shape or _broadcasts(residual, part)
+        if len(feature) != self._batch or not fits:
             raise ValueError(
                 f"The ControlNet's residual for {self.name} is {_shape(shell)}, but the model's feature there is "
                 f"{_shape(feature)}. Use a ControlNet that is made for this model, and no node that resizes features."
@@ -115,12 +115,18 @@ class ForeignEntry(Tensor):
     """A tensor of the full shape whose addition is an Addition's."""
 
     addition: Addition
+    full_shape: torch.Size
+
+    @property
+    def shape(self) -> torch.Size:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The shape. Models ask for it at each entry, and `__torch_function__` would cost more."""
+        return self.full_shape
 
     @classmethod
     def of(cls, shell: Tensor, addition: Addition) -> "ForeignEntry":
         """Returns an entry; of the shell only shape, dtype and device count."""
         entry = shell.as_subclass(cls)
-        entry.addition = addition
+        entry.addition, entry.full_shape = addition, shell.shape
         return entry
 
     @classmethod
@@ -157,9 +163,18 @@ _FACTS: set[Any] = {
     Tensor.element_size,
     *(
         getattr(Tensor, name).__get__
-        for name in ("shape", "dtype", "device", "ndim", "layout", "requires_grad", "is_cuda")
+        for name in ("dtype", "device", "ndim", "layout", "requires_grad", "is_cuda")
     ),
 }
+
+
+#: All rows.
+_EVERYWHERE = slice(None)
+
+
+def make_shell(like: Tensor, batch: int) -> Tensor:
+    """Returns a tensor without memory of its own, of the shape of a residual, but for its rows."""
+    return like.new_empty(()).expand(batch, *like.shape[1:])
 
 
 def _own(args: Sequence[Any]) -> int:

@@ -191,6 +191,19 @@ def test_large_half_precision_features_do_not_overflow() -> None:
     assert record.ratios("cond")[0, 0] == pytest.approx(0.5, rel=1e-3)
 
 
+def test_norms_of_a_hosts_own_nets_are_of_their_block_and_rows() -> None:
+    """Two nets add to one block, which counts once: as a sum of squares."""
+    watch = cn.xray.Watch(rows=(cn.Row("uncond"), cn.Row("cond")))
+    watch.name_blocks(("0", "1"))
+    watch.add_norms(1, (0, 1), torch.tensor([4.0, 8.0]), torch.tensor([1.0, 3.0]))
+    watch.add_norms(1, (1,), torch.tensor([9.0]), torch.tensor([4.0]))
+    watch.add_norms(0, (1,), torch.tensor([2.0]), torch.tensor([1.0]))
+    watch.close()
+    call = watch.call(float)
+    np.testing.assert_array_equal(call.residuals, [[0, 1], [1, 5]])
+    np.testing.assert_array_equal(call.features, [[np.nan, 2], [4, 8]])
+
+
 def test_a_compiled_host_makes_a_watch_without_a_graph_break() -> None:
     def step(x: Tensor) -> Tensor:
         watch = cn.xray.Watch()
