@@ -58,6 +58,7 @@ class ForeignRun:
         self._before: dict[Hashable, OpenedControl] = {}
         self._reuse = Reuse(spec.reuse_tolerance)
         self._places: Mapping[str, tuple[int | None, ...]] = {}
+        self._scales: dict[Hashable, tuple[float, ...]] = {}
 
     def begin(self) -> None:
         """Begins a noise level: copies that the last one did not use are dropped, as windows may have moved on."""
@@ -100,8 +101,7 @@ class ForeignRun:
         wanted: list[int],
         gains: Sequence[float],
     ) -> list[ForeignPart | None]:
-        side = (call.size[0] * call.size[1]) ** 0.5
-        scales = blocks.scales(self.spec.scales, call.model.diffusion_model, side)
+        scales = self._find_scales(call, blocks)
         alike = len(set(gains)) == 1
         mask = self.spec.masks([call.frames[call.rows[row].picture] for row in wanted])
         parts: list[ForeignPart | None] = []
@@ -112,6 +112,15 @@ class ForeignRun:
             factor = scale * gains[0] if alike else scale
             parts.append(ForeignPart(tensor, tuple(wanted), factor, weights) if scale else None)
         return parts
+
+    def _find_scales(self, call: ForeignCall, blocks: OwnBlocks) -> tuple[float, ...]:
+        """Returns the scale of each block, computed once a run."""
+        key = (blocks.owners, call.size)
+        if key not in self._scales:
+            side = (call.size[0] * call.size[1]) ** 0.5
+            model = call.model.diffusion_model
+            self._scales[key] = blocks.scales(self.spec.scales, model, side)
+        return self._scales[key]
 
     def _compute(
         self, call: ForeignCall, wanted: list[int], shown: Sequence[float]
