@@ -183,16 +183,19 @@ def test_an_adapter_in_another_packs_class_is_refused_by_name(comfy: Host) -> No
     assert caught.value.node == "RouteControlNet"
 
 
-@pytest.mark.parametrize("announced", ["context_window", "ad_params"])
-def test_in_windows_a_routed_adapter_gives_each_picture_its_own_hint(
-    comfy: Host, announced: str
+@pytest.mark.parametrize(
+    ("kind", "announced"),
+    [("routed", "context_window"), ("routed", "ad_params"), (OURS, "context_window")],
+)
+def test_in_windows_an_adapter_gives_each_picture_its_own_hint(
+    comfy: Host, kind: str, announced: str
 ) -> None:
     """Windows change nothing, so the run without them is what is right."""
     flow = Flow(family(WIDENING), Sampling(steps=2, batch=4))
     windows = replace(flow, after=node("ProbeWindows", length=2, announced=announced))
     plain = flow.run(comfy, "plain")
     expected = flow.run(comfy, "expected", Adapter("native_positive", hints=4))
-    found = windows.run(comfy, "found", Adapter("routed", hints=4, routing=COND_ONLY))
+    found = windows.run(comfy, "found", Adapter(kind, hints=4, routing=COND_ONLY))
     assert effect_share(plain, expected, found) <= 1e-3
 
 

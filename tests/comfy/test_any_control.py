@@ -40,6 +40,7 @@ REFUSALS = {
     "hooks of its own": "is a ControlNetSD35 with hooks on the model",
     "no VAE": "`vae` is missing",
     "no inpaint mask": "`inpaint_mask` is missing",
+    "a mask on a routed adapter": "`mask` cannot travel with a T2I-Adapter",
 }
 ROUTED = 2e-5
 
@@ -104,6 +105,15 @@ def test_chains_windows_masks_and_batches_are_native_controls(
     measured: dict[str, Any], family: str, what: str
 ) -> None:
     assert measured[family][what] <= ROUTED
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_context_windows_each_picture_has_its_own_hint(
+    measured: dict[str, Any], family: str
+) -> None:
+    found = measured[family]
+    assert found["windows"] <= ROUTED
+    assert (found["whole calls"], found["window calls"]) == (2 * STEPS, 2 * STEPS)
 
 
 #: Which blocks of the model a family's net adds to, by the X-ray's names.

@@ -70,7 +70,7 @@ class Addition:
             full[_place(rows)] += residual
         return full
 
-    def add_(self, feature: Tensor, shell: Tensor) -> Tensor:
+    def add_(self, feature: Tensor) -> Tensor:
         """Adds to a feature in place, as `feature += entry` does.
 
         Raises:
@@ -79,18 +79,22 @@ class Addition:
         self.taken = True
         try:
             for rows, residual in self._sums():
-                place = _EVERYWHERE if len(rows) == self._batch else _place(rows)
-                part = feature if place is _EVERYWHERE else feature[place]
-                self._check(residual, part, shell, feature)
-                self._seen(rows, part, residual)
-                if isinstance(place, slice):
-                    part += residual  # the feature, or a view of it
-                else:
-                    feature[place] = part + residual
+                self._add_rows_(feature, rows, residual)
         except Exception as error:
             self.error = error  # some models hide what is raised here
             raise
         return feature
+
+    def _add_rows_(self, feature: Tensor, rows: tuple[int, ...], residual: Tensor) -> None:
+        place = _EVERYWHERE if len(rows) == self._batch else _place(rows)
+        part = feature if place is _EVERYWHERE else feature[place]
+        if residual.shape != part.shape or feature.shape[0] != self._batch:
+            self._check(residual, part, feature)
+        self._seen(rows, part, residual)
+        if isinstance(place, slice):
+            part += residual  # the feature, or a view of it
+        else:
+            feature[place] = part + residual
 
     def _sums(self) -> Iterable[tuple[tuple[int, ...], Tensor]]:
         """Returns the residuals by rows; those of the same rows are summed first, as ComfyUI does."""
@@ -102,12 +106,13 @@ class Addition:
             sums[part.rows] = value if before is None else before + value
         return sums.items()
 
-    def _check(self, residual: Tensor, part: Tensor, shell: Tensor, feature: Tensor) -> None:
-        fits = residual.shape == part.shape or _broadcasts(residual, part)
-        if len(feature) != self._batch or not fits:
+    def _check(self, residual: Tensor, part: Tensor, feature: Tensor) -> None:
+        if feature.shape[0] != self._batch or not _broadcasts(residual, part):
+            shape = (self._batch, *residual.shape[1:])
             raise ValueError(
-                f"The ControlNet's residual for {self.name} is {_shape(shell)}, but the model's feature there is "
-                f"{_shape(feature)}. Use a ControlNet that is made for this model, and no node that resizes features."
+                f"The ControlNet's residual for {self.name} is {_shape(shape)}, but the model's feature there is "
+                f"{_shape(feature.shape)}. Use a ControlNet that is made for this model, and no node that resizes "
+                "features."
             )
 
 
@@ -139,12 +144,12 @@ class ForeignEntry(Tensor):
     ) -> Any:
         """Answers torch: facts from the shell, additions by the Addition, everything else by the full tensor."""
         given = {} if kwargs is None else kwargs
+        if func in _IN_PLACE and not given and not isinstance(args[0], ForeignEntry):
+            return args[1].addition.add_(args[0])
         with torch._C.DisableTorchFunctionSubclass():  # pyright: ignore[reportPrivateUsage]
-            if func in _IN_PLACE and not given and not isinstance(args[0], ForeignEntry):
-                return args[1].addition.add_(args[0], args[1])
             if func in _OUT_OF_PLACE and not given and isinstance(args[1 - _own(args)], Tensor):
                 own = _own(args)
-                return args[own].addition.add_(args[1 - own].clone(), args[own])
+                return args[own].addition.add_(args[1 - own].clone())
             if func is Tensor.to and len(args) <= 2 and isinstance(args[0], ForeignEntry):
                 return cls.of(func(*args, **given).as_subclass(Tensor), args[0].addition)
             if func in _FACTS:
@@ -200,5 +205,5 @@ def _broadcasts(residual: Tensor, part: Tensor) -> bool:
     return residual.dim() == part.dim() and all(a in (1, b) for a, b in sizes)
 
 
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape))
+def _shape(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))

@@ -7,6 +7,7 @@ is a family, or a pair that does not fit. Differences are shares of the control'
 import json
 import sys
 import types
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def pack(name: str) -> Any:
 
 
 apply_control_net = pack("nodes.comfyui.apply").apply_control_net
+route_control_net = pack("nodes.comfyui.route").route_control_net
 cnet = pack("cnet_core")
 KEY = pack("nodes.comfyui.wrappers").KEY
 
@@ -172,6 +174,7 @@ def measure(name: str) -> dict[str, Any]:
     found.update(blocks(bench, share))
     found.update(chains(bench, share))
     found.update(batches(bench, share))
+    found.update(windows(bench, share))
     found.update(xray(bench))
     found.update(fits(bench, share) if name in ("SD3.5", "T2I SD1.5 full") else {})
     found.update(old_options(bench, both, share) if name in ("SD3.5", "T2I SDXL") else {})
@@ -247,26 +250,31 @@ def low_vram(bench: Bench, both: Tensor, share: Any) -> dict[str, Any]:
 
 def refusal(name: str) -> str:
     """Returns the error of an input that makes no sense, "" if there is none."""
-    family, break_, more = REFUSALS[name]
-    bench = Bench(FAMILIES[family])
-    break_(bench.net)
+    family, build = REFUSALS[name]
     try:
-        bench.ours(**more)
+        build(Bench(FAMILIES[family]))
     except (TypeError, ValueError) as error:
         return str(error)
     return ""
 
 
-def _give_hooks(net: Any) -> None:
-    net.extra_hooks = comfy.hooks.HookGroup()
-    net.extra_hooks.add(comfy.hooks.WeightHook())
+def _apply_with_hooks(bench: Bench) -> None:
+    bench.net.extra_hooks = comfy.hooks.HookGroup()
+    bench.net.extra_hooks.add(comfy.hooks.WeightHook())
+    bench.ours()
 
 
-#: What is refused -> a family, what is done to its net, and inputs.
-REFUSALS: dict[str, tuple[str, Any, dict[str, Any]]] = {
-    "hooks of its own": ("SD3.5", _give_hooks, {}),
-    "no VAE": ("SD3.5", lambda net: None, {"vae": None}),
-    "no inpaint mask": ("SD3 inpaint", lambda net: None, {"inpaint_mask": None}),
+def _mask_as_advanced_controlnet(bench: Bench) -> None:
+    applied = route_control_net(bench.net).copy().set_cond_hint(bench.image.movedim(-1, 1))
+    applied.set_cond_hint_mask(torch.ones(1, 8, 8))
+
+
+#: What is refused -> a family, and who asks for it.
+REFUSALS: dict[str, tuple[str, Callable[[Bench], Any]]] = {
+    "hooks of its own": ("SD3.5", _apply_with_hooks),
+    "no VAE": ("SD3.5", lambda bench: bench.ours(vae=None)),
+    "no inpaint mask": ("SD3 inpaint", lambda bench: bench.ours(inpaint_mask=None)),
+    "a mask on a routed adapter": ("T2I SD1.5 full", _mask_as_advanced_controlnet),
 }
 
 
@@ -287,6 +295,37 @@ def batches(bench: Bench, share: Any) -> dict[str, Any]:
     control = pair.native()
     expected = pair.sample(pair.model, control)
     return {"batch": share(pair.sample(pair.ours(cnet.HintRouting.cond_only())), expected)}
+
+
+def windows(bench: Bench, share: Any) -> dict[str, Any]:
+    """Windows over six pictures with a hint each: the model treats them one by one, so windows change nothing."""
+    many = Bench(bench.family, batch=6, hints=6)
+    expected = many.sample(many.model, many.native())
+    whole_calls = many.calls
+    model = many.ours(cnet.HintRouting.cond_only())
+    model.model_options["context_handler"] = window_handler(length=3)
+    found = {"windows": share(many.sample(model), expected)}
+    return {**found, "window calls": many.calls, "whole calls": whole_calls}
+
+
+def window_handler(length: int) -> Any:
+    """Returns what predicts some pictures of a batch at a time: that of ComfyUI 0.3.75 fails with torch of today."""
+
+    def predict(
+        calc: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any
+    ) -> list[Tensor]:
+        totals = [torch.zeros_like(x) for _ in conds]
+        for start in range(0, len(x), length):
+            indices = list(range(start, min(start + length, len(x))))
+            window = types.SimpleNamespace(index_list=indices, dim=0)
+            inner = {**options["transformer_options"], "context_window": window}
+            part = {**options, "transformer_options": inner}
+            found = calc(model, conds, x[indices], timestep[indices], part)
+            for total, prediction in zip(totals, found, strict=True):
+                total[indices] = prediction
+        return totals
+
+    return types.SimpleNamespace(should_use_context=lambda *given: True, execute=predict)
 
 
 def reuse(bench: Bench) -> dict[str, Any]:

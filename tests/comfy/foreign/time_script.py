@@ -1,7 +1,7 @@
 """What control of other models costs: ours against ComfyUI's own, in processor time, as a Markdown table.
 
 time_script.py COMFYUI [FAMILY ...]: medians of 12 rounds in one process; each round runs every way once, in turn. The
-fixed cost of a call matters less with larger latents, so the table shows the gain from fewer calls for two sizes.
+fixed cost of a call matters less with larger latents, so the table shows the gain from fewer calls by size.
 """
 
 import statistics
@@ -13,7 +13,7 @@ from typing import Any
 import script
 from script import FAMILIES, NAMES, Bench, cnet
 
-SIDES, STEPS, ROUNDS = (8, 32), 3, 12
+SIDES, STEPS, ROUNDS = (8, 16, 32), 3, 12
 #: Row of the table -> family, and by how many tokens the negative prompt is longer.
 ROWS = {
     "T2I SD1.5": ("T2I SD1.5 full", 0),
