@@ -40,6 +40,7 @@ REFUSALS = {
     "hooks of its own": "is a ControlNetSD35 with hooks on the model",
     "no VAE": "`vae` is missing",
     "no inpaint mask": "`inpaint_mask` is missing",
+    "a forward of its own": "the ControlNet would have no effect",
     "a mask on a routed adapter": "`mask` cannot travel with a T2I-Adapter",
 }
 ROUTED = 2e-5
@@ -179,8 +180,12 @@ def test_calls_that_name_no_run_share_what_one_keeps(measured: dict[str, Any], f
     assert found["encoded"] == (family == "SD3.5")
 
 
+def test_a_compiled_model_gets_the_same(measured: dict[str, Any]) -> None:
+    assert measured["SD3.5"]["compiled"] <= ROUTED
+
+
 @pytest.mark.parametrize("case", REFUSALS)
-def test_what_the_node_cannot_apply_is_refused_by_it(measured: dict[str, Any], case: str) -> None:
+def test_what_cannot_be_controlled_is_refused(measured: dict[str, Any], case: str) -> None:
     assert REFUSALS[case] in measured[case]
 
 

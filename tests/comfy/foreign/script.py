@@ -24,6 +24,7 @@ import comfy.model_patcher  # noqa: E402
 import comfy.samplers  # noqa: E402
 import comfy.utils  # noqa: E402
 import torch  # noqa: E402
+from comfy_api.torch_helpers import set_torch_compile_wrapper  # noqa: E402
 from families import FAMILIES, MISMATCHES, Family, Vae, conditioning, sdxl  # noqa: E402
 from torch import Tensor  # noqa: E402
 
@@ -179,6 +180,7 @@ def measure(name: str) -> dict[str, Any]:
     found.update(fits(bench, share) if name in ("SD3.5", "T2I SD1.5 full") else {})
     found.update(old_options(bench, both, share) if name in ("SD3.5", "T2I SDXL") else {})
     found.update(low_vram(bench, both, share) if name in ("SD3.5", "T2I SDXL") else {})
+    found.update(compiled(bench, both, share) if name == "SD3.5" else {})
     found.update(lengths(bench) if name in ("Qwen InstantX", "Chroma") else {})
     found.update(reuse(bench) if name in ("SD3.5", "T2I SDXL") else {})
     return found
@@ -248,12 +250,19 @@ def low_vram(bench: Bench, both: Tensor, share: Any) -> dict[str, Any]:
     return {"low VRAM": share(found, both), "loaded": sum(p.loaded_size() for p in patchers)}
 
 
+def compiled(bench: Bench, both: Tensor, share: Any) -> dict[str, Any]:
+    """A run whose model torch.compile traces, without generating code."""
+    model = bench.ours()
+    set_torch_compile_wrapper(model, backend="eager")
+    return {"compiled": share(bench.sample(model), both)}
+
+
 def refusal(name: str) -> str:
     """Returns the error of an input that makes no sense, "" if there is none."""
     family, build = REFUSALS[name]
     try:
         build(Bench(FAMILIES[family]))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         return str(error)
     return ""
 
@@ -269,11 +278,18 @@ def _mask_as_advanced_controlnet(bench: Bench) -> None:
     applied.set_cond_hint_mask(torch.ones(1, 8, 8))
 
 
+def _answer_without_the_model(bench: Bench) -> None:
+    model = bench.ours()
+    model.set_model_unet_function_wrapper(lambda apply, given: given["input"])
+    bench.sample(model)
+
+
 #: What is refused -> a family, and who asks for it.
 REFUSALS: dict[str, tuple[str, Callable[[Bench], Any]]] = {
     "hooks of its own": ("SD3.5", _apply_with_hooks),
     "no VAE": ("SD3.5", lambda bench: bench.ours(vae=None)),
     "no inpaint mask": ("SD3 inpaint", lambda bench: bench.ours(inpaint_mask=None)),
+    "a forward of its own": ("SD3.5", _answer_without_the_model),
     "a mask on a routed adapter": ("T2I SD1.5 full", _mask_as_advanced_controlnet),
 }
 
