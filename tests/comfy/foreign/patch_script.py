@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from script import NAMES, SIDE, STEPS, cnet, comfy, conditioning, pack, torch  # isort: skip
+from bench import NAMES, SIDE, STEPS, cnet, comfy, pack, torch  # isort: skip
+from families import conditioning
 from patches import PATCHED, Patched, PatchVae, model_patch
 from torch import Tensor
 

@@ -9,7 +9,9 @@ import comfy.ops
 import comfy.supported_models
 import comfy_extras.nodes_model_patch as extras
 import torch
-from families import CPU, LAYERS, QWEN, Vae, patcher, qwen, randomise
+from families import Vae
+from qwen_nets import QWEN, qwen
+from random_nets import CPU, LAYERS, patcher, randomise
 from torch import Tensor, nn
 
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import script
-from script import FAMILIES, NAMES, Bench, cnet
+import bench as workbench
+from bench import NAMES, Bench, cnet
+from families import FAMILIES
 
 SIDES, STEPS, ROUNDS = (8, 16, 32), 3, 12
 #: Row of the table -> family, and by how many tokens the negative prompt is longer.
@@ -62,11 +63,11 @@ def main() -> None:
     """Prints the table."""
     chosen = {n: v for n, v in ROWS.items() if not NAMES or v[0] in NAMES}
     sys.stdout.write(f"| net | latents | {' | '.join(RATIOS)} |\n|---|---|{'---|' * len(RATIOS)}\n")
-    for script.SIDE in SIDES:
+    for workbench.SIDE in SIDES:
         for name, (family, longer) in chosen.items():
             took = medians(family, longer)
             cells = [f"{took[ours] / took[native]:.2f}" for ours, native in RATIOS.values()]
-            side = f"{script.SIDE} x {script.SIDE}"
+            side = f"{workbench.SIDE} x {workbench.SIDE}"
             sys.stdout.write(f"| {name} | {side} | {' | '.join(cells)} |\n")
             sys.stdout.flush()
 
