@@ -208,10 +208,12 @@ class Watch:
         """Notes the blocks that a host's own control nets may add to."""
         self.names = names
 
-    def add_norms(self, block: int, rows: Sequence[int], feature: Tensor, residual: Tensor) -> None:
+    def add_norms(
+        self, block: int, rows: tuple[int, ...], feature: Tensor, residual: Tensor
+    ) -> None:
         """Notes the norms of what a host's own control nets add in some rows, (rows,) each."""
-        self.others.append((block, tuple(rows)))
-        self.other_norms += [residual, feature]
+        self.others.append((block, rows))
+        self.other_norms += (residual, feature)
 
     def expect(self, residuals: RowResiduals | None) -> None:
         """Records which blocks and rows will get residuals."""
@@ -307,7 +309,10 @@ def row_norms(tensor: Tensor) -> Tensor:
     """Returns the 2-norm of each row of (B, ...), in float32: (B,)."""
     if tensor.requires_grad:
         tensor = tensor.detach()
-    # In half precision the sum would overflow.
-    wider = None if tensor.dtype in (torch.float32, torch.float64) else torch.float32
     dims = tuple(range(1, tensor.dim()))
-    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=dims, dtype=wider)).float()
+    if tensor.dtype == torch.float32:
+        return cast(Tensor, torch.linalg.vector_norm(tensor, dim=dims))
+    if tensor.dtype == torch.float64:
+        return cast(Tensor, torch.linalg.vector_norm(tensor, dim=dims)).float()
+    # In half precision the sum would overflow.
+    return cast(Tensor, torch.linalg.vector_norm(tensor, dim=dims, dtype=torch.float32))

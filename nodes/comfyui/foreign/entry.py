@@ -41,6 +41,10 @@ class ForeignPart:
             found = found * weight
         return found
 
+    def is_all(self, batch: int) -> bool:
+        """Whether the tensor as it is goes to all rows of a batch."""
+        return self.factor == 1 and not self.weights and len(self.rows) == batch
+
 
 class Addition:
     """All that is added at one entry of a model.
@@ -57,6 +61,7 @@ class Addition:
         self.error: Exception | None = None
         self._parts, self._batch = parts, batch
         self._seen = seen
+        self._only = parts[0] if len(parts) == 1 and parts[0].is_all(batch) else None
 
     def entry(self, shell: Tensor) -> "ForeignEntry":
         """Returns the entry for a model, of a shell (see `make_shell`), which entries may share."""
@@ -77,7 +82,12 @@ class Addition:
             ValueError: the shapes differ.
         """
         self.taken = True
+        only = self._only
         try:
+            if only is not None and only.tensor.shape == feature.shape:  # as a rule; few steps
+                self._seen(only.rows, feature, only.tensor)
+                feature += only.tensor
+                return feature
             for rows, residual in self._sums():
                 self._add_rows_(feature, rows, residual)
         except Exception as error:
@@ -98,8 +108,6 @@ class Addition:
 
     def _sums(self) -> Iterable[tuple[tuple[int, ...], Tensor]]:
         """Returns the residuals by rows; those of the same rows are summed first, as ComfyUI does."""
-        if len(self._parts) == 1:
-            return [(self._parts[0].rows, self._parts[0].value())]
         sums: dict[tuple[int, ...], Tensor] = {}
         for part in self._parts:
             value, before = part.value(), sums.get(part.rows)

@@ -25,7 +25,7 @@ class Weave:
         self._model, self._batch, self._watch, self._run = model, batch, watch, run
         self._everything = tuple(range(batch))
         self._left_out = run.record.left_out
-        self._norms: dict[Any, Tensor] = {}
+        self._norms: dict[Any, dict[tuple[int, ...], Tensor]] = {}
         self._shells: dict[Any, Tensor] = {}
 
     def entries(
@@ -80,12 +80,13 @@ class Weave:
 
     def _on_addition(self, block: int, parts: Sequence[ForeignPart]) -> Seen:
         which = tuple((id(part.tensor), part.factor) for part in parts)
+        norms = self._norms.setdefault(which, {})
+        add = self._watch.add_norms
 
         def record(rows: tuple[int, ...], feature: Tensor, residual: Tensor) -> None:
-            key = (which, rows)
-            if key not in self._norms:  # blocks that are added at many places are measured once
-                self._norms[key] = row_norms(residual).expand(len(rows))
-            self._watch.add_norms(block, rows, row_norms(feature), self._norms[key])
+            if rows not in norms:  # blocks that are added at many places are measured once
+                norms[rows] = row_norms(residual).expand(len(rows))
+            add(block, rows, row_norms(feature), norms[rows])
 
         return record
 
