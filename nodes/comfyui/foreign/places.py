@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ....cnet_core.xray.record import MIDDLE
 from .blocks import KEYS, unet_depth
@@ -28,7 +28,7 @@ class Place:
     block: int
     own: tuple[tuple[int, int], ...]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What errors call it."""
         return f"`{self.key}` {self.index}"

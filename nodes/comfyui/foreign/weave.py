@@ -1,6 +1,7 @@
 """Weave: the residuals of all foreign controls of a call as one `control` of ComfyUI's."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,8 +26,7 @@ class Weave:
         self._model, self._batch, self._watch, self._run = model, batch, watch, run
         self._everything = tuple(range(batch))
         self._left_out = run.record.left_out
-        self._norms: dict[Any, dict[tuple[int, ...], Tensor]] = {}
-        self._shells: dict[Any, Tensor] = {}
+        self._shares: dict[tuple[tuple[int, int], ...], _Share] = {}
 
     def entries(
         self, control: Any, found: Sequence[Contribution]
@@ -40,10 +40,11 @@ class Weave:
         if self._left_out is None:
             self._run.record.injections += 1
         for place in self._places(counts, found):
-            parts = self._parts(place, woven[place.key][place.index], found)
-            seen = self._on_addition(place.block, parts)
-            additions.append(Addition(place.name, parts, self._batch, seen))
-            woven[place.key][place.index] = additions[-1].entry(self._shell(place, found))
+            share = self._share(place, woven[place.key][place.index], found)
+            seen = self._on_addition(place.block, share.norms)
+            addition = Addition(place.name, share.parts, self._batch, seen)
+            additions.append(addition)
+            woven[place.key][place.index] = addition.entry(share.shell)
         return woven, additions
 
     def plain(self, control: Any, found: Sequence[Contribution]) -> dict[str, list[Any]]:
@@ -59,28 +60,26 @@ class Weave:
         self._watch.name_blocks(name_blocks(counts, words, skips))
         return list_places(counts, tuple(blocks.owners for blocks, _ in found), skips)
 
-    def _parts(
+    def _share(self, place: Place, given: Tensor | None, found: Sequence[Contribution]) -> "_Share":
+        """Returns what is added at an entry, one for all entries of the same blocks."""
+        if given is not None or self._left_out:
+            return self._add_up(place, given, found)
+        if place.own not in self._shares:
+            self._shares[place.own] = self._add_up(place, None, found)
+        return self._shares[place.own]
+
+    def _add_up(
         self, place: Place, given: Tensor | None, found: Sequence[Contribution]
-    ) -> list[ForeignPart]:
-        """Returns what is added at an entry, after what was given there."""
-        before = [] if given is None else [ForeignPart(given, self._everything)]
-        if self._left_out and place.block in self._left_out:
-            return before
-        own = (found[net][1][block] for net, block in place.own)
-        return [*before, *(part for part in own if part is not None)]
-
-    def _shell(self, place: Place, found: Sequence[Contribution]) -> Tensor:
-        """Returns the shell of an entry, one for all of the same shape."""
+    ) -> "_Share":
         net, block = place.own[0]
-        like = found[net][0].tensors[block]
-        key = (like.shape, like.dtype, like.device)
-        if key not in self._shells:
-            self._shells[key] = make_shell(like, self._batch)
-        return self._shells[key]
+        shell = make_shell(found[net][0].tensors[block], self._batch)
+        parts = [] if given is None else [ForeignPart(given, self._everything)]
+        if place.block not in (self._left_out or ()):
+            own = (found[net][1][block] for net, block in place.own)
+            parts += [part for part in own if part is not None]
+        return _Share(parts, shell)
 
-    def _on_addition(self, block: int, parts: Sequence[ForeignPart]) -> Seen:
-        which = tuple((id(part.tensor), part.factor) for part in parts)
-        norms = self._norms.setdefault(which, {})
+    def _on_addition(self, block: int, norms: dict[tuple[int, ...], Tensor]) -> Seen:
         add = self._watch.add_norms
 
         def record(rows: tuple[int, ...], feature: Tensor, residual: Tensor) -> None:
@@ -89,6 +88,15 @@ class Weave:
             add(block, rows, row_norms(feature), norms[rows])
 
         return record
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What is added at the entries of some blocks: its parts, a shell, and the residuals' norms by rows."""
+
+    parts: list[ForeignPart]
+    shell: Tensor
+    norms: dict[tuple[int, ...], Tensor] = field(default_factory=dict[tuple[int, ...], Tensor])
 
 
 def _length(key: str, given: Mapping[str, Sequence[Any]], found: Sequence[Contribution]) -> int:
