@@ -3,8 +3,10 @@
 The first argument of the script that imports it is the folder of a ComfyUI; the others are in NAMES.
 """
 
+import gc
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,6 @@ sys.argv = [sys.argv[0], "--cpu"]
 import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
-from dataclasses import replace  # noqa: E402
-
 import comfy.model_management  # noqa: E402
 import comfy.samplers  # noqa: E402
 import comfy.utils  # noqa: E402
@@ -49,6 +49,7 @@ class Bench:
     """One family at work."""
 
     def __init__(self, family: Family, batch: int = 1, hints: int = 1) -> None:
+        gc.collect()  # a model of an earlier error must not go while ComfyUI goes through its list
         comfy.model_management.unload_all_models()  # a VAE's hints load all models again, also those that are gone
         self.family, self.batch = family, batch
         self.model, self.net, self.vae = family.model(), family.net(), Vae(family)
