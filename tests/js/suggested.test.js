@@ -46,7 +46,17 @@ function graph() {
 function nodeOf(id, comfyClass, within, mode = 0) {
   const names = comfyClass === "BlockScaleSchedule" ? ["profile", "custom_scales", "time_curve"] : [];
   return {
-    ...{ id, comfyClass, mode, graph: within, inputs: [], outputs: [{ links: [] }], pos: [0, 0], set: {} },
+    ...{
+      id,
+      comfyClass,
+      mode,
+      graph: within,
+      inputs: [],
+      outputs: [{ links: [] }],
+      pos: [0, 0],
+      size: [300, 100],
+      set: {},
+    },
     widgets: names.map((name) => ({ name, value: "" })),
     isInputConnected(slot) {
       return this.inputs[slot].link !== null || slot in this.set;
