@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from .arriving import ControlLists
-from .foreign.entry import Addition, ForeignPart, make_shell
+from .foreign.entry import Addition, ForeignEntry, ForeignPart, make_shell
 from .foreign.taken import raise_errors
 from .host_types import Executor, Options, UNetModel
 
@@ -45,8 +45,8 @@ def _watch(
     """Returns entries that are added as before, and appends the additions behind them."""
     found: list[Tensor | None] = []
     for place, entry in enumerate(entries):
-        if entry is None:
-            found.append(None)
+        if entry is None or isinstance(entry, ForeignEntry):  # control on the MODEL checks itself
+            found.append(entry)
             continue
         part = ForeignPart(entry, tuple(range(batch)))
         additions.append(Addition(f"{key} {len(entries) - 1 - place}", [part], batch, _pass))

@@ -66,6 +66,14 @@ def test_an_adapter_adds_up_with_a_control_net_in_either_order(comfy: Host) -> N
     assert effect_share(plain, routed, other) <= ROUTED
 
 
+def test_adapters_on_the_model_and_on_the_prompts_add_up(comfy: Host) -> None:
+    flow = Flow(family(WIDENING), Sampling(steps=STEPS))
+    plain = flow.run(comfy, "plain")
+    native = flow.run(comfy, "native", Adapter("native"), Adapter("native"))
+    found = flow.run(comfy, "ours", Adapter(OURS), Adapter("routed"))
+    assert effect_share(plain, native, found) <= ROUTED
+
+
 def test_another_number_of_scales_is_refused_by_the_node_that_has_them(comfy: Host) -> None:
     control = Adapter(OURS, scales={"profile": "custom", "custom_scales": "1 2 3"})
     with pytest.raises(Failed, match="has 4 blocks") as caught:
