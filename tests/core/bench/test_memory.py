@@ -1,5 +1,6 @@
 """The memory that control needs: what must be kept, and little more."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -7,12 +8,22 @@ import pytest
 from cnet_core.bench.memory import peak, sizes
 from cnet_core.bench.settings import BenchSettings
 from cnet_core.control.routing import HintRouting
+from cnet_core.nets.config import UNetConfig
+
+
+class Shallow(BenchSettings):
+    """One transformer layer where SDXL has up to ten, of which none keeps anything."""
+
+    @property
+    def config(self) -> UNetConfig:
+        return replace(super().config, transformer_depth=(0, 1, 1))
+
 
 #: A fifth of the published width, where what is kept is in proportion as at full width.
 SETTINGS = {
     "SD1.5, 512 px": BenchSettings(width=0.2, side=512),
     "SD1.5, 256 px": BenchSettings(width=0.2, side=256),
-    "SDXL, 512 px": BenchSettings(family="sdxl", width=0.2, side=512),
+    "SDXL, 512 px": Shallow(family="sdxl", width=0.2, side=512),
 }
 ROUTINGS = {
     "both": HintRouting.both(),
