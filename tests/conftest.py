@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Python's collector need not look again at the libraries and tests that live until the end."""
+    """Keeps Python's garbage collector from visiting libraries and tests, which live until the end."""
     gc.collect()
     gc.freeze()
 

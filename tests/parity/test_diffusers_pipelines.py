@@ -76,7 +76,7 @@ def compare(
     family, model = FAMILIES[name], base(name)
     nets, ours_too = zip(*(pair(name, n, pooled) for n in range(1, len(scales) + 1)), strict=True)
     hints = [hint(seed) for seed in range(len(nets))]
-    # windows need steps to begin and end at
+    # ten steps, so that windows begin and end at different ones
     chosen = {"guidance_scale": guidance, "num_inference_steps": 4 if windows == WHOLE else 10}
     run = {**run_arguments(family, pictures), **chosen}
     windows = windows * len(nets) if windows == WHOLE else windows

@@ -60,22 +60,22 @@ def randomise_(module: M, seed: int, std: float = 0.05) -> M:
 
 
 def _small(kind: type[M], seed: int) -> M:
-    """Hundreds of tests ask for the same weights, so they are drawn once and copied."""
-    with _undrawn():
+    """Hundreds of tests ask for the same weights, so this draws them once and copies them."""
+    with _skip_init():
         model = kind(SMALL)
     with torch.no_grad():
-        for parameter, value in zip(model.parameters(), _drawn(kind, seed), strict=True):
+        for parameter, value in zip(model.parameters(), _draw_weights(kind, seed), strict=True):
             parameter.copy_(value)
     return model.requires_grad_(False)
 
 
 @lru_cache(maxsize=8)
-def _drawn(kind: type[nn.Module], seed: int) -> list[Tensor]:
+def _draw_weights(kind: type[nn.Module], seed: int) -> list[Tensor]:
     return [parameter.detach() for parameter in randomise_(kind(SMALL), seed).parameters()]
 
 
 @contextmanager
-def _undrawn() -> Iterator[None]:
+def _skip_init() -> Iterator[None]:
     """Within it, new layers draw no weights of their own."""
     kinds = (nn.Linear, nn.modules.conv._ConvNd)
     before = [kind.reset_parameters for kind in kinds]

@@ -1,6 +1,6 @@
 """Tiny random pipelines of diffusers on disk, as folders.
 
-Each is built once and written wherever a test asks for it: a test that changes one takes a deep copy.
+Each is built once and written wherever a test needs it. A test that changes a pipeline makes a deep copy first.
 """
 
 import json

@@ -12,11 +12,11 @@ from cnet_core.nets.config import UNetConfig
 
 
 class Shallow(BenchSettings):
-    """One transformer layer where SDXL has up to ten, of which none keeps anything."""
+    """SDXL with one transformer layer instead of up to ten: the layers keep nothing between them."""
 
     @property
     def config(self) -> UNetConfig:
-        return replace(super().config, transformer_depth=(0, 1, 1))
+        return replace(super().config, transformer_depth=(0, 1, 1), middle_depth=1)
 
 
 #: A fifth of the published width, where what is kept is in proportion as at full width.

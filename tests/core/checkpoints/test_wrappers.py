@@ -29,16 +29,16 @@ PREFIXES = [
 
 
 @cache
-def expected() -> dict[str, torch.Tensor]:
+def small_weights() -> dict[str, torch.Tensor]:
     return small_net().state_dict()
 
 
 def check(path: Path) -> None:
     """The file loads, and identify agrees."""
-    assert equal_weights(cn.load_controlnet(path).state_dict(), expected())
+    assert equal_weights(cn.load_controlnet(path).state_dict(), small_weights())
     found = cn.identify(path)
     assert found.loads, found
-    assert found.parameters == sum(v.numel() for v in expected().values())
+    assert found.parameters == sum(v.numel() for v in small_weights().values())
 
 
 @cache
@@ -68,7 +68,7 @@ def test_only_the_controlnet_is_taken_of_a_larger_module(tmp_path: Path, layout:
     }
     save_file({k: v.clone() for k, v in others.items()}, tmp_path / "y.safetensors")
     net = cn.load_controlnet(tmp_path / "y.safetensors")
-    assert equal_weights(net.state_dict(), expected())
+    assert equal_weights(net.state_dict(), small_weights())
     assert equal_weights(
         load_unet(tmp_path / "y.safetensors").state_dict(), small_unet().state_dict()
     )
@@ -81,7 +81,9 @@ def test_parts_that_were_compiled_alone_load(tmp_path: Path) -> None:
     }
     assert named.keys() != own.keys()
     save_file(named, tmp_path / "y.safetensors")
-    assert equal_weights(cn.load_controlnet(tmp_path / "y.safetensors").state_dict(), expected())
+    assert equal_weights(
+        cn.load_controlnet(tmp_path / "y.safetensors").state_dict(), small_weights()
+    )
 
 
 @pytest.mark.parametrize("names", [("nets.0.", "nets.1."), ("controlnet.", "net.")])

@@ -41,17 +41,8 @@ def test_it_writes_a_run_and_goes_on_to_the_same_weights(
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     size = BF16_SIZE if precision == "bf16" else "32"
-    settings = [
-        *QUICK,
-        "--size",
-        size,
-        "--precision",
-        precision,
-        "--ema",
-        "0.9",
-        "--save-every",
-        "1",
-    ]
+    kept = ["--ema", "0.9", "--save-every", "1"]
+    settings = [*QUICK, *kept, "--size", size, "--precision", precision]
     assert run(whole, *settings, "--steps", "2") == 0
     assert run(parts, *settings, "--steps", "1") == 0
     assert run(parts, "--resume", "--steps", "2", "--device", "cpu") == 0
