@@ -6,8 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from .arriving import ControlLists
-from .foreign.entry import Addition, ForeignEntry, ForeignPart, make_shell
-from .foreign.taken import raise_errors
+from .foreign.entry import Addition, ForeignEntry, ForeignPart, make_shell, raise_errors
 from .host_types import Executor, Options, UNetModel
 
 #: Where ComfyUI adds an adapter's features.

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-PACKAGES = ("pack", "pack.nodes", "pack.nodes.comfyui")
+PACKAGES = ("pack", "pack.nodes", "pack.nodes.comfyui", "pack.nodes.comfyui.foreign")
 
 
 @pytest.fixture(scope="session")

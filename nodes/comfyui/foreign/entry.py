@@ -5,6 +5,7 @@ full shape without memory of its own: the addition itself is where residuals are
 some. Any other use of it gives the full tensor.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,7 +92,8 @@ class Addition:
             for rows, residual in self._sums():
                 self._add_rows_(feature, rows, residual)
         except Exception as error:
-            self.error = error  # some models hide what is raised here
+            # Some models hide what is raised here. A copy, since the traceback refers to the addition and the MODEL.
+            self.error = copy.copy(error)
             raise
         return feature
 
@@ -122,6 +124,18 @@ class Addition:
                 f"{_shape(feature.shape)}. Use a ControlNet that is made for this model, and no node that resizes "
                 "features."
             )
+
+
+def raise_errors(additions: Sequence[Addition]) -> None:
+    """Raises what an addition raised and the model hid."""
+    for addition in additions:
+        if addition.error is not None:
+            error, addition.error = addition.error, None
+            try:
+                raise error
+            finally:
+                # Its traceback would keep it, and the MODEL, until Python's next collection.
+                del error
 
 
 class ForeignEntry(Tensor):

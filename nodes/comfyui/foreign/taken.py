@@ -6,7 +6,7 @@ from typing import Any
 from comfy.patcher_extension import WrappersMP
 
 from ..host_types import Executor, Options
-from .entry import Addition
+from .entry import Addition, raise_errors
 
 
 class Passage:
@@ -59,10 +59,3 @@ def check_taken(additions: Sequence[Addition], worked: bool, model: Any) -> None
         f"left out {', '.join(missed[:3])}{', …' if len(missed) > 3 else ''}. Use a ControlNet that is made for this "
         "model."
     )
-
-
-def raise_errors(additions: Sequence[Addition]) -> None:
-    """Raises what an addition raised and the model hid."""
-    for addition in additions:
-        if addition.error is not None:
-            raise addition.error
