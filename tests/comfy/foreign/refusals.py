@@ -42,6 +42,7 @@ REFUSALS: dict[str, tuple[str, Callable[[Bench], Any]]] = {
     "no VAE": ("SD3.5", lambda bench: bench.ours(vae=None)),
     "no inpaint mask": ("SD3 inpaint", lambda bench: bench.ours(inpaint_mask=None)),
     "a forward of its own": ("SD3.5", _answer_without_the_model),
+    "a net of another model behind Route ControlNet": ("SD3.5", lambda b: route_control_net(b.net)),
     "a mask on a routed adapter": ("T2I SD1.5 full", _mask_as_advanced_controlnet),
 }
 
