@@ -41,7 +41,7 @@ REFUSALS = {
     "no VAE": "`vae` is missing",
     "no inpaint mask": "`inpaint_mask` is missing",
     "a forward of its own": "the ControlNet would have no effect",
-    "a net of another model behind Route ControlNet": "`control_net` is a ControlNetSD35. Route ControlNet takes",
+    "a net of another model behind Route ControlNet": "Route ControlNet takes ControlNets, Control-LoRAs and T2I-Adapters",
     "a mask on a routed adapter": "`mask` cannot travel with a T2I-Adapter",
 }
 ROUTED = 2e-5
