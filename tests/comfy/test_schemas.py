@@ -8,7 +8,7 @@ from locales import aliases
 #: Node -> inputs in order with their defaults, None where a link or a file is needed; then the outputs' types.
 NODES = {
     "LoadControlNet": (
-        {"control_net_name": None, "base_model": None},
+        {"control_net_name": None, "base_model": None, "compile": False},
         ["CONTROL_NET"],
     ),
     "ApplyControlNet": (
