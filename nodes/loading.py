@@ -32,8 +32,8 @@ class LoadControlNet(io.ComfyNode):
                     "compile",
                     default=False,
                     optional=True,
-                    tooltip="Runs the ControlNet through torch.compile. The first step of each size takes a minute or "
-                    "more. Meant for GPUs that wait for Python; it has not been measured on one.",
+                    tooltip="Runs the ControlNet through torch.compile, for GPUs that wait for Python. The first step "
+                    "of each size takes a minute or more. It saves nothing on a CPU.",
                     **ADVANCED,
                 ),
             ],

@@ -13,6 +13,8 @@ CNET = (sys.executable, "-m", "cnet_core.cli")
 PRECISIONS = ("fp32", "bf16", "fp16")
 #: Rows of the bench that are worth a GPU's time at every size.
 STEPS = ("both", "cond only", "diffusers: both", "diffusers: guess mode")
+#: Those that `cnet bench --compile` changes.
+COMPILED = ("both", "cond only")
 PROMPTS = ("both", "cond only", "ComfyUI: both", "ComfyUI: on the positive alone")
 
 
@@ -77,6 +79,7 @@ def stages(sizes: Sizes) -> list[list[Part]]:
     prompts = _prompts(sizes, sizes.small)
     large_prompts = (*_prompts(sizes, sizes.large), *FEW, "--ways", *PROMPTS)
     low_vram = (*prompts, *FEW, f"--comfyui-options={sizes.low_vram}", "--ways", *PROMPTS)
+    compiled = ("--compile", "--ways", *COMPILED)
     timed = [
         Part("bench_512", 100, small, read_bench),
         Part("prompts_512", 110, prompts, read_bench),
@@ -86,6 +89,9 @@ def stages(sizes: Sizes) -> list[list[Part]]:
         Part("bench_1024", 60, (*large, "--ways", *STEPS), read_bench),
         Part("prompts_1024", 60, large_prompts, read_bench),
         Part("bench_512_batch_8", 60, (*small, "--pictures", "4", "--ways", *STEPS), read_bench),
+        # Compiling takes minutes: run these two by their names.
+        Part("bench_512_compiled", 180, (*small, *compiled), read_bench),
+        Part("prompts_512_compiled", 180, (*prompts, *FEW, *compiled), read_bench),
     ]
     return [[_tests(), *(_training(sizes, p) for p in PRECISIONS)], *([part] for part in timed)]
 
