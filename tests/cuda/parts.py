@@ -13,8 +13,6 @@ CNET = (sys.executable, "-m", "cnet_core.cli")
 PRECISIONS = ("fp32", "bf16", "fp16")
 #: Rows of the bench that are worth a GPU's time at every size.
 STEPS = ("both", "cond only", "diffusers: both", "diffusers: guess mode")
-#: Those that `cnet bench --compile` changes.
-COMPILED = ("both", "cond only")
 PROMPTS = ("both", "cond only", "ComfyUI: both", "ComfyUI: on the positive alone")
 
 
@@ -41,6 +39,7 @@ class Sizes:
     prompt_rounds: int  # of those at the small side
     prompt_steps: int
     low_vram: str  # ComfyUI's option
+    compiled: tuple[str, ...]  # ways that are compiled, which takes a minute or more each
 
 
 GPU = Sizes(
@@ -53,6 +52,7 @@ GPU = Sizes(
     prompt_rounds=6,
     prompt_steps=20,
     low_vram="--novram",  # with so much memory --lowvram would move nothing
+    compiled=("both", "cond only"),
 )
 REHEARSAL = Sizes(
     device="cpu",
@@ -64,6 +64,7 @@ REHEARSAL = Sizes(
     prompt_rounds=1,
     prompt_steps=2,
     low_vram="--disable-smart-memory",  # ComfyUI has no low VRAM on a CPU
+    compiled=("both",),
 )
 #: Rounds of prompts that take longer.
 FEW = ("--rounds", "3")
@@ -79,7 +80,7 @@ def stages(sizes: Sizes) -> list[list[Part]]:
     prompts = _prompts(sizes, sizes.small)
     large_prompts = (*_prompts(sizes, sizes.large), *FEW, "--ways", *PROMPTS)
     low_vram = (*prompts, *FEW, f"--comfyui-options={sizes.low_vram}", "--ways", *PROMPTS)
-    compiled = ("--compile", "--ways", *COMPILED)
+    compiled = ("--compile", "--ways", *sizes.compiled)
     timed = [
         Part("bench_512", 100, small, read_bench),
         Part("prompts_512", 110, prompts, read_bench),
