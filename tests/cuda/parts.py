@@ -90,7 +90,7 @@ def stages(sizes: Sizes) -> list[list[Part]]:
         Part("bench_1024", 60, (*large, "--ways", *STEPS), read_bench),
         Part("prompts_1024", 60, large_prompts, read_bench),
         Part("bench_512_batch_8", 60, (*small, "--pictures", "4", "--ways", *STEPS), read_bench),
-        # Compiling takes minutes: run these two by their names.
+        # Compiling takes minutes, so these come last; name them to run them alone.
         Part("bench_512_compiled", 180, (*small, *compiled), read_bench),
         Part("prompts_512_compiled", 180, (*prompts, *FEW, *compiled), read_bench),
     ]
