@@ -76,7 +76,7 @@ COMMANDS = {
     "bench": (
         "--steps --training --training-memory --memory --prompts --loading --family --width "
         "--side --pictures --rounds --prompt-steps --ways --device --dtype --comfyui "
-        "--comfyui-python --comfyui-options --short --out --json"
+        "--comfyui-python --comfyui-options --compile --short --out --json"
     ),
 }
 
