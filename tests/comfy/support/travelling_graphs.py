@@ -14,7 +14,7 @@ def one_region() -> Sheet:
         "prompt freely. *Route ControlNet* keeps the control off the negative. Change a prompt, or move the star.",
         Column("1. Model and hint", 225, GREEN),
         Column("2. Prompts, routing", 230, BLUE),
-        Column("3. Route, other prompt", 225, ORANGE),
+        Column("3. Route, prompt", 225, ORANGE),
         Column("4. Apply", 235, VIOLET),
         Column("5. Draw and result", 320, GRAY),
     )
