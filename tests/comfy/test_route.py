@@ -22,7 +22,7 @@ ROUTINGS = {
 GUIDANCE = {
     "CFG 1": Flow(family(SD15), Sampling(cfg=1.0)),
     **{
-        name: Flow(family(SD15), Sampling(steps=3, side=128), after=nodes)
+        name: Flow(family(SD15), Sampling(steps=3, side=128 if name == "SAG" else 64), after=nodes)
         for name, nodes in (
             *((name, MODEL_NODES[name]) for name in ("SAG", "PAG", "RescaleCFG")),
             ("APG", node("APG", eta=1.0, norm_threshold=5.0, momentum=0.5)),

@@ -45,10 +45,7 @@ def test_a_copy_for_each_prompt_keeps_one_call_a_step(comfy: Host, mode: str, ha
 
 
 def test_copies_share_the_weights(comfy: Host) -> None:
-    copied(half=False).run(comfy, "shared", Control("routed"))
-    graph = Graph()
-    graph.add("ProbeMemory", name="copies")
-    comfy.run(graph.nodes)
+    replace(copied(half=False), watched=True).run(comfy, "copies", Control("routed"))
     assert comfy.memory("copies")["loaded"].count("ControlNet") == 1
 
 
