@@ -11,6 +11,7 @@ import { Diagram, samplerCfg, unusedInputs } from "./routing.js";
 import { CUSTOM, formatScales, parseCustom } from "./scales.js";
 import { shownScales } from "./schedule.js";
 import { colourSockets } from "./sockets.js";
+import { offerScales } from "./suggested.js";
 import { addAliases, lostTexts, nameParts, translate } from "./translations.js";
 import {
   addView,
@@ -36,7 +37,10 @@ const VIEWS = {
   BlockScaleSchedule: addEditor,
   CFGHintRouting: addDiagram,
   LoadControlNet: markFiles,
-  ControlXRay: (node) => growForPicture(node, [420, 560]),
+  ControlXRay(node, app, say) {
+    growForPicture(node, [420, 560]);
+    offerScales(node, app, say);
+  },
   TrainControlNet(node) {
     limitHeight(node, "captions", 100); // the room below is for the plots
     nameHiddenField(node, "captions");

@@ -11,15 +11,16 @@ import { linked, write } from "./widgets.js";
  */
 
 const APPLY = "ApplyControlNet";
-/** Nodes that take presets; Route ControlNet has no strength. */
-const TARGETS = [APPLY, "RouteControlNet"];
+/** Nodes that take these settings; Route ControlNet has no strength. */
+export const APPLY_OR_ROUTE = [APPLY, "RouteControlNet"];
 /** The input of a target -> the node that a preset puts there. */
 const SETTINGS = /** @type {const} */ ({ routing: "CFGHintRouting", scales: "BlockScaleSchedule" });
 /** A preset holds for the whole run: a time curve would override it. */
 const ALL_RUN = { time_curve: "" };
-/** How far left of its target a new node stands, and how far below the one before it, in pixels. */
+/** How far left of its target a new node stands, how far from others, and how far down each further try, in pixels. */
 const ASIDE = 360;
-const BELOW = 330;
+const GAP = 40; // with the title, which stands above a node's place
+const STEP = 20;
 
 /**
  * Returns the commands of the front end, one for each preset; they change the selected nodes.
@@ -44,7 +45,7 @@ export function commandsOf(app, presets, say) {
  * @param {import("./words.js").Say} say
  */
 export function menuOf(app, node, presets, say) {
-  if (!TARGETS.includes(node.comfyClass)) return [];
+  if (!APPLY_OR_ROUTE.includes(node.comfyClass)) return [];
   const options = presets
     .filter((preset) => node.comfyClass === APPLY || preset.CFGHintRouting || preset.BlockScaleSchedule)
     .map((preset) => ({ content: preset.title, callback: () => apply(app, node, preset) }));
@@ -60,30 +61,65 @@ export function menuOf(app, node, presets, say) {
 export function apply(app, node, preset) {
   app.canvas?.emitBeforeChange();
   if (node.comfyClass === APPLY) write(node, valuesOf(preset.ApplyControlNet));
-  Object.entries(SETTINGS).forEach(([input, kind], place) => {
-    const values = valuesOf(preset[kind]);
-    if (Object.keys(values).length) write(settingNode(node, input, kind, place), { ...ALL_RUN, ...values });
-  });
+  for (const input of /** @type {(keyof typeof SETTINGS)[]} */ (Object.keys(SETTINGS))) {
+    const values = valuesOf(preset[SETTINGS[input]]);
+    if (Object.keys(values).length) putSetting(node, input, { ...ALL_RUN, ...values });
+  }
   app.canvas?.emitAfterChange();
 }
 
 /**
- * Returns the node on an input, a new one where there is none, another kind, or one that also sets other nodes.
+ * Writes values into the node on an input; a new one where there is none, another kind, or one that also sets other nodes.
+ * @param {GraphNode} node
+ * @param {keyof typeof SETTINGS} input
+ * @param {Record<string, any>} values
+ */
+export function putSetting(node, input, values) {
+  write(settingNode(node, input), values);
+}
+
+/**
  * @param {any} node
- * @param {string} input
- * @param {string} kind
- * @param {number} place
+ * @param {keyof typeof SETTINGS} input
  * @returns {GraphNode}
  */
-function settingNode(node, input, kind, place) {
+function settingNode(node, input) {
+  const kind = SETTINGS[input];
   const slot = node.inputs.findIndex((/** @type {any} */ candidate) => candidate.name === input);
   const there = linked(node, [input]).length ? node.getInputNode(slot) : null;
   if (there?.comfyClass === kind && there.outputs[0].links.length === 1) return there;
   const added = /** @type {any} */ (globalThis).LiteGraph.createNode(kind);
   node.graph.add(added);
-  added.pos = [node.pos[0] - ASIDE, node.pos[1] + place * BELOW];
+  added.pos = freePlace(added, node);
   added.connect(0, node, slot);
   return added;
+}
+
+/**
+ * Returns the highest place left of a node, from its own height down, where a new node covers no other.
+ * @param {any} added
+ * @param {any} node
+ * @returns {[number, number]}
+ */
+function freePlace(added, node) {
+  const x = node.pos[0] - ASIDE;
+  const covers = (/** @type {any} */ other, /** @type {number} */ y) =>
+    meet(x, added.size[0], other.pos[0], other.size[0]) && meet(y, added.size[1], other.pos[1], other.size[1]);
+  const others = node.graph._nodes.filter((/** @type {any} */ other) => other !== added);
+  let y = node.pos[1];
+  while (others.some((/** @type {any} */ other) => covers(other, y))) y += STEP;
+  return [x, y];
+}
+
+/**
+ * Whether two lengths on one line are nearer than the gap.
+ * @param {number} start
+ * @param {number} length
+ * @param {number} other
+ * @param {number} otherLength
+ */
+function meet(start, length, other, otherLength) {
+  return start < other + otherLength + GAP && other < start + length + GAP;
 }
 
 /** @param {Values | undefined} values */
@@ -94,5 +130,5 @@ function valuesOf(values = {}) {
 /** @param {App} app @returns {GraphNode[]} */
 function selectedTargets(app) {
   const selected = /** @type {GraphNode[]} */ (Object.values(app.canvas?.selected_nodes ?? {}));
-  return selected.filter((node) => TARGETS.includes(node.comfyClass));
+  return selected.filter((node) => APPLY_OR_ROUTE.includes(node.comfyClass));
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The base model of a node: follows the links of a graph, through subgraphs, to the loader and the file that it names. */
+/** What is above a node: follows the links of a graph, through subgraphs, to other nodes and to the file of the base model. */
 
 /** @typedef {import("./widgets.js").GraphNode} GraphNode */
 
@@ -28,6 +28,26 @@ export function modelFile(node, root) {
   const given = inputOf(own, (input) => input.name === "base_model" && input.link != null);
   const start = given >= 0 ? { graph: own.graph, node: own, slot: given } : findModelInput(own, root);
   return start && fileAbove(start, root);
+}
+
+/**
+ * Returns the nodes above a node, nearest first, along the inputs that `follows` names; reroutes pass on what they get.
+ * @param {any} node
+ * @param {Graph} root
+ * @param {(input: any, node: any) => boolean} follows
+ * @returns {any[]}
+ */
+export function nodesAbove(node, root, follows) {
+  const seen = new Set([node]);
+  for (const here of seen) {
+    (here.inputs ?? []).forEach((/** @type {any} */ input, /** @type {number} */ slot) => {
+      if (!follows(input, here) && !isReroute(here)) return;
+      const origin = originOf({ graph: here.graph, node: here, slot }, root);
+      if (origin) seen.add(origin.node);
+    }); // a Set hands out what is added while it is walked
+  }
+  seen.delete(node);
+  return [...seen];
 }
 
 /**
@@ -79,7 +99,12 @@ function fileAbove(input, root) {
 function passedInput(node) {
   const slot = inputOf(node, isLinkedModel);
   if (slot >= 0) return slot;
-  return node.inputs?.length === 1 && !node.widgets?.length ? 0 : -1;
+  return isReroute(node) ? 0 : -1;
+}
+
+/** @param {any} node */
+function isReroute(node) {
+  return node.inputs?.length === 1 && !node.widgets?.length;
 }
 
 /** @param {any} node @returns {string | null} */

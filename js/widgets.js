@@ -148,12 +148,12 @@ export function watch(node, state, changed) {
  * Calls `act` on an event of a node, before the node's existing handler.
  * @param {GraphNode} node
  * @param {"onAdded" | "onRemoved" | "onExecuted"} event
- * @param {() => void} act
+ * @param {(...values: any[]) => void} act
  */
-function chain(node, event, act) {
+export function chain(node, event, act) {
   const before = node[event];
   node[event] = function (...values) {
-    act();
+    act(...values);
     before?.apply(this, values);
   };
 }

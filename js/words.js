@@ -44,6 +44,7 @@ const WORDS = {
     notStages: "Write rising pairs such as 0:both, 0.4:cond_only, 0.8:none.",
     misfit: "for {0}, but the model is {1}",
     startFrom: "Start from {0}",
+    useScales: "Use the suggested scales",
   },
   ko: {
     scales: "블록별 비율",
@@ -86,6 +87,7 @@ const WORDS = {
     notStages: "0:both, 0.4:cond_only, 0.8:none처럼 증가하는 쌍을 쓰세요.",
     misfit: "{0}용이지만 모델은 {1}",
     startFrom: "{0}에서 시작",
+    useScales: "제안된 비율 사용",
   },
   ja: {
     scales: "ブロックごとの倍率",
@@ -128,6 +130,7 @@ const WORDS = {
     notStages: "0:both, 0.4:cond_only, 0.8:none のように増えていく組を書いてください。",
     misfit: "{0} 用ですが、モデルは {1}",
     startFrom: "{0} から始める",
+    useScales: "提案された倍率を使う",
   },
   zh: {
     scales: "各块的系数",
@@ -169,6 +172,7 @@ const WORDS = {
     notStages: "请写递增的对，例如 0:both, 0.4:cond_only, 0.8:none。",
     misfit: "适用于 {0}，但模型是 {1}",
     startFrom: "从 {0} 开始",
+    useScales: "使用建议的系数",
   },
 };
 

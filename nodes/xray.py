@@ -6,6 +6,9 @@ from .comfyui import draw_xray
 from .newer import list_aliases
 from .sockets import CATEGORY
 
+#: What the front end gets the suggested scales by (js/suggested.js).
+SUGGESTED = "cnet_suggested_scales"
+
 
 class ControlXRay(io.ComfyNode):
     """Returns a picture and a report of what the run that produced `samples` injected."""
@@ -37,8 +40,8 @@ class ControlXRay(io.ComfyNode):
                     default=False,
                     optional=True,
                     tooltip="Also suggest scales: blocks that change the picture very little get 0. The report "
-                    "has them, ready for custom_scales. It repeats three predictions, which takes as long as about "
-                    "50 steps.",
+                    "has them, ready for custom_scales, and a button puts them in place. It repeats three predictions, "
+                    "which takes as long as about 50 steps.",
                 ),
             ],
             is_output_node=True,
@@ -55,8 +58,11 @@ class ControlXRay(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, samples, leave_one_out=False, suggest_scales=False) -> io.NodeOutput:
-        picture, report = draw_xray(model, samples, leave_one_out, suggest_scales)
-        return io.NodeOutput(picture, report, ui=ui.PreviewImage(picture, cls=cls))
+        xray = draw_xray(model, samples, leave_one_out, suggest_scales)
+        shown = ui.PreviewImage(xray.picture, cls=cls).as_dict()
+        if xray.scales is not None:
+            shown[SUGGESTED] = [xray.scales]
+        return io.NodeOutput(xray.picture, xray.report, ui=shown)
 
 
 NODES = [ControlXRay]

@@ -1,12 +1,13 @@
 """xray: the X-ray of the run that produced some latents."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...cnet_core.xray import Record, describe, draw, suggestion_text
+from ...cnet_core.xray import Record, describe, draw, scales_to_paste, suggestion_text
 from .cond_hooks import history_of
 from .history import Past
 from .host_types import Model
@@ -19,10 +20,25 @@ FOREIGN_BLOCKS = (
 )
 
 
+@dataclass(frozen=True)
+class XRay:
+    """What the node shows of a run.
+
+    Attributes:
+        picture: (1, H, W, 3), 0..1.
+        report: the same in words, with what else was asked for.
+        scales: the suggested ones, for `custom_scales`; None without a suggestion.
+    """
+
+    picture: Tensor
+    report: str
+    scales: str | None = None
+
+
 def draw_xray(
     model: Model, samples: Any, leave_one_out: bool = False, suggest_scales: bool = False
-) -> tuple[Tensor, str]:
-    """Returns a picture (1, H, W, 3) and a report of what the run injected.
+) -> XRay:
+    """Returns what the run that made `samples` injected.
 
     Raises:
         ValueError: the model has no ControlNet of this pack, or the latents come from none of its runs.
@@ -36,14 +52,15 @@ def draw_xray(
     past = history.of(samples["samples"])
     record, replay = past.record, past.replay
     influence = replay.influence(record.blocks) if leave_one_out and replay else None
-    parts = [describe(record, influence)]
+    parts, scales = [describe(record, influence)], None
     if replay is None:
         asked = {"leave_one_out": leave_one_out, "suggest_scales": suggest_scales}
         parts += [_explain_lack(name, past) for name, is_on in asked.items() if is_on]
     elif suggest_scales:
-        parts.append(_suggest(replay, record))
+        text, scales = _suggest(replay, record)
+        parts.append(text)
     pixels = np.asarray(draw(record, influence), dtype=np.float32) / 255
-    return torch.from_numpy(pixels)[None], "\n\n".join(parts)
+    return XRay(torch.from_numpy(pixels)[None], "\n\n".join(parts), scales)
 
 
 def _explain_lack(name: str, past: Past) -> str:
@@ -56,8 +73,9 @@ def _explain_lack(name: str, past: Past) -> str:
     return f"`{name}` is not available: {reason}"
 
 
-def _suggest(replay: Replay, record: Record) -> str:
-    """Returns the suggested scales in words, or why there are none."""
+def _suggest(replay: Replay, record: Record) -> tuple[str, str | None]:
+    """Returns the suggested scales in words and as `custom_scales`, or why there are none and None."""
     if None in record.scales:
-        return FOREIGN_BLOCKS
-    return suggestion_text(replay.suggestion(record.blocks), record)
+        return FOREIGN_BLOCKS, None
+    found = replay.suggestion(record.blocks)
+    return suggestion_text(found, record), scales_to_paste(found, record)

@@ -30,7 +30,7 @@ MODES = {"classic": False, "vue": True}
 #: All that a fresh ComfyUI does not have: it opens its own templates instead of an empty graph.
 FRESH = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.AutoScaleLayout": True}
 NEED_FILES = ("7 Stable Diffusion 1.5", "8 SDXL")
-SHOWN = 6000  # ms after a run, until its pictures are there
+SHOWN = 15_000  # ms after a run, until a busy machine shows its pictures
 LONG = "6 Train and use"  # runs after all other photographs
 PANEL = ("3 Soft weights", "BlockScaleSchedule")
 ZOOM = "() => app.canvas.ds.scale"

@@ -11,6 +11,16 @@ WRONG = "app.graph._nodes.filter((n) => n.has_errors).map((n) => n.comfyClass)"
 XRAY = 1128  # pixels wide
 SIZE = "(kind) => [...app.graph._nodes.find((n) => n.comfyClass === kind).size]"
 NAMES = templates()
+USE = "Use the suggested scales"
+BUTTON = """(name) => app.graph._nodes.find((n) => n.comfyClass === "ControlXRay")
+    .widgets.find((w) => w.name === name)?.type ?? null"""
+PRESS = BUTTON.replace("?.type ?? null", ".callback()")
+#: The profile and the numbers of the schedule that the Apply node takes.
+SCALES = """() => {
+    const apply = app.graph._nodes.find((n) => n.comfyClass === "ApplyControlNet");
+    const { widgets } = apply.getInputNode(apply.inputs.findIndex((i) => i.name === "scales"));
+    return ["profile", "custom_scales"].map((name) => widgets.find((w) => w.name === name).value);
+}"""
 PICTURES = """() => {
     const nodes = app.graph._nodes.filter((n) => n.comfyClass === 'SaveImage');
     const shown = nodes.flatMap((n) => [...document.querySelectorAll(`[data-node-id="${n.id}"] img`)]);
@@ -55,6 +65,28 @@ def test_an_example_runs_and_shows_its_hint_and_its_result(front: Front, name: s
         front.page.wait_for_function(
             f"(width) => ({shown})().includes(width)", arg=width, timeout=20_000
         )
+
+
+def test_the_xrays_button_sets_the_suggested_scales(front: Front) -> None:
+    graph = example("5 Control X-ray")
+    (xray,) = [node for node in graph["nodes"] if node["type"] == "ControlXRay"]
+    xray["widgets_values"] = [False, True]
+    front.load(graph)
+    assert front.page.evaluate(BUTTON, USE) is None
+    front.run()
+    front.page.wait_for_function(
+        f"(name) => ({BUTTON})(name) === 'button'", arg=USE, timeout=20_000
+    )
+    if front.vue:
+        front.page.get_by_role("button", name=USE).click()
+    else:
+        front.page.evaluate(PRESS, USE)
+    profile, scales = front.page.evaluate(SCALES)
+    assert profile == "custom"
+    numbers = [float(number) for number in scales.split(",")]
+    assert len(numbers) == 13
+    assert 0.0 in numbers
+    assert any(numbers)
 
 
 def test_a_small_xray_grows_until_its_picture_can_be_read(front: Front) -> None:

@@ -62,6 +62,12 @@ def report(outputs: dict, node: str) -> str:
     return outputs[node]["text"][0]
 
 
+def suggested(outputs: dict) -> list[list[str]]:
+    """Returns the scales that X-rays hand to the front end."""
+    sent = [shown.get("cnet_suggested_scales") for shown in outputs.values()]
+    return [scales for scales in sent if scales is not None]
+
+
 def influences(text: str) -> list[float]:
     """Returns what a report says of each block that was left out, in percent."""
     lines = [line for line in text.splitlines() if line.split()[:1] and line.endswith(" %")]
@@ -242,8 +248,10 @@ def test_suggested_scales_drop_the_blocks_that_do_nothing(comfy: Host, steps: in
     given = "0,0,0,0.5" + ",0" * 9
     graph = scaled(given)
     shown = graph.xray(graph.sampled(steps=steps), suggest_scales=True)
-    text = report(comfy.run(graph.graph.nodes), shown)
+    outputs = comfy.run(graph.graph.nodes)
+    text = report(outputs, shown)
     assert text.splitlines()[-1].strip() == given.replace(",", ", ")
+    assert suggested(outputs) == [[given.replace(",", ", ")]]
     assert f"at {'the only step' if steps == 1 else '3 steps'}." in text
     assert "12 of 13 blocks get 0" in text
     assert "computes 4 of its 13 blocks" in text
@@ -252,7 +260,9 @@ def test_suggested_scales_drop_the_blocks_that_do_nothing(comfy: Host, steps: in
 def test_for_different_scales_the_blocks_are_named(comfy: Host) -> None:
     graph = scaled("0,0,0,0.5" + ",0" * 9, "0,0,0,1" + ",0" * 9)
     shown = graph.xray(graph.sampled(steps=1), suggest_scales=True)
-    last = report(comfy.run(graph.graph.nodes), shown).splitlines()[-1]
+    outputs = comfy.run(graph.graph.nodes)
+    last = report(outputs, shown).splitlines()[-1]
+    assert suggested(outputs) == []
     blocks = "0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, middle"
     assert (
         last == f"The ControlNets have different scales: give 0 to these blocks of each: {blocks}."

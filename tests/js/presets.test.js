@@ -35,6 +35,7 @@ function setting() {
     inputs: [],
     outputs: [{ links: [] }],
     pos: [0, 0],
+    size: [320, 400],
     connect(_, target, slot) {
       target.linked[slot] = this;
       this.outputs[0].links.push(slot);
@@ -46,7 +47,7 @@ function setting() {
     inputs: [{ name: "model" }, { name: "routing" }, { name: "scales" }],
     linked: {},
     pos: [1000, 100],
-    graph: { add: () => {} },
+    graph: { _nodes: [node], add: (one) => node.graph._nodes.push(one) },
     isInputConnected: (slot) => slot in node.linked,
     getInputNode: (slot) => node.linked[slot] ?? null,
   });
@@ -80,7 +81,8 @@ test("routing and schedule are added once, wired, and set", () => {
     ],
   );
   assert.deepEqual([node.linked[1], node.linked[2]], made);
-  assert.ok(made.every((one) => one.pos[0] < node.pos[0]));
+  assert.ok(made.every((one) => one.pos[0] + one.size[0] < node.pos[0]));
+  assert.ok(made[1].pos[1] > made[0].pos[1] + made[0].size[1]);
   apply(app, node, preset("webui_prompt"));
   assert.equal(made.length, 2);
   assert.deepEqual([values(made[0]).mode, values(made[1]).profile], ["both", "webui"]);

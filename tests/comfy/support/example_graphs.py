@@ -20,7 +20,7 @@ TRAINING = {
     "seed": 0,
 }
 #: What nodes show besides their rows, in pixels.
-TEXT, DRAWN, DIAGRAM, BARS, PICTURE, NOTED = 36, 256, 146, 350, 330, 120
+TEXT, DRAWN, DIAGRAM, BARS, PICTURE, NOTED = 36, 256, 156, 350, 330, 120
 #: Of nodes that have the room for their picture already; js/widgets.js would make them larger after the first run.
 GROWN = {"cnet_grown": True}
 

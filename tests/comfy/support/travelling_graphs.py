@@ -70,7 +70,9 @@ def tiled_upscale() -> Sheet:
 def _apply(drawing: Drawing, hint: Link, place: int = 3) -> tuple[Link, Link]:
     """Adds cond only, Route ControlNet, and ComfyUI's own Apply node on both prompts; returns the prompts."""
     routing = drawing.cond_only(1)
-    net = drawing.sheet.add(2, "RouteControlNet", control_net=drawing.net, routing=routing)
+    net = drawing.sheet.add(
+        2, "RouteControlNet", title="Route ControlNet", control_net=drawing.net, routing=routing
+    )
     conds = {"positive": drawing.positive, "negative": drawing.negative}
     both = drawing.sheet.add(
         place, "ControlNetApplyAdvanced", **conds, control_net=net, image=hint, **NUMBERS
