@@ -1,6 +1,7 @@
 """What follows from the formula of guidance, measured on a real (small, random) UNet and ControlNet."""
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -49,16 +50,26 @@ def test_with_more_threads_what_it_does_is_rounding() -> None:
         torch.testing.assert_close(guided, uncond, rtol=0, atol=1e-5 * cfg_scale)
 
 
+@cache
+def double_nets() -> tuple[cn.UNet, cn.ControlNet]:
+    return small_unet().double(), small_net().double()
+
+
+@cache
+def predictions(strength: float, routing: cn.HintRouting, cfg_scale: float) -> tuple[Tensor, ...]:
+    """The UNet's uncond and cond noise."""
+    unet, net = double_nets()
+    unit = cn.ControlUnit(net, random_hint(), strength, routing)
+    with cn.patch_unet(unet, unit) as attachment:
+        attachment.cfg_scale = cfg_scale
+        return unet(*(tensor.double() for tensor in same_text())).chunk(2)
+
+
 def response(routing: cn.HintRouting, cfg_scale: float) -> float:
     """How much of the control's plain effect on the cond row is in the guided noise."""
-    unet, net = small_unet().double(), small_net().double()
-    x, t, text = (tensor.double() for tensor in same_text())
 
     def guided(strength: float, way: cn.HintRouting) -> tuple[Tensor, Tensor]:
-        unit = cn.ControlUnit(net, random_hint(), strength, way)
-        with cn.patch_unet(unet, unit) as attachment:
-            attachment.cfg_scale = cfg_scale
-            uncond, cond = unet(x, t, text).chunk(2)
+        uncond, cond = predictions(strength, way, cfg_scale)
         return uncond + cfg_scale * (cond - uncond), cond
 
     plain, plain_cond = guided(0.0, cn.HintRouting.both())

@@ -3,6 +3,7 @@
 import inspect
 import json
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,19 @@ def difference(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 def saved_net(folder: Path, changes: dict[str, Any]) -> Any:
     """A random ControlNet of diffusers, which is written to the folder."""
-    model = randomise_(diffusers.ControlNetModel(**{**SD, **changes}), seed=5)
+    model = _net_of(json.dumps(changes))
     model.save_pretrained(folder)
     return model
+
+
+@cache
+def _net_of(changes: str) -> Any:
+    return randomise_(diffusers.ControlNetModel(**{**SD, **_tuples(changes)}), seed=5)
+
+
+def _tuples(changes: str) -> dict[str, Any]:
+    """The changes of a JSON text, whose lists are tuples."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(changes).items()}
 
 
 @pytest.mark.parametrize("changes", EQUAL.values(), ids=EQUAL)
@@ -117,13 +128,19 @@ def _set(folder: Path, name: str, value: Any) -> None:
 
 def saved_unet(folder: Path, changes: dict[str, Any]) -> Any:
     """A random UNet of diffusers, which is written to the folder."""
-    config = {**SD, **changes}
+    model = _unet_of(json.dumps(changes))
+    model.save_pretrained(folder)
+    return model
+
+
+@cache
+def _unet_of(changes: str) -> Any:
+    config = {**SD, **_tuples(changes)}
     blocks = [kind.replace("Down", "Up") for kind in reversed(config["down_block_types"])]
     names = inspect.signature(diffusers.UNet2DConditionModel).parameters
     shape = {k: v for k, v in config.items() if k in names}
     model = diffusers.UNet2DConditionModel(**shape, up_block_types=tuple(blocks), sample_size=4)
-    randomise_(model, seed=6).save_pretrained(folder)
-    return model
+    return randomise_(model, seed=6)
 
 
 @pytest.mark.parametrize("name", UNET_EQUAL)

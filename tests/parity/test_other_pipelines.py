@@ -54,7 +54,7 @@ def instruct(family: Any) -> Any:
 def instruct_arguments(pictures: int) -> dict[str, Any]:
     given = run_arguments(SD15, pictures)
     image = torch.rand(pictures, 3, 64, 64, generator=torch.Generator().manual_seed(9))
-    given["num_inference_steps"] = 4
+    given["num_inference_steps"] = 3
     return {k: v for k, v in given.items() if k not in ("height", "width")} | {"image": image}
 
 
@@ -114,7 +114,7 @@ def test_pipelines_that_do_not_say_their_step_are_refused_by_name(kind: type) ->
 def test_hints_are_repeated_for_the_pictures_of_each_prompt(count: int) -> None:
     """Two prompts with two pictures each: diffusers gives both pictures of a prompt its hint."""
     model, net = unet(SD15), controlnet(SD15, 1)
-    given = run_arguments(SD15, pictures=2) | {"num_images_per_prompt": 2}
+    given = run_arguments(SD15, pictures=2) | {"num_images_per_prompt": 2, "num_inference_steps": 3}
     given["latents"] = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(3))
     theirs = build_pipeline(SD15, model, [net])(image=hints(count), **given).images
     pipe = plain_pipeline(SD15, model)
@@ -174,7 +174,7 @@ def video(kind: type, model: UNetMotionModel, **more: Any) -> Any:
 
 
 def video_arguments() -> dict[str, Any]:
-    given = run_arguments(SD15) | {"num_frames": FRAMES, "num_inference_steps": 4}
+    given = run_arguments(SD15) | {"num_frames": FRAMES, "num_inference_steps": 3}
     noise = torch.Generator().manual_seed(3)
     return given | {"latents": torch.randn(1, 4, FRAMES, 8, 8, generator=noise)}
 

@@ -1,5 +1,6 @@
 """Real bases against diffusers: the same text, the same UNet; `cnet train` on them, and the result in diffusers."""
 
+import copy
 import gc
 import json
 import weakref
@@ -158,7 +159,7 @@ def test_a_schedule_that_ends_without_signal_keeps_a_trace_of_it(tmp_path: Path)
 def test_what_is_kept_of_a_base_is_not_taken_for_another_at_its_place(
     tmp_path: Path, kind: str
 ) -> None:
-    pipeline, cache = sd15(tmp_path / "base"), Cache(tmp_path / "cache")
+    pipeline, cache = copy.deepcopy(sd15(tmp_path / "base")), Cache(tmp_path / "cache")
     place, config = tmp_path / "base", None
     if kind == "file":
         place, config = tmp_path / "base.safetensors", tmp_path / "base"

@@ -1,5 +1,8 @@
 """Fake UNets of a few lines, built like ldm's, and small real nets with weights from a local generator."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import TypeVar
 
 import torch
@@ -39,12 +42,12 @@ class FakeUNet(nn.Module):
 
 def small_unet(seed: int = 0) -> cn.UNet:
     """A real UNet of SMALL with random weights."""
-    return randomise_(cn.UNet(SMALL), seed)
+    return _small(cn.UNet, seed)
 
 
 def small_net(seed: int = 1) -> cn.ControlNet:
     """A real ControlNet of SMALL with random weights, zero convs included."""
-    return randomise_(cn.ControlNet(SMALL), seed)
+    return _small(cn.ControlNet, seed)
 
 
 def randomise_(module: M, seed: int, std: float = 0.05) -> M:
@@ -54,6 +57,35 @@ def randomise_(module: M, seed: int, std: float = 0.05) -> M:
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
     return module.requires_grad_(False)
+
+
+def _small(kind: type[M], seed: int) -> M:
+    """Hundreds of tests ask for the same weights, so this draws them once and copies them."""
+    with _skip_init():
+        model = kind(SMALL)
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), _draw_weights(kind, seed), strict=True):
+            parameter.copy_(value)
+    return model.requires_grad_(False)
+
+
+@lru_cache(maxsize=8)
+def _draw_weights(kind: type[nn.Module], seed: int) -> list[Tensor]:
+    return [parameter.detach() for parameter in randomise_(kind(SMALL), seed).parameters()]
+
+
+@contextmanager
+def _skip_init() -> Iterator[None]:
+    """Within it, new layers draw no weights of their own."""
+    kinds = (nn.Linear, nn.modules.conv._ConvNd)
+    before = [kind.reset_parameters for kind in kinds]
+    for kind in kinds:
+        kind.reset_parameters = lambda self: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for kind, method in zip(kinds, before, strict=True):
+            kind.reset_parameters = method  # type: ignore[method-assign]
 
 
 def call_inputs(

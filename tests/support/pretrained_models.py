@@ -1,11 +1,16 @@
-"""Tiny random pipelines of diffusers on disk, as folders."""
+"""Tiny random pipelines of diffusers on disk, as folders.
+
+Each is built once and written wherever a test needs it. A test that changes a pipeline makes a deep copy first.
+"""
 
 import json
 import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from diffusers import (
@@ -74,31 +79,69 @@ def autoencoder() -> AutoencoderKL:
 
 def sd15(folder: Path) -> StableDiffusionPipeline:
     """Writes a pipeline shaped like SD1.5 and returns it."""
-    return _plain(folder, SD15, ddim())
+    return _write(_sd15(), folder)
 
 
 def sd21(folder: Path) -> StableDiffusionPipeline:
     """Writes a pipeline shaped like SD2.1 and returns it: heads 64 wide, linear projections, v-prediction."""
+    return _write(_sd21(), folder)
+
+
+def sdxl(folder: Path) -> StableDiffusionXLPipeline:
+    """Writes a pipeline shaped like SDXL and returns it."""
+    return _write(_sdxl(), folder)
+
+
+P = TypeVar("P", bound=DiffusionPipeline)
+
+
+def _write(made: P, folder: Path) -> P:
+    made.save_pretrained(folder)
+    return made
+
+
+@cache
+def _sd15() -> StableDiffusionPipeline:
+    return _plain(SD15, ddim())
+
+
+@cache
+def _sd21() -> StableDiffusionPipeline:
     widths = {"block_out_channels": (64, 128, 128, 128), "attention_head_dim": (1, 2, 2, 2)}
     family = replace(SD15, shape={**SD15.shape, **widths, "use_linear_projection": True})
-    return _plain(
-        folder, family, DDIMScheduler.from_config(ddim().config, prediction_type="v_prediction")
-    )
+    return _plain(family, DDIMScheduler.from_config(ddim().config, prediction_type="v_prediction"))
 
 
-def _plain(folder: Path, family: Family, scheduler: DDIMScheduler) -> StableDiffusionPipeline:
-    made = StableDiffusionPipeline(
+def _plain(family: Family, scheduler: DDIMScheduler) -> StableDiffusionPipeline:
+    return StableDiffusionPipeline(
         vae=autoencoder(),
         text_encoder=text_encoder(WIDTH, 4),
-        tokenizer=tokenizer(folder / "words"),
+        tokenizer=_words(),
         unet=unet(family),
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    made.save_pretrained(folder)
-    return made
+
+
+@cache
+def _sdxl() -> StableDiffusionXLPipeline:
+    words = _words()
+    return StableDiffusionXLPipeline(
+        vae=autoencoder(),
+        text_encoder=text_encoder(WIDTH - SDXL.pooled_width, 4),
+        text_encoder_2=text_encoder(SDXL.pooled_width, 5, projected=SDXL.pooled_width),
+        tokenizer=words,
+        tokenizer_2=words,
+        unet=unet(SDXL),
+        scheduler=ddim(),
+    )
+
+
+def _words() -> CLIPTokenizer:
+    with tempfile.TemporaryDirectory() as folder:
+        return tokenizer(Path(folder))
 
 
 def write_checkpoint(pipeline: DiffusionPipeline, file: Path, texts: Mapping[str, str]) -> None:
@@ -183,19 +226,3 @@ def _ldm_vae(name: str, tensor: torch.Tensor) -> tuple[str, torch.Tensor]:
     for pattern, new in VAE_NAMES:
         name = re.sub(pattern, new, name)
     return name, tensor[:, :, None, None] if "attn_1" in name and tensor.dim() == 2 else tensor
-
-
-def sdxl(folder: Path) -> StableDiffusionXLPipeline:
-    """Writes a pipeline shaped like SDXL and returns it."""
-    words = tokenizer(folder / "words")
-    made = StableDiffusionXLPipeline(
-        vae=autoencoder(),
-        text_encoder=text_encoder(WIDTH - SDXL.pooled_width, 4),
-        text_encoder_2=text_encoder(SDXL.pooled_width, 5, projected=SDXL.pooled_width),
-        tokenizer=words,
-        tokenizer_2=words,
-        unet=unet(SDXL),
-        scheduler=ddim(),
-    )
-    made.save_pretrained(folder)
-    return made

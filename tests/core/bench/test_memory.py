@@ -1,16 +1,29 @@
 """The memory that control needs: what must be kept, and little more."""
 
+from dataclasses import replace
+from functools import cache
+
 import pytest
 
 from cnet_core.bench.memory import peak, sizes
 from cnet_core.bench.settings import BenchSettings
 from cnet_core.control.routing import HintRouting
+from cnet_core.nets.config import UNetConfig
+
+
+class Shallow(BenchSettings):
+    """SDXL with one transformer layer instead of up to ten: the layers keep nothing between them."""
+
+    @property
+    def config(self) -> UNetConfig:
+        return replace(super().config, transformer_depth=(0, 1, 1), middle_depth=1)
+
 
 #: A fifth of the published width, where what is kept is in proportion as at full width.
 SETTINGS = {
     "SD1.5, 512 px": BenchSettings(width=0.2, side=512),
     "SD1.5, 256 px": BenchSettings(width=0.2, side=256),
-    "SDXL, 512 px": BenchSettings(family="sdxl", width=0.2, side=512),
+    "SDXL, 512 px": Shallow(family="sdxl", width=0.2, side=512),
 }
 ROUTINGS = {
     "both": HintRouting.both(),
@@ -30,6 +43,12 @@ def test_sizes_are_those_of_sd15() -> None:
     assert size.weights // 4 == 361_279_120
 
 
+@cache
+def alone(shape: str) -> int:
+    """The peak of the UNet alone."""
+    return peak(SETTINGS[shape], 0, HintRouting.both())
+
+
 @pytest.mark.parametrize(
     ("shape", "routing"),
     [
@@ -43,5 +62,5 @@ def test_one_unit_takes_little_more_than_its_features_and_residuals(
 ) -> None:
     settings = SETTINGS[shape]
     size = sizes(settings)
-    extra = peak(settings, 1, ROUTINGS[routing]) - peak(settings, 0, ROUTINGS[routing])
+    extra = peak(settings, 1, ROUTINGS[routing]) - alone(shape)
     assert 0 < extra - size.weights <= size.features + size.residuals

@@ -1,6 +1,7 @@
 """What a training step holds: counted without data as with it, and each setting saves what it should."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from cnet_core.bench import training_memory
 from cnet_core.bench.settings import BenchSettings
 from cnet_core.bench.training_memory import (
     WAYS,
+    Held,
     _size_adafactor,
     count_step,
     measure_step,
@@ -19,18 +21,24 @@ from cnet_core.training.settings import TrainingSettings
 
 NARROW = replace(SMALL, channel_mult=(1, 1), num_res_blocks=1, transformer_depth=(1, 0))
 PLAIN = TrainingSettings()
+SIDE, BATCH = 128, 2
+
+
+@cache
+def count(settings: TrainingSettings) -> Held:
+    return count_step(settings, NARROW, SIDE, BATCH)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_step_that_is_taken_holds_what_is_counted(checkpointing: bool) -> None:
     settings = replace(PLAIN, gradient_checkpointing=checkpointing)
-    counted, measured = (how(settings, NARROW, 128, 2) for how in (count_step, measure_step))
+    counted, measured = count(settings), measure_step(settings, NARROW, SIDE, BATCH)
     assert counted.peak == pytest.approx(measured.peak, rel=0.02)
     assert replace(counted, peak=0) == replace(measured, peak=0)
 
 
 def test_each_setting_saves_what_it_is_for() -> None:
-    held = {name: count_step(way, NARROW, 128, 2) for name, way in WAYS.items()}
+    held = {name: count(way) for name, way in WAYS.items()}
     plain, half, checkpointed, eight_bit, factored, low_rank = held.values()
     assert half.locked == plain.locked / 2
     assert half.trained == half.gradients == plain.trained
@@ -61,8 +69,8 @@ def test_the_section_shows_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(training_memory, "WAYS", {"plain": PLAIN})
     monkeypatch.setattr(BenchSettings, "config", NARROW)
     done: list[tuple[int, int]] = []
-    table = section(BenchSettings(side=64, pictures=2), lambda n, of: done.append((n, of)))
-    held = count_step(PLAIN, NARROW, 64, 2)
+    table = section(BenchSettings(side=SIDE, pictures=BATCH), lambda n, of: done.append((n, of)))
+    held = count(PLAIN)
     bytes = (held.peak, held.locked, held.trained, held.gradients, held.moments, held.rest)
     assert table.rows == {"plain": tuple(n / 2**30 for n in bytes)}
     assert done == [(1, 1)]

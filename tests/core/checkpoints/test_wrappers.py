@@ -1,6 +1,8 @@
 """Keys under prefixes, weights under keys, nets in wrappers: what training programs put around a ControlNet."""
 
 import json
+import tempfile
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 
@@ -26,32 +28,38 @@ PREFIXES = [
 ]
 
 
+@cache
+def small_weights() -> dict[str, torch.Tensor]:
+    return small_net().state_dict()
+
+
 def check(path: Path) -> None:
     """The file loads, and identify agrees."""
-    assert equal_weights(cn.load_controlnet(path).state_dict(), small_net().state_dict())
+    assert equal_weights(cn.load_controlnet(path).state_dict(), small_weights())
     found = cn.identify(path)
     assert found.loads, found
-    assert found.parameters == sum(v.numel() for v in small_net().state_dict().values())
+    assert found.parameters == sum(v.numel() for v in small_weights().values())
 
 
-def weights(layout: str, folder: Path) -> dict[str, torch.Tensor]:
-    cn.save_controlnet(small_net(), folder / "x.safetensors", layout=layout)  # type: ignore[arg-type]
-    return {
-        k.removeprefix("control_model."): v for k, v in load_file(folder / "x.safetensors").items()
-    }
+@cache
+def weights(layout: str) -> dict[str, torch.Tensor]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.safetensors"
+        cn.save_controlnet(small_net(), path, layout=layout)  # type: ignore[arg-type]
+        return {k.removeprefix("control_model."): v for k, v in load_file(path).items()}
 
 
 @pytest.mark.parametrize("layout", ["ldm", "diffusers"])
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_prefixes_load_in_any_order(tmp_path: Path, layout: str, prefix: str) -> None:
-    named = {prefix + k: v.clone() for k, v in weights(layout, tmp_path).items()}
+    named = {prefix + k: v.clone() for k, v in weights(layout).items()}
     save_file(named, tmp_path / "y.safetensors", {CONFIG_KEY: json.dumps(SMALL.to_dict())})
     check(tmp_path / "y.safetensors")
 
 
 @pytest.mark.parametrize("layout", ["ldm", "diffusers"])
 def test_only_the_controlnet_is_taken_of_a_larger_module(tmp_path: Path, layout: str) -> None:
-    own = weights(layout, tmp_path)
+    own = weights(layout)
     others = {
         **{f"controlnet.{k}": v for k, v in own.items()},
         **{f"controlnet_ema.{k}": v * 2 for k, v in own.items()},
@@ -60,29 +68,27 @@ def test_only_the_controlnet_is_taken_of_a_larger_module(tmp_path: Path, layout:
     }
     save_file({k: v.clone() for k, v in others.items()}, tmp_path / "y.safetensors")
     net = cn.load_controlnet(tmp_path / "y.safetensors")
-    assert equal_weights(net.state_dict(), small_net().state_dict())
+    assert equal_weights(net.state_dict(), small_weights())
     assert equal_weights(
         load_unet(tmp_path / "y.safetensors").state_dict(), small_unet().state_dict()
     )
 
 
 def test_parts_that_were_compiled_alone_load(tmp_path: Path) -> None:
-    own = weights("ldm", tmp_path)
+    own = weights("ldm")
     named = {
         k.replace("input_blocks.1.", "input_blocks.1._orig_mod."): v.clone() for k, v in own.items()
     }
     assert named.keys() != own.keys()
     save_file(named, tmp_path / "y.safetensors")
     assert equal_weights(
-        cn.load_controlnet(tmp_path / "y.safetensors").state_dict(), small_net().state_dict()
+        cn.load_controlnet(tmp_path / "y.safetensors").state_dict(), small_weights()
     )
 
 
 @pytest.mark.parametrize("names", [("nets.0.", "nets.1."), ("controlnet.", "net.")])
 def test_several_controlnets_in_one_file_are_named(tmp_path: Path, names: tuple[str, str]) -> None:
-    both = {
-        name + k: v.clone() for name in names for k, v in weights("diffusers", tmp_path).items()
-    }
+    both = {name + k: v.clone() for name in names for k, v in weights("diffusers").items()}
     save_file(both, tmp_path / "y.safetensors")
     assert cn.identify(tmp_path / "y.safetensors").what == "a file of several ControlNets"
     with pytest.raises(ValueError, match="a file of several ControlNets"):

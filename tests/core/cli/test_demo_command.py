@@ -11,6 +11,7 @@ from cnet_core.cli import main
 from cnet_core.tiny.demo import ROWS
 
 QUICK = ["--steps", "2"]
+QUICKEST = ["--steps", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,9 @@ def test_same_seed_same_pixels(folder: Path, tmp_path: Path) -> None:
 def test_a_blank_hint_has_no_adherence(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "blank.png")
     assert (
-        main(["demo", "--hint", str(tmp_path / "blank.png"), "--out", str(tmp_path / "o"), *QUICK])
+        main(
+            ["demo", "--hint", str(tmp_path / "blank.png"), "--out", str(tmp_path / "o"), *QUICKEST]
+        )
         == 0
     )
     report = json.loads((tmp_path / "o" / "report.json").read_text())
@@ -117,7 +120,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch, capsys) -> None
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(Image.Image, "save", full)
-    assert main(["demo", *QUICK, "--out", str(tmp_path)]) == 1
+    assert main(["demo", *QUICKEST, "--out", str(tmp_path)]) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
@@ -134,23 +137,23 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch, capsys) -> None
 def test_too_little_memory_is_one_sentence(
     error: Exception, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    def fail(self: Image.Image, path: Path) -> None:
+    def fail(self: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
         raise error
 
-    monkeypatch.setattr(Image.Image, "save", fail)
-    assert main(["demo", "--steps", "1", "--out", str(tmp_path)]) == 1
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", fail)
+    assert main(["demo", *QUICKEST, "--out", str(tmp_path)]) == 1
     message = capsys.readouterr().err
     assert message.startswith("cnet: Out of memory")
     assert message.count("\n") == 1
 
 
 def test_a_defect_is_not_taken_for_too_little_memory(tmp_path: Path, monkeypatch) -> None:
-    def fail(self: Image.Image, path: Path) -> None:
+    def fail(self: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(Image.Image, "save", fail)
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", fail)
     with pytest.raises(RuntimeError, match="a defect"):
-        main(["demo", "--steps", "1", "--out", str(tmp_path)])
+        main(["demo", *QUICKEST, "--out", str(tmp_path)])
 
 
 @pytest.mark.parametrize("device", ["toaster", "meta", "cuda:99"])
