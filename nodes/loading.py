@@ -3,7 +3,7 @@
 from comfy_api.latest import io, ui
 
 from .comfyui import describe_file, file_state, list_files, load_file
-from .newer import list_aliases
+from .newer import ADVANCED, list_aliases
 from .sockets import CATEGORY
 
 
@@ -28,6 +28,14 @@ class LoadControlNet(io.ComfyNode):
                     tooltip="The model that you use. Needed only for files that store differences from a model "
                     "(difference files, Control-LoRAs).",
                 ),
+                io.Boolean.Input(
+                    "compile",
+                    default=False,
+                    optional=True,
+                    tooltip="Runs the ControlNet through torch.compile, for GPUs that wait for Python. The first step "
+                    "of each size takes a minute or more. It saves nothing on a CPU.",
+                    **ADVANCED,
+                ),
             ],
             outputs=[
                 io.ControlNet.Output(
@@ -42,8 +50,10 @@ class LoadControlNet(io.ComfyNode):
         return file_state(control_net_name)
 
     @classmethod
-    def execute(cls, control_net_name: str, base_model=None) -> io.NodeOutput:
-        return io.NodeOutput(load_file(control_net_name, base_model))
+    def execute(
+        cls, control_net_name: str, base_model=None, compile: bool = False
+    ) -> io.NodeOutput:
+        return io.NodeOutput(load_file(control_net_name, base_model, compile))
 
 
 class IdentifyControlNet(io.ComfyNode):

@@ -34,6 +34,7 @@ class BenchSettings:
     comfyui: Path | None = None  # where a ComfyUI is
     comfyui_python: str | None = None  # the Python that has its requirements
     comfyui_options: tuple[str, ...] = ()  # of its command line
+    compile: bool = False  # whether the library's ControlNet runs through torch.compile
 
     def __post_init__(self) -> None:
         if self.side % 64 or self.side < 64:

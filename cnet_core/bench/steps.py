@@ -15,6 +15,7 @@ from torch import Tensor
 from ..control.routing import Branch, HintRouting
 from ..control.scales import BlockScales
 from ..engine.stack import ControlUnit
+from ..nets.controlnet import ControlNet
 from ..nets.encoder import Encoder
 from ..nets.unet import UNet
 from ..patching import patch_unet
@@ -57,24 +58,26 @@ NOTES = (
     "x UNet: the shortest time, or the FLOPs, relative to the UNet alone.",
     "overhead / limit: what control adds, relative to the UNet's encoder and middle on the controlled rows;",
     "for diffusers, relative to its own UNet. By shortest times, by shortest busy times, by FLOPs.",
-    "operations: ATen calls in inference mode; that write: those that write memory, so no views.",
+    "operations: ATen calls in inference mode, before compiling; that write: those that write memory, so no views.",
     "busy: processor time, or the kernels' time on a GPU; other programs and a slow host disturb it less.",
 )
 
 
 def section(settings: BenchSettings, tell: Callable[[int, int], None]) -> Table:
     """Returns the table of steps."""
-    works = columns(settings)
+    unet, net = settings.nets()
+    works = columns(settings, unet, net)
     for work in works.values():
         flops(work)  # encodes hints and fills caches
     counted = {name: _Cost(flops(work), operations(work)) for name, work in works.items()}
+    if settings.compile:  # the counters see no operations of compiled code
+        net.compile_steps()
     timed = time_in_turn(works, settings.rounds, torch.device(settings.device), tell)
     return _table(settings, counted, timed)
 
 
-def columns(settings: BenchSettings) -> dict[str, Work]:
-    """Returns each way of doing a step, by name."""
-    unet, net = settings.nets()
+def columns(settings: BenchSettings, unet: UNet, net: ControlNet) -> dict[str, Work]:
+    """Returns each way of doing a step with these nets, by name."""
     inputs = settings.inputs()
     rows = len(inputs["x"])
     cond = {name: tensor[rows // 2 :] for name, tensor in inputs.items()}
@@ -192,7 +195,9 @@ def _table(
         )
     return Table(
         title=f"one step, {settings.family} at {settings.side} px, batch {2 * settings.pictures}, "
-        f"width {settings.width:g}, {settings.dtype} on {settings.device}",
+        f"width {settings.width:g}, {settings.dtype} on {settings.device}"
+        + ", ControlNet compiled"
+        * settings.compile,
         columns=COLUMNS,
         rows=rows,
         chart="x UNet",

@@ -30,6 +30,7 @@ def load_controlnet(
     dtype: torch.dtype | None = None,
     device: str | torch.device = "cpu",
     ops: Ops = TORCH_OPS,
+    compile: bool = False,
 ) -> ControlNet:
     """Returns the ControlNet of a file, or of a diffusers folder; Union files give a UnionControlNet.
 
@@ -44,6 +45,7 @@ def load_controlnet(
             and are cast when used.
         device: where to put it.
         ops: the classes of its layers.
+        compile: whether its steps run through `torch.compile`: see ControlNet.compile_steps.
 
     Raises:
         FileNotFoundError: no such file. PermissionError: no permission to read it.
@@ -65,6 +67,8 @@ def load_controlnet(
     # weights taken from a base may be on its device
     if dtype is not None or format.needs_base or torch.device(device).type != "cpu":
         net.to(device=device, dtype=dtype)
+    if compile:
+        net.compile_steps()
     return net.train(False)
 
 

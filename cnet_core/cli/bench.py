@@ -106,6 +106,11 @@ def add_parser(subparsers: "Subparsers") -> None:
         help="options for ComfyUI's command line, as in --comfyui-options=--lowvram",
     )
     parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="run the ControlNet through torch.compile; the first step of each way takes a minute or more",
+    )
+    parser.add_argument(
         "--short", action="store_true", help="narrow nets and two rounds: takes seconds"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write bench.json and bench.png")
@@ -142,6 +147,7 @@ def _settings(args: argparse.Namespace) -> BenchSettings:
         comfyui=args.comfyui,
         comfyui_python=args.comfyui_python,
         comfyui_options=tuple(args.comfyui_options),
+        compile=args.compile,
         **{name: getattr(base, name) if value is None else value for name, value in given.items()},
     )
 

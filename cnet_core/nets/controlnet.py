@@ -1,7 +1,7 @@
 """ControlNet: hint encoder, trainable copy of the UNet's encoder, zero convolutions; returns Residuals."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .blocks import TORCH_OPS, Ops, TimestepSequential
 from .casting import compute_dtype
+from .compiled import Backend, StepCompiler, always
 from .config import UNetConfig
 from .control_types import ControlTypeError
 from .encoder import SHARED, Encoder
@@ -28,6 +29,8 @@ class ControlNet(Encoder):
 
     A `pooled` one ("shuffle") gives each residual's mean over height and width, everywhere.
     """
+
+    _compiler: StepCompiler | None = None
 
     def __init__(
         self,
@@ -101,6 +104,28 @@ class ControlNet(Encoder):
     def hint_version(self) -> int:
         """As weights_version, of the weights that `hint_features` reads alone."""
         return version_of(self.input_hint_block)
+
+    def compile_steps(
+        self,
+        backend: Backend = "inductor",
+        *,
+        allows: Callable[["ControlNet"], bool] = always,
+    ) -> None:
+        """Makes steps without gradients run through `torch.compile`; the first of each size takes minutes.
+
+        At most cnet_core.nets.compiled.MOST_GRAPHS combinations of size, rows and blocks are compiled. Other calls,
+        training and files do not change. If compiling fails, the net runs uncompiled and a line in the log says so.
+
+        Args:
+            backend: of torch.compile.
+            allows: whether the net may be compiled as it is now.
+        """
+        self._compiler = StepCompiler(backend, allows)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether `compile_steps` was called."""
+        return self._compiler is not None
 
     def close(self) -> None:
         """Does nothing: the net keeps nothing for a run."""
@@ -199,20 +224,37 @@ class ControlNet(Encoder):
         if scales is None:
             scales = [1.0] * self.config.num_blocks
         check_scale_count(scales, self.config.num_blocks)
-        depth = max((i + 1 for i, s in enumerate(scales) if s != 0), default=0)
-        found: list[Tensor | None] = [None] * len(scales)
+        wanted = tuple(scale != 0 for scale in scales)
+        types = None if control_types is None else tuple(control_types)
+        args = (x, features, timesteps, context, y, wanted, types)
+        found = self._compiler.run(self, *args) if self._compiler else self.run_blocks(*args)
+        return Residuals.of([_scale_(b, s) for b, s in zip(found, scales, strict=True)])
+
+    def run_blocks(
+        self,
+        x: Tensor,
+        features: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None,
+        wanted: Sequence[bool],
+        control_types: Sequence[str] | None,
+    ) -> list[Tensor | None]:
+        """Returns the wanted blocks' residuals, unscaled, and None for the others; arguments as in `residuals`."""
+        depth = max((i + 1 for i, is_wanted in enumerate(wanted) if is_wanted), default=0)
+        found: list[Tensor | None] = [None] * len(wanted)
         emb = self.embedding(timesteps, y, x.dtype, control_types) if depth else x
         h = x
         for index in range(min(depth, len(self.input_blocks))):
             h = self.run(self.input_blocks[index], h, emb, context)
             if index == 0:
                 h = h + features
-            if scales[index] != 0:
-                found[index] = _scale_(self.zero_convs[index](h, emb), scales[index])
-        if depth == len(scales):
+            if wanted[index]:
+                found[index] = self.zero_convs[index](h, emb)
+        if depth == len(wanted):
             h = self.run(self.middle_block, h, emb, context)
-            found[-1] = _scale_(self.middle_block_out(h, emb), scales[-1])
-        return Residuals.of(found)
+            found[-1] = self.middle_block_out(h, emb)
+        return found
 
 
 def check_scale_count(scales: Sequence[float], blocks: int) -> None:
@@ -245,6 +287,6 @@ def _start_hint_encoder(block: nn.Sequential, init: HintInit) -> None:
             nn.init.zeros_(cast(Tensor, layer.bias))
 
 
-def _scale_(residual: Tensor, scale: float) -> Tensor:
+def _scale_(residual: Tensor | None, scale: float) -> Tensor | None:
     # A zero conv's output, which nothing else uses.
-    return residual if scale == 1 else residual.mul_(scale)
+    return residual if residual is None or scale == 1 else residual.mul_(scale)

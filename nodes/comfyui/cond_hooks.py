@@ -5,7 +5,7 @@ from typing import Any
 from comfy.hooks import HookGroup, TransformerOptionsHook
 from comfy.patcher_extension import WrappersMP
 
-from .conds import release_hooks, share_equal_controls, spare_models
+from .conds import complete_hooks, release_hooks, share_equal_controls, spare_models
 from .history import History
 from .host_types import Executor, Guider, Model, Options
 from .patch import RUN, ModelControl
@@ -42,6 +42,7 @@ class CondHooks(ModelControl):
         guider = executor.class_obj
         share_equal_controls(guider.conds)
         release_hooks(guider.conds, HOOKS)
+        complete_hooks(guider.conds, guider.original_conds)
         spare_models(guider.conds, guider.model_patcher)
         if RUN in guider.model_options["transformer_options"]:
             return executor(*args, **kwargs)

@@ -68,6 +68,23 @@ def release_hooks(conds: NamedConds, ours: Any) -> None:
             cond["hooks"] = groups.setdefault(left, _without(group, ours))
 
 
+def complete_hooks(conds: NamedConds, originals: NamedConds) -> None:
+    """Gives cloned hooks the attributes that their `clone` forgot, from the hooks that the prompts came with.
+
+    ComfyUI clones the hooks of a cond whose control has hooks, too. Those of prompt-control's COUPLE lose an attribute.
+    """
+    known = {hook: hook for cond in each_cond(originals) for hook in _hooks_of(cond)}
+    for cond in each_cond(conds):
+        for hook in _hooks_of(cond):
+            held = vars(hook)
+            held.update({k: v for k, v in vars(known.get(hook, hook)).items() if k not in held})
+
+
+def _hooks_of(cond: Any) -> Sequence[Any]:
+    group = cond.get("hooks")
+    return group.hooks if group else ()
+
+
 def _without(group: Any, ours: Any) -> Any:
     """Returns a HookGroup without some hooks."""
     rest = group.clone()

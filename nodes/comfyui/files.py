@@ -17,7 +17,7 @@ from ...cnet_core.checkpoints.glance import glance
 from .control_net import CondControl
 from .file_kinds import FOLDER
 from .host_types import BaseModel, Model
-from .loaded import LoadedNet, cast_weights
+from .loaded import LoadedNet, cast_weights, uses_plain_weights
 from .ops import OPS
 from .patcher import patcher_of
 
@@ -29,10 +29,8 @@ POOLED_NAMES = ("_shuffle", "_shuffle_fp16")
 UNET_PREFIX = "diffusion_model."
 #: How many nets that have a `base_model` and do not need it stay in memory with a model.
 KEPT_NETS = 2
-#: BaseModel -> the nets that were read for it: path, state and pooling -> net. They go with the model.
-_READ_FOR: WeakKeyDictionary[BaseModel, dict[tuple[Path, str, bool | None], LoadedNet]] = (
-    WeakKeyDictionary()
-)
+#: BaseModel -> the nets that were read for it: path, state and settings -> net. They go with the model.
+_READ_FOR: WeakKeyDictionary[BaseModel, dict[tuple[object, ...], LoadedNet]] = WeakKeyDictionary()
 #: The nodes' input for the base model of difference files.
 BASE_INPUT = "base_model"
 
@@ -62,36 +60,47 @@ def path_of(name: str) -> Path:
     return Path(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
-def load_file(name: str, base_model: Model | None = None) -> CondControl:
-    """Returns the CONTROL_NET of a file; only difference files need `base_model` (MODEL)."""
+def load_file(name: str, base_model: Model | None = None, compile: bool = False) -> CondControl:
+    """Returns the CONTROL_NET of a file; only difference files need `base_model` (MODEL).
+
+    With `compile` its steps run through torch.compile.
+    """
     pooled = True if Path(name).stem.endswith(POOLED_NAMES) else None
     path = path_of(name)
     try:
         if base_model is None:
-            return CondControl(load_path(path, pooled=pooled))
+            return CondControl(load_path(path, None, pooled, compile))
         if glance(path).needs_base:
-            return CondControl(load_path(path, unet_weights(base_model), pooled))
-        return CondControl(_load_once(path, file_state(name), pooled, base_model.model))
+            return CondControl(load_path(path, unet_weights(base_model), pooled, compile))
+        return CondControl(_load_once(path, file_state(name), pooled, compile, base_model.model))
     except ValueError as error:
         raise ValueError(str(error).replace(str(path), name)) from error
 
 
-def _load_once(path: Path, state: str, pooled: bool | None, base: BaseModel) -> LoadedNet:
+def _load_once(
+    path: Path, state: str, pooled: bool | None, compile: bool, base: BaseModel
+) -> LoadedNet:
     """As load_path; ComfyUI loads again at each change above `base_model`, though the file did not change."""
-    nets, key = _READ_FOR.setdefault(base, {}), (path, state, pooled)
+    nets, key = _READ_FOR.setdefault(base, {}), (path, state, pooled, compile)
     if key not in nets:
         while len(nets) >= KEPT_NETS:
             del nets[next(iter(nets))]
-        nets[key] = load_path(path, pooled=pooled)
+        nets[key] = load_path(path, None, pooled, compile)
     return nets[key]
 
 
 def load_path(
-    path: str | Path, base: Mapping[str, Tensor] | None = None, pooled: bool | None = None
+    path: str | Path,
+    base: Mapping[str, Tensor] | None = None,
+    pooled: bool | None = None,
+    compile: bool = False,
 ) -> LoadedNet:
     """Returns the ControlNet of a file under ComfyUI's memory management; arguments as in cnet_core.load_controlnet."""
     with words_of_nodes():
-        return manage_net(cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS))
+        net = cn.load_controlnet(path, base=base, pooled=pooled, ops=OPS)
+    if compile:
+        net.compile_steps(allows=uses_plain_weights)
+    return manage_net(net)
 
 
 def manage_net(net: cn.ControlNet) -> LoadedNet:

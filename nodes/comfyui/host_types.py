@@ -128,6 +128,9 @@ class Guider(Protocol):
     @property
     def conds(self) -> Mapping[str, Conds]: ...
 
+    @property
+    def original_conds(self) -> Mapping[str, Conds]: ...
+
 
 class DeviceSource(NetSource, Protocol):
     """A source whose net ComfyUI may want on a further GPU."""

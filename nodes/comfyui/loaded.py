@@ -112,6 +112,12 @@ def cast_weights(net: nn.Module) -> None:
             setattr(layer, "comfy_cast_weights", True)  # noqa: B010  (a switch, no weight: torch types it as one)
 
 
+def uses_plain_weights(net: nn.Module) -> bool:
+    """Whether ComfyUI's layers use their weights as they are: they neither cast nor patch them at each call."""
+    names = ("comfy_cast_weights", "weight_function", "bias_function")
+    return not any(getattr(layer, name, None) for layer in net.modules() for name in names)
+
+
 def residual_bytes(config: BlockLayout, rows: int, height: int, width: int, element: int) -> int:
     """Returns the bytes of all residuals of a batch; `element` is the size of one number."""
     return rows * element * sum(prod(shape) for shape in config.block_shapes(height, width))

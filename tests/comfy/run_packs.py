@@ -1,7 +1,8 @@
 """Our control beside real packs: `run_packs.py --packs DIR --comfyui PATH [--comfyui-python PY] [PACK ...]`.
 
 DIR holds a checkout of each pack, under its repository's name. Prints a table, and exits with 1 if anything is wrong.
-Each pack gets a ComfyUI of its own, since some change ComfyUI itself. What is right is in support/pack_cases.py.
+Each pack gets a ComfyUI of its own, since some change ComfyUI itself. What is right is in support/pack_cases.py, and
+in support/travelling_cases.py for control on the prompts.
 """
 
 import argparse
@@ -12,10 +13,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+import pack_cases
+import travelling_cases
 from host import Host, Place, version_of
-from pack_cases import CASES
 from packs import HEAD, Case, Nodes, Outcome, commit_of, lines, outcomes
 from weights import write_models
+
+CASES = (*pack_cases.CASES, *travelling_cases.CASES)
 
 
 def main() -> int:

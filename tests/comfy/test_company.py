@@ -22,13 +22,15 @@ UNGUIDED = 2
 MODES = pytest.mark.parametrize("mode", NATIVE)
 
 
-def share_beside(comfy: Host, flow: Flow, mode: str, expected: Flow | None = None) -> float:
+def share_beside(
+    comfy: Host, flow: Flow, mode: str, expected: Flow | None = None, face: str = "ours"
+) -> float:
     """Returns how far ours is from native control on the same graph, or on another one that gives the same."""
     expected = expected or flow
     hints = flow.sampling.batch
     plain = expected.run(comfy, "plain")
     native = expected.run(comfy, "native", Control(NATIVE[mode], hints=hints))
-    ours = flow.run(comfy, "ours", Control(hints=hints, routing={"mode": mode}))
+    ours = flow.run(comfy, "ours", Control(face, hints=hints, routing={"mode": mode}))
     return effect_share(plain, native, ours)
 
 
@@ -88,15 +90,18 @@ def test_options_copied_before_the_run_are_refused_where_roles_count(comfy: Host
     assert "ApplyControlNet" in refused(comfy, flow, Control(routing=COND_ONLY))
 
 
+@pytest.mark.parametrize("face", ["ours", "routed"])
 @MODES
-def test_control_is_resized_to_features_that_a_block_shrinks(comfy: Host, mode: str) -> None:
+def test_control_is_resized_to_features_that_a_block_shrinks(
+    comfy: Host, mode: str, face: str
+) -> None:
     fitted = Flow(
         family(SD15),
         Sampling(side=128),
         after=node("ProbeOwnDownsample", resize_control=True),
     )
     shrunk = replace(fitted, after=node("ProbeOwnDownsample", resize_control=False))
-    assert share_beside(comfy, shrunk, mode, fitted) <= TOLERANCE
+    assert share_beside(comfy, shrunk, mode, fitted, face) <= TOLERANCE
     assert "resized to fit" in comfy.log
 
 

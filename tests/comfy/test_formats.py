@@ -40,15 +40,20 @@ def files(comfy: Host) -> Host:
     return comfy
 
 
-def run(comfy: Host, name: str, loader: str, file: str = "", *, native: bool = False) -> Result:
-    """Returns the latents with the embedded model and a ControlNet from this loader."""
+def run(comfy: Host, name: str, loader: str, file: str = "", *, way: str = "ours") -> Result:
+    """Returns the latents with the embedded model and a ControlNet from this loader.
+
+    `way`: "ours" is on the MODEL; "native" and "routed" are on the prompts, the latter by Route ControlNet.
+    """
     graph = Graph()
     model, clip, _, embedded = tiny_nodes(graph)
     conds = [graph.add("CLIPTextEncode", clip=clip, text=text) for text in (PROMPT, "")]
     net = _net(graph, loader, file, model, embedded)
     hint = graph.add("ProbePicture", width=SIDE, height=SIDE, count=1, seed=4)
     inputs = {"image": hint, "strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
-    if native:
+    if way == "routed":
+        net = graph.add("RouteControlNet", control_net=net)
+    if way in ("native", "routed"):
         both = graph.add(
             "ControlNetApplyAdvanced",
             positive=conds[0],
@@ -78,11 +83,14 @@ def test_a_difference_file_with_its_base_is_the_whole_control_net(files: Host) -
     assert effect_share(plain, whole, found) <= 1e-3
 
 
+@pytest.mark.parametrize("way", ["ours", "routed"])
 @pytest.mark.parametrize("loader", ["LoadControlNet", "ControlNetLoader"])
-def test_a_control_lora_gives_what_native_control_gives_with_it(files: Host, loader: str) -> None:
+def test_a_control_lora_gives_what_native_control_gives_with_it(
+    files: Host, loader: str, way: str
+) -> None:
     plain = run(files, "plain", "")
-    native = run(files, "native", "ControlNetLoader", "tiny_lora.safetensors", native=True)
-    found = run(files, "found", loader, "tiny_lora.safetensors")
+    native = run(files, "native", "ControlNetLoader", "tiny_lora.safetensors", way="native")
+    found = run(files, "found", loader, "tiny_lora.safetensors", way=way)
     assert effect_share(plain, native, found) <= 1e-3
 
 

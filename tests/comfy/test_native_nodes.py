@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import torch
 from core_nodes import control_net_appliers
 from described import defaults
 from flows import Control, effect_share
@@ -59,6 +60,30 @@ def test_a_union_type_set_by_comfyuis_node_counts(comfy: Host, kind: str) -> Non
         run(comfy, shape, nodes) for nodes in (nothing, with_type(native), with_type(ours))
     )
     assert effect_share(plain, expected, found) <= TOLERANCE
+
+
+def test_a_union_type_set_by_comfyuis_node_on_ours_counts_on_the_prompts(comfy: Host) -> None:
+    def union(type_: str, apply: Callable, **inputs: str) -> Nodes:
+        def nodes(graph: Graph, model: Link, *conds: Link) -> tuple[Link, Link, Link]:
+            net = graph.add("LoadControlNet", control_net_name="union.safetensors")
+            if type_:
+                net = graph.add("SetUnionControlNetType", control_net=net, type=type_)
+            net = graph.add("RouteControlNet", control_net=net, **inputs) if inputs else net
+            return apply(graph, net, model, conds)
+
+        return nodes
+
+    shape = family(SDXL)
+    other, expected, found = (
+        run(comfy, shape, nodes)
+        for nodes in (
+            union("openpose", native),
+            union("", native, control_type="depth"),
+            union("depth", native),
+        )
+    )
+    assert torch.equal(found.samples, expected.samples)
+    assert not torch.equal(found.samples, other.samples)
 
 
 def test_a_net_of_the_loader_for_differences_counts(comfy: Host) -> None:

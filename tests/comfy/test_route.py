@@ -7,7 +7,7 @@ import torch
 from flows import COND_ONLY, Control, Flow, effect_share
 from graphs import Sampling
 from host import Host
-from hosts import COND_NODES, MODEL_NODES, SAMPLERS
+from hosts import COND_NODES, MODEL_NODES, SAMPLERS, node
 from weights import SD15, SDXL, family
 
 #: Largest difference as a share of the control's own effect, in a run and in one call.
@@ -17,6 +17,19 @@ ROUTINGS = {
     "uncond only": {"mode": "uncond_only"},
     "weighted": {"mode": "weighted"},
     "target gain": {"mode": "target_gain"},
+}
+#: What changes the guidance of a KSampler; SAG needs more than one deep pixel.
+GUIDANCE = {
+    "CFG 1": Flow(family(SD15), Sampling(cfg=1.0)),
+    **{
+        name: Flow(family(SD15), Sampling(steps=3, side=128 if name == "SAG" else 64), after=nodes)
+        for name, nodes in (
+            *((name, MODEL_NODES[name]) for name in ("SAG", "PAG", "RescaleCFG")),
+            ("APG", node("APG", eta=1.0, norm_threshold=5.0, momentum=0.5)),
+            ("TCFG", node("TCFG")),
+            ("CFGZeroStar", node("CFGZeroStar")),
+        )
+    },
 }
 
 
@@ -68,6 +81,20 @@ def test_cond_only_is_native_control_on_the_positive_in_one_call_a_step(
     assert len(native.calls) > len(ours.calls)
     conds = {1, 2} if name == "DualCFG" else {0}  # their indices in the guider's calls
     assert ours.counts[name] == [sum(index in conds for index in call) for call in ours.calls]
+
+
+@pytest.mark.parametrize("name", GUIDANCE)
+def test_beside_guidance_cond_only_is_native_control_on_the_positive(
+    comfy: Host, name: str
+) -> None:
+    """In the calls of the run with no control, and with the ControlNet's rows of the control on the MODEL."""
+    flow = GUIDANCE[name]
+    plain = flow.run(comfy, "plain")
+    native = flow.run(comfy, "native", Control("native_positive"))
+    ours = flow.run(comfy, "ours", Control("routed", routing=COND_ONLY))
+    assert effect_share(plain, native, ours) <= TOLERANCE
+    assert ours.calls == plain.calls
+    assert_equal_faces(comfy, flow, Control(routing=COND_ONLY))
 
 
 @pytest.mark.parametrize("routing", ROUTINGS)

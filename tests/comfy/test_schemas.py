@@ -8,7 +8,7 @@ from locales import aliases
 #: Node -> inputs in order with their defaults, None where a link or a file is needed; then the outputs' types.
 NODES = {
     "LoadControlNet": (
-        {"control_net_name": None, "base_model": None},
+        {"control_net_name": None, "base_model": None, "compile": False},
         ["CONTROL_NET"],
     ),
     "ApplyControlNet": (
@@ -160,7 +160,7 @@ def test_inputs_that_nobody_needs_at_first_are_folded_away(comfy: Host) -> None:
     folded = {
         n for n, value in inputs_of(comfy, "ApplyControlNet").items() if value[1].get("advanced")
     }
-    assert folded == {"hint_fit", "reuse_tolerance", "control_type"}
+    assert folded == {"hint_fit", "reuse_tolerance", "control_type", "frame_strengths"}
 
 
 @pytest.mark.parametrize("node", ["ApplyControlNet", "RouteControlNet", "SaveControlNet"])

@@ -1,6 +1,7 @@
 """A guider with a model of its own for the negative: ours acts in the model that it is on, or says that it cannot."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -52,6 +53,22 @@ def test_on_the_first_model_it_is_native_control_on_the_conds(dual: Host, mode: 
     plain, expected = (ON_THE_FIRST.run(dual, kind, Control(kind)) for kind in ("none", native))
     found = ON_THE_FIRST.run(dual, "ours", Control(routing={"mode": mode}))
     assert effect_share(plain, expected, found) <= 1e-3
+
+
+@pytest.mark.parametrize("mode", ["both", "cond_only"])
+def test_on_the_prompts_it_is_native_control_in_both_models(dual: Host, mode: str) -> None:
+    native = {"both": "native", "cond_only": "native_positive"}[mode]
+    plain, expected = (ON_THE_FIRST.run(dual, kind, Control(kind)) for kind in ("none", native))
+    found = ON_THE_FIRST.run(dual, "routed", Control("routed", routing={"mode": mode}))
+    assert effect_share(plain, expected, found) <= 1e-3
+    assert found.calls == plain.calls
+
+
+def test_on_the_prompts_a_second_model_of_another_family_is_named(dual: Host) -> None:
+    other = family(replace(SD15, context_dim=1024))
+    flow = guided_by(lambda graph, model: (model, other.model(graph)))
+    with pytest.raises(Failed, match=r"made for SD1\.x.* MODEL is SD2\.x"):
+        flow.run(dual, "refused", Control("routed"))
 
 
 @pytest.mark.parametrize("mode", ["both", "cond_only"])

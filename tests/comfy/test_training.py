@@ -40,27 +40,35 @@ def trained(graph: Graph, captions: Link | str | None = None, **inputs: object) 
     )
 
 
-def used(graph: Graph, net: Link, name: str) -> None:
-    """Adds one sampling step with the net, and saves its latents."""
+def used(graph: Graph, net: Link, name: str, *, on_prompts: bool = False) -> None:
+    """Adds one sampling step with the net, on the MODEL or by ComfyUI's Apply node, and saves its latents."""
     model, clip, _, _ = tiny_nodes(graph)
     hint = graph.add("ProbePicture", width=SIDE, height=SIDE, count=1, seed=4)
-    window = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
-    model = graph.add("ApplyControlNet", model=model, control_net=net, image=hint, **window)
+    given = {"control_net": net, "image": hint, "strength": 1.0}
+    given |= {"start_percent": 0.0, "end_percent": 1.0}
     cond = graph.add("CLIPTextEncode", clip=clip, text=PROMPT)
+    conds = [cond, cond]
+    if on_prompts:
+        both = graph.add("ControlNetApplyAdvanced", positive=cond, negative=cond, **given)
+        conds = [both, output(both, 1)]
+    else:
+        model = graph.add("ApplyControlNet", model=model, **given)
     how = Sampling(steps=1, side=SIDE)
-    save(graph, how.ksampler(graph, model, cond, cond), name)
+    save(graph, how.ksampler(graph, model, *conds), name)
 
 
 def test_a_net_is_trained_used_saved_and_loaded_again(comfy: Host) -> None:
     graph = Graph()
     net = trained(graph)
     used(graph, net, "trained")
+    used(graph, net, "on the prompts", on_prompts=True)
     graph.add("SaveControlNet", control_net=net, filename_prefix="controlnet/kept", layout="ldm")
     graph.add("SaveImage", images=output(net, 1), filename_prefix="plot")
     outputs = comfy.run(graph.nodes)
     assert sum(len(node.get("images", [])) for node in outputs.values()) == 2
     texts = [t for node in outputs.values() for t in node.get("text", [])]
     assert any(t.startswith("6 steps, finished. It does not follow") for t in texts)
+    assert torch.equal(comfy.saved("on the prompts").samples, comfy.saved("trained").samples)
     (file,) = (comfy.base / "output" / "controlnet").glob("kept_*.safetensors")
     assert bool(cn.load_controlnet(file).zero_convs[0][0].weight.any())
     again = Graph()

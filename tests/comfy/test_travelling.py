@@ -44,6 +44,11 @@ def test_a_copy_for_each_prompt_keeps_one_call_a_step(comfy: Host, mode: str, ha
     assert share(comfy, copied(half), mode, hint_side=128) <= TOLERANCE
 
 
+def test_copies_share_the_weights(comfy: Host) -> None:
+    replace(copied(half=False), watched=True).run(comfy, "copies", Control("routed"))
+    assert comfy.memory("copies")["loaded"].count("ControlNet") == 1
+
+
 def test_a_mask_is_cropped_with_the_picture(comfy: Host) -> None:
     """A mask for the right half is cropped away with the left half that is kept, and no control is left."""
 
@@ -101,13 +106,34 @@ def test_in_tiles_a_control_is_refused_beside_one_for_the_positive_that_comfyui_
 
 
 @MODES
-def test_a_control_that_windows_write_to_stays_right(comfy: Host, mode: str) -> None:
+def test_cleanup_before_pre_run_takes_nothing_away(comfy: Host, mode: str) -> None:
+    assert share(comfy, Flow(family(SD15), after=node("ProbeCleanUpFirst")), mode) <= TOLERANCE
+
+
+@MODES
+def test_another_get_control_on_the_object_is_asked_in_each_call(comfy: Host, mode: str) -> None:
+    flow = Flow(family(SD15), after=node("ProbeOtherGetControl", name=f"asked {mode}"))
+    assert share(comfy, flow, mode) <= TOLERANCE
+    found = comfy.saved("ours")
+    assert len(found.counts[f"asked {mode}"]) == len(found.calls)
+
+
+@MODES
+def test_sub_idxs_set_on_the_object_leave_it_right(comfy: Host, mode: str) -> None:
     flow = Flow(family(SD15), Sampling(batch=2))
     plain = flow.run(comfy, "plain")
     native = flow.run(comfy, "native", Control(NATIVE[mode], hints=2))
     windows = replace(flow, after=node("ProbeSubIdxs"))
     ours = windows.run(comfy, "ours", Control("routed", hints=2, routing={"mode": mode}))
     assert effect_share(plain, native, ours) <= TOLERANCE
+
+
+@MODES
+def test_a_hook_on_the_prompt_whose_clones_forget_works(comfy: Host, mode: str) -> None:
+    def hooked(graph: Graph, cond: Link) -> Link:
+        return graph.add("ProbeForgetfulHook", conditioning=cond)
+
+    assert share(comfy, Flow(family(SD15), positive=hooked), mode) <= TOLERANCE
 
 
 @pytest.mark.parametrize("chain", [["routed"], ["routed", "native"], ["native", "routed"]], ids=str)

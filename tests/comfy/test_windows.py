@@ -42,12 +42,15 @@ def flow(comfy: Host, how: Sampling = HOW, **values: Any) -> Flow:
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("mode", ["both", "cond_only"])
-def test_hints_go_to_their_pictures_in_windows(comfy: Host, schedule: str, mode: str) -> None:
+@pytest.mark.parametrize("face", ["ours", "routed"])
+def test_hints_go_to_their_pictures_in_windows(
+    comfy: Host, face: str, mode: str, schedule: str
+) -> None:
     whole, windows = Flow(family(SD15), HOW), flow(comfy, context_schedule=schedule)
     kind = "native" if mode == "both" else "native_positive"
     plain = whole.run(comfy, "plain")
     expected = whole.run(comfy, "expected", Control(kind, hints=PICTURES))
-    found = windows.run(comfy, "found", Control(hints=PICTURES, routing={"mode": mode}))
+    found = windows.run(comfy, "found", Control(face, hints=PICTURES, routing={"mode": mode}))
     assert effect_share(plain, expected, found) <= 1e-3
     assert len(found.calls) > len(plain.calls)
 

@@ -21,7 +21,7 @@ register_adapter save_controlnet xray
 #: Parameters in order, `=` before those with a default, `*` before those that are given by name alone.
 CALLS = {
     "identify": "path *=deep *=base_name",
-    "load_controlnet": "path *=base *=pooled *=dtype *=device *=ops",
+    "load_controlnet": "path *=base *=pooled *=dtype *=device *=ops *=compile",
     "save_controlnet": "net path *=layout *=base *=progress",
     "ControlNet.from_unet": "unet *=hint_channels *=hint_init",
     "HintRouting.both": "",
@@ -76,7 +76,7 @@ COMMANDS = {
     "bench": (
         "--steps --training --training-memory --memory --prompts --loading --family --width "
         "--side --pictures --rounds --prompt-steps --ways --device --dtype --comfyui "
-        "--comfyui-python --comfyui-options --short --out --json"
+        "--comfyui-python --comfyui-options --compile --short --out --json"
     ),
 }
 

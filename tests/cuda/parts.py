@@ -39,6 +39,7 @@ class Sizes:
     prompt_rounds: int  # of those at the small side
     prompt_steps: int
     low_vram: str  # ComfyUI's option
+    compiled: tuple[str, ...]  # ways that are compiled, which takes a minute or more each
 
 
 GPU = Sizes(
@@ -51,6 +52,7 @@ GPU = Sizes(
     prompt_rounds=6,
     prompt_steps=20,
     low_vram="--novram",  # with so much memory --lowvram would move nothing
+    compiled=("both", "cond only"),
 )
 REHEARSAL = Sizes(
     device="cpu",
@@ -62,6 +64,7 @@ REHEARSAL = Sizes(
     prompt_rounds=1,
     prompt_steps=2,
     low_vram="--disable-smart-memory",  # ComfyUI has no low VRAM on a CPU
+    compiled=("both",),
 )
 #: Rounds of prompts that take longer.
 FEW = ("--rounds", "3")
@@ -77,6 +80,7 @@ def stages(sizes: Sizes) -> list[list[Part]]:
     prompts = _prompts(sizes, sizes.small)
     large_prompts = (*_prompts(sizes, sizes.large), *FEW, "--ways", *PROMPTS)
     low_vram = (*prompts, *FEW, f"--comfyui-options={sizes.low_vram}", "--ways", *PROMPTS)
+    compiled = ("--compile", "--ways", *sizes.compiled)
     timed = [
         Part("bench_512", 100, small, read_bench),
         Part("prompts_512", 110, prompts, read_bench),
@@ -86,6 +90,9 @@ def stages(sizes: Sizes) -> list[list[Part]]:
         Part("bench_1024", 60, (*large, "--ways", *STEPS), read_bench),
         Part("prompts_1024", 60, large_prompts, read_bench),
         Part("bench_512_batch_8", 60, (*small, "--pictures", "4", "--ways", *STEPS), read_bench),
+        # Compiling takes minutes, so these come last; name them to run them alone.
+        Part("bench_512_compiled", 180, (*small, *compiled), read_bench),
+        Part("prompts_512_compiled", 180, (*prompts, *FEW, *compiled), read_bench),
     ]
     return [[_tests(), *(_training(sizes, p) for p in PRECISIONS)], *([part] for part in timed)]
 

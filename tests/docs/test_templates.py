@@ -1,4 +1,4 @@
-"""The example workflows can be read where they open: their size, titles, wires, models and pictures."""
+"""Saved graphs can be read where they open: their size, titles, wires, models and pictures."""
 
 import json
 import re
@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-FOLDER = Path(__file__).parents[2] / "example_workflows"
-FILES = sorted(FOLDER.glob("*.json"))
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "example_workflows").glob("*.json"))
+#: Graphs for other packs' nodes. They have no place in ComfyUI's template browser, so no title and no picture.
+OF_PACKS = sorted((ROOT / "docs" / "examples").glob("*.json"))
 #: Pixels at zoom 1, so that ComfyUI shows a whole sheet at 75 % or more in a window of 1440 x 900.
 WIDTH, HEIGHT, NODES = 1440, 860, 12
 TITLE = 30  # above a node
@@ -18,7 +20,7 @@ NARROWEST = 217  # Vue nodes are at least 225 wide; a group's margin takes the r
 ASIDE = 8  # so far may a wire bend behind a node's edge
 NAMING_FILES = {"CheckpointLoaderSimple": "checkpoints", "LoadControlNet": "controlnet"}
 
-pytestmark = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+EACH_GRAPH = pytest.mark.parametrize("path", [*FILES, *OF_PACKS], ids=lambda path: path.stem)
 
 
 def opened(path: Path) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def box(node: dict[str, Any]) -> tuple[float, float, float, float]:
     return x, y - TITLE, x + width, y + height
 
 
+@EACH_GRAPH
 def test_it_has_the_size_of_a_screen(path: Path) -> None:
     graph = opened(path)
     edges = [group["bounding"] for group in graph["groups"]]
@@ -40,6 +43,7 @@ def test_it_has_the_size_of_a_screen(path: Path) -> None:
     assert len(graph["nodes"]) <= NODES
 
 
+@EACH_GRAPH
 def test_every_node_is_inside_one_group_and_behind_no_other(path: Path) -> None:
     graph = opened(path)
     boxes = [box(node) for node in graph["nodes"]]
@@ -55,6 +59,7 @@ def test_every_node_is_inside_one_group_and_behind_no_other(path: Path) -> None:
         assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
 
 
+@EACH_GRAPH
 def test_groups_have_titles_and_colours_and_nodes_of_one_kind_are_told_apart(path: Path) -> None:
     graph = opened(path)
     groups = graph["groups"]
@@ -65,6 +70,7 @@ def test_groups_have_titles_and_colours_and_nodes_of_one_kind_are_told_apart(pat
     assert all(title for kind, title in shown if kind in ("CLIPTextEncode", "SaveImage"))
 
 
+@EACH_GRAPH
 def test_no_wire_runs_behind_a_node(path: Path) -> None:
     graph = opened(path)
     nodes = {node["id"]: node for node in graph["nodes"]}
@@ -76,6 +82,7 @@ def test_no_wire_runs_behind_a_node(path: Path) -> None:
                 assert not is_behind, (link, node["title"] if "title" in node else node["type"])
 
 
+@EACH_GRAPH
 def test_the_note_has_two_or_three_sentences(path: Path) -> None:
     (note,) = [n for n in opened(path)["nodes"] if n["type"] == "MarkdownNote"]
     (text,) = note["widgets_values"]
@@ -83,6 +90,7 @@ def test_the_note_has_two_or_three_sentences(path: Path) -> None:
     assert "`" not in text  # Vue nodes write code in blue on the note's brown
 
 
+@EACH_GRAPH
 def test_files_that_it_names_can_be_downloaded(path: Path) -> None:
     for node in opened(path)["nodes"]:
         if node["type"] in NAMING_FILES:
@@ -93,6 +101,7 @@ def test_files_that_it_names_can_be_downloaded(path: Path) -> None:
             assert model["url"].split("/")[-1].split("?")[0] == model["name"]
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_title_is_the_files_name_and_a_picture_stands_beside_it(path: Path) -> None:
     assert re.fullmatch(r"\d [A-Z][\w .-]+", path.stem)
     with Image.open(path.with_suffix(".jpg")) as picture:

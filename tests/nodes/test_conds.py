@@ -27,7 +27,7 @@ class Foreign:
 class Group:
     """As ComfyUI's HookGroup."""
 
-    def __init__(self, *hooks: str) -> None:
+    def __init__(self, *hooks: Any) -> None:
         self.hooks = list(hooks)
 
     def clone(self) -> "Group":
@@ -71,6 +71,25 @@ def test_our_hooks_go_and_conds_of_equal_other_hooks_share_a_group(part: Part) -
     assert [cond.get("hooks") for cond in conds["positive"]] == [None, lora]
     assert [cond.get("hooks") for cond in conds["negative"]] == [lora, None, None]
     assert "hooks" not in conds["positive"][0]
+
+
+class Hook:
+    """A hook of a prompt; its clones are equal, and this one holds more than they do."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hook)
+
+    def __hash__(self) -> int:
+        return 1
+
+
+def test_cloned_hooks_get_what_their_clone_forgot_and_keep_what_they_have(part: Part) -> None:
+    first, clone = Hook(), Hook()
+    vars(first).update(mask="first", strength="first")
+    vars(clone).update(strength="clone")
+    conds = {"positive": [{"hooks": Group(clone)}], "negative": [{}]}
+    part("nodes.comfyui.conds").complete_hooks(conds, {"positive": [{"hooks": Group(first)}]})
+    assert vars(clone) == {"mask": "first", "strength": "clone"}
 
 
 def test_sources_are_found_in_every_place_of_a_chain(part: Part) -> None:

@@ -15,6 +15,7 @@ class Layer(nn.Linear):
     """Has the switch that ComfyUI's layers have."""
 
     comfy_cast_weights = False
+    weight_function = ()
 
 
 def test_a_pooled_net_gives_one_value_a_channel(part: Part) -> None:
@@ -44,3 +45,16 @@ def test_layers_bring_their_weights_to_a_model_on_another_device(
         .open(SimpleNamespace(device=torch.device(device)), [patcher])
     )
     assert opened.net[0].comfy_cast_weights == casts
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("comfy_cast_weights", True), ("weight_function", [torch.neg])]
+)
+def test_layers_that_cast_or_patch_their_weights_at_each_call_are_no_plain_ones(
+    part: Part, name: str, value: object
+) -> None:
+    loaded = part("nodes.comfyui.loaded")
+    net = nn.Sequential(Layer(2, 2), nn.SiLU())
+    assert loaded.uses_plain_weights(net)
+    setattr(net[0], name, value)
+    assert not loaded.uses_plain_weights(net)

@@ -71,7 +71,9 @@ def _small(kind: type[M], seed: int) -> M:
 
 @lru_cache(maxsize=8)
 def _draw_weights(kind: type[nn.Module], seed: int) -> list[Tensor]:
-    return [parameter.detach() for parameter in randomise_(kind(SMALL), seed).parameters()]
+    with _skip_init():  # torch's own generator stays as it is, whether this is cached or not
+        model = kind(SMALL)
+    return [parameter.detach() for parameter in randomise_(model, seed).parameters()]
 
 
 @contextmanager

@@ -145,6 +145,7 @@ def _table(
     return Table(
         title=f"one prompt of {steps(settings)} steps in ComfyUI {version}, {settings.family} at {settings.side} px, "
         f"{settings.pictures} at once, width {settings.width:g}, on {settings.device}"
+        + ", ours compiled" * settings.compile
         + "".join(f", {option}" for option in settings.comfyui_options),
         columns=COLUMNS,
         rows=rows,

@@ -128,7 +128,7 @@ def limit(settings: BenchSettings, seed: int, rows: str) -> dict[str, Any]:
 def ours(settings: BenchSettings, seed: int, mode: str) -> dict[str, Any]:
     """Apply ControlNet (to the model)."""
     graph = Graph(settings)
-    net = graph.add("LoadControlNet", control_net_name=FILE)
+    net = graph.add("LoadControlNet", control_net_name=FILE, compile=settings.compile)
     routing = graph.add(
         "CFGHintRouting", mode=mode, cond_weight=1.0, uncond_weight=0.5, target_gain=2.0
     )

@@ -49,7 +49,7 @@ class Bench:
     """One family at work."""
 
     def __init__(self, family: Family, batch: int = 1, hints: int = 1) -> None:
-        gc.collect()  # a model of an earlier error must not go while ComfyUI goes through its list
+        gc.collect()  # ComfyUI walks through its list of models: none may be freed meanwhile
         comfy.model_management.unload_all_models()  # a VAE's hints load all models again, also those that are gone
         self.family, self.batch = family, batch
         self.model, self.net, self.vae = family.model(), family.net(), Vae(family)

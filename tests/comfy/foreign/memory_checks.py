@@ -32,7 +32,13 @@ def low_vram(bench: Bench, both: Tensor, share: Any) -> dict[str, Any]:
 
 
 def compiled(bench: Bench, both: Tensor, share: Any) -> dict[str, Any]:
-    """A run whose model torch.compile traces, without generating code."""
-    model = bench.ours()
-    set_torch_compile_wrapper(model, backend="eager")
-    return {"compiled": share(bench.sample(model), both)}
+    """A run whose model torch.compile traces, without generating code, and how many graphs it traced."""
+    model, graphs = bench.ours(), []
+
+    def keep(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    set_torch_compile_wrapper(model, backend=keep)
+    found = bench.sample(model)
+    return {"compiled": share(found, both), "graphs": len(graphs)}

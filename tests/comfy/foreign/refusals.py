@@ -1,4 +1,4 @@
-"""What is refused, and what raises in a run: the errors."""
+"""The errors of inputs and pairs that do not fit."""
 
 from collections.abc import Callable
 from dataclasses import replace

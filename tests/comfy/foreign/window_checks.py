@@ -19,7 +19,7 @@ def windows(bench: Bench, share: Any) -> dict[str, Any]:
 
 
 def window_handler(length: int) -> Any:
-    """Returns what predicts some pictures of a batch at a time: that of ComfyUI 0.3.75 fails with torch of today."""
+    """Returns a context handler, which predicts some pictures at a time: that of 0.3.75 fails with torch 2.14."""
 
     def predict(
         calc: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any

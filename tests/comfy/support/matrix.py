@@ -1,6 +1,6 @@
 """Our control beside every core node: the same graph with ComfyUI's own control says what is right."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,13 +67,13 @@ def kinds_of(comfy: Host) -> list[str]:
     return [kind for kind in kinds if kind not in LEFT_OUT]
 
 
-def examine(comfy: Host, kind: str) -> list[Outcome]:
+def examine(comfy: Host, kind: str, places: Collection[str] = PLACES.keys()) -> list[Outcome]:
     """Returns what came of a node: one outcome for each mode and place, or one that says why there are none."""
     try:
         node, plain = at_its_side(comfy, kind)
     except (Failed, NotFilled) as error:
         return [Outcome(kind, "", "", "refused", first_line(error))]
-    return beside(comfy, node, plain)
+    return beside(comfy, node, plain, places)
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,13 @@ class Node:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def beside(comfy: Host, node: Node, plain: Result) -> list[Outcome]:
+def beside(
+    comfy: Host, node: Node, plain: Result, places: Collection[str] = PLACES.keys()
+) -> list[Outcome]:
     """Returns one outcome for each mode and place; `plain` are the node's latents with no control."""
-    places = GUIDER_PLACES if makes_guider(comfy.info, node.kind) else tuple(PLACES)
-    return [outcome for mode in NATIVE for outcome in _compared(comfy, node, mode, plain, places)]
+    possible = GUIDER_PLACES if makes_guider(comfy.info, node.kind) else PLACES
+    wanted = [place for place in possible if place in places]
+    return [outcome for mode in NATIVE for outcome in _compared(comfy, node, mode, plain, wanted)]
 
 
 def _compared(

@@ -1,8 +1,10 @@
-"""Real packs that affect sampling, and the right result with each."""
+"""Real packs that affect sampling, and the right result with each.
+
+Control on the prompts has its cases in travelling_cases.py.
+"""
 
 from dataclasses import replace
 
-from adapters import Adapter
 from flows import COND_ONLY, RIGHT_HALF, Control, Flow
 from graphs import Sampling
 from hosts import node
@@ -16,13 +18,12 @@ from pack_graphs import (
     guider_of,
     reference,
     sampler_of,
+    scheduled_guider_of,
     tiles,
     tiles_upscaled,
     windows,
 )
 from packs import EITHER, Case, Nodes
-from regional_graphs import DENSE, coupled_by_ppm, detailed, regional
-from weights import WIDENING, family
 
 EVOLVED = "ComfyUI-AnimateDiff-Evolved"
 TILED = "ComfyUI-TiledDiffusion"
@@ -165,12 +166,13 @@ SAMPLERS = {
         "AdaptiveGuidance", threshold=0.9, uncond_zero_scale=0.0, cfg_start_pct=0.0
     ),
     ("ComfyUI-ComfyCouple", "Comfy Couple"): couple,
+    ("ComfyUI-Inspire-Pack", "ScheduledCFGGuider //Inspire"): scheduled_guider_of(
+        "ScheduledCFGGuider //Inspire"
+    ),
+    ("ComfyUI-Inspire-Pack", "ScheduledPerpNegCFGGuider //Inspire"): scheduled_guider_of(
+        "ScheduledPerpNegCFGGuider //Inspire", empty=True
+    ),
 }
-REGIONAL = {
-    ("ComfyUI-Impact-Pack", "RegionalSampler"): regional,
-    ("ComfyUI-ppm", "AttentionCouplePPM"): coupled_by_ppm,
-}
-
 #: Pack -> its nodes with a MODEL in, and MODEL or GUIDER out -> widget values other than the defaults.
 NODES = {
     "pre_cfg_comfy_nodes_for_ComfyUI": {
@@ -209,108 +211,7 @@ NODES = {
     },
 }
 
-#: Control on the conditioning: native control on the same graph says what is right.
-ROUTED = {
-    "routed, both": (Control("native"), Control("routed")),
-    "routed, cond only": (Control("native_positive"), Control("routed", routing=COND_ONLY)),
-}
-#: A strength for each picture, and the same as masks: equal to the last bit.
-STRENGTHS = {
-    f"frame strengths, {kind}": (
-        Control(kind, mask=(1.0, 0.8125, 0.625, 0.4375, 0.25, 0.25)),
-        Control(kind, inputs={"frame_strengths": "0:1, 4:0.25"}),
-    )
-    for kind in ("ours", "routed")
-}
-#: Advanced-ControlNet's own Apply node, with a mask; the same on the MODEL says what is right.
-BY_ADVANCED = {
-    "its Apply node": (Control(mask=0.4), Control("routed_by_advanced", mask=0.4)),
-    "its Apply node, cond only": (
-        Control(mask=0.4, routing=COND_ONLY),
-        Control("routed_by_advanced", mask=0.4, routing=COND_ONLY),
-    ),
-}
-#: A routed T2I-Adapter there, without a mask.
-ADAPTED = {
-    "T2I-Adapter, cond only": (
-        Adapter("ours_from_native_loader", routing=COND_ONLY),
-        Adapter("routed_by_advanced", routing=COND_ONLY),
-    )
-}
-#: A routed T2I-Adapter on the conditioning.
-ADAPTER = {
-    "T2I-Adapter, routed, both": (Adapter("native"), Adapter("routed")),
-    "T2I-Adapter, routed, cond only": (
-        Adapter("native_positive"),
-        Adapter("routed", routing=COND_ONLY),
-    ),
-}
-#: Its tiles become pictures of 8 bits; a step of one of them, as a share of the mean effect.
-EIGHT_BITS = 0.02
-
-#: Packs that act on conditioning, with our ControlNets there.
-TRAVELLING = (
-    *(
-        Case(TILED, f"{method}, {batch} a call", tiles(method, batch), controls=ROUTED)
-        for method in METHODS
-        for batch in (1, 4)
-    ),
-    *(
-        Case(EVOLVED, kind, windows(kind, overlap), controls=STRENGTHS, tolerance=0.0)
-        for kind, overlap in (
-            ("ADE_StandardStaticContextOptions", 1),
-            ("ADE_LoopedUniformContextOptions", 1),
-        )
-    ),
-    *(
-        Case(EVOLVED, kind, windows(kind, overlap), expected=Flow(FAMILY, WINDOWS), controls=ROUTED)
-        for kind, overlap in (
-            ("ADE_StandardStaticContextOptions", 1),
-            ("ADE_LoopedUniformContextOptions", 1),
-            ("ADE_BatchedContextOptions", 0),
-        )
-    ),
-    Case(
-        "ComfyUI_UltimateSDUpscale",
-        "UltimateSDUpscaleNoUpscale",
-        Flow(FAMILY, Sampling(steps=2, side=256), sampler=tiles_upscaled),
-        controls=ROUTED,
-        tolerance=EIGHT_BITS,
-    ),
-    Case(
-        "ComfyUI-Advanced-ControlNet",
-        "ACN_AdvancedControlNetApply_v2",
-        Flow(FAMILY),
-        controls=BY_ADVANCED,
-    ),
-    Case(
-        "ComfyUI-Advanced-ControlNet",
-        "ACN_AdvancedControlNetApply_v2",
-        Flow(family(WIDENING)),
-        controls=ADAPTED,
-    ),
-    Case(
-        EVOLVED,
-        "ADE_StandardStaticContextOptions",
-        replace(windows("ADE_StandardStaticContextOptions", 1), family=family(WIDENING)),
-        expected=Flow(family(WIDENING), WINDOWS),
-        controls=ADAPTER,
-    ),
-    *(
-        Case(pack, name, Flow(FAMILY, sampler=sampler), controls=ROUTED)
-        for (pack, name), sampler in (SAMPLERS | REGIONAL).items()
-    ),
-    Case(
-        "ComfyUI-Impact-Pack",
-        "DetailerForEach, ControlNetApply (SEGS)",
-        Flow(FAMILY, TILES, sampler=detailed),
-        controls={"routed, both": ROUTED["routed, both"]},  # its node puts it on both prompts
-        tolerance=EIGHT_BITS,
-    ),
-    Case("ComfyUI_densediffusion", "DenseDiffusionApplyNode", DENSE, controls=ROUTED),
-)
-
-#: Everything, in the order of the table. Windows change nothing: native control without them is what is right.
+#: In the order of the table. Windows change nothing: native control without them is what is right.
 CASES: tuple[Case | Nodes, ...] = (
     *(replace(c, expected=Flow(FAMILY, WINDOWS)) if c.pack == EVOLVED else c for c in WAYS),
     TILES_ONE_BY_ONE,
@@ -319,5 +220,4 @@ CASES: tuple[Case | Nodes, ...] = (
         for (pack, name), sampler in SAMPLERS.items()
     ),
     *(Nodes(pack, values) for pack, values in NODES.items()),
-    *TRAVELLING,
 )

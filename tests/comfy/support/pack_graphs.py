@@ -4,7 +4,7 @@ from typing import Any
 
 from flows import Flow, ModelNodes, Sampler
 from graphs import Graph, Link, Sampling, output
-from hosts import node, sampled_with
+from hosts import node, sampled_with, variant
 from weights import SD15, family
 
 FAMILY = family(SD15)
@@ -65,6 +65,23 @@ def guider_of(kind: str, **values: float) -> Sampler:
     def add(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
         conds = {"positive": positive, "negative": negative}
         guider = graph.add(kind, model=model, cfg=how.cfg, **conds, **values)
+        return sampled_with(graph, model, guider, how)
+
+    return add
+
+
+def scheduled_guider_of(kind: str, empty: bool = False) -> Sampler:
+    """Returns Inspire Pack's guider `kind`, whose CFG changes from step to step, with a core sampler."""
+
+    def add(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
+        numbers = {"from_cfg": how.cfg, "to_cfg": 1.5, "schedule": "linear"}
+        if empty:
+            numbers |= {"empty_conditioning": variant(graph, negative), "neg_scale": 0.7}
+        sigmas = graph.add(
+            "BasicScheduler", model=model, scheduler=how.scheduler, steps=how.steps, denoise=1.0
+        )
+        conds = {"positive": positive, "negative": negative}
+        guider = graph.add(kind, model=model, sigmas=sigmas, **conds, **numbers)
         return sampled_with(graph, model, guider, how)
 
     return add

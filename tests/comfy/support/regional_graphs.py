@@ -1,7 +1,8 @@
 """Graphs with packs that work on regions: detailers, samplers and prompts of a part of the picture."""
 
-from flows import Flow
+from flows import Flow, ModelNodes
 from graphs import Graph, Link, Sampling, output
+from hosts import variant
 from pack_graphs import FAMILY
 
 
@@ -122,3 +123,62 @@ DENSE = Flow(
     before=_dense,
     positive=lambda graph, cond: output(_dense(graph, FAMILY.model(graph)), 1),
 )
+
+
+def combined_by_kj(
+    graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling
+) -> Link:
+    """KJNodes' regions: each half has prompts of its own, all with the control."""
+    both = graph.add(
+        "ConditioningSetMaskAndCombine",
+        positive_1=positive,
+        negative_1=negative,
+        positive_2=variant(graph, positive),
+        negative_2=variant(graph, negative),
+        mask_1=half(graph, how.side),
+        mask_2=half(graph, how.side, 0.0),
+        mask_1_strength=1.0,
+        mask_2_strength=0.7,
+        set_cond_area="default",
+    )
+    return how.ksampler(graph, model, both, output(both, 1))
+
+
+def _region_by_inspire(graph: Graph, cond: Link) -> Link:
+    """Inspire Pack's regional prompt on the left half, with the whole picture's."""
+    region = graph.add(
+        "RegionalConditioningSimple //Inspire",
+        clip=_clip(graph),
+        mask=half(graph, Sampling().side),
+        strength=1.0,
+        set_cond_area="default",
+        prompt="a star",
+    )
+    return graph.add("ConditioningCombine", conditioning_1=region, conditioning_2=cond)
+
+
+#: Inspire Pack's region; the control comes behind it.
+INSPIRE = Flow(FAMILY, positive=_region_by_inspire)
+
+
+def prompted(positive: str, negative: str = "", batched: bool = False) -> Flow:
+    """prompt-control's prompts, with schedules and regions in their text; the control comes behind them.
+
+    `batched` has its node put the positive's attention couple on the negative too.
+    """
+
+    def text(words: str) -> ModelNodes:
+        return lambda graph, cond: graph.add("PCLazyTextEncode", clip=_clip(graph), text=words)
+
+    def sampled(graph: Graph, model: Link, positive: Link, negative: Link, how: Sampling) -> Link:
+        if batched:
+            conds = {"positive": positive, "negative": negative}
+            positive = graph.add("PCAttentionCoupleBatchNegative", **conds)
+            negative = output(positive, 1)
+        return how.ksampler(graph, model, positive, negative)
+
+    return Flow(FAMILY, sampler=sampled, positive=text(positive), negative=text(negative))
+
+
+def _clip(graph: Graph) -> Link:
+    return graph.add("ProbeClip", seed=16)

@@ -38,20 +38,19 @@ def tiled_upscale() -> Sheet:
         "Ultimate SD Upscale samples a picture tile by tile. The control hangs on both prompts, so each tile gets its "
         "part of the hint. The MODEL comes straight from the loader.",
         Column("1. Model and hint", 225, GREEN),
-        Column("2. Prompts, routing", 230, BLUE),
-        Column("3. Draw, route", 225, ORANGE),
-        Column("4. Apply", 250, VIOLET),
-        Column("5. Upscale", 300, GRAY),
+        Column("2. Prompts, routing", 225, BLUE),
+        Column("3. Draw, route, apply", 230, ORANGE),
+        Column("4. Upscale", 270, VIOLET),
+        Column("5. Result", 300, GRAY),
     )
     drawing.load_tiny()
     hint = drawing.hint(0, side=384)
     drawing.prompts(1)
     image = drawing.draw(2, drawing.model)
-    drawing.positive, drawing.negative = _apply(drawing, hint)
-    drawing.explain(3)
+    drawing.positive, drawing.negative = _apply(drawing, hint, 2)
     conds = {"positive": drawing.positive, "negative": drawing.negative}
     upscaled = drawing.sheet.add(
-        4,
+        3,
         "UltimateSDUpscaleNoUpscale",
         title="Sample tile by tile",
         upscaled_image=image,
@@ -63,11 +62,12 @@ def tiled_upscale() -> Sheet:
         tile_height=128,
         tile_padding=32,
     )
-    drawing.show(4, upscaled, "Upscaled", "upscaled", 250)
+    drawing.show(4, upscaled, "Upscaled", "upscaled")
+    drawing.explain(4)
     return drawing.sheet
 
 
-def _apply(drawing: Drawing, hint: Link) -> tuple[Link, Link]:
+def _apply(drawing: Drawing, hint: Link, place: int = 3) -> tuple[Link, Link]:
     """Adds cond only, Route ControlNet, and ComfyUI's own Apply node on both prompts; returns the prompts."""
     routing = drawing.cond_only(1)
     net = drawing.sheet.add(
@@ -75,6 +75,6 @@ def _apply(drawing: Drawing, hint: Link) -> tuple[Link, Link]:
     )
     conds = {"positive": drawing.positive, "negative": drawing.negative}
     both = drawing.sheet.add(
-        3, "ControlNetApplyAdvanced", **conds, control_net=net, image=hint, **NUMBERS
+        place, "ControlNetApplyAdvanced", **conds, control_net=net, image=hint, **NUMBERS
     )
     return both, output(both, 1)

@@ -23,7 +23,8 @@ SMALLEST = {
 @pytest.fixture(scope="module", params=["sd15", pytest.param("sdxl", marks=pytest.mark.slow)])
 def counted(request: pytest.FixtureRequest) -> dict[str, int]:
     """Operations of a step in every way, once what is kept between steps is there."""
-    works = columns(SMALLEST[request.param])
+    settings = SMALLEST[request.param]
+    works = columns(settings, *settings.nets())
     with torch.no_grad():
         for work in works.values():
             work()

@@ -6,6 +6,8 @@ import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
+import comfy.sd
+import comfy.sd1_clip
 import comfy.supported_models
 import comfy.supported_models_base
 import comfy.utils
@@ -68,6 +70,20 @@ def randomise(net, seed):
             noise = torch.randn(parameter.shape, generator=numbers)
             fan_in = max(1, parameter[0].numel()) if parameter.dim() > 1 else 100
             parameter.copy_(centre + noise * 0.7 / fan_in**0.5)
+
+
+@node(("CLIP",), seed="INT")
+class ProbeClip:
+    """SD1.x's text encoder with one layer and random weights, and its own tokens."""
+
+    def run(self, seed):
+        kinds = comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel
+        target = comfy.supported_models_base.ClipTarget(*kinds)
+        clip = comfy.sd.CLIP(
+            target, model_options={"clip_l_model_config": {"num_hidden_layers": 1}}
+        )
+        randomise(clip.cond_stage_model, seed)
+        return (clip,)
 
 
 @node(("CONDITIONING",), width="INT", seed="INT", vector=("INT", {"default": 0}))

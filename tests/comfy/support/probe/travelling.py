@@ -2,9 +2,15 @@
 
 import comfy.samplers
 import torch
+from comfy.hooks import (
+    EnumHookScope,
+    HookGroup,
+    TransformerOptionsHook,
+    set_hooks_for_conditioning,
+)
 from comfy.patcher_extension import WrappersMP
 
-from .common import node, wrapped
+from .common import COUNTS, node, wrapped
 
 
 def chain_of(control):
@@ -42,13 +48,6 @@ class ProbeControlTiles:
     """
 
     def run(self, model, side, batch):
-        def begin(executor, *args, **kwargs):
-            for conds in executor.class_obj.conds.values():
-                for cond in conds:
-                    if "control" in cond:
-                        cond["control"].cleanup()
-            return executor(*args, **kwargs)
-
         def keep(executor, net, conds, *args, **kwargs):
             for side in conds:
                 for cond in side or ():
@@ -76,11 +75,43 @@ class ProbeControlTiles:
                     out[..., y : y + side, z : z + side] = tile
             return out
 
-        model = wrapped(model, WrappersMP.OUTER_SAMPLE, begin)
+        model = wrapped(model, WrappersMP.OUTER_SAMPLE, _clean_up_first)
         model = wrapped(model, WrappersMP.CALC_COND_BATCH, keep)
         model.set_model_unet_function_wrapper(tiled)
         model.model_options["tiled_diffusion"] = True
         return (model,)
+
+
+@node(("MODEL",), model="MODEL")
+class ProbeCleanUpFirst:
+    """Cleans controls up before the run prepares them (TiledDiffusion)."""
+
+    def run(self, model):
+        return (wrapped(model, WrappersMP.OUTER_SAMPLE, _clean_up_first),)
+
+
+@node(("MODEL",), always=True, model="MODEL", name="STRING")
+class ProbeOtherGetControl:
+    """Puts another `get_control` on the first control of each chain, which counts and asks the first one (packs)."""
+
+    def run(self, model, name):
+        COUNTS[name] = []
+
+        def replace(executor, net, conds, *args, **kwargs):
+            for control in (c["control"] for side in conds for c in side or () if "control" in c):
+                if not hasattr(control, "original"):
+                    control.original = control.get_control
+                    control.get_control = counted(control.original)
+            return executor(net, conds, *args, **kwargs)
+
+        def counted(original):
+            def get_control(x, *args, **kwargs):
+                COUNTS[name].append(len(x))
+                return original(x, *args, **kwargs)
+
+            return get_control
+
+        return (wrapped(model, WrappersMP.CALC_COND_BATCH, replace),)
 
 
 @node(("MODEL",), model="MODEL")
@@ -101,6 +132,29 @@ class ProbeSubIdxs:
         return (wrapped(model, WrappersMP.CALC_COND_BATCH, write),)
 
 
+@node(("CONDITIONING",), conditioning="CONDITIONING")
+class ProbeForgetfulHook:
+    """Halves attention by a hook on the prompt, whose clones lose the factor (prompt-control's COUPLE)."""
+
+    def run(self, conditioning):
+        hook, group = _ForgetfulHook(), HookGroup()
+        hook.factor = 0.5
+        group.add(hook)
+        return (set_hooks_for_conditioning(conditioning, hooks=group, append_hooks=True),)
+
+
+class _ForgetfulHook(TransformerOptionsHook):
+    def __init__(self):
+        super().__init__({}, hook_scope=EnumHookScope.HookedOnly)
+
+    def on_apply_hooks(self, model, transformer_options):
+        factor = self.factor
+        self.transformers_dict["patches"] = {
+            "attn2_output_patch": [lambda out, options: factor * out]
+        }
+        super().on_apply_hooks(model, transformer_options)
+
+
 @node(("GUIDER",), model="MODEL", positive="CONDITIONING", negative="CONDITIONING", cfg="FLOAT")
 class ProbeOwnOptions:
     """Predicts with options of its own, in which no hook's wrappers are."""
@@ -118,6 +172,14 @@ class _OwnOptions(comfy.samplers.CFGGuider):
         options = {"transformer_options": {}}
         found = comfy.samplers.calc_cond_batch(self.inner_model, sides, x, timestep, options)
         return found[1] + self.cfg * (found[0] - found[1])
+
+
+def _clean_up_first(executor, *args, **kwargs):
+    for conds in executor.class_obj.conds.values():
+        for cond in conds:
+            if "control" in cond:
+                cond["control"].cleanup()
+    return executor(*args, **kwargs)
 
 
 def _replace_get_control(control):
