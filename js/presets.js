@@ -17,9 +17,8 @@ export const APPLY_OR_ROUTE = [APPLY, "RouteControlNet"];
 const SETTINGS = /** @type {const} */ ({ routing: "CFGHintRouting", scales: "BlockScaleSchedule" });
 /** A preset holds for the whole run: a time curve would override it. */
 const ALL_RUN = { time_curve: "" };
-/** How far left of its target a new node stands, how far from others, and how far down each further try, in pixels. */
-const ASIDE = 360;
-const GAP = 40; // with the title, which stands above a node's place
+/** How far from others a new node stands, with the title above it, and how far down each further try, in pixels. */
+const GAP = 40;
 const STEP = 20;
 
 /**
@@ -69,40 +68,43 @@ export function apply(app, node, preset) {
 }
 
 /**
- * Writes values into the node on an input; a new one where there is none, another kind, or one that also sets other nodes.
+ * Writes values into the node on an input; a new one where there is none, another kind, one that also sets other nodes,
+ * or one that gets these values over links.
  * @param {GraphNode} node
  * @param {keyof typeof SETTINGS} input
  * @param {Record<string, any>} values
  */
 export function putSetting(node, input, values) {
-  write(settingNode(node, input), values);
+  write(settingNode(node, input, Object.keys(values)), values);
 }
 
 /**
  * @param {any} node
  * @param {keyof typeof SETTINGS} input
+ * @param {string[]} names of the values that will be written
  * @returns {GraphNode}
  */
-function settingNode(node, input) {
+function settingNode(node, input, names) {
   const kind = SETTINGS[input];
   const slot = node.inputs.findIndex((/** @type {any} */ candidate) => candidate.name === input);
   const there = linked(node, [input]).length ? node.getInputNode(slot) : null;
-  if (there?.comfyClass === kind && there.outputs[0].links.length === 1) return there;
+  const isOwn = there?.comfyClass === kind && there.outputs[0].links.length === 1;
+  if (isOwn && !linked(there, names).length) return there;
   const added = /** @type {any} */ (globalThis).LiteGraph.createNode(kind);
   node.graph.add(added);
-  added.pos = freePlace(added, node);
+  added.pos = findFreePlace(added, node);
   added.connect(0, node, slot);
   return added;
 }
 
 /**
- * Returns the highest place left of a node, from its own height down, where a new node covers no other.
+ * Returns the highest place left of a node, not above its top, where a new node covers no other.
  * @param {any} added
  * @param {any} node
  * @returns {[number, number]}
  */
-function freePlace(added, node) {
-  const x = node.pos[0] - ASIDE;
+function findFreePlace(added, node) {
+  const x = node.pos[0] - GAP - added.size[0];
   const covers = (/** @type {any} */ other, /** @type {number} */ y) =>
     meet(x, added.size[0], other.pos[0], other.size[0]) && meet(y, added.size[1], other.pos[1], other.size[1]);
   const others = node.graph._nodes.filter((/** @type {any} */ other) => other !== added);

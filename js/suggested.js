@@ -3,17 +3,18 @@
 
 import { APPLY_OR_ROUTE, putSetting } from "./presets.js";
 import { CUSTOM } from "./scales.js";
-import { nodesAbove } from "./upstream.js";
+import { findNodesAbove } from "./upstream.js";
 import { chain } from "./widgets.js";
 
 /** @typedef {import("./widgets.js").GraphNode} GraphNode @typedef {import("./widgets.js").App} App */
 
-/** What the server sends the scales by (nodes/xray.py). */
+/** The key of the scales, and of how many ControlNets they are for, in the node's output (nodes/xray.py). */
 const SUGGESTED = "cnet_suggested_scales";
 const UNSAVED = { serialize: false };
 const LATENT = "LATENT";
+const NET = "CONTROL_NET";
 /** The links that lead from a sampler to its control. */
-const LEADS_TO_CONTROL = ["MODEL", "GUIDER", "CONDITIONING", "CONTROL_NET"];
+const LEADS_TO_CONTROL = ["MODEL", "GUIDER", "CONDITIONING", NET];
 /** A node with one of these modes does nothing: muted, bypassed. */
 const OFF = [2, 4];
 
@@ -25,10 +26,10 @@ const OFF = [2, 4];
  */
 export function offerScales(node, app, say) {
   chain(node, "onExecuted", (/** @type {any} */ output) => {
-    const scales = output?.[SUGGESTED]?.[0];
+    const [scales, acted] = output?.[SUGGESTED] ?? [];
     const name = say("useScales");
     removeWidget(node, name);
-    if (!scales || !controlsOf(node, app).length) return;
+    if (!scales || findControls(node, app).length !== acted) return; // one of them may be of another kind
     const button = /** @type {any} */ (node).addWidget("button", name, null, () => use(node, app, scales), UNSAVED);
     button.serialize = false;
   });
@@ -49,7 +50,7 @@ function removeWidget(node, name) {
 function use(node, app, scales) {
   app.canvas?.emitBeforeChange();
   const values = { profile: CUSTOM, custom_scales: scales };
-  controlsOf(node, app).forEach((control) => putSetting(control, "scales", values));
+  findControls(node, app).forEach((control) => putSetting(control, "scales", values));
   app.canvas?.emitAfterChange();
 }
 
@@ -60,11 +61,13 @@ function use(node, app, scales) {
  * @param {App} app
  * @returns {any[]}
  */
-export function controlsOf(xray, app) {
-  const found = nodesAbove(
+export function findControls(xray, app) {
+  const found = findNodesAbove(
     xray,
     /** @type {any} */ (app).graph,
-    (input, node) => LEADS_TO_CONTROL.includes(input.type) || (node === xray && input.type === LATENT),
+    (input, node) =>
+      (LEADS_TO_CONTROL.includes(input.type) && !(input.type === NET && OFF.includes(node.mode))) ||
+      (node === xray && input.type === LATENT),
   );
   return found.filter((node) => APPLY_OR_ROUTE.includes(node.comfyClass) && !OFF.includes(node.mode));
 }

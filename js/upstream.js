@@ -37,14 +37,15 @@ export function modelFile(node, root) {
  * @param {(input: any, node: any) => boolean} follows
  * @returns {any[]}
  */
-export function nodesAbove(node, root, follows) {
+export function findNodesAbove(node, root, follows) {
   const seen = new Set([node]);
   for (const here of seen) {
-    (here.inputs ?? []).forEach((/** @type {any} */ input, /** @type {number} */ slot) => {
-      if (!follows(input, here) && !isReroute(here)) return;
+    const slots = here.inputs?.length ? [...here.inputs.keys()] : [0];
+    for (const slot of slots) {
+      if (!passesOn(here) && !(here.inputs?.[slot] && follows(here.inputs[slot], here))) continue;
       const origin = originOf({ graph: here.graph, node: here, slot }, root);
-      if (origin) seen.add(origin.node);
-    }); // a Set hands out what is added while it is walked
+      if (origin) seen.add(origin.node); // a Set hands out what is added while it is walked
+    }
   }
   seen.delete(node);
   return [...seen];
@@ -99,12 +100,13 @@ function fileAbove(input, root) {
 function passedInput(node) {
   const slot = inputOf(node, isLinkedModel);
   if (slot >= 0) return slot;
-  return isReroute(node) ? 0 : -1;
+  return passesOn(node) ? 0 : -1;
 }
 
-/** @param {any} node */
-function isReroute(node) {
-  return node.inputs?.length === 1 && !node.widgets?.length;
+/** Whether a node passes on the one thing that it gets: a reroute, or KJNodes' Get, which has no input. @param {any} node */
+function passesOn(node) {
+  if (!node.inputs?.length) return Boolean(node.isVirtualNode && node.getInputLink);
+  return node.inputs.length === 1 && !node.widgets?.length;
 }
 
 /** @param {any} node @returns {string | null} */

@@ -32,8 +32,8 @@ class LoadControlNet(io.ComfyNode):
                     "compile",
                     default=False,
                     optional=True,
-                    tooltip="Runs the ControlNet through torch.compile, for GPUs that wait for Python. The first step "
-                    "of each size takes a minute or more. It saves nothing on a CPU.",
+                    tooltip="Runs the ControlNet through torch.compile. It is meant for fast GPUs, and saves nothing "
+                    "on a CPU. The first step takes minutes for each new size and batch, of which it compiles four.",
                     **ADVANCED,
                 ),
             ],

@@ -6,7 +6,8 @@ from .comfyui import draw_xray
 from .newer import list_aliases
 from .sockets import CATEGORY
 
-#: What the front end gets the suggested scales by (js/suggested.js).
+#: The key of the suggested scales, and of how many ControlNets they are for, in the node's output (js/suggested.js).
+#: It is always there, since ComfyUI joins the outputs of a list by the keys of the first.
 SUGGESTED = "cnet_suggested_scales"
 
 
@@ -60,8 +61,7 @@ class ControlXRay(io.ComfyNode):
     def execute(cls, model, samples, leave_one_out=False, suggest_scales=False) -> io.NodeOutput:
         xray = draw_xray(model, samples, leave_one_out, suggest_scales)
         shown = ui.PreviewImage(xray.picture, cls=cls).as_dict()
-        if xray.scales is not None:
-            shown[SUGGESTED] = [xray.scales]
+        shown[SUGGESTED] = [] if xray.scales is None else [xray.scales, xray.acted]
         return io.NodeOutput(xray.picture, xray.report, ui=shown)
 
 

@@ -5,6 +5,7 @@ more for each combination of size, rows and blocks, so only a few are compiled. 
 """
 
 import logging
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Protocol, cast
@@ -16,6 +17,9 @@ logger = logging.getLogger("cnet")
 
 #: How many combinations of size, rows and blocks are compiled for one net.
 MOST_GRAPHS = 4
+
+#: torch's stance is one for all threads, and hosts run each GPU in a thread of its own.
+_LOCK = threading.RLock()
 
 #: A backend of torch.compile: its name, or the function itself.
 Backend = str | Callable[..., Any]
@@ -46,9 +50,10 @@ class StepCompiler:
     def __init__(self, backend: Backend, allows: Callable[[Any], bool]) -> None:
         self._backend = backend
         self._allows = allows
-        self._seen: set[tuple[object, ...]] = set()
+        self._seen: set[object] = set()
         self._room = MOST_GRAPHS
-        self._has_logged = False
+        self._has_failed = False
+        self._logged: set[str] = set()
         self._compiled: Callable[..., Blocks] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "StepCompiler":
@@ -59,9 +64,23 @@ class StepCompiler:
 
     def run(self, net: Compilable, *args: object) -> Blocks:
         """Returns net.run_blocks(*args), by compiled code where there is or may be some."""
-        key = (*map(_mark, args), torch.is_inference_mode_enabled())
-        if torch.is_grad_enabled() or not (key in self._seen or self._admit(net)):
+        if torch.compiler.is_compiling() or torch.is_grad_enabled():
             return net.run_blocks(*args)
+        key = (*map(_mark, args), torch.is_inference_mode_enabled())
+        with _LOCK:
+            if not (key in self._seen or self._admit(net)):
+                return net.run_blocks(*args)
+            found, failure = self._try(key, net, *args)
+        if found is not None:
+            return found
+        found = net.run_blocks(*args)  # raises if the call itself is wrong
+        self._seen.clear()
+        self._has_failed = True
+        self._log(f"torch.compile failed: {failure}")
+        return found
+
+    def _try(self, key: object, net: Compilable, *args: object) -> tuple[Blocks | None, str]:
+        """Returns what compiled code gives, or None and why it failed."""
         stance = torch.compiler.set_stance("eager_on_recompile") if key in self._seen else None
         try:
             with stance or nullcontext():
@@ -69,19 +88,15 @@ class StepCompiler:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            failure = error
-        else:
-            self._room -= stance is None
-            self._seen.add(key)
-            return found
-        found = net.run_blocks(*args)  # raises if the call itself is wrong
-        self._seen.discard(key)
-        self._room = 0
-        self._log(f"torch.compile failed: {_say(failure)}")
-        return found
+            return None, _say(error)  # the error itself would keep the call's tensors
+        self._room -= stance is None
+        self._seen.add(key)
+        return found, ""
 
     def _admit(self, net: Compilable) -> bool:
         """Returns whether one more combination may be compiled; logs why not."""
+        if self._has_failed:
+            return False
         if self._room == 0:
             self._log(f"Only {MOST_GRAPHS} combinations of size, rows and blocks are compiled.")
             return False
@@ -91,9 +106,9 @@ class StepCompiler:
         return True
 
     def _log(self, reason: str) -> None:
-        if not self._has_logged:
+        if reason not in self._logged:
             logger.warning("A step of a ControlNet runs uncompiled. %s", reason)
-        self._has_logged = True
+        self._logged.add(reason)
 
     def _compile(self) -> Callable[..., Blocks]:
         if self._compiled is None:

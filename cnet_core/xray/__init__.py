@@ -11,7 +11,7 @@ from .influence import Influence, influence_of, leave_one_out
 from .picture import draw
 from .record import Call, Record, Recorder, Watch
 from .suggest import Suggestion, suggest_from, suggest_scales
-from .text import describe, scales_to_paste, suggestion_text
+from .text import describe, format_scales, suggestion_text
 
 __all__ = [
     "Call",
@@ -22,9 +22,9 @@ __all__ = [
     "Watch",
     "describe",
     "draw",
+    "format_scales",
     "influence_of",
     "leave_one_out",
-    "scales_to_paste",
     "suggest_from",
     "suggest_scales",
     "suggestion_text",

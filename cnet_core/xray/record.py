@@ -103,6 +103,18 @@ class Record:
         """How many ControlNets there are."""
         return max((len(call.gains) for call in self.calls), default=0)
 
+    @property
+    def acted(self) -> int:
+        """How many ControlNets acted in some step."""
+        return sum(
+            any(
+                set(call.states[unit]) != {"skipped"}
+                for call in self.calls
+                if unit < len(call.states)
+            )
+            for unit in range(self.units)
+        )
+
     @cached_property
     def scales(self) -> frozenset[tuple[float, ...] | None]:
         """The block scales of the ControlNets that acted, each once; None for a host's own control net."""

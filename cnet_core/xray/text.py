@@ -47,14 +47,14 @@ def suggestion_text(found: Suggestion, record: Record) -> str:
 
 def _to_paste(found: Suggestion, record: Record) -> str:
     """Returns the scales to paste, or the blocks if no text suits every ControlNet."""
-    scales = scales_to_paste(found, record)
+    scales = format_scales(found, record)
     if scales is None:
         dropped = ", ".join(record.names[block] for block in found.dropped)
         return f"The ControlNets have different scales: give 0 to these blocks of each: {dropped}."
     return INDENT + scales
 
 
-def scales_to_paste(found: Suggestion, record: Record) -> str | None:
+def format_scales(found: Suggestion, record: Record) -> str | None:
     """Returns the scales to paste; None without a suggestion, or if the ControlNets have different scales."""
     return found.text(*record.scales) if found.dropped and len(record.scales) <= 1 else None
 

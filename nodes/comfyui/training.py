@@ -28,7 +28,7 @@ from .files import manage_net
 from .host_types import Model
 from .loaded import LoadedNet
 from .ops import OPS
-from .training_base import ModelBase, rebuild_base
+from .training_base import RebuiltBase, rebuild_base
 from .training_progress import ProgressEvents, plot_pictures, report_outcome
 
 logger = logging.getLogger("cnet")
@@ -81,7 +81,7 @@ def train_control_net(
 
 
 def _train(
-    base: ModelBase,
+    base: RebuiltBase,
     samples: TensorSamples,
     steps: int,
     numbers: dict[str, Any],

@@ -17,7 +17,7 @@ from .files import unet_weights
 
 
 @dataclass
-class ModelBase:
+class RebuiltBase:
     """A MODEL's UNet, rebuilt; its texts, already encoded; its VAE for previews."""
 
     unet: UNet
@@ -43,7 +43,7 @@ class ModelBase:
 
 def rebuild_base(
     model: Any, vae: Any, clip: Any, prompts: Sequence[str], size: Sequence[int]
-) -> ModelBase:
+) -> RebuiltBase:
     """Returns a MODEL as a base, with its prompts encoded.
 
     Args:
@@ -68,7 +68,7 @@ def rebuild_base(
     with torch.inference_mode(False):
         unet = UNet(config)
         unet.load_state_dict({key: value.clone() for key, value in weights.items()})
-        return ModelBase(unet, _objective(model), texts, vae, model.model.process_latent_out)
+        return RebuiltBase(unet, _objective(model), texts, vae, model.model.process_latent_out)
 
 
 def _text(model: Any, clip: Any, prompt: str, size: Sequence[int]) -> Text:

@@ -56,8 +56,9 @@ class ProgressEvents:
 
 def plot_pictures(rows: list[dict[str, Any]]) -> Tensor:
     """Returns the plots as pictures (N, H, W, 3), 0..1."""
-    images = [torch.frombuffer(bytearray(i.tobytes()), dtype=torch.uint8) for i in _plots(rows)]
-    width, height = _plots(rows)[0].size
+    plots = _plots(rows)
+    images = [torch.frombuffer(bytearray(plot.tobytes()), dtype=torch.uint8) for plot in plots]
+    width, height = plots[0].size
     return torch.stack([i.reshape(height, width, 3).float() / 255 for i in images])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...cnet_core.xray import Record, describe, draw, scales_to_paste, suggestion_text
+from ...cnet_core.xray import Record, describe, draw, format_scales, suggestion_text
 from .cond_hooks import history_of
 from .history import Past
 from .host_types import Model
@@ -28,11 +28,13 @@ class XRay:
         picture: (1, H, W, 3), 0..1.
         report: the same in words, with what else was asked for.
         scales: the suggested ones, for `custom_scales`; None without a suggestion.
+        acted: how many ControlNets acted.
     """
 
     picture: Tensor
     report: str
-    scales: str | None = None
+    scales: str | None
+    acted: int
 
 
 def draw_xray(
@@ -60,7 +62,7 @@ def draw_xray(
         text, scales = _suggest(replay, record)
         parts.append(text)
     pixels = np.asarray(draw(record, influence), dtype=np.float32) / 255
-    return XRay(torch.from_numpy(pixels)[None], "\n\n".join(parts), scales)
+    return XRay(torch.from_numpy(pixels)[None], "\n\n".join(parts), scales, record.acted)
 
 
 def _explain_lack(name: str, past: Past) -> str:
@@ -78,4 +80,4 @@ def _suggest(replay: Replay, record: Record) -> tuple[str, str | None]:
     if None in record.scales:
         return FOREIGN_BLOCKS, None
     found = replay.suggestion(record.blocks)
-    return suggestion_text(found, record), scales_to_paste(found, record)
+    return suggestion_text(found, record), format_scales(found, record)

@@ -62,8 +62,8 @@ def report(outputs: dict, node: str) -> str:
     return outputs[node]["text"][0]
 
 
-def suggested(outputs: dict) -> list[list[str]]:
-    """Returns the scales that X-rays hand to the front end."""
+def suggested(outputs: dict) -> list[list[str | int]]:
+    """Returns what X-rays hand to the front end: the scales, and how many ControlNets acted."""
     sent = [shown.get("cnet_suggested_scales") for shown in outputs.values()]
     return [scales for scales in sent if scales is not None]
 
@@ -251,7 +251,7 @@ def test_suggested_scales_drop_the_blocks_that_do_nothing(comfy: Host, steps: in
     outputs = comfy.run(graph.graph.nodes)
     text = report(outputs, shown)
     assert text.splitlines()[-1].strip() == given.replace(",", ", ")
-    assert suggested(outputs) == [[given.replace(",", ", ")]]
+    assert suggested(outputs) == [[given.replace(",", ", "), 1]]
     assert f"at {'the only step' if steps == 1 else '3 steps'}." in text
     assert "12 of 13 blocks get 0" in text
     assert "computes 4 of its 13 blocks" in text
@@ -262,7 +262,7 @@ def test_for_different_scales_the_blocks_are_named(comfy: Host) -> None:
     shown = graph.xray(graph.sampled(steps=1), suggest_scales=True)
     outputs = comfy.run(graph.graph.nodes)
     last = report(outputs, shown).splitlines()[-1]
-    assert suggested(outputs) == []
+    assert suggested(outputs) == [[]]
     blocks = "0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, middle"
     assert (
         last == f"The ControlNets have different scales: give 0 to these blocks of each: {blocks}."

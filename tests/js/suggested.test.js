@@ -7,6 +7,8 @@ import { offerScales } from "../../js/suggested.js";
 import { wordsOf } from "../../js/words.js";
 
 const SCALES = "0, 1, 0";
+/** What the X-ray's node puts out: the scales, and that two ControlNets acted. */
+const SUGGESTED = { cnet_suggested_scales: [SCALES, 2] };
 
 /**
  * A sampler with two ControlNets on its model, one of them bypassed, and a routed one on its prompt; it starts from latents of
@@ -19,7 +21,7 @@ function graph() {
     3: { comfyClass: "ApplyControlNet", inputs: { model: 4, scales: null } },
     4: { comfyClass: "ApplyControlNet", inputs: { model: 5, scales: null }, mode: 4 },
     5: { comfyClass: "CheckpointLoaderSimple", inputs: {} },
-    6: { comfyClass: "ControlNetApplyAdvanced", inputs: { control_net: 7 } },
+    6: { comfyClass: "ControlNetApplyAdvanced", inputs: { control_net: 7, image: null } },
     7: { comfyClass: "RouteControlNet", inputs: { scales: 10 } },
     8: { comfyClass: "KSampler", inputs: { model: 9 } },
     9: { comfyClass: "ApplyControlNet", inputs: { model: 5, scales: null } },
@@ -75,8 +77,9 @@ function nodeOf(id, comfyClass, within, mode = 0) {
 }
 
 /** The X-ray with its button, after a run that sends `output`. */
-function ran(output) {
+function ran(output, change = () => {}) {
   const within = graph();
+  change(within);
   const steps = [];
   const canvas = { emitBeforeChange: () => steps.push("open"), emitAfterChange: () => steps.push("close") };
   const xray = within.getNodeById(1);
@@ -89,7 +92,7 @@ function ran(output) {
 const valuesOf = (node) => Object.fromEntries(node.widgets.map(({ name, value }) => [name, value]));
 
 test("the button sets every ControlNet of the run, and no other, in one step of undo", () => {
-  const { within, xray, steps } = ran({ cnet_suggested_scales: [SCALES] });
+  const { within, xray, steps } = ran(SUGGESTED);
   const [button] = xray.widgets;
   assert.deepEqual([button.type, button.name, button.serialize], ["button", "Use the suggested scales", false]);
   button.callback();
@@ -101,7 +104,7 @@ test("the button sets every ControlNet of the run, and no other, in one step of 
 });
 
 test("a time curve stays", () => {
-  const { within, xray } = ran({ cnet_suggested_scales: [SCALES] });
+  const { within, xray } = ran(SUGGESTED);
   const curve = within.getNodeById(10).widgets.find(({ name }) => name === "time_curve");
   curve.value = "0:1, 0.5:0";
   xray.widgets[0].callback();
@@ -109,10 +112,33 @@ test("a time curve stays", () => {
 });
 
 test("without a suggestion there is no button, and the one of the run before goes", () => {
-  const { xray } = ran({ cnet_suggested_scales: [SCALES] });
-  xray.onExecuted({ cnet_suggested_scales: [SCALES] });
+  const { xray } = ran(SUGGESTED);
+  xray.onExecuted(SUGGESTED);
   assert.equal(xray.widgets.length, 1);
-  xray.onExecuted({ images: [] });
+  xray.onExecuted({ cnet_suggested_scales: [] });
   assert.equal(xray.widgets.length, 0);
   assert.equal(ran({ images: [] }).xray.widgets.length, 0);
+});
+
+test("there is no button where a control did not act, or where the X-ray does not see one", () => {
+  assert.equal(ran({ cnet_suggested_scales: [SCALES, 1] }).xray.widgets.length, 0);
+});
+
+test("a Route ControlNet behind a node that does nothing is not set", () => {
+  const off = (within) => (within.getNodeById(6).mode = 4);
+  assert.equal(ran(SUGGESTED, off).xray.widgets.length, 0);
+  const { within, xray } = ran({ cnet_suggested_scales: [SCALES, 1] }, off);
+  xray.widgets[0].callback();
+  assert.equal(valuesOf(within.getNodeById(10)).custom_scales, "");
+});
+
+test("a schedule that gets its numbers over a link stays, and a new one takes its place", () => {
+  const wire = (within) => {
+    const schedule = within.getNodeById(10);
+    schedule.inputs = [{ name: "custom_scales", type: "STRING", link: "text", widget: { name: "custom_scales" } }];
+  };
+  const { within, xray } = ran(SUGGESTED, wire);
+  xray.widgets[0].callback();
+  assert.equal(valuesOf(within.getNodeById(10)).custom_scales, "");
+  assert.equal(valuesOf(within.getNodeById(7).set[0]).custom_scales, SCALES);
 });

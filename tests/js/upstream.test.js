@@ -101,7 +101,12 @@ test("a node that stands for another answers with its link", () => {
   const graph = graphOf(
     {
       1: CHECKPOINT,
-      3: { isVirtualNode: true, getInputLink: () => link(1, 0, 2, 0), inputs: [["", "*"]], outputs: [[3]] },
+      3: {
+        isVirtualNode: true,
+        getInputLink: () => link(1, 0, 2, 0),
+        widgets: [{ name: "Constant", type: "combo", value: "model" }],
+        outputs: [[3]],
+      },
       4: {
         inputs: [
           ["model", "MODEL", 3],

@@ -85,7 +85,7 @@ class Addition:
         self.taken = True
         only = self._only
         try:
-            if only is not None and only.tensor.shape == feature.shape:  # as a rule; few steps
+            if only is not None and only.tensor.shape == feature.shape:  # the usual case
                 self._seen(only.rows, feature, only.tensor)
                 feature += only.tensor
                 return feature

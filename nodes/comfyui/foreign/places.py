@@ -14,7 +14,7 @@ REMEMBERED = 16
 
 
 @dataclass(frozen=True)
-class Place:
+class EntryPlace:
     """One entry of a control at which nets add something.
 
     Attributes:
@@ -37,21 +37,21 @@ class Place:
 @lru_cache(maxsize=REMEMBERED)
 def list_places(
     counts: tuple[int, ...], owners: tuple[Owners, ...], skips: int | None
-) -> tuple[Place, ...]:
-    """Returns the entries that are not None.
+) -> tuple[EntryPlace, ...]:
+    """Returns the entries at which nets add something.
 
     Args:
         counts: entries by key.
         owners: of each net.
         skips: skip connections of a UNet; None for other models.
     """
-    found: list[Place] = []
+    found: list[EntryPlace] = []
     for at, key in enumerate(KEYS):
         for index in range(counts[at]):
             own = _own_blocks(owners, at, index)
             before = sum(counts[:at])
             block = before + index if skips is None else unet_depth(key, index, counts[at], skips)
-            found += [Place(key, index, block, own)] if own else []
+            found += [EntryPlace(key, index, block, own)] if own else []
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from ....cnet_core.xray.record import row_norms
 from ..run import Run
 from .blocks import KEYS, OwnBlocks, is_unet
 from .entry import Addition, ForeignPart, Seen, fill_entries, make_shell
-from .places import Place, list_places, name_blocks
+from .places import EntryPlace, list_places, name_blocks
 
 #: How Flux and Chroma call the blocks that take each key's entries.
 STREAMS = ("double ", "middle ", "single ")
@@ -52,7 +52,9 @@ class Weave:
         woven, _ = self.entries(control, found)
         return {key: [fill_entries(entry) for entry in entries] for key, entries in woven.items()}
 
-    def _places(self, counts: tuple[int, ...], found: Sequence[Contribution]) -> Sequence[Place]:
+    def _places(
+        self, counts: tuple[int, ...], found: Sequence[Contribution]
+    ) -> Sequence[EntryPlace]:
         """Returns the entries of all contributions, and names the blocks for the X-ray."""
         model: Any = self._model
         skips = len(model.output_blocks) if is_unet(model) else None
@@ -60,7 +62,9 @@ class Weave:
         self._watch.name_blocks(name_blocks(counts, words, skips))
         return list_places(counts, tuple(blocks.owners for blocks, _ in found), skips)
 
-    def _share(self, place: Place, given: Tensor | None, found: Sequence[Contribution]) -> "_Share":
+    def _share(
+        self, place: EntryPlace, given: Tensor | None, found: Sequence[Contribution]
+    ) -> "_Share":
         """Returns what is added at an entry, one for all entries of the same blocks."""
         if given is not None or self._left_out:
             return self._add_up(place, given, found)
@@ -69,7 +73,7 @@ class Weave:
         return self._shares[place.own]
 
     def _add_up(
-        self, place: Place, given: Tensor | None, found: Sequence[Contribution]
+        self, place: EntryPlace, given: Tensor | None, found: Sequence[Contribution]
     ) -> "_Share":
         net, block = place.own[0]
         shell = make_shell(found[net][0].tensors[block], self._batch)
