@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from script import cnet, comfy, pack, torch  # isort: skip
+from bench import cnet, comfy, pack, torch  # isort: skip
 from torch import Tensor
 
 KEY = "zero_convs.0.0.weight"
