@@ -16,7 +16,8 @@ from ..engine.stack import ControlStack, ControlUnit, Counts, UNetCall
 from ..engine.tracing import never_trace
 from ..nets.offloaded import check_runs, is_offloaded
 from ..nets.residuals import Residuals, RowResiduals
-from ..xray.record import Record, Recorder, Watch
+from ..xray.record import Record
+from ..xray.watch import Recorder, Watch
 from .adapter import adapter_for
 
 
@@ -66,7 +67,7 @@ class Attachment:
     def record(self) -> Record:
         """What has been injected so far, as numbers on the CPU; it remains after `remove()`. See `cnet_core.xray`.
 
-        The last `xray.record.LIMIT` calls of the UNet are kept. Reading it waits for the device.
+        The last `xray.watch.LIMIT` calls of the UNet are kept. Reading it waits for the device.
         """
         return self._recorder.record(lambda timestep: 1 - timestep / LAST_TIMESTEP)
 

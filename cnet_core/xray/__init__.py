@@ -9,9 +9,10 @@ print(cn.xray.describe(record))
 
 from .influence import Influence, influence_of, leave_one_out
 from .picture import draw
-from .record import Call, Record, Recorder, Watch
+from .record import Call, Record
 from .suggest import Suggestion, suggest_from, suggest_scales
 from .text import describe, format_scales, suggestion_text
+from .watch import Recorder, Watch
 
 __all__ = [
     "Call",

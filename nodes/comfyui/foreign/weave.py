@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ....cnet_core.xray import Watch
-from ....cnet_core.xray.record import row_norms
+from ....cnet_core.xray.watch import row_norms
 from ..run import Run
 from .blocks import KEYS, OwnBlocks, is_unet
 from .entry import Addition, ForeignPart, Seen, fill_entries, make_shell

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import cnet_core as cn
 from cnet_core.nets.residuals import RowResiduals
-from cnet_core.xray import record as recording
+from cnet_core.xray import watch as watching
 
 COND, UNCOND = slice(1, 2), slice(0, 1)
 
@@ -166,7 +166,7 @@ def test_features_that_a_host_does_not_show_are_unknown_not_zero() -> None:
 def test_the_record_is_bounded_and_outlives_the_attachment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recording, "LIMIT", 3)
+    monkeypatch.setattr(watching, "LIMIT", 3)
     unet, (x, t, context) = make_fake_unet(), known_call()
     control = cn.patch_unet(unet, known_unit())
     for timestep in range(7, 0, -1):
