@@ -68,15 +68,14 @@ class StepCompiler:
             return net.run_blocks(*args)
         key = (*map(_mark, args), torch.is_inference_mode_enabled())
         with _LOCK:
-            if not (key in self._seen or self._admit(net)):
-                return net.run_blocks(*args)
-            found, failure = self._try(key, net, *args)
-        if found is not None:
-            return found
-        found = net.run_blocks(*args)  # raises if the call itself is wrong
-        self._seen.clear()
-        self._has_failed = True
-        self._log(f"torch.compile failed: {failure}")
+            admitted = key in self._seen or self._admit(net)
+            found, failure = self._try(key, net, *args) if admitted else (None, "")
+        if found is None:
+            found = net.run_blocks(*args)  # raises if the call itself is wrong
+        if failure:
+            self._seen.clear()
+            self._has_failed = True
+            self._log(f"torch.compile failed: {failure}")
         return found
 
     def _try(self, key: object, net: Compilable, *args: object) -> tuple[Blocks | None, str]:
