@@ -5,7 +5,7 @@ import { axisOf, barAt, clamp, heightOf, placeIn, polyline, sweep } from "./geom
 import { layOutBars } from "./layout.js";
 import { make, set, tell } from "./make.js";
 import { endsSide, groupsOf, nameOf, shortNameOf, shortOf } from "./names.js";
-import { CUSTOM, formatNumber, formatScales, parseCustom, profileScales, resample } from "./scales.js";
+import { CUSTOM, formatNumber, formatScales, isPoints, parseCustom, profileScales, resample } from "./scales.js";
 import { complaint, shownScales } from "./schedule.js";
 
 /** @typedef {import("./schedule.js").Settings} Settings @typedef {import("./schedule.js").Host} Host */
@@ -158,9 +158,8 @@ export class Bars {
   #paste(text, event) {
     event?.preventDefault();
     const scales = parseCustom(text, this.host.settings().blocks);
-    const points = text.includes(":");
     if (!scales?.length) tell(this.view.status, this.host.say("notNumbers"));
-    else this.#write({ custom_scales: points ? text.trim() : formatScales(scales), profile: CUSTOM });
+    else this.#write({ custom_scales: isPoints(text) ? text.trim() : formatScales(scales), profile: CUSTOM });
   }
 
   async #copyButton() {
@@ -183,8 +182,9 @@ export class Bars {
   /** @param {number} blocks */
   #changeBlocks(blocks) {
     const settings = this.host.settings();
+    const fixed = settings.profile === CUSTOM && !isPoints(settings.custom_scales);
     const scales = resample(this.#scales(settings), blocks);
-    this.#write({ blocks, ...(settings.profile === CUSTOM ? { custom_scales: formatScales(scales) } : {}) });
+    this.#write({ blocks, ...(fixed ? { custom_scales: formatScales(scales) } : {}) });
   }
 
   /**

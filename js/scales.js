@@ -51,6 +51,9 @@ export function parseScales(text) {
   return numbers(parts(text));
 }
 
+/** Whether a text is of points, which fit any number of blocks. @param {string} text */
+export const isPoints = (text) => text.includes(":");
+
 /**
  * Returns the scales of a text of numbers, or of points such as `0:0.2, 1:1` for that many blocks: 0 is the finest
  * detail, 1 the layout. Null if it is neither.
@@ -59,7 +62,7 @@ export function parseScales(text) {
  * @returns {number[] | null}
  */
 export function parseCustom(text, blocks) {
-  if (!text.includes(":")) return parseScales(text);
+  if (!isPoints(text)) return parseScales(text);
   const points = parseCurve(text);
   return points && Array.from({ length: blocks }, (_, i) => curveAt(points, i / (blocks - 1)));
 }

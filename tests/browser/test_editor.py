@@ -144,6 +144,17 @@ def test_numbers_are_pasted_with_any_separator(opened: Front, separator: str) ->
     assert opened.bars() == list(range(1, 11))
 
 
+def test_points_are_pasted_drawn_for_each_number_of_blocks_and_kept(opened: Front) -> None:
+    opened.page.evaluate("navigator.clipboard.writeText('0:0.25, 1:1')")
+    opened.page.locator(".cnet-bar").first.focus()
+    opened.press("Control+v")
+    assert opened.bars() == pytest.approx([0.25 + 0.75 * i / 12 for i in range(13)], abs=1e-3)
+    assert opened.values(SCHEDULE)["custom_scales"] == "0:0.25, 1:1"
+    opened.page.locator(".cnet-tools select").select_option("10")
+    assert opened.bars() == pytest.approx([0.25 + 0.75 * i / 9 for i in range(10)], abs=1e-3)
+    assert opened.values(SCHEDULE)["custom_scales"] == "0:0.25, 1:1"
+
+
 def test_the_row_of_tools_follows_the_pointer(opened: Front) -> None:
     shown = opened.page.locator(".cnet-chosen").first
     value = opened.page.locator(".cnet-value")
@@ -202,6 +213,7 @@ def test_a_wrong_number_of_values_is_said(front: Front) -> None:
     assert front.bars() == [1, 2, 3]
     status = front.page.locator(".cnet-status").first.text_content()
     assert status.startswith("3 numbers: SD1.x needs 13, SDXL 10")
+    assert "Points such as 0:0.2, 1:1 fit any." in status
 
 
 def test_the_time_curve_is_drawn_and_dragged(front: Front) -> None:
