@@ -33,7 +33,7 @@ class LoadControlNet(io.ComfyNode):
                     default=False,
                     optional=True,
                     tooltip="Runs the ControlNet through torch.compile. It is meant for fast GPUs, and saves nothing "
-                    "on a CPU. The first step takes minutes for each new size and batch, of which it compiles four.",
+                    "on a CPU. The first step of each size takes a minute or more. At most four sizes are compiled.",
                     **ADVANCED,
                 ),
             ],

@@ -61,7 +61,7 @@ class ControlXRay(io.ComfyNode):
     def execute(cls, model, samples, leave_one_out=False, suggest_scales=False) -> io.NodeOutput:
         xray = draw_xray(model, samples, leave_one_out, suggest_scales)
         shown = ui.PreviewImage(xray.picture, cls=cls).as_dict()
-        shown[SUGGESTED] = [] if xray.scales is None else [xray.scales, xray.acted]
+        shown[SUGGESTED] = [] if xray.scales is None else [xray.scales, xray.controls]
         return io.NodeOutput(xray.picture, xray.report, ui=shown)
 
 

@@ -35,7 +35,7 @@ class Compilable(Protocol):
         ...
 
 
-def always(net: object) -> bool:
+def allow_any(net: object) -> bool:
     """Allows any net to be compiled."""
     return True
 

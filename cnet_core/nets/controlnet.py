@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .blocks import TORCH_OPS, Ops, TimestepSequential
 from .casting import compute_dtype
-from .compiled import Backend, StepCompiler, always
+from .compiled import Backend, StepCompiler, allow_any
 from .config import UNetConfig
 from .control_types import ControlTypeError
 from .encoder import SHARED, Encoder
@@ -109,7 +109,7 @@ class ControlNet(Encoder):
         self,
         backend: Backend = "inductor",
         *,
-        allows: Callable[["ControlNet"], bool] = always,
+        allows: Callable[["ControlNet"], bool] = allow_any,
     ) -> None:
         """Makes steps without gradients run through `torch.compile`; the first of each size takes minutes.
 

@@ -92,7 +92,7 @@ class Record:
         return max((len(call.gains) for call in self.calls), default=0)
 
     @property
-    def acted(self) -> int:
+    def active_units(self) -> int:
         """How many ControlNets acted in some step."""
         return sum(
             any(

@@ -28,13 +28,13 @@ class XRay:
         picture: (1, H, W, 3), 0..1.
         report: the same in words, with what else was asked for.
         scales: the suggested ones, for `custom_scales`; None without a suggestion.
-        acted: how many ControlNets acted.
+        controls: how many ControlNets acted.
     """
 
     picture: Tensor
     report: str
     scales: str | None
-    acted: int
+    controls: int
 
 
 def draw_xray(
@@ -62,7 +62,7 @@ def draw_xray(
         text, scales = _suggest(replay, record)
         parts.append(text)
     pixels = np.asarray(draw(record, influence), dtype=np.float32) / 255
-    return XRay(torch.from_numpy(pixels)[None], "\n\n".join(parts), scales, record.acted)
+    return XRay(torch.from_numpy(pixels)[None], "\n\n".join(parts), scales, record.active_units)
 
 
 def _explain_lack(name: str, past: Past) -> str:

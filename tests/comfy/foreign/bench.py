@@ -12,6 +12,7 @@ from typing import Any
 
 COMFYUI, NAMES = sys.argv[1], sys.argv[2:]
 sys.path.insert(0, COMFYUI)
+sys.path.append(str(Path(__file__).parents[2] / "support"))
 sys.argv = [sys.argv[0], "--cpu"]
 import comfy.options  # noqa: E402
 

@@ -6,11 +6,11 @@ Prints one JSON object: case -> [whether the residuals are equal, graphs compile
 import json
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench import cnet, comfy, pack, torch  # isort: skip
+from counting_backend import CountingBackend
 from torch import Tensor
 
 KEY = "zero_convs.0.0.weight"
@@ -23,17 +23,6 @@ SHORT = cnet.UNetConfig(
     context_dim=16,
     num_heads=4,
 )
-
-
-class Backend:
-    """Runs graphs as they are, and counts them."""
-
-    def __init__(self) -> None:
-        self.graphs = 0
-
-    def __call__(self, graph: torch.fx.GraphModule, inputs: object) -> Callable[..., Any]:
-        self.graphs += 1
-        return graph.forward
 
 
 def save_net(folder: Path) -> Path:
@@ -60,7 +49,7 @@ def measure(path: Path) -> dict[str, Any]:
     load_path = pack("nodes.comfyui.files").load_path
     pair = [load_path(path), load_path(path, compile=True)]
     plain, compiled = (net.net for net in pair)
-    backend = Backend()
+    backend = CountingBackend()
     compiled.compile_steps(backend, allows=loaded.uses_plain_weights)
     found: dict[str, Any] = {}
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from bench import Bench, comfy  # isort: skip
 from comfy_api.torch_helpers import set_torch_compile_wrapper
+from counting_backend import CountingBackend
 from torch import Tensor
 
 
@@ -33,12 +34,7 @@ def low_vram(bench: Bench, both: Tensor, share: Any) -> dict[str, Any]:
 
 def compiled(bench: Bench, both: Tensor, share: Any) -> dict[str, Any]:
     """A run whose model torch.compile traces, without generating code, and how many graphs it traced."""
-    model, graphs = bench.ours(), []
-
-    def keep(graph: Any, inputs: Any) -> Any:
-        graphs.append(graph)
-        return graph.forward
-
-    set_torch_compile_wrapper(model, backend=keep)
+    model, backend = bench.ours(), CountingBackend()
+    set_torch_compile_wrapper(model, backend=backend)
     found = bench.sample(model)
-    return {"compiled": share(found, both), "graphs": len(graphs)}
+    return {"compiled": share(found, both), "graphs": backend.graphs}

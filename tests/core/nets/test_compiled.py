@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from counting_backend import CountingBackend
 from fakes import random_hint, randomise_, small_net
 from torch import nn
 
@@ -21,17 +22,6 @@ SHORT = cn.UNetConfig(
     context_dim=16,
     num_heads=4,
 )
-
-
-class Backend:
-    """Runs graphs as they are, and counts them."""
-
-    def __init__(self) -> None:
-        self.graphs = 0
-
-    def __call__(self, graph: torch.fx.GraphModule, inputs: object) -> Callable[..., object]:
-        self.graphs += 1
-        return graph.forward
 
 
 def _net(backend: object = None) -> cn.ControlNet:
@@ -58,7 +48,7 @@ def _messages(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_scales_that_change_at_every_step_compile_once_and_weights_written_in_place_count() -> None:
-    plain, net = _net(), _net(backend := Backend())
+    plain, net = _net(), _net(backend := CountingBackend())
     with torch.inference_mode():
         for scale in (1.0, 0.7, 0.3):
             scales = [scale, 1.0, scale]
@@ -75,7 +65,7 @@ def test_scales_that_change_at_every_step_compile_once_and_weights_written_in_pl
 
 @pytest.mark.slow
 def test_replaced_weights_count_and_do_not_compile_again() -> None:
-    plain, net = _net(), _net(backend := Backend())
+    plain, net = _net(), _net(backend := CountingBackend())
     with torch.no_grad():
         net.residuals(*_inputs())
         for one in (net, plain):  # as LoRAs of ComfyUI do
@@ -87,7 +77,7 @@ def test_replaced_weights_count_and_do_not_compile_again() -> None:
 
 @pytest.mark.slow
 def test_changing_sizes_rows_and_blocks_compile_a_few_times_and_log_once(caplog) -> None:
-    plain, net = _net(), _net(backend := Backend())
+    plain, net = _net(), _net(backend := CountingBackend())
     calls = [(_inputs(rows, side), None) for rows in (1, 2) for side in (2, 4, 6)]
     calls.append((_inputs(), [1.0, 0.0, 0.0]))
     with torch.no_grad():
@@ -101,7 +91,7 @@ def test_changing_sizes_rows_and_blocks_compile_a_few_times_and_log_once(caplog)
 
 @pytest.mark.slow
 def test_units_and_nets_of_one_shape_share_what_is_compiled() -> None:
-    backend = Backend()
+    backend = CountingBackend()
     for _ in range(3):
         net = _net(backend)
         units = [cn.ControlUnit(net, random_hint(32, 32, seed=k), strength=0.5) for k in (1, 2)]
@@ -130,7 +120,7 @@ def test_a_compiler_that_fails_is_given_up_with_one_line(caplog) -> None:
 def test_a_host_can_forbid_it_for_the_time_being(caplog) -> None:
     casts = True
     net = _net()
-    net.compile_steps(backend := Backend(), allows=lambda net: not casts)
+    net.compile_steps(backend := CountingBackend(), allows=lambda net: not casts)
     with torch.no_grad():
         net.residuals(*_inputs())
         assert backend.graphs == 0
@@ -145,11 +135,11 @@ def test_a_host_can_forbid_it_for_the_time_being(caplog) -> None:
 def test_what_is_wrong_with_a_call_is_raised_as_ever() -> None:
     x, features, timesteps, context = _inputs()
     with torch.no_grad(), pytest.raises(ValueError, match="different families"):
-        _net(Backend()).residuals(x, features, timesteps, context, torch.zeros(2, 5))
+        _net(CountingBackend()).residuals(x, features, timesteps, context, torch.zeros(2, 5))
 
 
 def test_training_copies_and_files_see_the_plain_net(tmp_path) -> None:
-    net = _net(backend := Backend()).requires_grad_(True)
+    net = _net(backend := CountingBackend()).requires_grad_(True)
     blocks = net.residuals(*_inputs()).blocks
     sum(block.sum() for block in blocks if block is not None).backward()
     assert all(parameter.grad is not None for parameter in net.zero_convs.parameters())
