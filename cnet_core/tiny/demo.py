@@ -12,12 +12,15 @@ from ..control.routing import HintRouting
 from ..control.scales import BlockScales
 from ..diffusion.samplers import last
 from ..engine.stack import ControlUnit, Counts
-from .data import Scene, distance_field, outline
-from .measure import fill_outline, iou, saturation, shape_mask
+from .measure import iou, saturation, thing_mask
 from .model import SIDE, TinyStableDiffusion
+from .outlines import find_area
+from .shapes import PlacedShapes, distance_field, outline
 
 DEFAULT_PROMPT = "a coral shape on a navy background"
 HINT_WIDTH = 2.0  # pixels, of an outline
+#: Stands in the report for the adherence to a hint whose lines go around nothing.
+NOT_MEASURED = "not measured: the hint's lines enclose no area"
 #: Columns of the contact sheet: name -> (routing, scales); None means no control.
 ROWS: dict[str, tuple[HintRouting, BlockScales] | None] = {
     "no_control": None,
@@ -47,7 +50,9 @@ class Result:
     row: str
     line: str  # "prompt" or "empty": which line of the sheet
     prompt: str
-    adherence: float | None  # IoU with the hint's filled outline; None if it encloses nothing
+    adherence: (
+        float | None
+    )  # IoU with what the hint's lines go around; None if they go around nothing
     saturation: float  # fraction of values outside 0..1 before clamping
     scales: tuple[float, ...]  # by block, shallow to deep, middle last; empty without control
     gains: dict[str, float]  # by branch
@@ -62,7 +67,8 @@ class Result:
 
     def figures(self) -> dict[str, object]:
         """Returns plain values for JSON."""
-        return {"name": self.name, **asdict(self)}
+        values = {"name": self.name, **asdict(self)}
+        return values if self.adherence is not None else {**values, "adherence": NOT_MEASURED}
 
 
 def run(
@@ -89,8 +95,10 @@ def draw_star_hint(side: int = SIDE) -> Tensor:
     return outline(distance_field(one_shape("star", 0.37, (0.5, 0.53)), side), HINT_WIDTH).clone()
 
 
-def one_shape(kind: str, radius: float, centre: tuple[float, float], angle: float = 0.0) -> Scene:
-    """Returns a scene of one coral shape on navy, a corner on top, then turned clockwise.
+def one_shape(
+    kind: str, radius: float, centre: tuple[float, float], angle: float = 0.0
+) -> PlacedShapes:
+    """Returns one shape, a corner on top, then turned clockwise.
 
     Args:
         kind: a key of SHAPES.
@@ -98,10 +106,8 @@ def one_shape(kind: str, radius: float, centre: tuple[float, float], angle: floa
         centre: x and y, 0..1.
         angle: in degrees.
     """
-    return Scene(
+    return PlacedShapes(
         kinds=[kind],
-        colours=["coral"],
-        backgrounds=["navy"],
         radius=torch.tensor([radius]),
         centre=torch.tensor([centre]),
         angle=torch.tensor([math.radians(angle) - torch.pi / 2]),
@@ -147,9 +153,12 @@ def _one(
 
 
 def adherence(picture: Tensor, hint: Tensor) -> float | None:
-    """Returns the IoU of the shape drawn in a picture (1, 3, H, W) with the hint's; None if it has none."""
-    wanted = fill_outline(hint)
-    return float(iou(shape_mask(picture), wanted)) if bool(wanted.any()) else None
+    """Returns the IoU of the thing in a picture (1, 3, H, W) with what the hint's lines go around.
+
+    Returns None if they go around nothing, even with their gaps closed.
+    """
+    wanted, known = find_area(hint)
+    return float(iou(thing_mask(picture), wanted)) if bool(known) else None
 
 
 def _unit(model: TinyStableDiffusion, hint: Tensor, row: str) -> ControlUnit | None:

@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .data import COLOURS
+from .colours import NAMES, palette
 from .things import CELL, DARKEST, KINDS, LIGHTEST, THINGS, Sheet, article, load_sheet
 
-NAMES = tuple(COLOURS)
 #: The index of "its own colours" among the colours of a thing.
 NATURAL = len(NAMES)
 #: At least this fraction of a thing's pixels is further than this from its ground (Euclidean, RGB).
@@ -125,14 +124,14 @@ def clear_grounds() -> Tensor:
     """Returns which grounds keep clear of which thing in which colour: (kinds, NATURAL + 1, 16) bool."""
     sheet = load_sheet()
     small = F.avg_pool2d(torch.cat([sheet.rgb, sheet.alpha, sheet.tone, sheet.paint], 1), 4)
-    palette = _palette(small.device)
+    grounds = palette(small.device)
     found: list[Tensor] = []
     for layers in small:
         colours = torch.arange(NATURAL + 1)
         pictures = _paint_things(layers.expand(NATURAL + 1, -1, -1, -1), colours).flatten(2)
         solid = layers[3].flatten() > 0.95
         pixels = pictures[:, :, solid] / layers[3].flatten()[solid]  # (17, 3, pixels)
-        distance = torch.cdist(pixels.transpose(1, 2), palette.expand(NATURAL + 1, -1, -1))
+        distance = torch.cdist(pixels.transpose(1, 2), grounds.expand(NATURAL + 1, -1, -1))
         clear = (distance > CLEAR_DISTANCE).float().mean(1) >= CLEAR_SHARE
         found.append(clear & ((distance > SOME_DISTANCE).float().mean(1) >= NEARLY_ALL))
     return torch.stack(found)
@@ -193,8 +192,8 @@ def _placement(scene: ThingScene) -> Tensor:
 def _paint_things(layers: Tensor, colour: Tensor) -> Tensor:
     """Returns the things in their colours, premultiplied: (B, 3, H, W)."""
     rgb, alpha, tone, paint = layers[:, :3], layers[:, 3:4], layers[:, 4:5], layers[:, 5:6]
-    palette = F.pad(_palette(rgb.device), (0, 0, 0, 1), value=0.5)  # gray for NATURAL: not used
-    wanted = palette[colour][:, :, None, None]
+    colours = F.pad(palette(rgb.device), (0, 0, 0, 1), value=0.5)  # gray for NATURAL: not used
+    wanted = colours[colour][:, :, None, None]
     tone = (tone / alpha.clamp(min=1e-3)).clamp(0, 1)
     dark = wanted * (0.40 + 1.2 * tone)
     light = wanted + (LIGHTEST - wanted) * (2 * tone - 1).clamp(min=0) ** 1.4 * 0.85
@@ -208,7 +207,7 @@ def _ground(scene: ThingScene, alpha: Tensor) -> Tensor:
     """Returns the grounds, lighter above, with the things' soft shadows: (B, 3, H, W)."""
     side = alpha.shape[-1]
     fall = torch.linspace(1.03, 0.93, side, device=alpha.device)[:, None]
-    ground = _palette(alpha.device)[scene.ground][:, :, None, None] * fall
+    ground = palette(alpha.device)[scene.ground][:, :, None, None] * fall
     small = F.avg_pool2d(alpha, side // 16)
     small = F.avg_pool2d(small, 3, stride=1, padding=1)
     shadow = F.interpolate(small, size=(side, side), mode="bilinear")
@@ -217,11 +216,6 @@ def _ground(scene: ThingScene, alpha: Tensor) -> Tensor:
 
 def _move_down(field: Tensor, pixels: int) -> Tensor:
     return F.pad(field, (0, 0, pixels, 0))[..., : field.shape[-2], :]
-
-
-@functools.cache
-def _palette(device: torch.device) -> Tensor:
-    return torch.tensor(list(COLOURS.values()), device=device)
 
 
 @functools.cache

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from ..control.edges import find_ridges
 
+#: Canny's thresholds where none are drawn at random.
+THRESHOLDS = (0.1, 0.2)
 #: How many steps a strong edge may grow along a weak one; enough for pictures of 192 pixels.
 GROWTH = 24
 #: Pixels by which a shaky hand misses, at most.
@@ -41,6 +43,11 @@ def training_hints(pictures: Tensor, cover: Tensor, generator: torch.Generator) 
     lines = _thicken(lines, torch.rand(count, 1, 1, 1, generator=generator, device=device))
     lines = lines * ~(_gaps(lines, generator) & (chance[5] < WITH_GAPS))
     return lines.expand(-1, 3, -1, -1)
+
+
+def draw_edges(pictures: Tensor) -> Tensor:
+    """Returns the edges of pictures (B, 3, H, W), 0..1, as hints of the same size: thin white lines on black."""
+    return canny(pictures, *THRESHOLDS).expand(-1, 3, -1, -1).contiguous()
 
 
 def canny(

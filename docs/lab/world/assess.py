@@ -17,15 +17,15 @@ from cnet_core.engine.stack import ControlUnit
 from cnet_core.nets.controlnet import ControlNet
 from cnet_core.patching import patch_unet
 from cnet_core.tiny.autoencoder import Autoencoder, psnr
-from cnet_core.tiny.data import outline
-from cnet_core.tiny.data import random_scene as random_shapes
+from cnet_core.tiny.colours import NAMES
 from cnet_core.tiny.demo import ROWS
-from cnet_core.tiny.measure import iou, saturation
+from cnet_core.tiny.measure import ground_colours, iou, saturation, thing_colours, thing_mask
 from cnet_core.tiny.model import starting_noise
-from cnet_core.tiny.prompts import VOCABULARY, scene_tokens
-from cnet_core.tiny.ruler import ground_colours, thing_colours, thing_mask
-from cnet_core.tiny.scenes import NAMES, NATURAL, ThingScene, draw, held_out_pairs, random_scene
-from cnet_core.tiny.sketches import canny, training_hints
+from cnet_core.tiny.prompts import scene_tokens
+from cnet_core.tiny.scenes import NATURAL, ThingScene, draw, held_out_pairs, random_scene
+from cnet_core.tiny.shapes import outline, place_shapes
+from cnet_core.tiny.sketches import draw_edges, training_hints
+from cnet_core.tiny.text import VOCABULARY
 from cnet_core.tiny.things import KINDS
 
 SIDE, SEED, CFG, STEPS = 128, 4242, 7.5, 20
@@ -124,7 +124,7 @@ class Assessment:
         drawn = self.sample(scene_tokens(scene), None, "no_control", side=192)
         yield "192 px, words", self.of(drawn, scene)
         if self.control_net is not None:
-            steered = self.sample(scene_tokens(scene), _edges(pictures), "cond_only", side=192)
+            steered = self.sample(scene_tokens(scene), draw_edges(pictures), "cond_only", side=192)
             yield "192 px, cond_only", self.of(steered, scene, cover > 0.5)
 
     def hints(self):
@@ -132,7 +132,7 @@ class Assessment:
         if self.control_net is None:
             return
         scene, pictures, cover = self.scenes(self.some, SEED + 3)
-        inside, edges = cover > 0.5, _edges(pictures)
+        inside, edges = cover > 0.5, draw_edges(pictures)
         decoded = self.autoencoder.decode(self.autoencoder.encode(pictures))
         yield "autoencoder, same scenes", self.of(decoded, scene, inside)
         rows = [edges, pictures]
@@ -155,7 +155,7 @@ class Assessment:
         if self.control_net is None:
             return
         scene, pictures, cover = self.scenes(self.some, SEED + 3)
-        edges, tokens = _edges(pictures), torch.zeros_like(scene_tokens(scene))
+        edges, tokens = draw_edges(pictures), torch.zeros_like(scene_tokens(scene))
         rows = [edges]
         for row in ROWS:
             drawn = self.sample(tokens, edges, row)
@@ -177,7 +177,7 @@ class Assessment:
         ]
         tokens = torch.tensor([[*words, 0]], device=self.run.device).expand(self.some, -1)
         for name, shape in NEW_SHAPES.items():
-            field = _field_of(random_shapes(self.some, torch.Generator().manual_seed(SEED)), shape)
+            field = _field_of(place_shapes(self.some, torch.Generator().manual_seed(SEED)), shape)
             hints = outline(field, 2.0).contiguous().to(self.run.device)
             drawn = self.sample(tokens, hints, "cond_only")
             inside = (field < 0).to(self.run.device)
@@ -245,10 +245,6 @@ class Assessment:
         lines = [torch.nn.functional.pad(line, (0, width - line.shape[2])) for line in lines]
         values = (torch.cat(lines, dim=1) * 255).round().byte().permute(1, 2, 0).cpu()
         Image.fromarray(np.asarray(values)).save(self.run.folder / f"{name}.png", optimize=True)
-
-
-def _edges(pictures: Tensor) -> Tensor:
-    return canny(pictures, 0.1, 0.2).expand(-1, 3, -1, -1).contiguous()
 
 
 def _natural_pairs(run: Run) -> Tensor:

@@ -11,9 +11,10 @@ from cnet_core.diffusion.noise_schedule import TIMESTEPS, alphas_cumprod
 from cnet_core.nets.unet import UNet
 from cnet_core.tiny.autoencoder import Autoencoder
 from cnet_core.tiny.model import TINY
-from cnet_core.tiny.prompts import MAX_TOKENS, VOCABULARY, training_tokens
+from cnet_core.tiny.prompts import training_tokens
 from cnet_core.tiny.scenes import draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import training_hints
+from cnet_core.tiny.text import MAX_TOKENS, VOCABULARY
 
 EMPTY_PROMPTS = 0.1
 #: min-SNR weighting (Hang et al., arXiv 2303.09556): noise that hardly hides the latents counts less.

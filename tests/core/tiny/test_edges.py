@@ -8,15 +8,15 @@ import torch
 from PIL import Image
 
 from cnet_core.control.edges import find_edges
-from cnet_core.tiny.data import distance_field, outline, picture, random_scene
 from cnet_core.tiny.hint_file import read_hint
-from cnet_core.tiny.measure import fill_outline, iou
+from cnet_core.tiny.measure import iou
+from cnet_core.tiny.outlines import fill_outline
+from cnet_core.tiny.shapes import distance_field, outline, place_shapes
 
 
 def test_edges_of_a_drawing_are_its_outline() -> None:
-    scene = random_scene(8, torch.Generator().manual_seed(5))
-    field = distance_field(scene, 128)
-    edges = find_edges(picture(scene, field))
+    field = distance_field(place_shapes(8, torch.Generator().manual_seed(5)), 128)
+    edges = find_edges((0.5 - field).clamp(0, 1)[:, None].expand(-1, 3, -1, -1))
     assert (
         float(field.abs()[edges[:, 0] > 0.5].max()) < 3
     )  # no line is further than 3 pixels from the border
@@ -53,8 +53,8 @@ def test_photos_become_lines_of_the_asked_size(tmp_path: Path, size: tuple[int, 
 
 @pytest.mark.parametrize("size", [100, 128, 512, 2000])
 def test_thin_lines_stay_closed_at_any_size(tmp_path: Path, size: int) -> None:
-    scene = random_scene(1, torch.Generator().manual_seed(3))
-    line = outline(distance_field(scene, size), 1.5)[0, 0].numpy()
+    placed = place_shapes(1, torch.Generator().manual_seed(3))
+    line = outline(distance_field(placed, size), 1.5)[0, 0].numpy()
     path = save(tmp_path / "lines.png", Image.fromarray((line * 255).astype(np.uint8)))
     assert fill_outline(read_hint(path, 128, is_edges=True)).any()
 

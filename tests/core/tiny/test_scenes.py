@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from outlines import find_area
 
-from cnet_core.tiny.data import COLOURS
-from cnet_core.tiny.measure import iou
-from cnet_core.tiny.prompts import VOCABULARY, scene_tokens, training_tokens
-from cnet_core.tiny.ruler import ground_colours, thing_colours, thing_mask
+from cnet_core.tiny.colours import COLOURS
+from cnet_core.tiny.measure import ground_colours, iou, thing_colours, thing_mask
+from cnet_core.tiny.outlines import find_area
+from cnet_core.tiny.prompts import read_tokens, scene_tokens, training_tokens
 from cnet_core.tiny.scenes import NATURAL, ThingScene, draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import canny, training_hints
 from cnet_core.tiny.things import KINDS, article
@@ -46,9 +45,7 @@ def test_things_stay_inside_the_frame(side: int) -> None:
 
 def test_tokens_are_those_of_the_prompts() -> None:
     scene, _, _ = drawn()
-    words = ("", *VOCABULARY)
-    said = [" ".join(words[t] for t in row if t) for row in scene_tokens(scene).tolist()]
-    assert said == scene.prompts()
+    assert read_tokens(scene_tokens(scene)) == scene.prompts()
 
 
 def test_articles() -> None:

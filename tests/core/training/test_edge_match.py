@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from cnet_core.tiny.data import distance_field, outline, random_scene
 from torch import Tensor
 
 from cnet_core.control.edges import find_edges
-from cnet_core.tiny.data import distance_field, outline, random_scene
 from cnet_core.tiny.sheet import to_image
 from cnet_core.training.data import find_usable
 from cnet_core.training.edge_match import are_edges, edge_match
