@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..tiny import demo
+from ..tiny.drawn_hint import draw_hint
 from ..tiny.hint_file import read_hint
 from ..tiny.model import SIDE, TinyStableDiffusion
 from ..tiny.sheet import contact_sheet, to_image
 from ..tiny.text import tokenize
+from ..tiny.things import KINDS
 
 if TYPE_CHECKING:
     from .subparsers import Subparsers
@@ -38,13 +40,22 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--hint",
         type=Path,
         metavar="IMG",
-        help="your picture; its edges become the hint (default: a star)",
+        help="your picture; its edges become the hint",
+    )
+    parser.add_argument(
+        "--draw",
+        choices=KINDS,
+        metavar="WORD",
+        help="the outline of this shape or thing becomes the hint, such as fox, teapot or heart; an unknown word "
+        "lists them all (default: star)",
     )
     parser.add_argument(
         "--hint-is-edges", action="store_true", help="the picture is already white lines on black"
     )
     parser.add_argument(
-        "--prompt", help="words of the embedded model (default: a coral shape on a navy background)"
+        "--prompt",
+        help="words of the embedded model, such as 'a red fox on a sky background' (default: a coral shape on a "
+        "navy background)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("cnet_demo"), metavar="DIR", help="default: cnet_demo"
@@ -79,8 +90,12 @@ def run(args: argparse.Namespace) -> int:
 def _hint(args: argparse.Namespace) -> Tensor:
     if args.hint is None and args.hint_is_edges:
         raise ValueError("`--hint-is-edges` needs a picture: give it with `--hint`.")
+    if args.hint is not None and args.draw is not None:
+        raise ValueError(
+            f"`--hint` is {args.hint} and `--draw` {args.draw!r}; a demonstration has one hint, so omit one of them."
+        )
     if args.hint is None:
-        return demo.draw_star_hint()
+        return demo.draw_star_hint() if args.draw in (None, "star") else draw_hint(args.draw)[0]
     return read_hint(args.hint, SIDE, is_edges=args.hint_is_edges)
 
 

@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from cnet_core.cli import main
-from cnet_core.tiny.demo import ROWS
+from cnet_core.tiny.demo import NOT_MEASURED, ROWS
+from cnet_core.tiny.drawn_hint import draw_hint
 
 QUICK = ["--steps", "2"]
 QUICKEST = ["--steps", "1"]
@@ -53,6 +55,14 @@ def test_same_seed_same_pixels(folder: Path, tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
+def test_the_outline_of_a_word_is_the_hint(tmp_path: Path) -> None:
+    assert main(["demo", "--draw", "teapot", "--out", str(tmp_path), *QUICKEST]) == 0
+    with Image.open(tmp_path / "hint.png") as hint:
+        lines = np.asarray(hint.convert("L")) > 127
+    expected = draw_hint("teapot")[0][0, 0] > 0.5
+    assert np.array_equal(lines, expected.numpy())
+
+
 def test_a_blank_hint_has_no_adherence(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "blank.png")
     assert (
@@ -62,7 +72,7 @@ def test_a_blank_hint_has_no_adherence(tmp_path: Path) -> None:
         == 0
     )
     report = json.loads((tmp_path / "o" / "report.json").read_text())
-    assert report["pictures"][0]["adherence"] is None
+    assert {p["adherence"] for p in report["pictures"]} == {NOT_MEASURED}
 
 
 def test_an_empty_prompt_of_the_users_own_fills_both_lines(tmp_path: Path) -> None:
@@ -73,9 +83,10 @@ def test_an_empty_prompt_of_the_users_own_fills_both_lines(tmp_path: Path) -> No
 
 
 FAILURES = {
+    "two hints": (["--draw", "fox", "--hint", "f.png"], "`--hint` is f.png and `--draw` 'fox'"),
     "edges of nothing": (["--hint-is-edges"], "give it with `--hint`"),
     "no such file": (["--hint", "none.png"], "No such file or directory: none.png"),
-    "unknown words": (["--prompt", "a cat"], "does not know 'cat'"),
+    "unknown words": (["--prompt", "a dog"], "does not know 'dog'"),
     "too many words": (["--prompt", "a " * 9], "reads at most 8"),
     "a folder as hint": (["--hint", "."], "Is a directory: ."),
     "a file as folder": (["--out", "file"], "which is a file; give a folder"),
@@ -104,6 +115,7 @@ def test_failures_are_one_sentence(name: str, tmp_path: Path, monkeypatch, capsy
         (["--cfg", "1e9"], "--cfg: 1e9 is not within 0..100"),
         (["--cfg", "high"], "--cfg: 'high' is not a number"),
         (["--seed", "-1"], "--seed: -1 is not within"),
+        (["--draw", "dog"], "--draw: invalid choice: 'dog' (choose from"),
         (["--color", "1"], "unrecognized arguments"),
     ],
 )
