@@ -64,8 +64,10 @@ class Result:
 
     def figures(self) -> dict[str, object]:
         """Returns plain values for JSON."""
-        values = {"name": self.name, **asdict(self)}
-        return values if self.adherence is not None else {**values, "adherence": NOT_MEASURED}
+        values: dict[str, object] = {"name": self.name, **asdict(self)}
+        if self.adherence is None:
+            values["adherence"] = NOT_MEASURED
+        return values
 
 
 def run(

@@ -49,7 +49,7 @@ def train(run: Run, plan: Plan, encoder: Autoencoder) -> Classifier:
             )
             seen = (seen * gain).clamp(0, 1)
         with run.autocast():
-            logits = module(seen)
+            logits = module(run.fit_in(seen))
         return F.cross_entropy(logits.float(), scene.kind, label_smoothing=0.05)
 
     return fit("classifier", module, loss_of, plan, run, generator)
