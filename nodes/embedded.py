@@ -90,7 +90,8 @@ class DrawTinyHint(io.ComfyNode):
                 ),
                 io.Mask.Output(
                     display_name="mask",
-                    tooltip="White on what is drawn here and a margin around it, for the mask input of Apply ControlNet.",
+                    tooltip="White on what is drawn here and a margin around it, for the mask input of "
+                    "Apply ControlNet.",
                 ),
             ],
         )
