@@ -30,10 +30,12 @@ class Classifier(nn.Sequential):
         )
 
 
-def train(run: Run, plan: Plan, encoder: Autoencoder) -> Classifier:
+def train(run: Run, plan: Plan, encoder: Autoencoder, start: nn.Module | None = None) -> Classifier:
     """Returns the classifier, trained on true pictures and on what the autoencoder makes of them."""
     torch.manual_seed(6)
     module = Classifier().to(run.device)
+    if start is not None:
+        module.load_state_dict(start.state_dict())
     generator = run.generator(61)
 
     def loss_of(step: int) -> Tensor:

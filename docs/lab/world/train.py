@@ -80,9 +80,11 @@ class Lab:
 
     def classifier(self) -> None:
         encoder = self.part("autoencoder", Autoencoder())
-        self.keep(
-            "classifier", classifier.train(self.run, self.plan("classifier", decay=0.99), encoder)
+        start, plan = (
+            self.begin("classifier", classifier.Classifier()),
+            self.plan("classifier", decay=0.99),
         )
+        self.keep("classifier", classifier.train(self.run, plan, encoder, start))
 
     def base(self) -> None:
         encoder = self.part("autoencoder", Autoencoder())
