@@ -208,7 +208,7 @@ def _ground(scene: ThingScene, alpha: Tensor) -> Tensor:
     side = alpha.shape[-1]
     fall = torch.linspace(1.03, 0.93, side, device=alpha.device)[:, None]
     ground = palette(alpha.device)[scene.ground][:, :, None, None] * fall
-    small = F.avg_pool2d(alpha, side // 16)
+    small = F.avg_pool2d(alpha, max(side // 16, 1))
     small = F.avg_pool2d(small, 3, stride=1, padding=1)
     shadow = F.interpolate(small, size=(side, side), mode="bilinear")
     return ground * (1 - SHADOW * _move_down(shadow, side // 20))

@@ -43,6 +43,14 @@ def test_things_stay_inside_the_frame(side: int) -> None:
     assert pictures.max() <= 0.97
 
 
+@pytest.mark.parametrize("side", [8, 16, 40])
+def test_small_pictures_are_drawn_too(side: int) -> None:
+    scene, pictures, cover = drawn(4, side)
+    assert pictures.shape == (4, 3, side, side)
+    assert (ground_colours(pictures) == scene.ground).float().mean() >= 0.5
+    assert cover.flatten(1).amax(1).min() > 0.9
+
+
 def test_tokens_are_those_of_the_prompts() -> None:
     scene, _, _ = drawn()
     assert read_tokens(scene_tokens(scene)) == scene.prompts()
