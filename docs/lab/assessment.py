@@ -96,7 +96,7 @@ class Assessment:
 
     def large(self) -> Named:
         """At LARGE_SIDE pixels, without and with a hint."""
-        true = self.scenes(self.count // 2, 2, side=LARGE_SIDE)
+        true = self.scenes(max(1, self.count // 2), 2, side=LARGE_SIDE)
         prompts = true.scene.prompts()
         drawn = sample_row(self.model, prompts, "no_control", side=LARGE_SIDE)
         yield "192 px, words", self.of(drawn, true.scene)
