@@ -2,8 +2,9 @@
 
 from comfy_api.latest import io, ui
 
-from ..cnet_core.tiny.data import SHAPES
-from .comfyui import draw_hint, load_tiny
+from ..cnet_core.tiny.shapes import SHAPES
+from ..cnet_core.tiny.things import THINGS
+from .comfyui import draw_tiny_hint, load_tiny
 from .newer import list_aliases
 from .sockets import CATEGORY
 
@@ -56,7 +57,10 @@ class DrawTinyHint(io.ComfyNode):
             "draw several shapes.",
             inputs=[
                 io.Combo.Input(
-                    "shape", options=list(SHAPES), default="star", tooltip="The shape to draw."
+                    "shape",
+                    options=[*SHAPES, *THINGS],
+                    default="star",
+                    tooltip="The shape or thing to draw.",
                 ),
                 _number(
                     "radius", 0.37, 0.05, 0.5, 0.01, "Size, as a fraction of the picture's side."
@@ -95,7 +99,7 @@ class DrawTinyHint(io.ComfyNode):
 
     @classmethod
     def execute(cls, shape, radius, x, y, angle, side, draw_on=None) -> io.NodeOutput:
-        hint, mask = draw_hint(shape, radius, (x, y), angle, side, draw_on)
+        hint, mask = draw_tiny_hint(shape, radius, (x, y), angle, side, draw_on)
         return io.NodeOutput(hint, mask, ui=ui.PreviewImage(hint, cls=cls))
 
 

@@ -1,24 +1,21 @@
 """The demonstration: one hint, every routing and schedule, with the prompt and with the empty prompt."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-import torch
 from torch import Tensor
 
 from ..control.routing import HintRouting
 from ..control.scales import BlockScales
 from ..diffusion.samplers import last
 from ..engine.stack import ControlUnit, Counts
+from .drawn_hint import draw_hint
 from .measure import iou, saturation, thing_mask
 from .model import SIDE, TinyStableDiffusion
 from .outlines import find_area
-from .shapes import PlacedShapes, distance_field, outline
 
 DEFAULT_PROMPT = "a coral shape on a navy background"
-HINT_WIDTH = 2.0  # pixels, of an outline
 #: Stands in the report for the adherence to a hint whose lines go around nothing.
 NOT_MEASURED = "not measured: the hint's lines enclose no area"
 #: Columns of the contact sheet: name -> (routing, scales); None means no control.
@@ -67,8 +64,10 @@ class Result:
 
     def figures(self) -> dict[str, object]:
         """Returns plain values for JSON."""
-        values = {"name": self.name, **asdict(self)}
-        return values if self.adherence is not None else {**values, "adherence": NOT_MEASURED}
+        values: dict[str, object] = {"name": self.name, **asdict(self)}
+        if self.adherence is None:
+            values["adherence"] = NOT_MEASURED
+        return values
 
 
 def run(
@@ -92,26 +91,7 @@ def run(
 
 def draw_star_hint(side: int = SIDE) -> Tensor:
     """Returns the demonstration's own hint, the outline of a star: (1, 3, side, side)."""
-    return outline(distance_field(one_shape("star", 0.37, (0.5, 0.53)), side), HINT_WIDTH).clone()
-
-
-def one_shape(
-    kind: str, radius: float, centre: tuple[float, float], angle: float = 0.0
-) -> PlacedShapes:
-    """Returns one shape, a corner on top, then turned clockwise.
-
-    Args:
-        kind: a key of SHAPES.
-        radius: of the circle around it, as a fraction of the side.
-        centre: x and y, 0..1.
-        angle: in degrees.
-    """
-    return PlacedShapes(
-        kinds=[kind],
-        radius=torch.tensor([radius]),
-        centre=torch.tensor([centre]),
-        angle=torch.tensor([math.radians(angle) - torch.pi / 2]),
-    )
+    return draw_hint("star", 0.37, (0.5, 0.53), side=side)[0]
 
 
 def _one(

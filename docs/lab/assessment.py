@@ -13,7 +13,8 @@ from other_outlines import load as load_other_outlines
 from torch import Tensor, nn
 
 from cnet_core.tiny.autoencoder import psnr
-from cnet_core.tiny.demo import DEFAULT_PROMPT, HINT_WIDTH, ROWS
+from cnet_core.tiny.demo import DEFAULT_PROMPT, ROWS
+from cnet_core.tiny.drawn_hint import WIDTH
 from cnet_core.tiny.measure import ground_colours, iou, saturation, thing_colours, thing_mask
 from cnet_core.tiny.model import SIDE, TinyStableDiffusion
 from cnet_core.tiny.scenes import NATURAL, ThingScene, clear_grounds, held_out_pairs, random_scene
@@ -141,7 +142,7 @@ class Assessment:
         for name, shape in NEW_SHAPES.items():
             placed = place_shapes(self.count, torch.Generator().manual_seed(SEED))
             field = distance_field(placed, SIDE, dict.fromkeys(SHAPES, shape)).to(self.device)
-            hints = outline(field, HINT_WIDTH).contiguous()
+            hints = outline(field, WIDTH).contiguous()
             drawn = sample_row(self.model, [DEFAULT_PROMPT] * self.count, "cond_only", hints)
             yield f"outlines of {name}s", _follows(drawn, field < 0)
 

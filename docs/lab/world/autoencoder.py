@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from cnet_core.tiny.autoencoder import Autoencoder, psnr
 from cnet_core.tiny.scenes import ThingScene, draw, random_scene
 
-WIDTHS = {"fine": 48, "coarse": 128, "decoder_blocks": 4}
 SIDE, WINDOW = 128, 80
 NOISE = (
     0.12  # of unit-variance latents, at most: the decoder must bear what a sampler leaves behind
@@ -24,13 +23,14 @@ STATISTICS_DECAY = 0.02
 class Reconstruction(nn.Module):
     """The autoencoder with latents normalised by their batch, so that noise has a fixed size next to them."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run) -> None:
         super().__init__()
-        self.net = Autoencoder(**WIDTHS)
+        self.net = Autoencoder()
+        self.run = run
 
     def forward(self, pictures: Tensor, noise: Tensor) -> Tensor:
         """Returns the loss on pictures, given noise of their latents' size."""
-        raw = self.net.encoder(pictures * 2 - 1).float()
+        raw = self.net.encoder(self.run.fit_in(pictures * 2 - 1)).float()
         mean, std = raw.mean((0, 2, 3), keepdim=True), raw.std((0, 2, 3), keepdim=True)
         with torch.no_grad():
             self.net.mean.lerp_(mean, STATISTICS_DECAY)
@@ -43,7 +43,7 @@ class Reconstruction(nn.Module):
         return loss + SMOOTH * difference(self._decode(small, mean, std), wanted)
 
     def _decode(self, latents: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        return self.net.decoder(latents * std + mean) / 2 + 0.5
+        return self.net.decoder(self.run.fit_in(latents * std + mean)).float() / 2 + 0.5
 
 
 def difference(got: Tensor, want: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def difference(got: Tensor, want: Tensor) -> Tensor:
 def train(run: Run, plan: Plan, start: dict[str, Tensor] | None = None) -> Autoencoder:
     """Returns the trained, averaged and calibrated autoencoder."""
     torch.manual_seed(0)
-    module = Reconstruction().to(run.device)
+    module = Reconstruction(run).to(run.device)
     if start is not None:
         module.net.load_state_dict(start)
     generator = run.generator(11)

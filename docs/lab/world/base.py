@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from lab import Plan, Run, fit
 from quick import Quick
+from samples import Pool, Samples
 from torch import Tensor, nn
 
 from cnet_core.diffusion.noise_schedule import TIMESTEPS, alphas_cumprod
@@ -18,7 +19,9 @@ from cnet_core.tiny.text import MAX_TOKENS, VOCABULARY
 
 EMPTY_PROMPTS = 0.1
 #: min-SNR weighting (Hang et al., arXiv 2303.09556): noise that hardly hides the latents counts less.
-MOST_SNR = 5.0
+MOST_SNR = 1.5
+#: On a CPU: samples in the pool, and how often each is used.
+POOL, USES = 20_000, 4
 
 
 @dataclass(frozen=True)
@@ -78,39 +81,62 @@ class Batch:
 
 
 class Stream:
-    """Draws batches on the run's device; held-out colour pairs never come."""
+    """Draws batches on the run's device; held-out colour pairs never come.
 
-    def __init__(self, encoder: Autoencoder, run: Run, generator: torch.Generator) -> None:
-        self.encoder, self.run, self.generator = encoder, run, generator
+    With a pool, most of a batch was drawn before: it gets other noise and another prompt, and costs nothing to draw.
+    """
+
+    def __init__(
+        self, encoder: Autoencoder, run: Run, generator: torch.Generator, *, hints: bool = False
+    ) -> None:
+        self.encoder, self.run, self.generator, self.hints = encoder, run, generator, hints
         self.alphas = alphas_cumprod().to(run.device)
         ratio = self.alphas / (1 - self.alphas)
         weight = ratio.clamp(max=MOST_SNR) / ratio
         self.weights = weight / weight.mean()
         self.pairs = ~held_out_pairs().to(run.device)
+        self.pool = Pool(POOL) if run.device.type == "cpu" else None
+
+    def draw(self, side: int, count: int, empty: float, other_kinds: float = 0.0) -> Batch:
+        """Returns a batch: all new, or mostly from the pool."""
+        if self.pool is None:
+            return self.noise(self.make(side, count), empty, other_kinds)
+        new = count // USES if self.pool.filled >= USES * count else count
+        samples = self.pool.mix(self.make(side, new), count, self.generator)
+        return self.noise(samples, empty, other_kinds)
 
     @torch.no_grad()
-    def draw(
-        self, side: int, count: int, empty: float, *, hints: bool = False, other_kinds: float = 0.0
-    ) -> Batch:
-        """Returns a new batch."""
-        generator, device = self.generator, self.run.device
-        scene = random_scene(count, generator, self.pairs)
+    def make(self, side: int, count: int) -> Samples:
+        """Returns new samples."""
+        scene = random_scene(count, self.generator, self.pairs)
         pictures, cover = draw(scene, side)
+        hints = scene.kind.new_empty(count, 0)
+        if self.hints:
+            lines = training_hints(pictures, cover, self.generator)[:, :1]
+            hints = (lines * 255).round().byte()
         latents = self.encoder.encode(pictures)
+        return Samples(latents, scene.kind, scene.colour, scene.ground, hints)
+
+    @torch.no_grad()
+    def noise(self, samples: Samples, empty: float, other_kinds: float) -> Batch:
+        """Returns samples at random timesteps, with prompts."""
+        generator, device, latents = self.generator, self.run.device, samples.latents
+        count = len(latents)
         spread = torch.rand(count, generator=generator, device=device)
-        spread = (
-            torch.arange(count, device=device) + spread
-        ) / count  # each part of the range as often
+        # Each part of the range comes as often.
+        spread = (torch.arange(count, device=device) + spread) / count
         timesteps = (spread * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
         noise = torch.randn(latents.shape, generator=generator, device=device)
         alpha = self.alphas[timesteps][:, None, None, None]
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        lines = samples.hints.float().expand(-1, 3, -1, -1) / 255 if self.hints else None
         return Batch(
-            noisy=alpha.sqrt() * latents + (1 - alpha).sqrt() * noise,
+            noisy=self.run.fit_in(noisy),
             noise=noise,
             timesteps=timesteps,
             weight=self.weights[timesteps],
-            tokens=training_tokens(scene, empty, generator, other_kinds=other_kinds),
-            hints=training_hints(pictures, cover, generator).contiguous() if hints else None,
+            tokens=training_tokens(samples.scene(), empty, generator, other_kinds=other_kinds),
+            hints=None if lines is None else self.run.fit_in(lines),
         )
 
 

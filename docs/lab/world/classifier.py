@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from kind_classifier import KindClassifier
 from lab import Plan, Run, fit
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnet_core.tiny.autoencoder import Autoencoder
 from cnet_core.tiny.scenes import draw, random_scene
@@ -12,10 +12,14 @@ from cnet_core.tiny.scenes import draw, random_scene
 SIDE, BATCH = 128, 128
 
 
-def train(run: Run, plan: Plan, encoder: Autoencoder) -> KindClassifier:
+def train(
+    run: Run, plan: Plan, encoder: Autoencoder, start: nn.Module | None = None
+) -> KindClassifier:
     """Returns the classifier, trained on true pictures and on what the autoencoder makes of them."""
     torch.manual_seed(6)
     module = KindClassifier().to(run.device)
+    if start is not None:
+        module.load_state_dict(start.state_dict())
     generator = run.generator(61)
 
     def loss_of(step: int) -> Tensor:
@@ -31,7 +35,7 @@ def train(run: Run, plan: Plan, encoder: Autoencoder) -> KindClassifier:
             )
             seen = (seen * gain).clamp(0, 1)
         with run.autocast():
-            logits = module(seen)
+            logits = module(run.fit_in(seen))
         return F.cross_entropy(logits.float(), scene.kind, label_smoothing=0.05)
 
     return fit("classifier", module, loss_of, plan, run, generator)

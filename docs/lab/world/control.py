@@ -49,12 +49,12 @@ def train(
         net.load_state_dict(start.state_dict())
     module = ControlLoss(base, net).to(run.device)
     generator = run.generator(41 + sizes.side)
-    stream = Stream(encoder, run, generator)
+    stream = Stream(encoder, run, generator, hints=True)
     quick = Quick(module, name, run, plan.seconds)
 
     def loss_of(step: int) -> Tensor:
         side, count = sizes.of(step)
-        batch = stream.draw(side, count, EMPTY_PROMPTS, hints=True, other_kinds=OTHER_KINDS)
+        batch = stream.draw(side, count, EMPTY_PROMPTS, OTHER_KINDS)
         with run.autocast():
             return quick(batch) if side == sizes.side else module(batch)
 

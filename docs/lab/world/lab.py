@@ -11,8 +11,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from weights import Weights
 
 LOG_EVERY = 100  # steps
+#: A step counts as at most this many seconds, so that a paused process loses no time.
+LONGEST_STEP = 20.0
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Run:
 
     folder: Path
     device: torch.device
+    #: What modules compute in; bfloat16 suits CPUs with matrix units (AMX), where it more than doubles the speed.
+    dtype: torch.dtype = torch.float32
 
     def log(self, **row: object) -> None:
         """Prints one line of JSON and appends it to the log."""
@@ -47,8 +52,12 @@ class Run:
         return torch.Generator(self.device).manual_seed(seed)
 
     def autocast(self) -> torch.autocast:
-        """Returns the context in which nets compute: bfloat16 on a GPU, else float32."""
+        """Returns the context in which nets compute: bfloat16 on a GPU, else the modules' own dtype."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+    def fit_in(self, pictures: Tensor) -> Tensor:
+        """Returns pictures or latents (B, C, H, W) as modules take them."""
+        return pictures.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
 
 STARTED = time.time()
@@ -64,6 +73,8 @@ class Plan:
     decay: float = 0.9995
     weight_decay: float = 1e-2
     save_every: float = 60.0
+    #: Beginnings of the names of weights that AdamW trains, for they are no matrices between hidden layers.
+    plain: tuple[str, ...] = ()
 
 
 def fit(
@@ -80,49 +91,36 @@ def fit(
     Nothing waits for the GPU between two logged steps. When weights are not finite, the last finite ones return.
     """
     average = deepcopy(module).requires_grad_(False)
-    weights = [p for p in module.parameters() if p.requires_grad]
-    kept = [
-        a for a, p in zip(average.parameters(), module.parameters(), strict=True) if p.requires_grad
-    ]
-    optimizer = torch.optim.AdamW(
-        weights,
-        plan.rate,
-        (0.9, 0.99),
-        weight_decay=plan.weight_decay,
-        fused=run.device.type == "cuda",
-    )
-    loop = _Loop(module, average, optimizer, generator)
+    weights = Weights.of(module, run.dtype)
+    optimizers = weights.optimizers(plan.rate, plan.weight_decay, plan.plain)
+    loop = _Loop(weights, [w.detach().clone() for w in weights.kept], optimizers, generator)
     loop.restore(run.load(f"{name}.pt"))
-    begin, saved, snapshot, running = time.time() - loop.elapsed, time.time(), None, None
-    while (spent := time.time() - begin) < plan.seconds:
-        rate = plan.rate * min(1, (loop.step + 1) / plan.warmup) * _cosine(spent / plan.seconds)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * loop.brake
+    last = saved = time.time()
+    snapshot, running = None, None
+    while loop.elapsed < plan.seconds:
+        share = loop.elapsed / plan.seconds
+        loop.set_rate(plan.rate * min(1, (loop.step + 1) / plan.warmup) * _cosine(share))
         loss = loss_of(loop.step)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        loop.step += 1
-        with torch.no_grad():
-            decay = min(plan.decay, (1 + loop.step) / (10 + loop.step))
-            torch._foreach_lerp_(kept, weights, 1 - decay)
-            running = loss.detach() if running is None else running.lerp(loss.detach(), 0.02)
+        loop.take_step(loss, plan.decay)
+        running = loss.detach() if running is None else running.lerp(loss.detach(), 0.02)
+        loop.elapsed += min(time.time() - last, LONGEST_STEP)
+        last = time.time()
         if loop.step % LOG_EVERY == 0:
             value = float(running)
-            run.log(stage=name, step=loop.step, loss=round(value, 5), seconds=round(spent, 1))
+            run.log(
+                stage=name, step=loop.step, loss=round(value, 5), seconds=round(loop.elapsed, 1)
+            )
             if math.isfinite(value):
-                snapshot = [t.detach().clone() for t in (*weights, *kept)]
+                snapshot = loop.copy_weights()
             elif snapshot is not None:
-                torch._foreach_copy_([*weights, *kept], snapshot)
-                optimizer.state.clear()
-                loop.brake, running = loop.brake / 2, None
+                loop.go_back(snapshot)
+                running = None
         if time.time() - saved > plan.save_every:
-            loop.elapsed, saved = time.time() - begin, time.time()
+            saved = time.time()
             run.save(f"{name}.pt", loop.state())
-            run.log(stage=name, step=loop.step, **report(average))
-    loop.elapsed = plan.seconds
+            run.log(stage=name, step=loop.step, **report(weights.fill(average, loop.average)))
     run.save(f"{name}.pt", loop.state())
+    weights.fill(average, loop.average)
     run.log(stage=name, step=loop.step, done=True, loss=None if running is None else float(running))
     run.log(stage=name, **report(average))
     return average
@@ -136,28 +134,60 @@ def _cosine(share: float) -> float:
 class _Loop:
     """All that a stage needs to go on."""
 
-    module: nn.Module
-    average: nn.Module
-    optimizer: torch.optim.Optimizer
+    weights: Weights
+    average: list[Tensor]
+    optimizers: list[torch.optim.Optimizer]
     generator: torch.Generator
     step: int = 0
     elapsed: float = 0.0
     brake: float = 1.0
 
+    def set_rate(self, rate: float) -> None:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * self.brake
+
+    def take_step(self, loss: Tensor, decay: float) -> None:
+        loss.backward()
+        self.weights.take_gradients()
+        nn.utils.clip_grad_norm_(self.weights.kept, 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.weights.give_back()
+        self.step += 1
+        kept = min(decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self.average, [w.detach() for w in self.weights.kept], 1 - kept)
+
+    def copy_weights(self) -> list[Tensor]:
+        return [t.detach().clone() for t in (*self.weights.kept, *self.average)]
+
+    @torch.no_grad()
+    def go_back(self, snapshot: list[Tensor]) -> None:
+        """Returns to finite weights, and takes half the rate from now on."""
+        torch._foreach_copy_([*self.weights.kept, *self.average], snapshot)
+        self.weights.give_back()
+        self.brake /= 2
+        for optimizer in self.optimizers:
+            optimizer.state.clear()
+
     def state(self) -> dict[str, object]:
         return {
-            "module": self.module.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "weights": [w.detach() for w in self.weights.kept],
+            "average": self.average,
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "generator": self.generator.get_state(),
             "numbers": [self.step, self.elapsed, self.brake],
         }
 
+    @torch.no_grad()
     def restore(self, state: dict[str, object] | None) -> None:
         if state is None:
             return
-        self.module.load_state_dict(state["module"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        torch._foreach_copy_(
+            [*self.weights.kept, *self.average], [*state["weights"], *state["average"]]
+        )
+        self.weights.give_back()
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.generator.set_state(state["generator"].cpu())
         self.step, self.elapsed, self.brake = state["numbers"]

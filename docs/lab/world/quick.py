@@ -108,9 +108,9 @@ def _measure(name: str, count: int, side: int, run: Run) -> dict[str, float]:
     base = TextToNoise().to(run.device)
     module = ControlLoss(base, ControlNet.from_unet(base.unet)) if name == "control" else base
     module = module.to(run.device)
-    batch = Stream(Autoencoder().to(run.device), run, run.generator(1)).draw(
-        side, count, 0.5, hints=name == "control"
-    )
+    encoder, generator = Autoencoder().to(run.device), run.generator(1)
+    stream = Stream(encoder, run, generator, hints=name == "control")
+    batch = stream.draw(side, count, 0.5)
 
     def seconds(call: Callable[..., Tensor], rounds: int) -> float:
         torch.cuda.synchronize()

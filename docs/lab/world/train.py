@@ -22,6 +22,7 @@ from assess import assess
 from base import Sizes, TextToNoise
 from kind_classifier import KindClassifier
 from lab import Plan, Run
+from narrow import replace_slow_functions
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -37,9 +38,21 @@ MINUTES = {
 #: Stage -> what its batches are like.
 SIZES = {
     "cuda": {"base": Sizes(128, 256, 192, 10), "control": Sizes(128, 192, 192, 10)},
-    "cpu": {"base": Sizes(64, 32), "control": Sizes(64, 24)},
+    "cpu": {"base": Sizes(128, 36), "control": Sizes(128, 32)},
 }
-RATES = {"autoencoder": 1.6e-3, "classifier": 2e-3, "base": 2e-3, "control": 1e-3}
+RATES = {"autoencoder": 6e-4, "classifier": 2e-3, "base": 1.2e-3, "control": 1e-3}
+#: What AdamW trains in each stage: first and last layers, text, zero convolutions, hint encoders.
+PLAIN = {
+    "autoencoder": ("net.encoder.1.", "net.encoder.7.", "net.decoder.0.", "net.decoder.12."),
+    "classifier": ("",),
+    "base": ("text.", "unet.input_blocks.0.", "unet.out."),
+    "control": (
+        "net.input_blocks.0.",
+        "net.input_hint_block.",
+        "net.zero_convs.",
+        "net.middle_block_out.",
+    ),
+}
 
 
 @dataclass
@@ -56,23 +69,26 @@ class Lab:
 
     def plan(self, name: str, **more: float) -> Plan:
         seconds = 60 * self.minutes[name]
-        return Plan(seconds, RATES[name], warmup=200, save_every=self.save_every, **more)
+        more = {"save_every": self.save_every, "plain": PLAIN[name], **more}
+        return Plan(seconds, RATES[name], **more)
 
     def autoencoder(self) -> None:
-        start = self.begin("autoencoder", Autoencoder(**autoencoder.WIDTHS))
+        start = self.begin("autoencoder", Autoencoder())
         net = autoencoder.train(
             self.run, self.plan("autoencoder", decay=0.999), start and start.state_dict()
         )
         self.keep("autoencoder", net)
 
     def classifier(self) -> None:
-        encoder = self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS))
-        self.keep(
-            "classifier", classifier.train(self.run, self.plan("classifier", decay=0.99), encoder)
+        encoder = self.part("autoencoder", Autoencoder())
+        start, plan = (
+            self.begin("classifier", KindClassifier()),
+            self.plan("classifier", decay=0.99),
         )
+        self.keep("classifier", classifier.train(self.run, plan, encoder, start))
 
     def base(self) -> None:
-        encoder = self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS))
+        encoder = self.part("autoencoder", Autoencoder())
         start = self.begin("base", TextToNoise())
         self.keep(
             "base",
@@ -82,7 +98,7 @@ class Lab:
         )
 
     def control(self) -> None:
-        encoder = self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS))
+        encoder = self.part("autoencoder", Autoencoder())
         model = self.part("base", TextToNoise())
         start = self.begin("control_net", ControlNet(model.unet.config))
         plan, sizes = self.plan("control", decay=0.999), self.sizes["control"]
@@ -96,7 +112,7 @@ class Lab:
         net = self.load_if_there("control_net", ControlNet(model.unet.config)) if model else None
         report = assess(
             self.run,
-            self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS)),
+            self.part("autoencoder", Autoencoder()),
             self.load_if_there("classifier", KindClassifier()),
             model,
             net,
@@ -190,10 +206,16 @@ def main() -> None:
         "--wait", type=float, default=0, help="seconds to wait for the compiler at the end"
     )
     parser.add_argument("--save-every", type=float, default=60, help="seconds between states")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="nets compute in bfloat16: on CPUs with AMX"
+    )
     parser.add_argument("--batch", type=int, help="replaces every batch size: to rehearse")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    run = Run(args.folder, torch.device(args.device))
+    dtype = torch.bfloat16 if args.bfloat16 else torch.float32
+    run = Run(args.folder, torch.device(args.device), dtype)
+    if args.bfloat16:
+        replace_slow_functions()
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True
