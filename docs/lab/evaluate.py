@@ -31,8 +31,8 @@ def main() -> None:
     """Prints each figure as soon as it is known, and writes all to `--out`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=96, help="scenes with hints (default: 96)")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--out", type=Path, help="a JSON file; keeps its figures of other parts")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="keeps the others of --out")
+    parser.add_argument("--out", type=Path, help="a JSON file")
     parser.add_argument("--classifier", type=Path, metavar="FILE")
     parser.add_argument("--sheets", type=Path, metavar="FOLDER")
     parser.add_argument("--target-gain", action="store_true")
@@ -47,8 +47,8 @@ def main() -> None:
         args.count,
         partial(write_sheet, args.sheets) if args.sheets else None,
     )
-    report: dict[str, Figures] = read_report(args.out)
-    for name, figures in assessment.measure(args.parts):
+    report = read_report(args.out) if args.parts else {}
+    for name, figures in assessment.measure(args.parts or list(PARTS)):
         print(f"{name}: {json.dumps(figures)}", flush=True)
         report[name] = figures
         if args.out:
