@@ -200,11 +200,11 @@ class Assessment:
 
 
 def name_other_kinds(scene: ThingScene) -> ThingScene:
-    """Returns the scene with another thing's word, one that its colour and ground suit."""
+    """Returns the scene with another thing's word that suits colour and ground; its own where no other does."""
     clear = clear_grounds().to(scene.kind.device).clone()
     clear[len(THINGS) :, NATURAL] = False  # a shape is always painted
-    order = torch.arange(len(KINDS), device=scene.kind.device) + APART
-    kinds = (scene.kind[:, None] + order) % len(KINDS)
+    others = (torch.arange(len(KINDS) - 1, device=scene.kind.device) + APART) % (len(KINDS) - 1) + 1
+    kinds = (scene.kind[:, None] + F.pad(others, (0, 1))) % len(KINDS)  # its own is the last
     suits = clear[kinds, scene.colour[:, None], scene.ground[:, None]]
     return replace(scene, kind=kinds.gather(1, suits.int().argmax(1, keepdim=True))[:, 0])
 
