@@ -38,7 +38,7 @@ STEPS: dict[str, Step] = {
         "python docs/lab/evaluate.py --out {out}/figures.json --sheets {out} {classifier}",
         {
             "cnet_core/tiny/MODEL_CARD.md": "Figures",
-            "docs/paper.md": "Figures 5c, 5d, 5 and 7; the last sentence",
+            "docs/paper.md": "Figures 5c, 5d, 5 and 7; d; the last sentence",
         },
         less="--count 1",
     ),
