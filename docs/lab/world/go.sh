@@ -8,7 +8,7 @@ cat "$here"/cache/cache.tgz.* 2>/dev/null | tar xz -C "$folder" 2>/dev/null
 device=${DEVICE:-cuda}
 case $1 in
 rehearse)
-    python3 "$here/train.py" --folder "$folder" --out "$out" --device "$device" --shrink 16 --scenes 96 48 --wait 60 "${@:3}"
+    python3 "$here/train.py" --folder "$folder" --out "$out" --device "$device" --shrink 16 --scenes 24 --wait 60 "${@:3}"
     rm -f "$out"/*.safetensors
     [ -d "$folder/inductor" ] && tar czf - -C "$folder" inductor | split -b 15M - "$out/cache.tgz." ;;
 train) python3 "$here/train.py" --folder "$folder" --out "$out" --device "$device" "${@:3}" ;;
