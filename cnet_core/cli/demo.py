@@ -46,8 +46,8 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--draw",
         choices=KINDS,
         metavar="WORD",
-        help="the outline of this shape or thing becomes the hint, such as fox, teapot or heart; an unknown word "
-        "lists them all (default: star)",
+        help="the outline of this shape or thing becomes the hint, such as fox, teapot or heart; any other word lists "
+        "them all (default: star)",
     )
     parser.add_argument(
         "--hint-is-edges", action="store_true", help="the picture is already white lines on black"
@@ -75,11 +75,12 @@ def run(args: argparse.Namespace) -> int:
     prompt = demo.DEFAULT_PROMPT if args.prompt is None else args.prompt
     settings = demo.DemoSettings(prompt, args.steps, args.cfg, args.seed)
     tokenize(prompt)  # report an unknown word before loading or writing anything
-    hint = _hint(args)
+    hint, inside = _hint(args)
     _check_folder(args.out)
     bar = _Bar(2 * len(demo.ROWS) * settings.steps)
     results = {
-        r.name: (r, p) for r, p in demo.run(TinyStableDiffusion.load(), hint, settings, bar.step)
+        r.name: (r, p)
+        for r, p in demo.run(TinyStableDiffusion.load(), hint, settings, bar.step, inside)
     }
     bar.close()
     _publish(args.out, lambda folder: _write(folder, hint, settings, results))
@@ -87,16 +88,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _hint(args: argparse.Namespace) -> Tensor:
+def _hint(args: argparse.Namespace) -> tuple[Tensor, Tensor | None]:
+    """Returns the hint, and where its thing is if that is known."""
     if args.hint is None and args.hint_is_edges:
         raise ValueError("`--hint-is-edges` needs a picture: give it with `--hint`.")
     if args.hint is not None and args.draw is not None:
         raise ValueError(
-            f"`--hint` is {args.hint} and `--draw` {args.draw!r}; a demonstration has one hint, so omit one of them."
+            f"`--hint` is {args.hint} and `--draw` is {args.draw!r}; a demonstration has one hint, so omit one of them."
         )
     if args.hint is None:
-        return demo.draw_star_hint() if args.draw in (None, "star") else draw_hint(args.draw)[0]
-    return read_hint(args.hint, SIDE, is_edges=args.hint_is_edges)
+        return draw_hint(args.draw or demo.DEFAULT_KIND)
+    return read_hint(args.hint, SIDE, is_edges=args.hint_is_edges), None
 
 
 def _write(

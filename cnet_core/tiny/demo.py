@@ -16,7 +16,8 @@ from .model import SIDE, TinyStableDiffusion
 from .outlines import find_area
 
 DEFAULT_PROMPT = "a coral shape on a navy background"
-#: Stands in the report for the adherence to a hint whose lines go around nothing.
+DEFAULT_KIND = "star"  # whose outline is the hint
+#: Stands in the report beside an adherence of None.
 NOT_MEASURED = "not measured: the hint's lines enclose no area"
 #: Columns of the contact sheet: name -> (routing, scales); None means no control.
 ROWS: dict[str, tuple[HintRouting, BlockScales] | None] = {
@@ -64,10 +65,8 @@ class Result:
 
     def figures(self) -> dict[str, object]:
         """Returns plain values for JSON."""
-        values: dict[str, object] = {"name": self.name, **asdict(self)}
-        if self.adherence is None:
-            values["adherence"] = NOT_MEASURED
-        return values
+        note = {"adherence_note": NOT_MEASURED} if self.adherence is None else {}
+        return {"name": self.name, **asdict(self), **note}
 
 
 def run(
@@ -75,6 +74,7 @@ def run(
     hint: Tensor,
     settings: DemoSettings,
     on_step: Callable[[str], None] = lambda name: None,
+    inside: Tensor | None = None,
 ) -> Iterator[tuple[Result, Tensor]]:
     """Yields each picture (3, H, W), not clamped, with its figures; same settings, same pixels.
 
@@ -83,20 +83,23 @@ def run(
         hint: (1, 3, H, W), 0..1.
         settings: prompt, steps, CFG scale, seed.
         on_step: called after each sampler step with the picture's row.
+        inside: where the hint's thing is, (1, H, W), bool; None: what the hint's lines go around.
     """
+    wanted = find_wanted(hint) if inside is None else inside
     for row in ROWS:
         for line, prompt in (("prompt", settings.prompt), ("empty", "")):
-            yield _one(model, hint, settings, row, line, prompt, on_step)
+            yield _one(model, hint, wanted, settings, row, line, prompt, on_step)
 
 
 def draw_star_hint(side: int = SIDE) -> Tensor:
-    """Returns the demonstration's own hint, the outline of a star: (1, 3, side, side)."""
+    """Returns the outline of a star, (1, 3, side, side)."""
     return draw_hint("star", 0.37, (0.5, 0.53), side=side)[0]
 
 
 def _one(
     model: TinyStableDiffusion,
     hint: Tensor,
+    wanted: Tensor | None,
     settings: DemoSettings,
     row: str,
     line: str,
@@ -121,7 +124,7 @@ def _one(
         row=row,
         line=line,
         prompt=prompt,
-        adherence=adherence(picture, hint),
+        adherence=None if wanted is None else adherence(picture, wanted),
         saturation=float(saturation(picture)),
         scales=() if unit is None else _scales(unit, hint),
         gains={} if unit is None else _gains(unit, settings.cfg_scale),
@@ -132,13 +135,15 @@ def _one(
     return result, picture[0]
 
 
-def adherence(picture: Tensor, hint: Tensor) -> float | None:
-    """Returns the IoU of the thing in a picture (1, 3, H, W) with what the hint's lines go around.
+def find_wanted(hint: Tensor) -> Tensor | None:
+    """Returns what a hint's lines go around, (1, H, W), bool; None if they go around nothing, gaps closed."""
+    area, known = find_area(hint)
+    return area if bool(known) else None
 
-    Returns None if they go around nothing, even with their gaps closed.
-    """
-    wanted, known = find_area(hint)
-    return float(iou(thing_mask(picture), wanted)) if bool(known) else None
+
+def adherence(picture: Tensor, wanted: Tensor) -> float:
+    """Returns the IoU of the thing in a picture (1, 3, H, W) with where it should be, (1, H, W), bool."""
+    return float(iou(thing_mask(picture), wanted))
 
 
 def _unit(model: TinyStableDiffusion, hint: Tensor, row: str) -> ControlUnit | None:

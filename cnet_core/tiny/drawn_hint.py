@@ -12,6 +12,7 @@ from .sketches import draw_edges
 from .things import KINDS
 
 WIDTH = 2.0  # pixels, of a shape's outline
+LEAST_SIDE = 32
 
 
 def draw_hint(
@@ -29,7 +30,14 @@ def draw_hint(
         centre: x and y, 0..1.
         angle: clockwise, in degrees.
         side: in pixels, at least 32.
+
+    Raises:
+        ValueError: another word, or a smaller side.
     """
+    if kind not in KINDS or side < LEAST_SIDE:
+        raise ValueError(
+            f"`kind` is {kind!r} and `side` {side}; draw one of {', '.join(KINDS)}, with at least {LEAST_SIDE} pixels."
+        )
     if kind in SHAPES:
         return _outline_shape(kind, radius, centre, angle, side)
     return _outline_thing(kind, radius, centre, angle, side)

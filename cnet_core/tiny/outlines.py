@@ -14,7 +14,7 @@ def find_area(hints: Tensor) -> tuple[Tensor, Tensor]:
 
     Gaps count as closed: lines are thickened, up to MOST_CLOSED pixels each way, until they enclose about as much
     as they ever do. A hint that even then encloses little of the rectangle around its lines has no area to
-    measure by.
+    measure by. Texture all over a picture goes around nearly all of it.
     """
     areas = torch.stack([fill_outline(_thicken(hints, r)) for r in range(MOST_CLOSED + 1)])
     sizes = areas.flatten(2).float().mean(2)  # (radius, B), shares of the picture

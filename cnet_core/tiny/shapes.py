@@ -58,7 +58,7 @@ def distance_field(
 
 def outline(field: Tensor, width: float | Tensor = 1.5) -> Tensor:
     """Returns white outlines on black, `width` pixels (a number, or one each) wide: (B, 3, H, W), 0..1."""
-    half = torch.as_tensor(width).reshape(-1, 1, 1) / 2
+    half = torch.as_tensor(width, device=field.device).reshape(-1, 1, 1) / 2
     return (half + 0.5 - field.abs()).clamp(0, 1)[:, None].expand(-1, 3, -1, -1)
 
 

@@ -1,6 +1,6 @@
 """Compares the embedded model's figures with what it should reach: `python docs/lab/bars.py FILE`.
 
-FILE is what `evaluate.py --out` writes. Prints a table in Markdown; a figure that is not in the file is left out.
+FILE is what `evaluate.py --out` writes. Prints a table in Markdown; it says which figures are not in the file.
 """
 
 import json
@@ -23,11 +23,15 @@ class Bar:
 
     def row(self, report: Report) -> str:
         """Returns the bar's row of the table."""
+        title = f"{self.figure} / {self.of}" if self.of else self.figure
+        if not self.is_known(report):
+            return (
+                f"| {title} | {'≤' if self.at_most else '≥'} {self.wanted:.3f} | not measured | |"
+            )
         found, wanted = _read(self.figure, report), self.wanted
         found = found / max(_read(self.of, report), 1e-6) if self.of else found
         wanted = wanted + _read(self.above, report) if self.above else wanted
         short = found - wanted if self.at_most else wanted - found
-        title = f"{self.figure} / {self.of}" if self.of else self.figure
         note = f"short by {short:.3f}" if short > 0 else "yes"
         return f"| {title} | {'≤' if self.at_most else '≥'} {wanted:.3f} | {found:.3f} | {note} |"
 
@@ -74,9 +78,9 @@ BARS = (
 
 
 def table(report: Report) -> str:
-    """Returns the rows of the bars whose figures a report has."""
+    """Returns the bars as a table."""
     head = ["| figure | should be | is | reached |", "|---|---|---|---|"]
-    return "\n".join([*head, *(bar.row(report) for bar in BARS if bar.is_known(report))])
+    return "\n".join([*head, *(bar.row(report) for bar in BARS)])
 
 
 def _read(figure: str, report: Report) -> float:

@@ -74,7 +74,9 @@ def sample_row(
     for begin in range(0, len(prompts), batch):
         part = slice(begin, begin + batch)
         units: list[ControlUnit] = []
-        if how is not None and hints is not None:
+        if how is not None:
+            if hints is None:
+                raise ValueError(f"The row {row!r} has control, so it needs hints.")
             units = [ControlUnit(model.control_net, hints[part], routing=how[0], scales=how[1])]
         steps = model.sample(
             prompts[part], steps=STEPS, cfg_scale=cfg_scale, seed=begin, side=side, units=units

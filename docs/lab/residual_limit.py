@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from held_out import CFG_SCALE, STEPS, draw_held_out
 from torch import Tensor
 
 import cnet_core as cn
@@ -23,11 +24,9 @@ from cnet_core.diffusion.samplers import ddim, last
 from cnet_core.nets.residuals import Residuals
 from cnet_core.tiny import TinyStableDiffusion
 from cnet_core.tiny.measure import iou, saturation, thing_mask
-from cnet_core.tiny.model import starting_noise
-from cnet_core.tiny.scenes import draw, random_scene
-from cnet_core.tiny.sketches import draw_edges
+from cnet_core.tiny.model import SIDE, starting_noise
 
-SEED, STEPS, CFG, SIDE, BATCH = 4242, 20, 7.5, 128, 24
+BATCH = 24
 LIMITS = (0.4, 0.8, 1.2, 1.6, 2.4, 4.8)
 RIVALS = {
     "soft": (cn.HintRouting.cond_only(), cn.BlockScales.soft()),
@@ -54,9 +53,8 @@ class Scenes:
 
     def __init__(self, count: int, seeds: int) -> None:
         self.model, self.seeds = TinyStableDiffusion.load(), seeds
-        scene = random_scene(count, torch.Generator().manual_seed(SEED))
-        pictures, cover = draw(scene, SIDE)
-        self.hints, self.inside = draw_edges(pictures), cover > 0.5
+        scenes = draw_held_out(count)
+        self.hints, self.inside = scenes.edges, scenes.inside
 
     def measure(self, how: "tuple[cn.HintRouting, cn.BlockScales] | float") -> Figures:
         """Returns the figures of a rival, or of a limit."""
@@ -80,26 +78,26 @@ class Scenes:
             return last(ddim(lambda x, t: self._predict_limited(x, t, hints, how), noise, STEPS))
         unit = cn.ControlUnit(self.model.control_net, hints, routing=how[0], scales=how[1])
         with cn.patch_unet(self.model.unet, [unit]) as control:
-            control.cfg_scale = CFG
+            control.cfg_scale = CFG_SCALE
             return last(ddim(self._predict, noise, STEPS))
 
     def _predict(self, x: Tensor, timesteps: Tensor) -> Tensor:
         context = self.model.text([""] * 2 * len(x))
         noise = self.model.unet(torch.cat([x, x]), torch.cat([timesteps] * 2), context)
         uncond, cond = noise.chunk(2)
-        return uncond + CFG * (cond - uncond)
+        return uncond + CFG_SCALE * (cond - uncond)
 
     def _predict_limited(self, x: Tensor, timesteps: Tensor, hints: Tensor, limit: float) -> Tensor:
-        """Guidance with limited residuals on the cond rows. The gain of cond only is the CFG scale."""
+        """Guidance with limited residuals on the cond rows. The gain of cond only is the CFG_SCALE scale."""
         unet, context = self.model.unet, self.model.text([""] * len(x))
         emb = unet.embed(timesteps, None, x.dtype)
         skips, middle = unet.encode(x, emb, context)
         uncond = unet.decode(skips, middle, emb, context)
         found = self.model.control_net(x, hints, timesteps, context)
-        joined = limit_residuals(found, skips, middle, limit / CFG)
+        joined = limit_residuals(found, skips, middle, limit / CFG_SCALE)
         steered = [a + b for a, b in zip(skips, joined.skips, strict=True)]
         cond = unet.decode(steered, middle + joined.middle, emb, context)
-        return uncond + CFG * (cond - uncond)
+        return uncond + CFG_SCALE * (cond - uncond)
 
 
 def limit_residuals(

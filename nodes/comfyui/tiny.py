@@ -4,6 +4,7 @@ Its UNet loads unchanged into ComfyUI's own UNetModel. Text encoder and autoenco
 ComfyUI's own CLIP and VAE classes, so that every core node accepts them.
 """
 
+import math
 from typing import Any
 
 import comfy.latent_formats
@@ -74,12 +75,17 @@ def draw_tiny_hint(
 
 
 def _grow(inside: Tensor, side: int) -> Tensor:
-    """Returns a mask (1, side, side) of all that is within MASK_MARGIN of the inside."""
+    """Returns a mask (1, side, side) of all that is within MASK_MARGIN of the inside, line by line of a disc."""
     reach = round(MASK_MARGIN * side)
-    at = torch.arange(-reach, reach + 1)
-    disc = (at[:, None] ** 2 + at**2 <= reach**2).float()[None, None]
-    near = torch.nn.functional.conv2d(inside.float()[:, None], disc, padding=reach)
-    return (near[:, 0] > 0.5).float()
+    padded = torch.nn.functional.pad(inside.float(), (reach + 1, reach, reach, reach))
+    counts = padded.cumsum(-1)
+    grown = torch.zeros(1, side, side, dtype=torch.bool)
+    for down in range(-reach, reach + 1):
+        half = math.isqrt(reach**2 - down**2)
+        rows = counts[:, reach + down : reach + down + side]
+        right, left = reach + 1 + half, reach - half
+        grown |= rows[..., right : right + side] > rows[..., left : left + side]
+    return grown.float()
 
 
 def _model(unet: UNet, disable_dynamic: bool = False) -> Any:

@@ -5,8 +5,8 @@ from functools import partial
 from assessment import PARTS, WITHOUT_CONTROL, WITHOUT_UNET, Assessment, Figures
 from base import TextToNoise
 from evaluate import write_sheet
+from fitting import Run
 from kind_classifier import KindClassifier
-from lab import Run
 
 from cnet_core.nets.controlnet import ControlNet
 from cnet_core.tiny.autoencoder import Autoencoder

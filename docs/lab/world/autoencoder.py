@@ -4,20 +4,17 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from lab import Plan, Run, fit
+from fitting import Plan, Run, fit
 from torch import Tensor, nn
 
 from cnet_core.tiny.autoencoder import Autoencoder, psnr
 from cnet_core.tiny.scenes import ThingScene, draw, random_scene
 
 SIDE, WINDOW = 128, 80
-NOISE = (
-    0.12  # of unit-variance latents, at most: the decoder must bear what a sampler leaves behind
-)
-SMOOTH = (
-    0.25  # weight of the loss on shrunk and mirrored latents, which keeps the latent space even
-)
-STATISTICS_DECAY = 0.02
+#: Of unit-variance latents, at most: the decoder must bear what a sampler leaves behind.
+NOISE = 0.12
+#: Weight of the loss on shrunk and mirrored latents, which keeps the latent space even.
+SMOOTH = 0.25
 
 
 class Reconstruction(nn.Module):
@@ -32,9 +29,6 @@ class Reconstruction(nn.Module):
         """Returns the loss on pictures, given noise of their latents' size."""
         raw = self.net.encoder(self.run.fit_in(pictures * 2 - 1)).float()
         mean, std = raw.mean((0, 2, 3), keepdim=True), raw.std((0, 2, 3), keepdim=True)
-        with torch.no_grad():
-            self.net.mean.lerp_(mean, STATISTICS_DECAY)
-            self.net.std.lerp_(std, STATISTICS_DECAY)
         latents = (raw - mean) / std
         loss = difference(self._decode(latents + noise, mean, std), pictures)
         few = len(pictures) // 4
@@ -79,9 +73,6 @@ def train(run: Run, plan: Plan, start: dict[str, Tensor] | None = None) -> Autoe
 
     average = fit(
         "autoencoder", module, loss_of, plan, run, generator, lambda m: report(m.net, run)
-    )
-    average.net.load_state_dict(
-        {**average.net.state_dict(), "mean": module.net.mean, "std": module.net.std}
     )
     with torch.no_grad():
         average.net.calibrate(

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import torch
-from lab import Plan, Run, fit
-from quick import Quick
+from compiling import Quick
+from fitting import Plan, Run, fit
 from samples import Pool, Samples
 from torch import Tensor, nn
 
@@ -32,6 +32,10 @@ class Sizes:
     batch: int
     large_side: int = 0
     large_every: int = 10
+
+    def pool(self, run: Run) -> int:
+        """Returns the size of the pool: samples of one size, on a CPU, are used several times."""
+        return POOL if run.device.type == "cpu" and not self.large_side else 0
 
     def of(self, step: int) -> tuple[int, int]:
         """Returns the side and the batch of a step."""
@@ -87,7 +91,13 @@ class Stream:
     """
 
     def __init__(
-        self, encoder: Autoencoder, run: Run, generator: torch.Generator, *, hints: bool = False
+        self,
+        encoder: Autoencoder,
+        run: Run,
+        generator: torch.Generator,
+        *,
+        pool: int,
+        hints: bool = False,
     ) -> None:
         self.encoder, self.run, self.generator, self.hints = encoder, run, generator, hints
         self.alphas = alphas_cumprod().to(run.device)
@@ -95,13 +105,13 @@ class Stream:
         weight = ratio.clamp(max=MOST_SNR) / ratio
         self.weights = weight / weight.mean()
         self.pairs = ~held_out_pairs().to(run.device)
-        self.pool = Pool(POOL) if run.device.type == "cpu" else None
+        self.pool = Pool(pool) if pool else None
 
     def draw(self, side: int, count: int, empty: float, other_kinds: float = 0.0) -> Batch:
         """Returns a batch: all new, or mostly from the pool."""
         if self.pool is None:
             return self.noise(self.make(side, count), empty, other_kinds)
-        new = count // USES if self.pool.filled >= USES * count else count
+        new = max(1, count // USES) if self.pool.filled >= USES * count else count
         samples = self.pool.mix(self.make(side, new), count, self.generator)
         return self.noise(samples, empty, other_kinds)
 
@@ -149,7 +159,7 @@ def train(
     if start is not None:
         module.load_state_dict(start.state_dict())
     generator = run.generator(21 + sizes.side)
-    stream = Stream(encoder, run, generator)
+    stream = Stream(encoder, run, generator, pool=sizes.pool(run))
     quick = Quick(module, name, run, plan.seconds)
 
     def loss_of(step: int) -> Tensor:

@@ -2,8 +2,8 @@
 
 import torch
 import torch.nn.functional as F
+from fitting import Plan, Run, fit
 from kind_classifier import KindClassifier
-from lab import Plan, Run, fit
 from torch import Tensor, nn
 
 from cnet_core.tiny.autoencoder import Autoencoder

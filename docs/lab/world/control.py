@@ -2,8 +2,8 @@
 
 import torch
 from base import Batch, Sizes, Stream, TextToNoise
-from lab import Plan, Run, fit
-from quick import Quick
+from compiling import Quick
+from fitting import Plan, Run, fit
 from torch import Tensor, nn
 
 from cnet_core.nets.controlnet import ControlNet
@@ -49,7 +49,7 @@ def train(
         net.load_state_dict(start.state_dict())
     module = ControlLoss(base, net).to(run.device)
     generator = run.generator(41 + sizes.side)
-    stream = Stream(encoder, run, generator, hints=True)
+    stream = Stream(encoder, run, generator, pool=sizes.pool(run), hints=True)
     quick = Quick(module, name, run, plan.seconds)
 
     def loss_of(step: int) -> Tensor:

@@ -15,16 +15,16 @@ from pathlib import Path
 import autoencoder
 import base
 import classifier
+import compiling
 import control
-import quick
 import torch
 from assess import assess
 from base import Sizes, TextToNoise
+from fast_bfloat16 import replace_slow_functions
+from fitting import Plan, Run, write_text
 from kind_classifier import KindClassifier
-from lab import Plan, Run
-from narrow import replace_slow_functions
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from part_files import export_parts, read_part, write_part
+from torch import nn
 
 from cnet_core.nets.controlnet import ControlNet
 from cnet_core.tiny.autoencoder import Autoencoder
@@ -32,15 +32,19 @@ from cnet_core.tiny.autoencoder import Autoencoder
 STAGES = ("autoencoder", "classifier", "base", "control", "assess")
 #: Stage -> minutes.
 MINUTES = {
-    "cuda": {"autoencoder": 1.2, "classifier": 0.4, "base": 4.1, "control": 1.5},
-    "cpu": {"autoencoder": 60.0, "classifier": 10.0, "base": 300.0, "control": 120.0},
+    "cuda": {"autoencoder": 0.7, "classifier": 0.3, "base": 3.2, "control": 1.6},
+    "cpu": {"autoencoder": 60.0, "classifier": 20.0, "base": 180.0, "control": 120.0},
 }
 #: Stage -> what its batches are like.
 SIZES = {
     "cuda": {"base": Sizes(128, 256, 192, 10), "control": Sizes(128, 192, 192, 10)},
-    "cpu": {"base": Sizes(128, 36), "control": Sizes(128, 32)},
+    "cpu": {"base": Sizes(128, 36), "control": Sizes(128, 40)},
 }
 RATES = {"autoencoder": 6e-4, "classifier": 2e-3, "base": 1.2e-3, "control": 1e-3}
+#: The share of a stage's time for which its rate stays, before it falls along a cosine.
+HOLD = {"autoencoder": 0.0, "classifier": 0.0, "base": 0.0, "control": 0.35}
+#: The sheets of pictures that come back.
+SHEETS = ("words", "hints", "empty")
 #: What AdamW trains in each stage: first and last layers, text, zero convolutions, hint encoders.
 PLAIN = {
     "autoencoder": ("net.encoder.1.", "net.encoder.7.", "net.decoder.0.", "net.decoder.12."),
@@ -69,7 +73,7 @@ class Lab:
 
     def plan(self, name: str, **more: float) -> Plan:
         seconds = 60 * self.minutes[name]
-        more = {"save_every": self.save_every, "plain": PLAIN[name], **more}
+        more = {"save_every": self.save_every, "plain": PLAIN[name], "hold": HOLD[name], **more}
         return Plan(seconds, RATES[name], **more)
 
     def autoencoder(self) -> None:
@@ -93,7 +97,7 @@ class Lab:
         self.keep(
             "base",
             base.train(
-                self.run, self.plan("base", decay=0.999), self.sizes["base"], encoder, "base", start
+                self.run, self.plan("base", decay=0.998), self.sizes["base"], encoder, "base", start
             ),
         )
 
@@ -101,7 +105,7 @@ class Lab:
         encoder = self.part("autoencoder", Autoencoder())
         model = self.part("base", TextToNoise())
         start = self.begin("control_net", ControlNet(model.unet.config))
-        plan, sizes = self.plan("control", decay=0.999), self.sizes["control"]
+        plan, sizes = self.plan("control", decay=0.998), self.sizes["control"]
         self.keep(
             "control_net", control.train(self.run, plan, sizes, encoder, model, "control", start)
         )
@@ -118,19 +122,22 @@ class Lab:
             net,
             self.scenes,
         )
-        (self.run.folder / "figures.json").write_text(json.dumps(report, indent=1))
+        write_text(self.run.folder / "figures.json", json.dumps(report, indent=1))
 
     def begin(self, name: str, empty: nn.Module) -> nn.Module | None:
         """Returns the part to begin from, None for a new one."""
-        if self.start is None or not (self.start / f"{name}.safetensors").exists():
+        if self.start is None:
             return None
-        empty.load_state_dict(load_file(self.start / f"{name}.safetensors"))
+        tensors = read_part(self.start, name)
+        if tensors is None:
+            self.run.log(part=name, start="new", because=f"{self.start} does not have it")
+            return None
+        empty.load_state_dict(tensors)
         return empty.to(self.run.device)
 
     def keep(self, name: str, net: nn.Module) -> None:
-        """Writes a finished part as float16, split where a file would be too large to come back."""
-        weights = {k: v.detach().half().contiguous().cpu() for k, v in net.state_dict().items()}
-        save_file(weights, self.run.folder / f"{name}.safetensors")
+        """Writes a finished part."""
+        write_part(self.run.folder, name, net.state_dict())
         self.export()
 
     def part(self, name: str, empty: nn.Module) -> nn.Module:
@@ -141,49 +148,25 @@ class Lab:
         return found
 
     def load_if_there(self, name: str, empty: nn.Module) -> nn.Module | None:
-        path = self.run.folder / f"{name}.safetensors"
-        if not path.exists():
+        tensors = read_part(self.run.folder, name)
+        if tensors is None:
             return None
-        empty.load_state_dict(load_file(path))
+        empty.load_state_dict(tensors)
         return empty.float().to(self.run.device).train(False).requires_grad_(False)
 
     def export(self) -> None:
-        """Copies what is there to `--out`: at most 8 files of at most 16 MiB."""
+        """Copies what is there to `--out`: parts, at most three sheets, the report."""
         self.out.mkdir(parents=True, exist_ok=True)
-        small: dict[str, Tensor] = {}
-        for name in ("autoencoder", "classifier", "base", "control_net"):
-            path = self.run.folder / f"{name}.safetensors"
-            if not path.exists():
-                continue
-            tensors = load_file(path)
-            if name == "control_net":
-                save_file(tensors, self.out / "control_net.safetensors")
-            elif name == "base":
-                small |= {k: v for k, v in tensors.items() if k.startswith("text.")}
-                unet = {
-                    k.removeprefix("unet."): v for k, v in tensors.items() if k.startswith("unet.")
-                }
-                decoder = {
-                    k: v for k, v in unet.items() if k.startswith(("output_blocks.", "out."))
-                }
-                save_file(
-                    {k: v for k, v in unet.items() if k not in decoder},
-                    self.out / "unet_1.safetensors",
-                )
-                save_file(decoder, self.out / "unet_2.safetensors")
-            else:
-                small |= {f"{name}.{k}": v for k, v in tensors.items()}
-        if small:
-            save_file(small, self.out / "small.safetensors")
-        for path in self.run.folder.glob("sheet_*.png"):
-            shutil.copy(path, self.out)
+        export_parts(self.run.folder, self.out)
+        for name in SHEETS:
+            if (sheet := self.run.folder / f"sheet_{name}.png").exists():
+                shutil.copy(sheet, self.out)
         report = {"figures": {}, "log": (self.run.folder / "log.jsonl").read_text().splitlines()}
         if (self.run.folder / "figures.json").exists():
             report["figures"] = json.loads((self.run.folder / "figures.json").read_text())
-        for name in ("quick.log",):
-            if (self.run.folder / name).exists():
-                report[name] = (self.run.folder / name).read_text()[-20000:]
-        (self.out / "report.json").write_text(json.dumps(report, indent=1))
+        if (self.run.folder / "compiling.log").exists():
+            report["compiling"] = (self.run.folder / "compiling.log").read_text()[-20000:]
+        write_text(self.out / "report.json", json.dumps(report, indent=1))
 
 
 def main() -> None:
@@ -211,6 +194,10 @@ def main() -> None:
     )
     parser.add_argument("--batch", type=int, help="replaces every batch size: to rehearse")
     args = parser.parse_args()
+    if args.bfloat16 and args.device != "cpu":
+        parser.error("--bfloat16 is for CPUs; on a GPU nets compute in bfloat16 anyway")
+    if args.start is not None and not args.start.is_dir():
+        parser.error(f"--start is {args.start}, which is no folder")
     args.folder.mkdir(parents=True, exist_ok=True)
     dtype = torch.bfloat16 if args.bfloat16 else torch.float32
     run = Run(args.folder, torch.device(args.device), dtype)
@@ -239,7 +226,9 @@ def main() -> None:
         args.save_every,
     )
     run.log(device=str(run.device), torch=torch.__version__, minutes=minutes)
-    waiting = quick.prepare({n: (sizes[n].batch, sizes[n].side) for n in ("base", "control")}, run)
+    waiting = compiling.prepare(
+        {n: (sizes[n].batch, sizes[n].side) for n in ("base", "control")}, run
+    )
     for name in args.stages:
         stage: Callable[[], None] = getattr(lab, name)
         try:
@@ -248,7 +237,7 @@ def main() -> None:
             run.log(stage=name, failed=traceback.format_exc()[-3000:])
         lab.export()
     if waiting is not None:
-        run.log(compiler=quick.finish(waiting, args.wait))
+        run.log(compiler=compiling.finish(waiting, args.wait))
     run.log(finished=True)
     lab.export()
 

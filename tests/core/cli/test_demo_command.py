@@ -72,7 +72,8 @@ def test_a_blank_hint_has_no_adherence(tmp_path: Path) -> None:
         == 0
     )
     report = json.loads((tmp_path / "o" / "report.json").read_text())
-    assert {p["adherence"] for p in report["pictures"]} == {NOT_MEASURED}
+    found = {(p["adherence"], p["adherence_note"]) for p in report["pictures"]}
+    assert found == {(None, NOT_MEASURED)}
 
 
 def test_an_empty_prompt_of_the_users_own_fills_both_lines(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_an_empty_prompt_of_the_users_own_fills_both_lines(tmp_path: Path) -> No
 
 
 FAILURES = {
-    "two hints": (["--draw", "fox", "--hint", "f.png"], "`--hint` is f.png and `--draw` 'fox'"),
+    "two hints": (["--draw", "fox", "--hint", "f.png"], "`--hint` is f.png and `--draw` is 'fox'"),
     "edges of nothing": (["--hint-is-edges"], "give it with `--hint`"),
     "no such file": (["--hint", "none.png"], "No such file or directory: none.png"),
     "unknown words": (["--prompt", "a dog"], "does not know 'dog'"),

@@ -23,6 +23,13 @@ def test_a_quarter_turn_clockwise_brings_the_top_to_the_right(kind: str) -> None
     assert float(iou(up.rot90(-1, (1, 2)), turned)) > 0.95
 
 
+def test_an_unknown_word_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(
+        ValueError, match=r"`kind` is 'dog' .*; draw one of fox, cat, .*, cross, with"
+    ):
+        draw_hint("dog")
+
+
 def test_the_centre_is_where_it_is_asked_for() -> None:
     (_, left), (_, right) = (draw_hint("moon", 0.2, (x, 0.5)) for x in (0.25, 0.75))
     assert torch.equal(left.roll(64, 2), right)

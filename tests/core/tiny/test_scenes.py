@@ -92,6 +92,7 @@ def test_hints_are_lines_and_most_enclose_the_thing() -> None:
     assert hints.max() <= 1
     assert 0.01 < (hints > 0.5).float().mean() < 0.2
     area, known = find_area(hints)
+    assert known.float().mean() >= 0.75
     assert iou(area, cover > 0.5)[known].mean() >= 0.85
 
 
@@ -103,6 +104,16 @@ def test_canny_finds_a_thin_closed_square() -> None:
     area, known = find_area(lines)
     assert known.all()
     assert int(area.sum()) == pytest.approx(32 * 32, rel=0.08)
+
+
+def test_a_gap_is_closed() -> None:
+    hint = torch.zeros(1, 3, 64, 64)
+    hint[..., 10:50, [10, 49]] = 1
+    hint[..., [10, 49], 10:50] = 1
+    hint[..., 10, 25:33] = 0  # a gap of 8 pixels
+    area, known = find_area(hint)
+    assert known.all()
+    assert int(area.sum()) == pytest.approx(39 * 39, rel=0.1)
 
 
 def test_a_bow_encloses_nothing() -> None:

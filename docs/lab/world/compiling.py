@@ -1,6 +1,7 @@
 """Compiled forward passes, prepared by a process of its own while other stages train; without it, eager ones.
 
-`python quick.py STAGE FOLDER BATCH SIDE` is that process. It fills the compiler's cache and writes what it measured.
+`python compiling.py FOLDER NAME:BATCH:SIDE …` is that process. It fills the compiler's cache, and writes what it
+measured.
 """
 
 import json
@@ -12,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from lab import Run
+from fitting import Run
 from torch import Tensor, nn
+from trained_weights import Weights
 
 #: Calls that are timed.
 ROUNDS = 20
@@ -24,7 +26,7 @@ def prepare(stages: dict[str, tuple[int, int]], run: Run) -> subprocess.Popen[by
     if run.device.type != "cuda":
         return None
     words = [f"{name}:{batch}:{side}" for name, (batch, side) in stages.items()]
-    with (run.folder / "quick.log").open("w") as log:
+    with (run.folder / "compiling.log").open("w") as log:
         return subprocess.Popen(
             [sys.executable, __file__, str(run.folder), *words],
             env=_environment(run.folder),
@@ -68,7 +70,7 @@ class Quick:
             return self.call(batch)
 
     def _decide(self) -> None:
-        path = self.run.folder / f"quick_{self.name}.json"
+        path = self.run.folder / f"compiled_{self.name}.json"
         if not path.exists():
             return
         self.undecided = False
@@ -86,13 +88,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _main() -> None:
     folder = Path(sys.argv[1])
-    device = sys.argv[2] if sys.argv[2] in ("cpu", "cuda") else "cuda"
-    run = Run(folder, torch.device(device))
+    run = Run(folder, torch.device("cuda"))
     torch.set_float32_matmul_precision("high")
-    for word in [w for w in sys.argv[2:] if ":" in w]:
+    for word in sys.argv[2:]:
         name, batch, side = word.split(":")
         found = _measure(name, int(batch), int(side), run)
-        path = folder / f"quick_{name}.json"
+        path = folder / f"compiled_{name}.json"
         path.with_suffix(".new").write_text(json.dumps(found))
         os.replace(path.with_suffix(".new"), path)
         print(name, found, flush=True)
@@ -108,8 +109,9 @@ def _measure(name: str, count: int, side: int, run: Run) -> dict[str, float]:
     base = TextToNoise().to(run.device)
     module = ControlLoss(base, ControlNet.from_unet(base.unet)) if name == "control" else base
     module = module.to(run.device)
+    Weights.of(module, run.dtype)  # the memory format that training has
     encoder, generator = Autoencoder().to(run.device), run.generator(1)
-    stream = Stream(encoder, run, generator, hints=name == "control")
+    stream = Stream(encoder, run, generator, hints=name == "control", pool=0)
     batch = stream.draw(side, count, 0.5)
 
     def seconds(call: Callable[..., Tensor], rounds: int) -> float:

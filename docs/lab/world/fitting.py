@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from weights import Weights
+from trained_weights import Weights
 
 LOG_EVERY = 100  # steps
 #: A step counts as at most this many seconds, so that a paused process loses no time.
@@ -63,6 +63,13 @@ class Run:
 STARTED = time.time()
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    os.replace(new, path)
+
+
 @dataclass(frozen=True)
 class Plan:
     """One stage's budget and rates."""
@@ -73,6 +80,8 @@ class Plan:
     decay: float = 0.9995
     weight_decay: float = 1e-2
     save_every: float = 60.0
+    #: The share of the time for which the rate stays; then it falls along a cosine.
+    hold: float = 0.0
     #: Beginnings of the names of weights that AdamW trains, for they are no matrices between hidden layers.
     plain: tuple[str, ...] = ()
 
@@ -88,46 +97,43 @@ def fit(
 ) -> nn.Module:
     """Trains `module` in place until its time is over, and returns its average; continues a saved state.
 
-    Nothing waits for the GPU between two logged steps. When weights are not finite, the last finite ones return.
+    Nothing waits for the GPU between two logged or saved steps. Only finite weights are saved and returned.
+
+    Raises:
+        ArithmeticError: weights are not finite, and none before them were.
     """
     average = deepcopy(module).requires_grad_(False)
     weights = Weights.of(module, run.dtype)
     optimizers = weights.optimizers(plan.rate, plan.weight_decay, plan.plain)
     loop = _Loop(weights, [w.detach().clone() for w in weights.kept], optimizers, generator)
     loop.restore(run.load(f"{name}.pt"))
+    loop.check()
     last = saved = time.time()
-    snapshot, running = None, None
     while loop.elapsed < plan.seconds:
         share = loop.elapsed / plan.seconds
-        loop.set_rate(plan.rate * min(1, (loop.step + 1) / plan.warmup) * _cosine(share))
-        loss = loss_of(loop.step)
-        loop.take_step(loss, plan.decay)
-        running = loss.detach() if running is None else running.lerp(loss.detach(), 0.02)
+        warm = min(1, (loop.step + 1) / plan.warmup)
+        loop.set_rate(plan.rate * warm * _fall(share, plan.hold))
+        loop.take_step(loss_of(loop.step), plan.decay)
         loop.elapsed += min(time.time() - last, LONGEST_STEP)
         last = time.time()
         if loop.step % LOG_EVERY == 0:
-            value = float(running)
-            run.log(
-                stage=name, step=loop.step, loss=round(value, 5), seconds=round(loop.elapsed, 1)
-            )
-            if math.isfinite(value):
-                snapshot = loop.copy_weights()
-            elif snapshot is not None:
-                loop.go_back(snapshot)
-                running = None
+            run.log(stage=name, step=loop.step, seconds=round(loop.elapsed, 1), **loop.check())
         if time.time() - saved > plan.save_every:
             saved = time.time()
+            loop.check()
             run.save(f"{name}.pt", loop.state())
             run.log(stage=name, step=loop.step, **report(weights.fill(average, loop.average)))
+    figures = loop.check()
     run.save(f"{name}.pt", loop.state())
     weights.fill(average, loop.average)
-    run.log(stage=name, step=loop.step, done=True, loss=None if running is None else float(running))
-    run.log(stage=name, **report(average))
+    run.log(stage=name, step=loop.step, done=True, **figures, **report(average))
     return average
 
 
-def _cosine(share: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * min(share, 1))) * 0.99 + 0.01
+def _fall(share: float, hold: float) -> float:
+    """Returns the share of the rate: 1, then along a cosine to 0.01."""
+    falling = max(0.0, min(share, 1) - hold) / (1 - hold)
+    return 0.5 * (1 + math.cos(math.pi * falling)) * 0.99 + 0.01
 
 
 @dataclass
@@ -141,6 +147,8 @@ class _Loop:
     step: int = 0
     elapsed: float = 0.0
     brake: float = 1.0
+    running: Tensor | None = None  # average of the last losses
+    finite: list[Tensor] | None = None  # weights and averages at the last check
 
     def set_rate(self, rate: float) -> None:
         for optimizer in self.optimizers:
@@ -149,6 +157,8 @@ class _Loop:
 
     def take_step(self, loss: Tensor, decay: float) -> None:
         loss.backward()
+        value = loss.detach()
+        self.running = value if self.running is None else self.running.lerp(value, 0.02)
         self.weights.take_gradients()
         nn.utils.clip_grad_norm_(self.weights.kept, 1.0)
         for optimizer in self.optimizers:
@@ -158,17 +168,21 @@ class _Loop:
         kept = min(decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.average, [w.detach() for w in self.weights.kept], 1 - kept)
 
-    def copy_weights(self) -> list[Tensor]:
-        return [t.detach().clone() for t in (*self.weights.kept, *self.average)]
-
     @torch.no_grad()
-    def go_back(self, snapshot: list[Tensor]) -> None:
-        """Returns to finite weights, and takes half the rate from now on."""
-        torch._foreach_copy_([*self.weights.kept, *self.average], snapshot)
+    def check(self) -> dict[str, object]:
+        """Returns the loss; goes back to the last finite weights, at half the rate, if these are not."""
+        kept = [*self.weights.kept, *self.average]
+        if bool(torch.stack([t.isfinite().all() for t in kept]).all()):
+            self.finite = [t.detach().clone() for t in kept]
+            return {"loss": None if self.running is None else round(float(self.running), 5)}
+        if self.finite is None:
+            raise ArithmeticError("The weights are not finite, and none before them were.")
+        torch._foreach_copy_(kept, self.finite)
         self.weights.give_back()
-        self.brake /= 2
+        self.brake, self.running = self.brake / 2, None
         for optimizer in self.optimizers:
             optimizer.state.clear()
+        return {"not finite": True, "rate": self.brake}
 
     def state(self) -> dict[str, object]:
         return {
