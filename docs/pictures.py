@@ -18,7 +18,7 @@ import cnet_core as cn
 from cnet_core.diffusion.noise_schedule import TIMESTEPS, add_noise, alphas_cumprod
 from cnet_core.diffusion.samplers import ddim, last
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.demo import DEFAULT_PROMPT
+from cnet_core.tiny.demo import OPEN_PROMPT
 from cnet_core.tiny.drawn_hint import draw_hint
 from cnet_core.tiny.measure import iou, thing_mask
 from cnet_core.tiny.sheet import to_image
@@ -94,7 +94,7 @@ def follow_loosely(painter: Painter) -> list[Cell]:
         "end_percent 0.5": replace(usual, end_percent=0.5),
         "time_curve 0:1, 0.5:0": replace(usual, scales=falling),
     }
-    return row(painter, "star", DEFAULT_PROMPT, ways)
+    return row(painter, "star", OPEN_PROMPT, ways)
 
 
 def routing_over_time(painter: Painter) -> list[Cell]:

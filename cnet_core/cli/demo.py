@@ -47,15 +47,15 @@ def add_parser(subparsers: "Subparsers") -> None:
         choices=KINDS,
         metavar="WORD",
         help="the outline of this shape or thing becomes the hint, such as fox, teapot or heart; any other word lists "
-        "them all (default: star)",
+        f"them all (default: {demo.DEFAULT_KIND})",
     )
     parser.add_argument(
         "--hint-is-edges", action="store_true", help="the picture is already white lines on black"
     )
     parser.add_argument(
         "--prompt",
-        help="words of the embedded model, such as 'a red fox on a sky background' (default: a coral shape on a "
-        "navy background)",
+        help="words of the embedded model, such as 'a red panda on an orange background' (default: "
+        f"{demo.DEFAULT_PROMPT}; with another hint: {demo.OPEN_PROMPT})",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("cnet_demo"), metavar="DIR", help="default: cnet_demo"
@@ -72,7 +72,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the demonstration and returns the exit status."""
-    prompt = demo.DEFAULT_PROMPT if args.prompt is None else args.prompt
+    prompt = _default_prompt(args) if args.prompt is None else args.prompt
     settings = demo.DemoSettings(prompt, args.steps, args.cfg, args.seed)
     tokenize(prompt)  # report an unknown word before loading or writing anything
     hint, inside = _hint(args)
@@ -86,6 +86,11 @@ def run(args: argparse.Namespace) -> int:
     _publish(args.out, lambda folder: _write(folder, hint, settings, results))
     print(f"{args.out / 'contact_sheet.png'}: {len(results)} pictures; figures in report.json")
     return 0
+
+
+def _default_prompt(args: argparse.Namespace) -> str:
+    is_own_hint = args.hint is not None or args.draw not in (None, demo.DEFAULT_KIND)
+    return demo.OPEN_PROMPT if is_own_hint else demo.DEFAULT_PROMPT
 
 
 def _hint(args: argparse.Namespace) -> tuple[Tensor, Tensor | None]:

@@ -13,7 +13,7 @@ from other_outlines import load as load_other_outlines
 from torch import Tensor, nn
 
 from cnet_core.tiny.autoencoder import psnr
-from cnet_core.tiny.demo import DEFAULT_PROMPT, ROWS
+from cnet_core.tiny.demo import OPEN_PROMPT, ROWS
 from cnet_core.tiny.drawn_hint import WIDTH
 from cnet_core.tiny.measure import ground_colours, iou, saturation, thing_colours, thing_mask
 from cnet_core.tiny.model import SIDE, TinyStableDiffusion
@@ -138,12 +138,12 @@ class Assessment:
             self.show("empty", [row[:SHOWN] for row in rows])
 
     def new_shapes(self) -> Named:
-        """Outlines of shapes that training never shows, with the demonstration's prompt."""
+        """Outlines of shapes that training never shows, with a prompt that names no thing."""
         for name, shape in NEW_SHAPES.items():
             placed = place_shapes(self.count, torch.Generator().manual_seed(SEED))
             field = distance_field(placed, SIDE, dict.fromkeys(SHAPES, shape)).to(self.device)
             hints = outline(field, WIDTH).contiguous()
-            drawn = sample_row(self.model, [DEFAULT_PROMPT] * self.count, "cond_only", hints)
+            drawn = sample_row(self.model, [OPEN_PROMPT] * self.count, "cond_only", hints)
             yield f"outlines of {name}s", _follows(drawn, field < 0)
 
     def other_outlines(self) -> Named:

@@ -38,6 +38,7 @@ def test_demo_writes_every_picture_and_nothing_else(folder: Path) -> None:
 def test_report_tells_what_was_run(folder: Path) -> None:
     report = {p["name"]: p for p in json.loads((folder / "report.json").read_text())["pictures"]}
     assert len(report) == 14
+    assert report["both__prompt"]["prompt"] == "a fox on a sky background"
     rows = {
         name: (p["control_net_evaluations"], p["control_net_rows"]) for name, p in report.items()
     }
@@ -61,6 +62,8 @@ def test_the_outline_of_a_word_is_the_hint(tmp_path: Path) -> None:
         lines = np.asarray(hint.convert("L")) > 127
     expected = draw_hint("teapot")[0][0, 0] > 0.5
     assert np.array_equal(lines, expected.numpy())
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["settings"]["prompt"] == "a coral shape on a navy background"
 
 
 def test_a_blank_hint_has_no_adherence(tmp_path: Path) -> None:
