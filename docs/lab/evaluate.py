@@ -85,13 +85,13 @@ def write_report(path: Path, report: dict[str, Figures]) -> None:
 
 
 def write_sheet(folder: Path, name: str, rows: Sequence[Tensor]) -> None:
-    """Writes rows of pictures (B, 3, H, W) as `sheet_NAME.png`."""
+    """Writes rows of pictures (B, 3, H, W) as `sheet_NAME.webp`."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [cat(list(row.float().clamp(0, 1)), dim=2) for row in rows]
     width = max(line.shape[2] for line in lines)
     sheet = cat([F.pad(line, (0, width - line.shape[2])) for line in lines], dim=1)
     values = (sheet * 255).round().byte().permute(1, 2, 0).cpu()
-    Image.fromarray(np.asarray(values)).save(folder / f"sheet_{name}.png", optimize=True)
+    Image.fromarray(np.asarray(values)).save(folder / f"sheet_{name}.webp", quality=90, method=6)
 
 
 if __name__ == "__main__":

@@ -37,10 +37,11 @@ STEPS: dict[str, Step] = {
     "figures": Step(
         "python docs/lab/evaluate.py --out {out}/figures.json --sheets {out} {classifier}",
         {
-            "cnet_core/tiny/MODEL_CARD.md": "Figures",
+            "cnet_core/tiny/MODEL_CARD.md": "Figures, picture",
             "docs/paper.md": "Figures 5c, 5d, 5 and 7; d; the last sentence",
         },
         less="--count 1",
+        copies={"sheet_words.webp": "docs/images/world.webp"},
     ),
     "bars": Step(
         "python docs/lab/bars.py {out}/figures.json", {"cnet_core/tiny/MODEL_CARD.md": "Figures"}
