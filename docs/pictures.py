@@ -87,12 +87,13 @@ def prompt_in_charge(painter: Painter) -> list[Cell]:
 def follow_loosely(painter: Painter) -> list[Cell]:
     """The outline of a star, and a prompt that leaves the shape open."""
     usual = painter.unit(draw_hint("star")[0])
-    falling = cn.BlockScales.uniform().over_time([(0, 1), (0.5, 0)])
+    coarse = cn.BlockScales.custom([0.0] * 3 + [1.0] * 10)
+    falling = cn.BlockScales.uniform().over_time([(0, 1), (0.5, 0.4)])
     ways = {
         "control as usual": usual,
-        "soft, base 0.95": replace(usual, scales=cn.BlockScales.soft(base=0.95)),
-        "end_percent 0.5": replace(usual, end_percent=0.5),
-        "time_curve 0:1, 0.5:0": replace(usual, scales=falling),
+        "0 in blocks 0 to 2": replace(usual, scales=coarse),
+        "time_curve 0:1, 0.5:0.4": replace(usual, scales=falling),
+        "end_percent 0.6": replace(usual, end_percent=0.6),
     }
     return row(painter, "star", OPEN_PROMPT, ways)
 

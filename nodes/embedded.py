@@ -63,7 +63,12 @@ class DrawTinyHint(io.ComfyNode):
                     tooltip="What to draw: a shape, such as star, or a thing, such as fox.",
                 ),
                 _number(
-                    "radius", 0.37, 0.05, 0.5, 0.01, "Size, as a fraction of the picture's side."
+                    "radius",
+                    0.37,
+                    0.05,
+                    0.5,
+                    0.01,
+                    "Half its size, as a fraction of the picture's side.",
                 ),
                 _number("x", 0.5, 0.0, 1.0, 0.01, "Centre: 0 = left edge, 1 = right edge."),
                 _number("y", 0.53, 0.0, 1.0, 0.01, "Centre: 0 = upper edge, 1 = lower edge."),

@@ -34,10 +34,10 @@ def draw_hint(
     Raises:
         ValueError: another word, or a smaller side.
     """
-    if kind not in KINDS or side < LEAST_SIDE:
-        raise ValueError(
-            f"`kind` is {kind!r} and `side` {side}; draw one of {', '.join(KINDS)}, with at least {LEAST_SIDE} pixels."
-        )
+    if kind not in KINDS:
+        raise ValueError(f"`kind` is {kind!r}; draw one of {', '.join(KINDS)}.")
+    if side < LEAST_SIDE:
+        raise ValueError(f"`side` is {side}; a hint needs at least {LEAST_SIDE} pixels.")
     if kind in SHAPES:
         return _outline_shape(kind, radius, centre, angle, side)
     return _outline_thing(kind, radius, centre, angle, side)

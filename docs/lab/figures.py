@@ -157,7 +157,7 @@ def measure_gains(
 
 
 def contact_sheet(path: Path, quick: bool) -> None:
-    """`cnet demo`: one outline, seven ways to apply it, with a prompt (above) and without (below)."""
+    """`cnet demo`: one hint: no control and six ways to apply it, with a prompt (above) and without (below)."""
     with tempfile.TemporaryDirectory() as folder:
         if cnet(["demo", "--out", folder, "--steps", "1" if quick else "20"]) != 0:
             sys.exit("figures.py: `cnet demo` failed.")

@@ -159,7 +159,7 @@ class Lab:
         self.out.mkdir(parents=True, exist_ok=True)
         export_parts(self.run.folder, self.out)
         for name in SHEETS:
-            if (sheet := self.run.folder / f"sheet_{name}.png").exists():
+            if (sheet := self.run.folder / f"sheet_{name}.webp").exists():
                 shutil.copy(sheet, self.out)
         report = {"figures": {}, "log": (self.run.folder / "log.jsonl").read_text().splitlines()}
         if (self.run.folder / "figures.json").exists():

@@ -18,7 +18,7 @@ from subgraphs import (
     Subgraph,
 )
 
-PROMPT = "a red fox on a sky background"
+PROMPT = "a fox on a sky background"
 NUMBERS = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
 TRAINING = {
     "steps": 150,
@@ -167,7 +167,8 @@ def both_or_cond_only() -> Sheet:
     """Control in both branches, and in cond alone, with the prompt and without."""
     drawing = Drawing(
         "*both* and *cond only* differ in one node. With a prompt (left half) both follow the hint. "
-        "Without one (right half) *both* stays pale, and *cond only* multiplies the control by CFG and burns.",
+        "Without one (right half) *both* stays dull, and *cond only* multiplies the control by CFG, so its colours "
+        "become garish.",
         Column("1. Model and hint", 225, GREEN),
         Column("2. both, a routing", 230, ORANGE),
         Column("3. cond only, prompt", 240, BLUE),
