@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import cnet_core as cn
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.demo import DemoSettings
+from cnet_core.tiny.demo import DEFAULT_KIND, DEFAULT_PROMPT, DemoSettings
 from cnet_core.tiny.drawn_hint import draw_hint
 from cnet_core.tiny.sheet import to_image
 
@@ -27,16 +27,15 @@ LINES = (
     "Choose the branch. Choose the block. See what it did.",
 )
 SMOOTH = 4  # drawn this many times larger, then reduced
-THING, PROMPT = "fox", "a fox on a sky background"
 FINE = 256  # pixels of the hint that is shown; the model's own has 128
 
 
 def paint_tile(model: TinyStableDiffusion) -> Image.Image:
-    """Returns what the model paints along THING's edges, with the demonstration's settings."""
+    """Returns what the model paints along the edges of the demonstration's thing, with the demonstration's settings."""
     settings = DemoSettings()
-    unit = cn.ControlUnit(model.control_net, draw_hint(THING)[0])
+    unit = cn.ControlUnit(model.control_net, draw_hint(DEFAULT_KIND)[0])
     *_, latents = model.sample(
-        [PROMPT],
+        [DEFAULT_PROMPT],
         steps=settings.steps,
         cfg_scale=settings.cfg_scale,
         seed=settings.seed,
@@ -80,7 +79,7 @@ def main() -> None:
     out = parser.parse_args().out
     with torch.no_grad():
         picture = paint_tile(TinyStableDiffusion.load())
-    hint = to_image(draw_hint(THING, side=FINE)[0][0])
+    hint = to_image(draw_hint(DEFAULT_KIND, side=FINE)[0][0])
     halves(hint, picture, ICON).save(out / "icon.png", optimize=True)
     draw_banner(halves(hint, picture, TILE)).save(out / "banner.png", optimize=True)
 

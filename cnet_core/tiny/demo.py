@@ -48,9 +48,8 @@ class Result:
     row: str
     line: str  # "prompt" or "empty": which line of the sheet
     prompt: str
-    adherence: (
-        float | None
-    )  # IoU with what the hint's lines go around; None if they go around nothing
+    #: IoU with where the hint's thing is: `inside` if given, else what its lines go around; None if neither is known.
+    adherence: float | None
     saturation: float  # fraction of values outside 0..1 before clamping
     scales: tuple[float, ...]  # by block, shallow to deep, middle last; empty without control
     gains: dict[str, float]  # by branch

@@ -62,7 +62,7 @@ class Assessment:
             for name, figures in PARTS[part](self):
                 yield name, {key: round(value, 4) for key, value in figures.items()}
 
-    def ruler(self) -> Named:
+    def true_pictures(self) -> Named:
         """True pictures, and what the autoencoder makes of them: what any figure can be at most."""
         true = self.scenes(MORE * self.count)
         yield "true", self.of(true.pictures, true.scene, true.inside)
@@ -239,7 +239,7 @@ NEW_SHAPES: dict[str, Shape] = {"ellipse": _ellipse, "pentagon": regular_polygon
 
 #: What can be measured, by name, in order.
 PARTS: dict[str, Callable[[Assessment], Named]] = {
-    "ruler": Assessment.ruler,
+    "true_pictures": Assessment.true_pictures,
     "words": Assessment.words,
     "held_out_colours": Assessment.held_out_colours,
     "hints": Assessment.hints,
@@ -249,4 +249,5 @@ PARTS: dict[str, Callable[[Assessment], Named]] = {
     "large": Assessment.large,
 }
 #: What needs neither a trained UNet nor a ControlNet, and what needs no ControlNet.
-WITHOUT_UNET, WITHOUT_CONTROL = ("ruler",), ("ruler", "words", "held_out_colours")
+WITHOUT_UNET = ("true_pictures",)
+WITHOUT_CONTROL = (*WITHOUT_UNET, "words", "held_out_colours")

@@ -1,9 +1,9 @@
 """The embedded model's figures: `python docs/lab/evaluate.py [--count 96] [--parts hints empty] [--out FILE]`.
 
-Figures without a hint use four times as many scenes. Whether the thing is right needs `--classifier`, a file of
-docs/lab/world/train.py. `--sheets` writes pictures to look at. `--target-gain` prints instead what
-`HintRouting.target_gain(2)` comes to at several CFG scales. `bars.py`
-compares the file with what the model should reach.
+`true_pictures` and `words` use four times as many scenes, `large` half as many. Whether the thing is right needs
+`--classifier`, a file of docs/lab/world/train.py. `--sheets` writes pictures to look at. `--target-gain` prints instead
+what `HintRouting.target_gain(2)` comes to at several CFG scales. `bars.py` compares the file with what the model should
+reach.
 """
 
 import argparse

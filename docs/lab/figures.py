@@ -27,6 +27,7 @@ from cnet_core.bench.settings import BenchSettings
 from cnet_core.bench.training_step import FINE_TUNE, WAYS, WIDTHS, cost
 from cnet_core.cli import main as cnet
 from cnet_core.tiny import TinyStableDiffusion
+from cnet_core.tiny.demo import DEFAULT_KIND
 from cnet_core.tiny.drawn_hint import draw_hint
 
 mpl.use("Agg")
@@ -136,7 +137,7 @@ def measure_gains(
     """
     model = TinyStableDiffusion.load()
     x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0)).expand(2, -1, -1, -1)
-    context, hint = model.text(["", ""]), draw_hint("fox")[0]
+    context, hint = model.text(["", ""]), draw_hint(DEFAULT_KIND)[0]
 
     def rows(routing: cn.HintRouting, strength: float, cfg_scale: float) -> tuple[Tensor, Tensor]:
         unit = cn.ControlUnit(model.control_net, hint, strength, routing)

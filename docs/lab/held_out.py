@@ -22,7 +22,7 @@ BATCH = {"cuda": 96, "cpu": 24}
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Scenes that no training draws."""
+    """Scenes from seeds that no training uses."""
 
     scene: ThingScene
     pictures: Tensor  # (B, 3, side, side), 0..1

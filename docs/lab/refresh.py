@@ -2,7 +2,7 @@
 
 Pictures are written where pages show them. Numbers go to `build/refresh`, each step's output to NAME.txt; each step
 names the pages that cite them, to be changed by hand. `--quick` runs the smallest form of each step, and writes only to
-`build/refresh`. The last two steps need `--comfyui`, `--python` and `--chromium` (see docs/dev/pictures.md).
+`build/refresh/quick`. The last two steps need `--comfyui`, `--python` and `--chromium` (see docs/dev/pictures.md).
 """
 
 import argparse
@@ -18,18 +18,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "refresh"
-HOSTS = ("comfyui", "python", "chromium")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command, and who cites what it makes. `{out}` is BUILD; `{docs}`, `{images}` are BUILD too when quick."""
+    """One command, and who cites what it makes.
+
+    `{out}` is `build_folder`, and so are `{docs}` and `{images}` when quick.
+    """
 
     command: str
     pages: Mapping[str, str]  # page -> what of it
     less: str = ""  # makes the command quick
-    copies: Mapping[str, str] = field(default_factory=dict[str, str])  # in BUILD -> in the tree
-    clears: str = ""  # in BUILD: a run of an earlier model, which would be continued
+    copies: Mapping[str, str] = field(default_factory=dict[str, str])  # in `{out}` -> in the tree
+    clears: str = ""  # in `{out}`: a run of an earlier model, which would be continued
     in_comfyui: bool = False
 
 
@@ -135,12 +137,17 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=STEPS, metavar="NAME", default=list(STEPS))
     parser.add_argument("--list", action="store_true", help="only say what would run")
     parser.add_argument("--quick", action="store_true", help="to see that each step runs")
-    parser.add_argument("--classifier", help="for the figures: says whether a thing is right")
-    for name in HOSTS:
-        parser.add_argument(f"--{name}")
+    parser.add_argument(
+        "--classifier", type=Path, help="for the figures: says whether a thing is right"
+    )
+    parser.add_argument("--comfyui", type=Path)
+    parser.add_argument("--python")
+    parser.add_argument("--chromium")
     args = parser.parse_args()
-    hosts = {name: getattr(args, name) for name in HOSTS}
-    given = {**hosts, "classifier": f"--classifier={args.classifier}" if args.classifier else ""}
+    comfyui = args.comfyui and str(args.comfyui.resolve())
+    hosts = {"comfyui": comfyui, "python": args.python, "chromium": args.chromium}
+    classifier = f"--classifier={args.classifier.resolve()}" if args.classifier else ""
+    given = {**hosts, "classifier": classifier}
     failed: list[str] = []
     for name in args.only:
         words = words_of(STEPS[name], given, quick=args.quick)
@@ -151,16 +158,23 @@ def main() -> None:
             continue
         took = "" if args.list else run(name, words, quick=args.quick)
         failed += [name] if took is None else []
-        print(f"{name}: {'failed' if took is None else took} {shlex.join(words)}")
+        outcome = "failed" if took is None else took
+        print(" ".join(filter(None, (f"{name}:", outcome, shlex.join(words)))))
         for page, part in STEPS[name].pages.items():
             print(f"    {page}: {part}", flush=True)
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 
+def build_folder(*, quick: bool) -> Path:
+    """Returns where numbers go: quick ones never in the place of others."""
+    return BUILD / "quick" if quick else BUILD
+
+
 def words_of(step: Step, given: Mapping[str, str | None], *, quick: bool) -> list[str]:
     """Returns the words of a step's command."""
     tree = {"docs": ROOT / "docs", "images": ROOT / "docs" / "images"}
-    folders = {"out": BUILD, **(dict.fromkeys(tree, BUILD) if quick else tree)}
+    build = build_folder(quick=quick)
+    folders = {"out": build, **(dict.fromkeys(tree, build) if quick else tree)}
     text = f"{step.command} {step.less if quick else ''}"
     words = (word.format(**folders, **given) for word in shlex.split(text))
     return [word for word in words if word]
@@ -168,12 +182,13 @@ def words_of(step: Step, given: Mapping[str, str | None], *, quick: bool) -> lis
 
 def run(name: str, words: list[str], *, quick: bool) -> str | None:
     """Runs a command, with its output in NAME.txt, and returns how long it took; None if it failed."""
-    BUILD.mkdir(parents=True, exist_ok=True)
+    build = build_folder(quick=quick)
+    build.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     if STEPS[name].clears:
-        shutil.rmtree(BUILD / STEPS[name].clears, ignore_errors=True)
+        shutil.rmtree(build / STEPS[name].clears, ignore_errors=True)
     begin = time.monotonic()
-    with (BUILD / f"{name}.txt").open("w") as output:
+    with (build / f"{name}.txt").open("w") as output:
         done = subprocess.run(
             [sys.executable, *words[1:]],
             cwd=ROOT,
@@ -185,7 +200,7 @@ def run(name: str, words: list[str], *, quick: bool) -> str | None:
         return None
     if not quick:
         for source, target in STEPS[name].copies.items():
-            shutil.copyfile(BUILD / source, ROOT / target)
+            shutil.copyfile(build / source, ROOT / target)
     return f"{time.monotonic() - begin:.0f} s"
 
 

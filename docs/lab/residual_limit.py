@@ -135,8 +135,8 @@ def main() -> None:
     args = parser.parse_args()
     with torch.no_grad():
         scenes = Scenes(args.scenes, args.seeds)
-        curve = {limit: _tell(f"limit {limit}", scenes.measure(limit)) for limit in LIMITS}
-        rivals = {name: _tell(name, scenes.measure(how)) for name, how in RIVALS.items()}
+        curve = {limit: _print_figures(f"limit {limit}", scenes.measure(limit)) for limit in LIMITS}
+        rivals = {name: _print_figures(name, scenes.measure(how)) for name, how in RIVALS.items()}
     generator = torch.Generator().manual_seed(0)
     everything = torch.arange(args.scenes)
     report: dict[str, dict[str, object]] = {}
@@ -168,7 +168,7 @@ def main() -> None:
     )
 
 
-def _tell(name: str, figures: Figures) -> Figures:
+def _print_figures(name: str, figures: Figures) -> Figures:
     print(
         f"{name}: adherence {figures.adherence.mean():.3f}, clipped {figures.clipped.mean():.4f}",
         flush=True,

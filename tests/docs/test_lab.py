@@ -79,9 +79,25 @@ def test_each_step_of_a_refresh_has_its_command_and_its_pages(name: str) -> None
 
 def test_each_picture_that_a_program_draws_with_the_model_is_refreshed() -> None:
     without = {"voxels", "plot_convergence", "other_outlines", "pack_things"}  # no embedded model
+    without.add("refresh")  # the next test is about it
     page = (ROOT / "docs" / "dev" / "pictures.md").read_text(encoding="utf-8")
     programs = {Path(p) for p in re.findall(r"\| `python (docs/\S+)[^`]*` \|", page)}
     needed = {str(p) for p in programs if p.stem not in without}
     refreshed = {words_of(step, GIVEN, quick=False)[1] for step in STEPS.values()}
     assert len(needed) >= 6
     assert needed <= refreshed
+
+
+def test_each_picture_that_a_refresh_copies_is_its_own_command() -> None:
+    page = (ROOT / "docs" / "dev" / "pictures.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\S+) \| `python \S+refresh\.py --only (\w+)", page, re.MULTILINE)
+    assert rows
+    for picture, name in rows:
+        assert picture in STEPS[name].copies.values()
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_quick_refresh_leaves_the_other_numbers_alone(name: str) -> None:
+    build = str(ROOT / "build" / "refresh")
+    words = [word for word in words_of(STEPS[name], GIVEN, quick=True) if str(ROOT) in word]
+    assert all(word.startswith(f"{build}/quick") for word in words)
