@@ -24,18 +24,22 @@ def draw_hint(
 ) -> tuple[Tensor, Tensor]:
     """Returns a hint, (1, 3, side, side), 0..1, and where its thing is, (1, side, side), bool.
 
+    The first hint of a thing takes longer, since it builds a table of the clear grounds of all kinds.
+
     Args:
         kind: one of KINDS; a shape has a corner on top.
-        radius: of a shape's circumcircle, or half the side of a thing's square, of the picture's side.
+        radius: of a shape's circumcircle, or half the side of a thing's square, of the picture's side; above 0.
         centre: x and y, 0..1.
         angle: clockwise, in degrees.
         side: in pixels, at least 32.
 
     Raises:
-        ValueError: another word, or a smaller side.
+        ValueError: another word, a radius that is not a finite number above 0, or a smaller side.
     """
     if kind not in KINDS:
         raise ValueError(f"`kind` is {kind!r}; draw one of {', '.join(KINDS)}.")
+    if not 0 < radius < math.inf:
+        raise ValueError(f"`radius` is {radius}; give a finite number above 0, such as 0.42.")
     if side < LEAST_SIDE:
         raise ValueError(f"`side` is {side}; a hint needs at least {LEAST_SIDE} pixels.")
     if kind in SHAPES:

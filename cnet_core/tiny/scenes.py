@@ -73,12 +73,18 @@ def random_scene(count: int, generator: torch.Generator, pairs: Tensor | None = 
         count: how many.
         generator: of all that is drawn.
         pairs: (NATURAL + 1, 16) bool on that device, the colour pairs (thing, ground) to use; None for all.
+
+    Raises:
+        ValueError: `pairs` has no painted pair for some kind. Only a CPU checks it, since a GPU would have to
+            wait; before a loop on a GPU, call `check_pairs` once.
     """
     device = generator.device
     rand = functools.partial(torch.rand, generator=generator, device=device)
     kind = torch.randint(len(KINDS), (count,), generator=generator, device=device)
     allowed = _grounds_on(device)
     if pairs is not None:
+        if device.type == "cpu":
+            check_pairs(pairs)
         allowed = allowed & pairs
     own = (rand(count) < NATURAL_SHARE) & (kind < len(THINGS)) & allowed[kind, NATURAL].any(-1)
     painted = allowed[kind, :NATURAL].flatten(1)  # (B, colours * grounds)
@@ -114,9 +120,22 @@ def draw(scene: ThingScene, side: int) -> tuple[Tensor, Tensor]:
 
 
 def held_out_pairs() -> Tensor:
-    """Returns the colour pairs (thing, ground) that no recipe trains on, about one in ten: (NATURAL + 1, 16) bool."""
+    """Returns the colour pairs (thing, ground) held out of training, about one in ten: (NATURAL + 1, 16) bool.
+
+    The training of a UNet or a ControlNet never draws them; that of the autoencoder may.
+    """
     thing, ground = torch.meshgrid(torch.arange(NATURAL + 1), torch.arange(NATURAL), indexing="ij")
     return ((7 * thing + 3 * ground) % 10 == 4) & (thing < NATURAL)
+
+
+def check_pairs(pairs: Tensor) -> None:
+    """Raises ValueError if `pairs`, as for `random_scene`, has no painted pair for some kind; waits for a GPU."""
+    painted = (_grounds_on(pairs.device) & pairs)[:, :NATURAL].flatten(1).any(1)
+    if missing := [KINDS[i] for i in _numbers((~painted).nonzero()[:, 0])]:
+        raise ValueError(
+            f"`pairs` leaves {len(missing)} of {len(KINDS)} kinds without a painted pair: {', '.join(missing)}. "
+            "Allow each of them a colour and a ground that differ clearly; `clear_grounds` lists these."
+        )
 
 
 @functools.cache

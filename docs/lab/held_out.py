@@ -10,7 +10,7 @@ from cnet_core.diffusion.samplers import last
 from cnet_core.engine.stack import ControlUnit
 from cnet_core.tiny.demo import ROWS
 from cnet_core.tiny.model import SIDE, TinyStableDiffusion
-from cnet_core.tiny.scenes import ThingScene, draw, random_scene
+from cnet_core.tiny.scenes import ThingScene, check_pairs, draw, random_scene
 from cnet_core.tiny.sketches import draw_edges
 
 #: Held-out scenes come from this seed; training uses others.
@@ -44,6 +44,8 @@ def draw_held_out(
     device: torch.device | str = "cpu",
 ) -> HeldOut:
     """Returns `count` scenes with their pictures, on a device; `pairs` as for `random_scene`."""
+    if pairs is not None:
+        check_pairs(pairs)
     scene = random_scene(count, torch.Generator(device).manual_seed(seed), pairs)
     pictures, cover = draw(scene, side)
     return HeldOut(scene, pictures, cover, draw_edges(pictures))

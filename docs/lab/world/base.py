@@ -13,7 +13,7 @@ from cnet_core.nets.unet import UNet
 from cnet_core.tiny.autoencoder import Autoencoder
 from cnet_core.tiny.model import TINY
 from cnet_core.tiny.prompts import training_tokens
-from cnet_core.tiny.scenes import draw, held_out_pairs, random_scene
+from cnet_core.tiny.scenes import check_pairs, draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import training_hints
 from cnet_core.tiny.text import MAX_TOKENS, VOCABULARY
 
@@ -105,6 +105,7 @@ class Stream:
         weight = ratio.clamp(max=MOST_SNR) / ratio
         self.weights = weight / weight.mean()
         self.pairs = ~held_out_pairs().to(run.device)
+        check_pairs(self.pairs)
         self.pool = Pool(pool) if pool else None
 
     def draw(self, side: int, count: int, empty: float, other_kinds: float = 0.0) -> Batch:
