@@ -11,7 +11,6 @@ from kind_classifier import KindClassifier
 from cnet_core.nets.controlnet import ControlNet
 from cnet_core.tiny.autoencoder import Autoencoder
 from cnet_core.tiny.model import TinyStableDiffusion
-from cnet_core.tiny.text import TextEmbedding
 
 
 def assess(
@@ -31,10 +30,8 @@ def assess(
     """
     parts = WITHOUT_UNET if base is None else WITHOUT_CONTROL if control_net is None else PARTS
     base = base or TextToNoise().to(run.device)
-    text = TextEmbedding().to(run.device)
-    text.load_state_dict(base.text.state_dict())
     net = control_net or ControlNet(base.unet.config)
-    model = TinyStableDiffusion(autoencoder, base.unet, text, net)
+    model = TinyStableDiffusion(autoencoder, base.unet, base.text, net)
     assessment = Assessment(model, classifier, count, partial(write_sheet, run.folder))
     report: dict[str, Figures] = {}
     for part in parts:

@@ -15,7 +15,7 @@ from cnet_core.tiny.model import TINY
 from cnet_core.tiny.prompts import training_tokens
 from cnet_core.tiny.scenes import draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import training_hints
-from cnet_core.tiny.text import MAX_TOKENS, VOCABULARY
+from cnet_core.tiny.text import TextEmbedding
 
 EMPTY_PROMPTS = 0.1
 #: min-SNR weighting (Hang et al., arXiv 2303.09556): noise that hardly hides the latents counts less.
@@ -44,28 +44,16 @@ class Sizes:
         return self.side, self.batch
 
 
-class Words(nn.Module):
-    """Tokens -> text embeddings; keys as in `TextEmbedding`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words = nn.Embedding(len(VOCABULARY) + 1, TINY.context_dim)
-        self.positions = nn.Parameter(torch.randn(MAX_TOKENS, TINY.context_dim) * 0.5)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.words(tokens) + self.positions
-
-
 class TextToNoise(nn.Module):
     """UNet and text as one module; returns the loss of a batch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.unet = UNet(TINY)
-        self.text = Words()
+        self.text = TextEmbedding()
 
     def forward(self, batch: "Batch") -> Tensor:
-        return batch.loss(self.unet(batch.noisy, batch.timesteps, self.text(batch.tokens)))
+        return batch.loss(self.unet(batch.noisy, batch.timesteps, self.text.embed(batch.tokens)))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class ControlLoss(nn.Module):
         unet, x, t = self.base.unet, batch.noisy, batch.timesteps
         assert batch.hints is not None
         with torch.no_grad():
-            context = self.base.text(batch.tokens)
+            context = self.base.text.embed(batch.tokens)
             emb = unet.embed(t, None, x.dtype)
             skips, middle = unet.encode(x, emb, context)
         found = self.net(x, batch.hints, t, context)
