@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from compiling import Quick
+from compiling import CompiledWhenReady
 from fitting import Plan, Run, fit
 from samples import Pool, Samples
 from torch import Tensor, nn
@@ -76,6 +76,7 @@ class Stream:
     """Draws batches on the run's device; held-out colour pairs never come.
 
     With a pool, most of a batch was drawn before: it gets other noise and another prompt, and costs nothing to draw.
+    Saved states do not hold the pool, so a resumed stage draws other samples than one that was not stopped.
     """
 
     def __init__(
@@ -129,12 +130,12 @@ class Stream:
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         lines = samples.hints.float().expand(-1, 3, -1, -1) / 255 if self.hints else None
         return Batch(
-            noisy=self.run.fit_in(noisy),
+            noisy=self.run.cast(noisy),
             noise=noise,
             timesteps=timesteps,
             weight=self.weights[timesteps],
             tokens=training_tokens(samples.scene(), empty, generator, other_kinds=other_kinds),
-            hints=None if lines is None else self.run.fit_in(lines),
+            hints=None if lines is None else self.run.cast(lines),
         )
 
 
@@ -148,12 +149,12 @@ def train(
         module.load_state_dict(start.state_dict())
     generator = run.generator(21 + sizes.side)
     stream = Stream(encoder, run, generator, pool=sizes.pool(run))
-    quick = Quick(module, name, run, plan.seconds)
+    call = CompiledWhenReady(module, name, run, plan.seconds_left(name, run))
 
     def loss_of(step: int) -> Tensor:
         side, count = sizes.of(step)
         batch = stream.draw(side, count, EMPTY_PROMPTS)
         with run.autocast():
-            return quick(batch) if side == sizes.side else module(batch)
+            return call(batch) if side == sizes.side else module(batch)
 
     return fit(name, module, loss_of, plan, run, generator)

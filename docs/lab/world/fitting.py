@@ -16,6 +16,8 @@ from trained_weights import Weights
 LOG_EVERY = 100  # steps
 #: A step counts as at most this many seconds, so that a paused process loses no time.
 LONGEST_STEP = 20.0
+#: Weights that are not finite halve the rate, this often; then the stage fails.
+MOST_HALVINGS = 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Run:
         """Returns the context in which nets compute: bfloat16 on a GPU, else the modules' own dtype."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
-    def fit_in(self, pictures: Tensor) -> Tensor:
+    def cast(self, pictures: Tensor) -> Tensor:
         """Returns pictures or latents (B, C, H, W) as modules take them."""
         return pictures.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
@@ -85,6 +87,17 @@ class Plan:
     #: Beginnings of the names of weights that AdamW trains, for they are no matrices between hidden layers.
     plain: tuple[str, ...] = ()
 
+    def rate_at(self, step: int, elapsed: float) -> float:
+        """Returns the rate: it warms up, stays, then falls along a cosine to 1 %."""
+        falling = max(0.0, min(elapsed / self.seconds, 1) - self.hold) / (1 - self.hold)
+        share = 0.5 * (1 + math.cos(math.pi * falling)) * 0.99 + 0.01
+        return self.rate * min(1, (step + 1) / self.warmup) * share
+
+    def seconds_left(self, name: str, run: Run) -> float:
+        """Returns what a stage has left of its time, according to its saved state."""
+        state = run.load(f"{name}.pt")
+        return self.seconds - (state["numbers"][1] if state else 0.0)
+
 
 def fit(
     name: str,
@@ -97,43 +110,26 @@ def fit(
 ) -> nn.Module:
     """Trains `module` in place until its time is over, and returns its average; continues a saved state.
 
-    Nothing waits for the GPU between two logged or saved steps. Only finite weights are saved and returned.
+    Only finite weights are saved and returned. Nothing waits for the GPU between two logged or saved steps.
 
     Raises:
-        ArithmeticError: weights are not finite, and none before them were.
+        ArithmeticError: weights are not finite at first, or still not after MOST_HALVINGS of the rate.
     """
     average = deepcopy(module).requires_grad_(False)
-    weights = Weights.of(module, run.dtype)
-    optimizers = weights.optimizers(plan.rate, plan.weight_decay, plan.plain)
-    loop = _Loop(weights, [w.detach().clone() for w in weights.kept], optimizers, generator)
-    loop.restore(run.load(f"{name}.pt"))
-    loop.check()
+    loop = _Loop.begin(name, module, plan, run, generator)
     last = saved = time.time()
     while loop.elapsed < plan.seconds:
-        share = loop.elapsed / plan.seconds
-        warm = min(1, (loop.step + 1) / plan.warmup)
-        loop.set_rate(plan.rate * warm * _fall(share, plan.hold))
+        loop.set_rate(plan.rate_at(loop.step, loop.elapsed))
         loop.take_step(loss_of(loop.step), plan.decay)
-        loop.elapsed += min(time.time() - last, LONGEST_STEP)
-        last = time.time()
+        last = loop.count_time_since(last)
         if loop.step % LOG_EVERY == 0:
             run.log(stage=name, step=loop.step, seconds=round(loop.elapsed, 1), **loop.check())
-        if time.time() - saved > plan.save_every:
-            saved = time.time()
-            loop.check()
-            run.save(f"{name}.pt", loop.state())
-            run.log(stage=name, step=loop.step, **report(weights.fill(average, loop.average)))
-    figures = loop.check()
-    run.save(f"{name}.pt", loop.state())
-    weights.fill(average, loop.average)
+        if last - saved > plan.save_every:
+            saved = last
+            run.log(stage=name, step=loop.step, **loop.save(name, run, average), **report(average))
+    figures = loop.save(name, run, average)
     run.log(stage=name, step=loop.step, done=True, **figures, **report(average))
     return average
-
-
-def _fall(share: float, hold: float) -> float:
-    """Returns the share of the rate: 1, then along a cosine to 0.01."""
-    falling = max(0.0, min(share, 1) - hold) / (1 - hold)
-    return 0.5 * (1 + math.cos(math.pi * falling)) * 0.99 + 0.01
 
 
 @dataclass
@@ -149,6 +145,18 @@ class _Loop:
     brake: float = 1.0
     running: Tensor | None = None  # average of the last losses
     finite: list[Tensor] | None = None  # weights and averages at the last check
+
+    @classmethod
+    def begin(
+        cls, name: str, module: nn.Module, plan: Plan, run: Run, generator: torch.Generator
+    ) -> "_Loop":
+        """Returns a loop where its saved state ended; `module` has its weights in the run's dtype from now on."""
+        weights = Weights.of(module, run.dtype)
+        optimizers = weights.optimizers(plan.rate, plan.weight_decay, plan.plain)
+        loop = cls(weights, [w.detach().clone() for w in weights.kept], optimizers, generator)
+        loop.restore(run.load(f"{name}.pt"))
+        loop.check()
+        return loop
 
     def set_rate(self, rate: float) -> None:
         for optimizer in self.optimizers:
@@ -168,15 +176,37 @@ class _Loop:
         kept = min(decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.average, [w.detach() for w in self.weights.kept], 1 - kept)
 
+    def count_time_since(self, last: float) -> float:
+        """Adds the time since the last step to the stage's, and returns what time it is now."""
+        now = time.time()
+        self.elapsed += min(now - last, LONGEST_STEP)
+        return now
+
+    def save(self, name: str, run: Run, average: nn.Module) -> dict[str, object]:
+        """Saves the state with finite weights, fills the module `average`, and returns what `check` returned."""
+        figures = self.check()
+        run.save(f"{name}.pt", self.state())
+        self.weights.fill(average, self.average)
+        return figures
+
     @torch.no_grad()
     def check(self) -> dict[str, object]:
-        """Returns the loss; goes back to the last finite weights, at half the rate, if these are not."""
+        """Returns the loss; goes back to the last finite weights, at half the rate, if these are not finite.
+
+        Raises:
+            ArithmeticError: no earlier weights were finite, or the rate was halved MOST_HALVINGS times already.
+        """
         kept = [*self.weights.kept, *self.average]
         if bool(torch.stack([t.isfinite().all() for t in kept]).all()):
             self.finite = [t.detach().clone() for t in kept]
             return {"loss": None if self.running is None else round(float(self.running), 5)}
         if self.finite is None:
             raise ArithmeticError("The weights are not finite, and none before them were.")
+        if self.brake <= 0.5**MOST_HALVINGS:
+            raise ArithmeticError(
+                f"The weights are not finite, even after {MOST_HALVINGS} halvings of the rate: "
+                "check the loss, or lower the stage's rate and begin in a new folder."
+            )
         torch._foreach_copy_(kept, self.finite)
         self.weights.give_back()
         self.brake, self.running = self.brake / 2, None
