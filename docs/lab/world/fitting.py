@@ -119,8 +119,7 @@ def fit(
     loop = _Loop.begin(name, module, plan, run, generator)
     last = saved = time.time()
     while loop.elapsed < plan.seconds:
-        loop.set_rate(plan.rate_at(loop.step, loop.elapsed))
-        loop.take_step(loss_of(loop.step), plan.decay)
+        loop.take_step(loss_of(loop.step), plan)
         last = loop.count_time_since(last)
         if loop.step % LOG_EVERY == 0:
             run.log(stage=name, step=loop.step, seconds=round(loop.elapsed, 1), **loop.check())
@@ -158,22 +157,20 @@ class _Loop:
         loop.check()
         return loop
 
-    def set_rate(self, rate: float) -> None:
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * self.brake
-
-    def take_step(self, loss: Tensor, decay: float) -> None:
+    def take_step(self, loss: Tensor, plan: Plan) -> None:
         loss.backward()
         value = loss.detach()
         self.running = value if self.running is None else self.running.lerp(value, 0.02)
         self.weights.take_gradients()
         nn.utils.clip_grad_norm_(self.weights.kept, 1.0)
+        rate = plan.rate_at(self.step, self.elapsed) * self.brake
         for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
             optimizer.step()
         self.weights.give_back()
         self.step += 1
-        kept = min(decay, (1 + self.step) / (10 + self.step))
+        kept = min(plan.decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.average, [w.detach() for w in self.weights.kept], 1 - kept)
 
     def count_time_since(self, last: float) -> float:
