@@ -127,7 +127,7 @@ def _measure(name: str, count: int, side: int, run: Run) -> dict[str, float]:
         return time.time() - begin
 
     first = seconds(torch.compile(module, dynamic=False), 1)
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(module, dynamic=False)
     again = seconds(compiled, 1)
     seconds(module, 3)

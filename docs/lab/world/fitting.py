@@ -8,11 +8,14 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from trained_weights import Weights
 
+#: A module of some class: what comes in comes out.
+M = TypeVar("M", bound=nn.Module)
 LOG_EVERY = 100  # steps
 #: A step counts as at most this many seconds, so that a paused process loses no time.
 LONGEST_STEP = 20.0
@@ -42,7 +45,7 @@ class Run:
         torch.save(state, path.with_suffix(".new"))
         os.replace(path.with_suffix(".new"), path)
 
-    def load(self, name: str) -> dict[str, object] | None:
+    def load(self, name: str) -> dict[str, Any] | None:
         """Returns a saved state, None if there is none."""
         path = self.folder / name
         return (
@@ -101,13 +104,13 @@ class Plan:
 
 def fit(
     name: str,
-    module: nn.Module,
+    module: M,
     loss_of: Callable[[int], Tensor],
     plan: Plan,
     run: Run,
     generator: torch.Generator,
-    report: Callable[[nn.Module], dict[str, object]] = lambda average: {},
-) -> nn.Module:
+    report: Callable[[M], dict[str, object]] = lambda average: {},
+) -> M:
     """Trains `module` in place until its time is over, and returns its average; continues a saved state.
 
     Only finite weights are saved and returned. Nothing waits for the GPU between two logged or saved steps.
@@ -171,7 +174,8 @@ class _Loop:
         self.weights.give_back()
         self.step += 1
         kept = min(plan.decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self.average, [w.detach() for w in self.weights.kept], 1 - kept)
+        latest = [w.detach() for w in self.weights.kept]
+        torch._foreach_lerp_(self.average, latest, 1 - kept)  # pyright: ignore[reportPrivateUsage]
 
     def count_time_since(self, last: float) -> float:
         """Adds the time since the last step to the stage's, and returns what time it is now."""
@@ -204,7 +208,7 @@ class _Loop:
                 f"The weights are not finite, even after {MOST_HALVINGS} halvings of the rate: "
                 "check the loss, or lower the stage's rate and begin in a new folder."
             )
-        torch._foreach_copy_(kept, self.finite)
+        torch._foreach_copy_(kept, self.finite)  # pyright: ignore[reportPrivateUsage]
         self.weights.give_back()
         self.brake, self.running = self.brake / 2, None
         for optimizer in self.optimizers:
@@ -221,12 +225,11 @@ class _Loop:
         }
 
     @torch.no_grad()
-    def restore(self, state: dict[str, object] | None) -> None:
+    def restore(self, state: dict[str, Any] | None) -> None:
         if state is None:
             return
-        torch._foreach_copy_(
-            [*self.weights.kept, *self.average], [*state["weights"], *state["average"]]
-        )
+        saved = [*state["weights"], *state["average"]]
+        torch._foreach_copy_([*self.weights.kept, *self.average], saved)  # pyright: ignore[reportPrivateUsage]
         self.weights.give_back()
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)

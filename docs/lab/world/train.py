@@ -23,7 +23,7 @@ from arguments import parse
 from assess import assess
 from base import Sizes, TextToNoise
 from fast_bfloat16 import replace_slow_functions
-from fitting import Plan, Run, write_text
+from fitting import M, Plan, Run, write_text
 from kind_classifier import KindClassifier
 from part_files import export_parts, read_part, write_part
 from torch import nn
@@ -63,7 +63,7 @@ class Lab:
     scenes: int
     start: Path | None
     save_every: float  # seconds
-    failed: list[str] = field(default_factory=list)  # stages
+    failed: list[str] = field(default_factory=list[str])  # stages
 
     def run_stages(self, stages: Sequence[str]) -> None:
         """Runs stages; one that fails is logged and the next tries, without the part of the failed one."""
@@ -76,10 +76,16 @@ class Lab:
                 self.run.log(stage=name, failed=traceback.format_exc()[-3000:])
             self.export()
 
-    def plan(self, name: str, **more: float) -> Plan:
-        seconds = 60 * self.minutes[name]
-        more = {"save_every": self.save_every, "plain": PLAIN[name], "hold": HOLD[name], **more}
-        return Plan(seconds, RATES[name], **more)
+    def plan(self, name: str, decay: float) -> Plan:
+        """Returns a stage's plan."""
+        return Plan(
+            seconds=60 * self.minutes[name],
+            rate=RATES[name],
+            decay=decay,
+            save_every=self.save_every,
+            hold=HOLD[name],
+            plain=PLAIN[name],
+        )
 
     def autoencoder(self) -> None:
         start = self.begin("autoencoder", Autoencoder())
@@ -90,21 +96,15 @@ class Lab:
 
     def classifier(self) -> None:
         encoder = self.part("autoencoder", Autoencoder())
-        start, plan = (
-            self.begin("classifier", KindClassifier()),
-            self.plan("classifier", decay=0.99),
-        )
+        start = self.begin("classifier", KindClassifier())
+        plan = self.plan("classifier", decay=0.99)
         self.keep("classifier", classifier.train(self.run, plan, encoder, start))
 
     def base(self) -> None:
         encoder = self.part("autoencoder", Autoencoder())
         start = self.begin("base", TextToNoise())
-        self.keep(
-            "base",
-            base.train(
-                self.run, self.plan("base", decay=0.998), self.sizes["base"], encoder, "base", start
-            ),
-        )
+        plan, sizes = self.plan("base", decay=0.998), self.sizes["base"]
+        self.keep("base", base.train(self.run, plan, sizes, encoder, "base", start))
 
     def control(self) -> None:
         encoder = self.part("autoencoder", Autoencoder())
@@ -131,7 +131,7 @@ class Lab:
         if failed:
             raise RuntimeError(f"These parts of the assessment failed: {', '.join(failed)}.")
 
-    def begin(self, name: str, empty: nn.Module) -> nn.Module | None:
+    def begin(self, name: str, empty: M) -> M | None:
         """Returns the part to begin from, None for a new one."""
         if self.start is None:
             return None
@@ -147,14 +147,14 @@ class Lab:
         write_part(self.run.folder, name, net.state_dict())
         self.export()
 
-    def part(self, name: str, empty: nn.Module) -> nn.Module:
+    def part(self, name: str, empty: M) -> M:
         """Returns a finished part as it will be used: from float16, fixed."""
         found = self.load_if_there(name, empty)
         if found is None:
             raise FileNotFoundError(f"{name} is missing: its stage failed or did not finish.")
         return found
 
-    def load_if_there(self, name: str, empty: nn.Module) -> nn.Module | None:
+    def load_if_there(self, name: str, empty: M) -> M | None:
         """Returns a finished part; None if there is none, or only an older one since its stage failed."""
         failed = name in {PARTS.get(stage, stage) for stage in self.failed}
         tensors = None if failed else read_part(self.run.folder, name)
@@ -170,7 +170,8 @@ class Lab:
         for name in SHEETS:
             if (sheet := self.run.folder / f"sheet_{name}.webp").exists():
                 shutil.copy(sheet, self.out)
-        report = {"figures": {}, "log": (self.run.folder / "log.jsonl").read_text().splitlines()}
+        report: dict[str, object] = {"figures": {}}
+        report["log"] = (self.run.folder / "log.jsonl").read_text().splitlines()
         if (self.run.folder / "figures.json").exists():
             report["figures"] = json.loads((self.run.folder / "figures.json").read_text())
         if (self.run.folder / "compiling.log").exists():
