@@ -1,8 +1,8 @@
 """The embedded model's figures: `python docs/lab/evaluate.py [--count 96] [--parts hints empty] [--out FILE]`.
 
-Figures without a hint use four times as many scenes. Whether the thing is right needs `--classifier`, a file of
-docs/lab/world/train.py. `--sheets` writes pictures to look at. `--target-gain` prints instead what
-`HintRouting.target_gain(2)` comes to at several CFG scales. `bars.py`
+Figures of true pictures and of words use four times as many scenes, those at 192 px half as many. Whether the thing
+is right needs `--classifier`, a file of docs/lab/world/train.py. `--sheets` writes pictures to look at.
+`--target-gain` prints instead what `HintRouting.target_gain(2)` comes to at several CFG scales. `bars.py`
 compares the file with what the model should reach.
 """
 

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import base
@@ -11,6 +12,7 @@ import pytest
 import torch
 import train
 from arguments import parse
+from assessment import Assessment, Figures
 from evaluate import write_sheet
 from fitting import Run
 from part_files import write_part
@@ -100,6 +102,7 @@ def test_a_failed_stage_stops_those_that_need_it_and_is_the_exit_status(
     def fail(*_: object) -> nn.Module:
         raise ArithmeticError("the loss is NaN")
 
+    keep_settings(monkeypatch)
     monkeypatch.setattr(base, "train", fail)
     monkeypatch.setattr(control, "train", lambda *_: trained.append("control"))
     monkeypatch.setattr(Lab, "export", lambda self: None)
@@ -111,15 +114,33 @@ def test_a_failed_stage_stops_those_that_need_it_and_is_the_exit_status(
     assert "base is missing: its stage failed" in (tmp_path / "log.jsonl").read_text()
 
 
+def keep_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has torch's settings, which `train.py` changes, as they were after the test."""
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda _: None)
+    for name in ("benchmark", "allow_tf32"):
+        monkeypatch.setattr(torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
+
+
 def test_an_assessment_that_fails_in_parts_keeps_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = lab_in(tmp_path)
-    monkeypatch.setattr(train, "assess", lambda *_: ({"true": {"thing": 1.0}}, ["words"]))
-    monkeypatch.setattr(Lab, "part", lambda self, name, empty: empty)
+
+    def measure(self: Assessment, parts: list[str]) -> Iterator[tuple[str, Figures]]:
+        if parts == ["words"]:
+            raise ArithmeticError("no picture is finite")
+        yield parts[0], {"thing": 1.0}
+
+    def load(self: Lab, name: str, empty: nn.Module) -> nn.Module | None:
+        return None if name == "control_net" else empty
+
+    monkeypatch.setattr(Assessment, "measure", measure)
+    monkeypatch.setattr(Lab, "load_if_there", load)
     lab.run_stages(["assess"])
     assert lab.failed == ["assess"]
-    assert json.loads((tmp_path / "figures.json").read_text()) == {"true": {"thing": 1.0}}
+    assert "These parts of the assessment failed: words." in (tmp_path / "log.jsonl").read_text()
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures == {"ruler": {"thing": 1.0}, "held_out_colours": {"thing": 1.0}}
 
 
 def run_script(

@@ -26,7 +26,7 @@ def assess(
     Args:
         run: gets the log and the sheets.
         autoencoder, classifier, base, control_net: what was trained, None for what is missing.
-        count: scenes with hints. Figures without a hint use one to four times as many, those at 192 px half.
+        count: scenes with hints. True pictures and words use four times as many, pictures of 192 px half.
     """
     parts = WITHOUT_UNET if base is None else WITHOUT_CONTROL if control_net is None else PARTS
     base = base or TextToNoise().to(run.device)
