@@ -15,12 +15,6 @@ from .things import KINDS, article
 VAGUE, THING_ONLY, GROUND_ONLY = 0.15, 0.1, 0.1
 
 
-def scene_tokens(scene: ThingScene) -> Tensor:
-    """Returns the tokens of `scene.prompts()`: (B, MAX_TOKENS)."""
-    everything = torch.ones_like(scene.kind, dtype=torch.bool)
-    return _tokens(scene.colour, _kind_words(scene), scene.ground, everything, everything)
-
-
 def training_tokens(
     scene: ThingScene, empty: float, generator: torch.Generator, *, other_kinds: float = 0.0
 ) -> Tensor:

@@ -46,4 +46,8 @@ class TextEmbedding(nn.Module):
 
     def forward(self, prompts: Sequence[str]) -> Tensor:
         tokens = torch.tensor([tokenize(p) for p in prompts], device=self.positions.device)
+        return self.embed(tokens)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Returns the embeddings of tokens (B, MAX_TOKENS)."""
         return self.words(tokens) + self.positions

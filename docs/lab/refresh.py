@@ -65,6 +65,12 @@ STEPS: dict[str, Step] = {
         {"docs/dev/measurements.md": "Suggested scales"},
         less="--scenes 1",
     ),
+    "residual_limit": Step(
+        "python docs/lab/residual_limit.py --out {out}/residual_limit.json",
+        {"docs/dev/measurements.md": "A limit on residuals"},
+        less="--scenes 1 --seeds 1",
+        copies={"residual_limit.json": "docs/lab/studies/residual_limit.json"},
+    ),
     "contact_sheet": Step(
         "python docs/lab/figures.py contact_sheet --out {docs}",
         {"README.md": "picture", "docs/paper.md": "Figures 5 and 7"},

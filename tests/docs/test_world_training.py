@@ -1,7 +1,9 @@
 """What the embedded world's recipe relies on: the weights' float32 copies, resumed loops, the pool, the files."""
 
+import subprocess
 from pathlib import Path
 
+import compiling
 import pytest
 import torch
 from fitting import Plan, Run, fit
@@ -11,6 +13,9 @@ from torch import nn
 from trained_weights import Weights
 
 CPU = torch.device("cpu")
+needs_muon = pytest.mark.skipif(
+    not hasattr(torch.optim, "Muon"), reason="torch.optim.Muon needs torch 2.9 or newer."
+)
 
 
 def small_net(seed: int) -> nn.Module:
@@ -52,6 +57,7 @@ def train(folder: Path, steps: int, stop_at: int | None = None) -> nn.Module:
     return net
 
 
+@needs_muon
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     whole = train(tmp_path / "whole", 6)
     train(tmp_path / "stopped", 6, stop_at=3)
@@ -60,6 +66,15 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
+class WatchedRun(Run):
+    """Fails when a state is saved that holds a weight or an average that is not finite."""
+
+    def save(self, name: str, state: object) -> None:
+        assert all(t.isfinite().all() for t in [*state["weights"], *state["average"]])
+        super().save(name, state)
+
+
+@needs_muon
 def test_weights_that_are_not_finite_are_neither_saved_nor_kept(tmp_path: Path) -> None:
     net, generator = small_net(4), torch.Generator().manual_seed(5)
 
@@ -71,8 +86,36 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_kept(tmp_path: Path) 
 
     plan = Plan(seconds=1e9, rate=1e-3, save_every=-1.0)
     with pytest.raises(EOFError):
-        fit("net", net, loss_of, plan, Run(tmp_path, CPU), generator)
+        fit("net", net, loss_of, plan, WatchedRun(tmp_path, CPU), generator)
     assert all(p.isfinite().all() for p in net.parameters())
+
+
+@needs_muon
+def test_a_loss_that_stays_nan_ends_the_stage(tmp_path: Path) -> None:
+    net, generator = small_net(4), torch.Generator().manual_seed(5)
+
+    def loss_of(step: int) -> torch.Tensor:
+        if step == 20:
+            raise EOFError
+        return net(torch.ones(1, 4, 8, 8)).mean() * torch.nan
+
+    plan = Plan(seconds=1e9, rate=1e-3, save_every=-1.0)
+    with pytest.raises(ArithmeticError, match="not finite, even after 8 halvings of the rate"):
+        fit("net", net, loss_of, plan, WatchedRun(tmp_path, CPU), generator)
+
+
+def test_a_resumed_stage_has_the_rest_of_its_time(tmp_path: Path) -> None:
+    plan, run = Plan(seconds=100.0, rate=1e-3), Run(tmp_path, CPU)
+    assert plan.seconds_left("net", run) == 100.0
+    run.save("net.pt", {"numbers": [5, 30.0, 1.0]})
+    assert plan.seconds_left("net", run) == 70.0
+
+
+def test_the_compiler_process_starts_only_for_stages_and_ends_when_it_must(tmp_path: Path) -> None:
+    assert compiling.prepare({}, Run(tmp_path, torch.device("cuda"))) is None
+    process = subprocess.Popen(["sleep", "60"])
+    assert compiling.finish(process, 0) is None
+    assert process.returncode is not None  # it left no zombie
 
 
 def test_the_pool_gives_new_samples_first_and_keeps_what_belongs_together() -> None:

@@ -27,7 +27,7 @@ class Reconstruction(nn.Module):
 
     def forward(self, pictures: Tensor, noise: Tensor) -> Tensor:
         """Returns the loss on pictures, given noise of their latents' size."""
-        raw = self.net.encoder(self.run.fit_in(pictures * 2 - 1)).float()
+        raw = self.net.encoder(self.run.cast(pictures * 2 - 1)).float()
         mean, std = raw.mean((0, 2, 3), keepdim=True), raw.std((0, 2, 3), keepdim=True)
         latents = (raw - mean) / std
         loss = difference(self._decode(latents + noise, mean, std), pictures)
@@ -37,7 +37,7 @@ class Reconstruction(nn.Module):
         return loss + SMOOTH * difference(self._decode(small, mean, std), wanted)
 
     def _decode(self, latents: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        return self.net.decoder(self.run.fit_in(latents * std + mean)).float() / 2 + 0.5
+        return self.net.decoder(self.run.cast(latents * std + mean)).float() / 2 + 0.5
 
 
 def difference(got: Tensor, want: Tensor) -> Tensor:

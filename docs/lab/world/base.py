@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from compiling import Quick
+from compiling import CompiledWhenReady
 from fitting import Plan, Run, fit
 from samples import Pool, Samples
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from cnet_core.tiny.model import TINY
 from cnet_core.tiny.prompts import training_tokens
 from cnet_core.tiny.scenes import check_pairs, draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import training_hints
-from cnet_core.tiny.text import MAX_TOKENS, VOCABULARY
+from cnet_core.tiny.text import TextEmbedding
 
 EMPTY_PROMPTS = 0.1
 #: min-SNR weighting (Hang et al., arXiv 2303.09556): noise that hardly hides the latents counts less.
@@ -44,28 +44,16 @@ class Sizes:
         return self.side, self.batch
 
 
-class Words(nn.Module):
-    """Tokens -> text embeddings; keys as in `TextEmbedding`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words = nn.Embedding(len(VOCABULARY) + 1, TINY.context_dim)
-        self.positions = nn.Parameter(torch.randn(MAX_TOKENS, TINY.context_dim) * 0.5)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.words(tokens) + self.positions
-
-
 class TextToNoise(nn.Module):
     """UNet and text as one module; returns the loss of a batch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.unet = UNet(TINY)
-        self.text = Words()
+        self.text = TextEmbedding()
 
     def forward(self, batch: "Batch") -> Tensor:
-        return batch.loss(self.unet(batch.noisy, batch.timesteps, self.text(batch.tokens)))
+        return batch.loss(self.unet(batch.noisy, batch.timesteps, self.text.embed(batch.tokens)))
 
 
 @dataclass(frozen=True)
@@ -88,6 +76,7 @@ class Stream:
     """Draws batches on the run's device; held-out colour pairs never come.
 
     With a pool, most of a batch was drawn before: it gets other noise and another prompt, and costs nothing to draw.
+    Saved states do not hold the pool, so a resumed stage draws other samples than one that was not stopped.
     """
 
     def __init__(
@@ -142,12 +131,12 @@ class Stream:
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         lines = samples.hints.float().expand(-1, 3, -1, -1) / 255 if self.hints else None
         return Batch(
-            noisy=self.run.fit_in(noisy),
+            noisy=self.run.cast(noisy),
             noise=noise,
             timesteps=timesteps,
             weight=self.weights[timesteps],
             tokens=training_tokens(samples.scene(), empty, generator, other_kinds=other_kinds),
-            hints=None if lines is None else self.run.fit_in(lines),
+            hints=None if lines is None else self.run.cast(lines),
         )
 
 
@@ -161,12 +150,12 @@ def train(
         module.load_state_dict(start.state_dict())
     generator = run.generator(21 + sizes.side)
     stream = Stream(encoder, run, generator, pool=sizes.pool(run))
-    quick = Quick(module, name, run, plan.seconds)
+    call = CompiledWhenReady(module, name, run, plan.seconds_left(name, run))
 
     def loss_of(step: int) -> Tensor:
         side, count = sizes.of(step)
         batch = stream.draw(side, count, EMPTY_PROMPTS)
         with run.autocast():
-            return quick(batch) if side == sizes.side else module(batch)
+            return call(batch) if side == sizes.side else module(batch)
 
     return fit(name, module, loss_of, plan, run, generator)

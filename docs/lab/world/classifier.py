@@ -35,7 +35,7 @@ def train(
             )
             seen = (seen * gain).clamp(0, 1)
         with run.autocast():
-            logits = module(run.fit_in(seen))
+            logits = module(run.cast(seen))
         return F.cross_entropy(logits.float(), scene.kind, label_smoothing=0.05)
 
     return fit("classifier", module, loss_of, plan, run, generator)

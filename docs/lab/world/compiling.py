@@ -22,8 +22,8 @@ ROUNDS = 20
 
 
 def prepare(stages: dict[str, tuple[int, int]], run: Run) -> subprocess.Popen[bytes] | None:
-    """Starts the process for stages name -> (batch, side), one after the other; None without a GPU."""
-    if run.device.type != "cuda":
+    """Starts the process for stages name -> (batch, side), one after the other; None without a GPU or stages."""
+    if run.device.type != "cuda" or not stages:
         return None
     words = [f"{name}:{batch}:{side}" for name, (batch, side) in stages.items()]
     with (run.folder / "compiling.log").open("w") as log:
@@ -41,15 +41,16 @@ def finish(process: subprocess.Popen[bytes], seconds: float) -> int | None:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.terminate()
+        process.wait()
         return None
 
 
-class Quick:
-    """Calls a module, compiled as soon as that is prepared and pays."""
+class CompiledWhenReady:
+    """Calls a module, compiled as soon as that is prepared and pays for the rest of the stage's time."""
 
-    def __init__(self, module: nn.Module, name: str, run: Run, seconds: float) -> None:
+    def __init__(self, module: nn.Module, name: str, run: Run, seconds_left: float) -> None:
         self.run, self.name, self.module = run, name, module
-        self.end = time.time() + seconds
+        self.end = time.time() + seconds_left
         self.call: Callable[..., Tensor] = module
         self.undecided = run.device.type == "cuda"
         self.calls = 0
@@ -126,7 +127,7 @@ def _measure(name: str, count: int, side: int, run: Run) -> dict[str, float]:
         return time.time() - begin
 
     first = seconds(torch.compile(module, dynamic=False), 1)
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(module, dynamic=False)
     again = seconds(compiled, 1)
     seconds(module, 3)

@@ -3,6 +3,8 @@
 One step of the base with 32 pictures of 128 px, one core with AMX: 1.34 s in float32, 0.79 s in bfloat16 with both.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,7 +19,7 @@ def replace_slow_functions() -> None:
             return attend(q, k, v)
         return ((q * q.shape[-1] ** -0.5) @ k.mT).softmax(-1) @ v
 
-    def quick_group_norm(x: Tensor, *args: object, **kwargs: object) -> Tensor:
+    def quick_group_norm(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if x.dtype != torch.bfloat16:
             return normalise(x, *args, **kwargs)
         # The kernel for channels last is ten times slower than two copies.

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 NAMES = ("autoencoder", "classifier", "base", "control_net")

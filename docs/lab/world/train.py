@@ -7,9 +7,10 @@ as soon as a stage is over; `--start` holds results to begin from.
 import argparse
 import json
 import shutil
+import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import autoencoder
@@ -18,10 +19,11 @@ import classifier
 import compiling
 import control
 import torch
+from arguments import parse
 from assess import assess
 from base import Sizes, TextToNoise
 from fast_bfloat16 import replace_slow_functions
-from fitting import Plan, Run, write_text
+from fitting import M, Plan, Run, write_text
 from kind_classifier import KindClassifier
 from part_files import export_parts, read_part, write_part
 from torch import nn
@@ -29,20 +31,11 @@ from torch import nn
 from cnet_core.nets.controlnet import ControlNet
 from cnet_core.tiny.autoencoder import Autoencoder
 
-STAGES = ("autoencoder", "classifier", "base", "control", "assess")
-#: Stage -> minutes.
-MINUTES = {
-    "cuda": {"autoencoder": 0.7, "classifier": 0.3, "base": 3.2, "control": 1.6},
-    "cpu": {"autoencoder": 60.0, "classifier": 20.0, "base": 180.0, "control": 120.0},
-}
-#: Stage -> what its batches are like.
-SIZES = {
-    "cuda": {"base": Sizes(128, 256, 192, 10), "control": Sizes(128, 192, 192, 10)},
-    "cpu": {"base": Sizes(128, 36), "control": Sizes(128, 40)},
-}
 RATES = {"autoencoder": 6e-4, "classifier": 2e-3, "base": 1.2e-3, "control": 1e-3}
 #: The share of a stage's time for which its rate stays, before it falls along a cosine.
 HOLD = {"autoencoder": 0.0, "classifier": 0.0, "base": 0.0, "control": 0.35}
+#: The part that a stage makes, where it has another name.
+PARTS = {"control": "control_net"}
 #: The sheets of pictures that come back.
 SHEETS = ("words", "hints", "empty")
 #: What AdamW trains in each stage: first and last layers, text, zero convolutions, hint encoders.
@@ -70,11 +63,29 @@ class Lab:
     scenes: int
     start: Path | None
     save_every: float  # seconds
+    failed: list[str] = field(default_factory=list[str])  # stages
 
-    def plan(self, name: str, **more: float) -> Plan:
-        seconds = 60 * self.minutes[name]
-        more = {"save_every": self.save_every, "plain": PLAIN[name], "hold": HOLD[name], **more}
-        return Plan(seconds, RATES[name], **more)
+    def run_stages(self, stages: Sequence[str]) -> None:
+        """Runs stages; one that fails is logged and the next tries, without the part of the failed one."""
+        for name in stages:
+            stage: Callable[[], None] = getattr(self, name)
+            try:
+                stage()
+            except Exception:
+                self.failed.append(name)
+                self.run.log(stage=name, failed=traceback.format_exc()[-3000:])
+            self.export()
+
+    def plan(self, name: str, decay: float) -> Plan:
+        """Returns a stage's plan."""
+        return Plan(
+            seconds=60 * self.minutes[name],
+            rate=RATES[name],
+            decay=decay,
+            save_every=self.save_every,
+            hold=HOLD[name],
+            plain=PLAIN[name],
+        )
 
     def autoencoder(self) -> None:
         start = self.begin("autoencoder", Autoencoder())
@@ -85,21 +96,15 @@ class Lab:
 
     def classifier(self) -> None:
         encoder = self.part("autoencoder", Autoencoder())
-        start, plan = (
-            self.begin("classifier", KindClassifier()),
-            self.plan("classifier", decay=0.99),
-        )
+        start = self.begin("classifier", KindClassifier())
+        plan = self.plan("classifier", decay=0.99)
         self.keep("classifier", classifier.train(self.run, plan, encoder, start))
 
     def base(self) -> None:
         encoder = self.part("autoencoder", Autoencoder())
         start = self.begin("base", TextToNoise())
-        self.keep(
-            "base",
-            base.train(
-                self.run, self.plan("base", decay=0.998), self.sizes["base"], encoder, "base", start
-            ),
-        )
+        plan, sizes = self.plan("base", decay=0.998), self.sizes["base"]
+        self.keep("base", base.train(self.run, plan, sizes, encoder, "base", start))
 
     def control(self) -> None:
         encoder = self.part("autoencoder", Autoencoder())
@@ -114,7 +119,7 @@ class Lab:
         """Measures what there is."""
         model = self.load_if_there("base", TextToNoise())
         net = self.load_if_there("control_net", ControlNet(model.unet.config)) if model else None
-        report = assess(
+        report, failed = assess(
             self.run,
             self.part("autoencoder", Autoencoder()),
             self.load_if_there("classifier", KindClassifier()),
@@ -123,8 +128,10 @@ class Lab:
             self.scenes,
         )
         write_text(self.run.folder / "figures.json", json.dumps(report, indent=1))
+        if failed:
+            raise RuntimeError(f"These parts of the assessment failed: {', '.join(failed)}.")
 
-    def begin(self, name: str, empty: nn.Module) -> nn.Module | None:
+    def begin(self, name: str, empty: M) -> M | None:
         """Returns the part to begin from, None for a new one."""
         if self.start is None:
             return None
@@ -140,15 +147,17 @@ class Lab:
         write_part(self.run.folder, name, net.state_dict())
         self.export()
 
-    def part(self, name: str, empty: nn.Module) -> nn.Module:
+    def part(self, name: str, empty: M) -> M:
         """Returns a finished part as it will be used: from float16, fixed."""
         found = self.load_if_there(name, empty)
         if found is None:
-            raise FileNotFoundError(f"{name} is missing: its stage did not finish.")
+            raise FileNotFoundError(f"{name} is missing: its stage failed or did not finish.")
         return found
 
-    def load_if_there(self, name: str, empty: nn.Module) -> nn.Module | None:
-        tensors = read_part(self.run.folder, name)
+    def load_if_there(self, name: str, empty: M) -> M | None:
+        """Returns a finished part; None if there is none, or only an older one since its stage failed."""
+        failed = name in {PARTS.get(stage, stage) for stage in self.failed}
+        tensors = None if failed else read_part(self.run.folder, name)
         if tensors is None:
             return None
         empty.load_state_dict(tensors)
@@ -161,7 +170,8 @@ class Lab:
         for name in SHEETS:
             if (sheet := self.run.folder / f"sheet_{name}.webp").exists():
                 shutil.copy(sheet, self.out)
-        report = {"figures": {}, "log": (self.run.folder / "log.jsonl").read_text().splitlines()}
+        report: dict[str, object] = {"figures": {}}
+        report["log"] = (self.run.folder / "log.jsonl").read_text().splitlines()
         if (self.run.folder / "figures.json").exists():
             report["figures"] = json.loads((self.run.folder / "figures.json").read_text())
         if (self.run.folder / "compiling.log").exists():
@@ -170,76 +180,40 @@ class Lab:
 
 
 def main() -> None:
-    """Runs the stages; one that fails is logged, and the next tries."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--start", type=Path)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
-    parser.add_argument("--minutes", nargs="*", default=[], help="STAGE=MINUTES")
-    parser.add_argument("--sizes", choices=SIZES, help="batches as for this device")
-    parser.add_argument(
-        "--shrink", type=float, default=1.0, help="divides every stage's minutes: to rehearse"
-    )
-    parser.add_argument(
-        "--scenes", type=int, default=96, help="to measure on, four times as many without hints"
-    )
-    parser.add_argument(
-        "--wait", type=float, default=0, help="seconds to wait for the compiler at the end"
-    )
-    parser.add_argument("--save-every", type=float, default=60, help="seconds between states")
-    parser.add_argument(
-        "--bfloat16", action="store_true", help="nets compute in bfloat16: on CPUs with AMX"
-    )
-    parser.add_argument("--batch", type=int, help="replaces every batch size: to rehearse")
-    args = parser.parse_args()
-    if args.bfloat16 and args.device != "cpu":
-        parser.error("--bfloat16 is for CPUs; on a GPU nets compute in bfloat16 anyway")
-    if args.start is not None and not args.start.is_dir():
-        parser.error(f"--start is {args.start}, which is no folder")
+    """Runs the stages; exits with the names of those that failed."""
+    args = parse(__doc__)
+    lab = begin_lab(args)
+    lab.run.log(device=str(args.device), torch=torch.__version__, minutes=args.minutes)
+    compiled = {n: (s.batch, s.side) for n, s in args.sizes.items() if n in args.stages}
+    process = compiling.prepare(compiled, lab.run)
+    try:
+        lab.run_stages(args.stages)
+    finally:
+        if process is not None:
+            lab.run.log(compiler=compiling.finish(process, args.wait))
+    lab.run.log(finished=True, failed=lab.failed)
+    lab.export()
+    if lab.failed:
+        sys.exit(f"failed: {', '.join(lab.failed)}")
+
+
+def begin_lab(args: argparse.Namespace) -> Lab:
+    """Makes the run's folder, sets what is faster in torch, and returns a lab without parts."""
     args.folder.mkdir(parents=True, exist_ok=True)
-    dtype = torch.bfloat16 if args.bfloat16 else torch.float32
-    run = Run(args.folder, torch.device(args.device), dtype)
     if args.bfloat16:
         replace_slow_functions()
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True
-    minutes = {
-        **MINUTES[run.device.type],
-        **{k: float(v) for k, v in (m.split("=") for m in args.minutes)},
-    }
-    minutes = {k: v / args.shrink for k, v in minutes.items()}
-    sizes = dict(SIZES[args.sizes or run.device.type])
-    if args.batch:
-        sizes = {
-            k: Sizes(s.side, args.batch, s.large_side, s.large_every) for k, s in sizes.items()
-        }
-    lab = Lab(
-        run,
-        args.out or args.folder / "out",
-        minutes,
-        sizes,
-        args.scenes,
-        args.start,
-        args.save_every,
+    return Lab(
+        run=Run(args.folder, args.device, torch.bfloat16 if args.bfloat16 else torch.float32),
+        out=args.out or args.folder / "out",
+        minutes=args.minutes,
+        sizes=args.sizes,
+        scenes=args.scenes,
+        start=args.start,
+        save_every=args.save_every,
     )
-    run.log(device=str(run.device), torch=torch.__version__, minutes=minutes)
-    waiting = compiling.prepare(
-        {n: (sizes[n].batch, sizes[n].side) for n in ("base", "control")}, run
-    )
-    for name in args.stages:
-        stage: Callable[[], None] = getattr(lab, name)
-        try:
-            stage()
-        except Exception:
-            run.log(stage=name, failed=traceback.format_exc()[-3000:])
-        lab.export()
-    if waiting is not None:
-        run.log(compiler=compiling.finish(waiting, args.wait))
-    run.log(finished=True)
-    lab.export()
 
 
 if __name__ == "__main__":

@@ -31,15 +31,18 @@ class Weights:
         self, rate: float, weight_decay: float, plain: tuple[str, ...]
     ) -> list[torch.optim.Optimizer]:
         """Returns Muon for the matrices, AdamW for the rest and for names that begin with one of `plain`."""
-        matrices, rest = [], []
+        matrices, rest = list[Tensor](), list[Tensor]()
         for name, weight in zip(self.names, self.kept, strict=True):
             small = weight.dim() < 2 or min(weight.shape) < LEAST_ROWS
             (rest if small or name.startswith(plain) else matrices).append(weight)
         adam = torch.optim.AdamW(rest, rate, (0.9, 0.99), weight_decay=weight_decay, fused=True)
         if not matrices:
             return [adam]
-        same_size = {"adjust_lr_fn": "match_rms_adamw"}  # so that one rate suits both
-        return [torch.optim.Muon(matrices, rate, weight_decay=weight_decay, **same_size), adam]
+        # Updates of AdamW's size, so that one rate suits both.
+        muon = torch.optim.Muon(
+            matrices, rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+        )
+        return [muon, adam]
 
     def take_gradients(self) -> None:
         """Moves the module's gradients to the float32 weights."""
@@ -56,12 +59,11 @@ class Weights:
             used.copy_(kept.reshape(used.shape))
 
     @torch.no_grad()
-    def fill(self, module: nn.Module, values: list[Tensor]) -> nn.Module:
-        """Returns `module`, a copy of the trained one, with other values of the weights."""
+    def fill(self, module: nn.Module, values: list[Tensor]) -> None:
+        """Copies other values of the weights into `module`, a copy of the trained one."""
         parameters = dict(module.named_parameters())
         for name, value in zip(self.names, values, strict=True):
             parameters[name].copy_(value.reshape(parameters[name].shape))
-        return module
 
 
 def _flat(weight: Tensor) -> Tensor:

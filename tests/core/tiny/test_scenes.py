@@ -6,9 +6,10 @@ import torch
 from cnet_core.tiny.colours import COLOURS
 from cnet_core.tiny.measure import ground_colours, iou, thing_colours, thing_mask
 from cnet_core.tiny.outlines import find_area
-from cnet_core.tiny.prompts import read_tokens, scene_tokens, training_tokens
+from cnet_core.tiny.prompts import read_tokens, training_tokens
 from cnet_core.tiny.scenes import NATURAL, ThingScene, draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import canny, training_hints
+from cnet_core.tiny.text import tokenize
 from cnet_core.tiny.things import KINDS, article
 
 
@@ -51,9 +52,18 @@ def test_small_pictures_are_drawn_too(side: int) -> None:
     assert cover.flatten(1).amax(1).min() > 0.9
 
 
-def test_tokens_are_those_of_the_prompts() -> None:
-    scene, _, _ = drawn()
-    assert read_tokens(scene_tokens(scene)) == scene.prompts()
+def test_training_tokens_are_those_of_whole_or_partial_prompts() -> None:
+    scene = random_scene(500, torch.Generator().manual_seed(8))
+    tokens = training_tokens(scene, 0.1, torch.Generator().manual_seed(9))
+    prompts = read_tokens(tokens)
+    assert tokens.tolist() == [tokenize(prompt) for prompt in prompts]
+    named = [
+        (prompt, full)
+        for prompt, full in zip(prompts, scene.prompts(), strict=True)
+        if "shape" not in prompt
+    ]
+    assert all(prompt in {"", full, *full.split(" on ")} for prompt, full in named)
+    assert sum(prompt == full for prompt, full in named) > 250  # 0.9 * 0.85 * 0.8 of 500 are 306
 
 
 def test_articles() -> None:
