@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 import cnet_core as cn
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.demo import DEFAULT_PROMPT, DemoSettings, draw_star_hint
+from cnet_core.tiny.demo import DEFAULT_KIND, DEFAULT_PROMPT, DemoSettings
+from cnet_core.tiny.drawn_hint import draw_hint
 from cnet_core.tiny.sheet import to_image
 
 OUT = Path(__file__).parent / "images"
@@ -26,12 +27,13 @@ LINES = (
     "Choose the branch. Choose the block. See what it did.",
 )
 SMOOTH = 4  # drawn this many times larger, then reduced
+FINE = 256  # pixels of the hint that is shown; the model's own has 128
 
 
 def paint_tile(model: TinyStableDiffusion) -> Image.Image:
-    """Returns what the model paints along the demonstration's hint, with its default settings."""
+    """Returns what the model paints along the edges of the demonstration's thing, with the demonstration's settings."""
     settings = DemoSettings()
-    unit = cn.ControlUnit(model.control_net, draw_star_hint())
+    unit = cn.ControlUnit(model.control_net, draw_hint(DEFAULT_KIND)[0])
     *_, latents = model.sample(
         [DEFAULT_PROMPT],
         steps=settings.steps,
@@ -77,7 +79,7 @@ def main() -> None:
     out = parser.parse_args().out
     with torch.no_grad():
         picture = paint_tile(TinyStableDiffusion.load())
-    hint = to_image(draw_star_hint()[0])
+    hint = to_image(draw_hint(DEFAULT_KIND, side=FINE)[0][0])
     halves(hint, picture, ICON).save(out / "icon.png", optimize=True)
     draw_banner(halves(hint, picture, TILE)).save(out / "banner.png", optimize=True)
 

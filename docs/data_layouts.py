@@ -18,6 +18,7 @@ WIDTH, MARGIN, INDENT, ROW, THUMB = 760, 16, 28, 30, 56
 PAPER, INK, FAINT, CARD = (250, 250, 248), (25, 25, 28), (110, 110, 116), (236, 236, 231)
 #: Where a file's content begins, and the columns of a table.
 CONTENT, COLUMNS = 330, (44, 150, 330)
+LONGEST = 32  # letters of a caption
 HEADS = ("image", "conditioning_image", "text")
 
 
@@ -152,10 +153,13 @@ def _draw_table(
 
 
 def draw_samples() -> list[Sample]:
-    """Returns two samples of the embedded model's data."""
+    """Returns two samples of the embedded model's data, with whole captions that fit."""
     data = TinySamples(TinyBase.load().autoencoder, 128)
-    found = [sample for index in range(20) if " on " in (sample := data.sample(index))[2]]
-    return [Sample(to_image(p[0]), to_image(h[0]), text) for p, h, text in found[:2]]
+    found = [
+        Sample(to_image(p[0]), to_image(h[0]), text) for p, h, text in map(data.sample, range(40))
+    ]
+    whole = [s for s in found if " on " in s.caption and "shape" not in s.caption]
+    return [sample for sample in whole if len(sample.caption) <= LONGEST][:2]
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Draws the pictures that open the users' pages: `python docs/pictures.py [NAME …] [--out docs/images]`.
 
-Each is a row of pictures that the embedded model makes from one outline and one seed. *Follows* is the overlap of the
-shape that it draws with the outline's. Run this again when the embedded model changes.
+Each is a row of pictures that the embedded model makes from one hint and one seed. *Follows* is the overlap of the
+thing that it draws with the one that the hint shows. Run this again when the embedded model changes.
 """
 
 import argparse
@@ -18,13 +18,16 @@ import cnet_core as cn
 from cnet_core.diffusion.noise_schedule import TIMESTEPS, add_noise, alphas_cumprod
 from cnet_core.diffusion.samplers import ddim, last
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.demo import adherence, draw_star_hint
+from cnet_core.tiny.demo import OPEN_PROMPT
+from cnet_core.tiny.drawn_hint import draw_hint
+from cnet_core.tiny.measure import iou, thing_mask
 from cnet_core.tiny.sheet import to_image
 
 OUT = Path(__file__).parent / "images"
 CELL, GAP, CAPTION, MARGIN = 224, 10, 44, 12
 PAPER, INK, FAINT = (250, 250, 248), (25, 25, 28), (110, 110, 116)
 SIDE = 128
+WATERMELON = "a watermelon on a sky background"
 #: `tiles` draws a picture of 2 x 2 tiles, each of the model's own size.
 DENOISE = 0.45
 TILES = [(y, x) for y in (0, SIDE) for x in (0, SIDE)]
@@ -70,32 +73,33 @@ class Painter:
 
 
 def prompt_in_charge(painter: Painter) -> list[Cell]:
-    """The outline of a star, and a prompt that says circle."""
-    usual = painter.unit(draw_star_hint())
+    """The outline of a star, and a prompt that says watermelon."""
+    usual = painter.unit(draw_hint("star")[0])
     ways = {
         "control as usual": usual,
         "strength 0.5": replace(usual, strength=0.5),
         "end_percent 0.5": replace(usual, end_percent=0.5),
         "scales: webui": replace(usual, scales=cn.BlockScales.webui()),
     }
-    return row(painter, "a coral circle on a navy background", ways)
+    return row(painter, "star", WATERMELON, ways)
 
 
 def follow_loosely(painter: Painter) -> list[Cell]:
     """The outline of a star, and a prompt that leaves the shape open."""
-    usual = painter.unit(draw_star_hint())
-    falling = cn.BlockScales.uniform().over_time([(0, 1), (0.5, 0)])
+    usual = painter.unit(draw_hint("star")[0])
+    coarse = cn.BlockScales.custom([0.0] * 3 + [1.0] * 10)
+    falling = cn.BlockScales.uniform().over_time([(0, 1), (0.5, 0.4)])
     ways = {
         "control as usual": usual,
-        "soft, base 0.95": replace(usual, scales=cn.BlockScales.soft(base=0.95)),
-        "end_percent 0.5": replace(usual, end_percent=0.5),
-        "time_curve 0:1, 0.5:0": replace(usual, scales=falling),
+        "0 in blocks 0 to 2": replace(usual, scales=coarse),
+        "time_curve 0:1, 0.5:0.4": replace(usual, scales=falling),
+        "end_percent 0.6": replace(usual, end_percent=0.6),
     }
-    return row(painter, "a coral shape on a navy background", ways)
+    return row(painter, "star", OPEN_PROMPT, ways)
 
 
 def routing_over_time(painter: Painter) -> list[Cell]:
-    """The outline of a star, and a prompt that says circle, with another routing in each part of the run."""
+    """The outline of a star, and a prompt that says watermelon, with another routing in each part of the run."""
     both, cond_only = cn.HintRouting.both(), cn.HintRouting.cond_only()
     stages = {
         "0:both": [(0, both)],
@@ -103,20 +107,21 @@ def routing_over_time(painter: Painter) -> list[Cell]:
         "0:both, 0.3:cond_only": [(0, both), (0.3, cond_only)],
         "0:both, 0.3:none": [(0, both), (0.3, cn.HintRouting.none())],
     }
-    usual = painter.unit(draw_star_hint())
+    usual = painter.unit(draw_hint("star")[0])
     ways = {
         text: replace(usual, routing=cn.HintRouting.over_time(given))
         for text, given in stages.items()
     }
-    return row(painter, "a coral circle on a navy background", ways)
+    return row(painter, "star", WATERMELON, ways)
 
 
 def tiles(painter: Painter) -> list[Cell]:
-    """A picture that is enlarged twice, tile by tile: with the whole outline in each tile, and with its part."""
-    prompt, hint = "a coral shape on a navy background", draw_star_hint(2 * SIDE)
-    small = painter.paint(prompt, [painter.unit(draw_star_hint())])
+    """A picture that is enlarged twice, tile by tile: with the whole hint in each tile, and with its part."""
+    prompt, (small_hint, _) = "a red mushroom on a sky background", draw_hint("mushroom")
+    hint, _ = draw_hint("mushroom", side=2 * SIDE)
+    small = painter.paint(prompt, [painter.unit(small_hint)])
     large = F.interpolate(small.clamp(0, 1), scale_factor=2, mode="bicubic").clamp(0, 1)
-    whole = [draw_star_hint() for _ in TILES]
+    whole = [small_hint for _ in TILES]
     parts = [hint[..., y : y + SIDE, x : x + SIDE] for y, x in TILES]
     return [
         Cell("hint", "for the whole picture", to_image(hint[0])),
@@ -134,18 +139,19 @@ def tiles(painter: Painter) -> list[Cell]:
     ]
 
 
-def row(painter: Painter, prompt: str, ways: dict[str, cn.ControlUnit]) -> list[Cell]:
-    """Returns the hint, a picture for each way to control it, and one without control."""
-    hint = draw_star_hint()
-    found = [Cell("hint", f"“{prompt.removesuffix(' on a navy background')} …”", to_image(hint[0]))]
+def row(painter: Painter, kind: str, prompt: str, ways: dict[str, cn.ControlUnit]) -> list[Cell]:
+    """Returns the hint of a kind, a picture for each way to control it, and one without control."""
+    hint, inside = draw_hint(kind)
+    found = [Cell("hint", f"“{prompt.partition(' on ')[0]} …”", to_image(hint[0]))]
     for title, unit in ways.items():
-        found.append(measure(title, painter.paint(prompt, [unit]), hint))
-    return [*found, measure("no control", painter.paint(prompt, []), hint)]
+        found.append(measure(title, painter.paint(prompt, [unit]), inside))
+    return [*found, measure("no control", painter.paint(prompt, []), inside)]
 
 
-def measure(title: str, picture: Tensor, hint: Tensor) -> Cell:
-    """Returns a picture with how closely it follows the hint."""
-    return Cell(title, f"follows {adherence(picture, hint):.2f}", to_image(picture[0]))
+def measure(title: str, picture: Tensor, inside: Tensor) -> Cell:
+    """Returns a picture with how closely it follows the hint, whose thing is `inside`."""
+    follows = float(iou(thing_mask(picture), inside))
+    return Cell(title, f"follows {follows:.2f}", to_image(picture[0]))
 
 
 def repaint_tiles(

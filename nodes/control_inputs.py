@@ -40,7 +40,7 @@ def list_choices() -> list[io.Input]:
             round=0.001,
             optional=True,
             tooltip="Faster: reuses the control of one step in the next ones until the picture has changed by this "
-            "fraction. 0.2 saves about half of 20 steps; 0 computes control at every step.",
+            "fraction. 0.2 saves a third of 20 steps or more; 0 computes control at every step.",
             **ADVANCED,
         ),
         io.Combo.Input(

@@ -49,7 +49,7 @@ class CFGHintRouting(io.ComfyNode):
                     default="cond_only",
                     tooltip="both: as ComfyUI's own nodes do. cond_only: only with your prompt, so the CFG scale "
                     "strengthens the control. uncond_only: pushes away from the picture. weighted: your own "
-                    "two numbers. target_gain: the same strength at every CFG scale.",
+                    "two numbers. target_gain: a strength that you choose; the CFG scale changes it far less.",
                 ),
                 _number(
                     "cond_weight", 1.0, "weighted: how much control your (positive) prompt gets."
@@ -61,7 +61,7 @@ class CFGHintRouting(io.ComfyNode):
                     "target_gain",
                     2.0,
                     "target_gain: the final strength of control. 1 is as strong as both, and the CFG scale is as "
-                    "strong as cond_only. In between, the strength stays the same when you change the CFG scale.",
+                    "strong as cond_only. In between, the CFG scale changes the strength far less than in cond_only.",
                 ),
                 io.String.Input(
                     "time_curve",

@@ -105,8 +105,8 @@ class TinyTrainingSamples(io.ComfyNode):
             display_name="Tiny Training Samples (embedded)",
             category=CATEGORY,
             **list_aliases("TinyTrainingSamples"),
-            description="Draws coloured shapes, their outlines and captions, to train a ControlNet for the embedded "
-            "tiny model.",
+            description="Draws glossy things on coloured backgrounds, their edges and captions, to train a ControlNet "
+            "for the embedded tiny model.",
             inputs=[
                 _integer("count", 64, 2, 4096, "How many pictures."),
                 _integer("side", 64, 32, 512, "Width and height in pixels.", step=8),
@@ -119,7 +119,7 @@ class TinyTrainingSamples(io.ComfyNode):
                 ),
                 io.Image.Output(
                     display_name="hints",
-                    tooltip="Their outlines, for the hints input of Train ControlNet.",
+                    tooltip="Their edges, for the hints input of Train ControlNet.",
                 ),
                 io.String.Output(
                     display_name="captions",

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..tiny import demo
+from ..tiny.drawn_hint import draw_hint
 from ..tiny.hint_file import read_hint
 from ..tiny.model import SIDE, TinyStableDiffusion
 from ..tiny.sheet import contact_sheet, to_image
 from ..tiny.text import tokenize
+from ..tiny.things import KINDS
 
 if TYPE_CHECKING:
     from .subparsers import Subparsers
@@ -38,13 +40,22 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--hint",
         type=Path,
         metavar="IMG",
-        help="your picture; its edges become the hint (default: a star)",
+        help="your picture; its edges become the hint",
+    )
+    parser.add_argument(
+        "--draw",
+        choices=KINDS,
+        metavar="WORD",
+        help="the outline of this shape or thing becomes the hint, such as fox, teapot or heart; any other word lists "
+        f"them all (default: {demo.DEFAULT_KIND})",
     )
     parser.add_argument(
         "--hint-is-edges", action="store_true", help="the picture is already white lines on black"
     )
     parser.add_argument(
-        "--prompt", help="words of the embedded model (default: a coral shape on a navy background)"
+        "--prompt",
+        help="words of the embedded model, such as 'a red panda on an orange background' (default: "
+        f"{demo.DEFAULT_PROMPT}; with another hint: {demo.OPEN_PROMPT})",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("cnet_demo"), metavar="DIR", help="default: cnet_demo"
@@ -61,14 +72,15 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the demonstration and returns the exit status."""
-    prompt = demo.DEFAULT_PROMPT if args.prompt is None else args.prompt
+    prompt = _default_prompt(args) if args.prompt is None else args.prompt
     settings = demo.DemoSettings(prompt, args.steps, args.cfg, args.seed)
     tokenize(prompt)  # report an unknown word before loading or writing anything
-    hint = _hint(args)
+    hint, inside = _hint(args)
     _check_folder(args.out)
     bar = _Bar(2 * len(demo.ROWS) * settings.steps)
     results = {
-        r.name: (r, p) for r, p in demo.run(TinyStableDiffusion.load(), hint, settings, bar.step)
+        r.name: (r, p)
+        for r, p in demo.run(TinyStableDiffusion.load(), hint, settings, bar.step, inside)
     }
     bar.close()
     _publish(args.out, lambda folder: _write(folder, hint, settings, results))
@@ -76,12 +88,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _hint(args: argparse.Namespace) -> Tensor:
+def _default_prompt(args: argparse.Namespace) -> str:
+    is_own_hint = args.hint is not None or args.draw not in (None, demo.DEFAULT_KIND)
+    return demo.OPEN_PROMPT if is_own_hint else demo.DEFAULT_PROMPT
+
+
+def _hint(args: argparse.Namespace) -> tuple[Tensor, Tensor | None]:
+    """Returns the hint, and where its thing is if that is known."""
     if args.hint is None and args.hint_is_edges:
         raise ValueError("`--hint-is-edges` needs a picture: give it with `--hint`.")
+    if args.hint is not None and args.draw is not None:
+        raise ValueError(
+            f"`--hint` is {args.hint} and `--draw` is {args.draw!r}; a demonstration has one hint, so omit one of them."
+        )
     if args.hint is None:
-        return demo.draw_star_hint()
-    return read_hint(args.hint, SIDE, is_edges=args.hint_is_edges)
+        return draw_hint(args.draw or demo.DEFAULT_KIND)
+    return read_hint(args.hint, SIDE, is_edges=args.hint_is_edges), None
 
 
 def _write(

@@ -15,21 +15,22 @@ FLOOR = 0.06
 
 
 def find_edges(pictures: Tensor) -> Tensor:
-    """Returns thin white lines on black at the edges of pictures (B, C, H, W), 0..1: (B, 3, H, W), 0 or 1."""
-    dx, dy = _gradient(_blur(pictures))
-    strength = (dx * dx + dy * dy).sqrt()
-    strength, channel = strength.max(dim=1, keepdim=True)  # the steepest channel decides
-    dx, dy = dx.gather(1, channel), dy.gather(1, channel)
-    thin = strength * find_ridges(strength, dx, dy)
-    peak = strength.amax(dim=(1, 2, 3), keepdim=True)
+    """Returns thin white lines on black at the edges of pictures (B, C, H, W), 0..1: (B, 3, H, W), 0 or 1.
+
+    It makes hints of users' pictures. They have any size, so lines grow until nothing changes, and a GPU
+    finishes each step before the next one starts. They have texture, so a line needs a strong start (HIGH).
+    `draw_edges` of the embedded world grows lines by a fixed number of steps and from weaker starts.
+    """
+    thin, peak = keep_ridges(*_gradient(blur(pictures)))
     strong = thin > (HIGH * peak).clamp(min=FLOOR)
     weak = thin > (LOW * peak).clamp(min=FLOOR / 2)
     return _connect(strong, weak).float().expand(-1, 3, -1, -1)
 
 
-def _blur(pictures: Tensor) -> Tensor:
+def blur(pictures: Tensor) -> Tensor:
+    """Returns pictures (B, C, H, W) blurred by a Gaussian of SIGMA pixels."""
     radius = math.ceil(3 * SIGMA)
-    at = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    at = torch.arange(-radius, radius + 1, dtype=pictures.dtype, device=pictures.device)
     kernel = torch.exp(-(at**2) / (2 * SIGMA**2))
     kernel = (kernel / kernel.sum()).expand(pictures.shape[1], 1, 1, -1)
     padded = F.pad(pictures, (radius,) * 4, mode="replicate")
@@ -37,9 +38,21 @@ def _blur(pictures: Tensor) -> Tensor:
     return F.conv2d(across, kernel.transpose(2, 3), groups=pictures.shape[1])
 
 
+def keep_ridges(dx: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the gradient's strength on its ridges, 0 elsewhere, and each picture's peak: both (B, 1, ...).
+
+    Args:
+        dx: the gradient to the right, (B, C, H, W); the steepest channel decides.
+        dy: the gradient downward.
+    """
+    strength, channel = (dx * dx + dy * dy).sqrt().max(dim=1, keepdim=True)
+    thin = strength * _find_ridges(strength, dx.gather(1, channel), dy.gather(1, channel))
+    return thin, strength.amax(dim=(1, 2, 3), keepdim=True)
+
+
 def _gradient(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Returns Sobel's differences to the right and downward."""
-    sobel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    sobel = pictures.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     channels = pictures.shape[1]
     padded = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
     dx, dy = (
@@ -49,7 +62,7 @@ def _gradient(pictures: Tensor) -> tuple[Tensor, Tensor]:
     return dx, dy
 
 
-def find_ridges(strength: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
+def _find_ridges(strength: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
     """Returns 1 where the gradient is largest along its own direction (of four), else 0."""
     direction = torch.round(torch.atan2(dy, dx) / (math.pi / 4)).long() % 4
     padded = F.pad(strength, (1, 1, 1, 1))

@@ -1,4 +1,4 @@
-"""The embedded tiny Stable Diffusion: trained weights, text, data, samplers, and the recipes that made it."""
+"""The embedded tiny Stable Diffusion: trained weights, its world of glossy things, its text and its measures."""
 
 from .model import TinyStableDiffusion
 

@@ -14,7 +14,7 @@ class Autoencoder(nn.Module):
     variance by channel, so they need no scale factor.
     """
 
-    def __init__(self, fine: int = 32, coarse: int = 64, decoder_blocks: int = 2) -> None:
+    def __init__(self, fine: int = 48, coarse: int = 128, decoder_blocks: int = 4) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(4),

@@ -1,23 +1,24 @@
 """The demonstration: one hint, every routing and schedule, with the prompt and with the empty prompt."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-import torch
 from torch import Tensor
 
 from ..control.routing import HintRouting
 from ..control.scales import BlockScales
 from ..diffusion.samplers import last
 from ..engine.stack import ControlUnit, Counts
-from .data import Scene, distance_field, outline
-from .measure import fill_outline, iou, saturation, shape_mask
-from .model import SIDE, TinyStableDiffusion
+from .measure import iou, saturation, thing_mask
+from .model import TinyStableDiffusion
+from .outlines import find_area
 
-DEFAULT_PROMPT = "a coral shape on a navy background"
-HINT_WIDTH = 2.0  # pixels, of an outline
+DEFAULT_KIND = "fox"  # whose edges are the hint
+DEFAULT_PROMPT = "a fox on a sky background"
+OPEN_PROMPT = "a coral shape on a navy background"  # names no thing, so it suits every hint
+#: Stands in the report beside an adherence of None.
+NOT_MEASURED = "not measured: the hint's lines enclose no area"
 #: Columns of the contact sheet: name -> (routing, scales); None means no control.
 ROWS: dict[str, tuple[HintRouting, BlockScales] | None] = {
     "no_control": None,
@@ -47,7 +48,8 @@ class Result:
     row: str
     line: str  # "prompt" or "empty": which line of the sheet
     prompt: str
-    adherence: float | None  # IoU with the hint's filled outline; None if it encloses nothing
+    #: IoU with where the hint's thing is: `inside` if given, else what its lines go around; None if neither is known.
+    adherence: float | None
     saturation: float  # fraction of values outside 0..1 before clamping
     scales: tuple[float, ...]  # by block, shallow to deep, middle last; empty without control
     gains: dict[str, float]  # by branch
@@ -62,7 +64,8 @@ class Result:
 
     def figures(self) -> dict[str, object]:
         """Returns plain values for JSON."""
-        return {"name": self.name, **asdict(self)}
+        note = {"adherence_note": NOT_MEASURED} if self.adherence is None else {}
+        return {"name": self.name, **asdict(self), **note}
 
 
 def run(
@@ -70,6 +73,7 @@ def run(
     hint: Tensor,
     settings: DemoSettings,
     on_step: Callable[[str], None] = lambda name: None,
+    inside: Tensor | None = None,
 ) -> Iterator[tuple[Result, Tensor]]:
     """Yields each picture (3, H, W), not clamped, with its figures; same settings, same pixels.
 
@@ -78,39 +82,18 @@ def run(
         hint: (1, 3, H, W), 0..1.
         settings: prompt, steps, CFG scale, seed.
         on_step: called after each sampler step with the picture's row.
+        inside: where the hint's thing is, (1, H, W), bool; None: what the hint's lines go around.
     """
+    wanted = find_wanted(hint) if inside is None else inside
     for row in ROWS:
         for line, prompt in (("prompt", settings.prompt), ("empty", "")):
-            yield _one(model, hint, settings, row, line, prompt, on_step)
-
-
-def draw_star_hint(side: int = SIDE) -> Tensor:
-    """Returns the demonstration's own hint, the outline of a star: (1, 3, side, side)."""
-    return outline(distance_field(one_shape("star", 0.37, (0.5, 0.53)), side), HINT_WIDTH).clone()
-
-
-def one_shape(kind: str, radius: float, centre: tuple[float, float], angle: float = 0.0) -> Scene:
-    """Returns a scene of one coral shape on navy, a corner on top, then turned clockwise.
-
-    Args:
-        kind: a key of SHAPES.
-        radius: of the circle around it, as a fraction of the side.
-        centre: x and y, 0..1.
-        angle: in degrees.
-    """
-    return Scene(
-        kinds=[kind],
-        colours=["coral"],
-        backgrounds=["navy"],
-        radius=torch.tensor([radius]),
-        centre=torch.tensor([centre]),
-        angle=torch.tensor([math.radians(angle) - torch.pi / 2]),
-    )
+            yield _one(model, hint, wanted, settings, row, line, prompt, on_step)
 
 
 def _one(
     model: TinyStableDiffusion,
     hint: Tensor,
+    wanted: Tensor | None,
     settings: DemoSettings,
     row: str,
     line: str,
@@ -135,7 +118,7 @@ def _one(
         row=row,
         line=line,
         prompt=prompt,
-        adherence=adherence(picture, hint),
+        adherence=None if wanted is None else adherence(picture, wanted),
         saturation=float(saturation(picture)),
         scales=() if unit is None else _scales(unit, hint),
         gains={} if unit is None else _gains(unit, settings.cfg_scale),
@@ -146,10 +129,15 @@ def _one(
     return result, picture[0]
 
 
-def adherence(picture: Tensor, hint: Tensor) -> float | None:
-    """Returns the IoU of the shape drawn in a picture (1, 3, H, W) with the hint's; None if it has none."""
-    wanted = fill_outline(hint)
-    return float(iou(shape_mask(picture), wanted)) if bool(wanted.any()) else None
+def find_wanted(hint: Tensor) -> Tensor | None:
+    """Returns what a hint's lines go around, (1, H, W), bool; None if they go around nothing, gaps closed."""
+    area, known = find_area(hint)
+    return area if bool(known) else None
+
+
+def adherence(picture: Tensor, wanted: Tensor) -> float:
+    """Returns the IoU of the thing in a picture (1, 3, H, W) with where it should be, (1, H, W), bool."""
+    return float(iou(thing_mask(picture), wanted))
 
 
 def _unit(model: TinyStableDiffusion, hint: Tensor, row: str) -> ControlUnit | None:

@@ -1,25 +1,18 @@
 """Prompts of the embedded world as token numbers, computed on the scene's device without waiting for it."""
 
 import functools
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from .data import COLOURS
-from .scenes import NAMES, NATURAL, ThingScene
+from .colours import NAMES
+from .scenes import NATURAL, ThingScene
+from .text import MAX_TOKENS, VOCABULARY
 from .things import KINDS, article
 
-#: Every word a prompt may hold. Token 0 is padding; a prompt of padding alone is the null text.
-VOCABULARY: tuple[str, ...] = ("a", "an", "the", "on", "background", "shape", *KINDS, *COLOURS)
-MAX_TOKENS = 8
 #: How often a training prompt names no thing (`shape`), only the thing, or only the ground.
 VAGUE, THING_ONLY, GROUND_ONLY = 0.15, 0.1, 0.1
-
-
-def scene_tokens(scene: ThingScene) -> Tensor:
-    """Returns the tokens of `scene.prompts()`: (B, MAX_TOKENS)."""
-    everything = torch.ones_like(scene.kind, dtype=torch.bool)
-    return _tokens(scene.colour, _kind_words(scene), scene.ground, everything, everything)
 
 
 def training_tokens(
@@ -42,6 +35,13 @@ def training_tokens(
     with_thing = (part < THING_ONLY) | (part >= THING_ONLY + GROUND_ONLY)
     tokens = _tokens(scene.colour, words, scene.ground, with_thing, with_ground)
     return torch.where(drop[:, None] < empty, 0, tokens)
+
+
+def read_tokens(tokens: Tensor) -> list[str]:
+    """Returns the prompts that these tokens (B, MAX_TOKENS) stand for."""
+    words = ("", *VOCABULARY)
+    rows = cast(list[list[int]], tokens.tolist())
+    return [" ".join(words[t] for t in row if t) for row in rows]
 
 
 def _tokens(

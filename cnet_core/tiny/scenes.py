@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .data import COLOURS
+from .colours import NAMES, palette
 from .things import CELL, DARKEST, KINDS, LIGHTEST, THINGS, Sheet, article, load_sheet
 
-NAMES = tuple(COLOURS)
 #: The index of "its own colours" among the colours of a thing.
 NATURAL = len(NAMES)
 #: At least this fraction of a thing's pixels is further than this from its ground (Euclidean, RGB).
@@ -74,12 +73,18 @@ def random_scene(count: int, generator: torch.Generator, pairs: Tensor | None = 
         count: how many.
         generator: of all that is drawn.
         pairs: (NATURAL + 1, 16) bool on that device, the colour pairs (thing, ground) to use; None for all.
+
+    Raises:
+        ValueError: `pairs` has no painted pair for some kind. Only a CPU checks it, since a GPU would have to
+            wait; before a loop on a GPU, call `check_pairs` once.
     """
     device = generator.device
     rand = functools.partial(torch.rand, generator=generator, device=device)
     kind = torch.randint(len(KINDS), (count,), generator=generator, device=device)
     allowed = _grounds_on(device)
     if pairs is not None:
+        if device.type == "cpu":
+            check_pairs(pairs)
         allowed = allowed & pairs
     own = (rand(count) < NATURAL_SHARE) & (kind < len(THINGS)) & allowed[kind, NATURAL].any(-1)
     painted = allowed[kind, :NATURAL].flatten(1)  # (B, colours * grounds)
@@ -115,9 +120,22 @@ def draw(scene: ThingScene, side: int) -> tuple[Tensor, Tensor]:
 
 
 def held_out_pairs() -> Tensor:
-    """Returns the colour pairs (thing, ground) that no recipe trains on, about one in ten: (NATURAL + 1, 16) bool."""
+    """Returns the colour pairs (thing, ground) held out of training, about one in ten: (NATURAL + 1, 16) bool.
+
+    The training of a UNet or a ControlNet never draws them; that of the autoencoder may.
+    """
     thing, ground = torch.meshgrid(torch.arange(NATURAL + 1), torch.arange(NATURAL), indexing="ij")
     return ((7 * thing + 3 * ground) % 10 == 4) & (thing < NATURAL)
+
+
+def check_pairs(pairs: Tensor) -> None:
+    """Raises ValueError if `pairs`, as for `random_scene`, has no painted pair for some kind; waits for a GPU."""
+    painted = (_grounds_on(pairs.device) & pairs)[:, :NATURAL].flatten(1).any(1)
+    if missing := [KINDS[i] for i in _numbers((~painted).nonzero()[:, 0])]:
+        raise ValueError(
+            f"`pairs` leaves {len(missing)} of {len(KINDS)} kinds without a painted pair: {', '.join(missing)}. "
+            "Allow each of them a colour and a ground that differ clearly; `clear_grounds` lists these."
+        )
 
 
 @functools.cache
@@ -125,14 +143,14 @@ def clear_grounds() -> Tensor:
     """Returns which grounds keep clear of which thing in which colour: (kinds, NATURAL + 1, 16) bool."""
     sheet = load_sheet()
     small = F.avg_pool2d(torch.cat([sheet.rgb, sheet.alpha, sheet.tone, sheet.paint], 1), 4)
-    palette = _palette(small.device)
+    grounds = palette(small.device)
     found: list[Tensor] = []
     for layers in small:
         colours = torch.arange(NATURAL + 1)
         pictures = _paint_things(layers.expand(NATURAL + 1, -1, -1, -1), colours).flatten(2)
         solid = layers[3].flatten() > 0.95
         pixels = pictures[:, :, solid] / layers[3].flatten()[solid]  # (17, 3, pixels)
-        distance = torch.cdist(pixels.transpose(1, 2), palette.expand(NATURAL + 1, -1, -1))
+        distance = torch.cdist(pixels.transpose(1, 2), grounds.expand(NATURAL + 1, -1, -1))
         clear = (distance > CLEAR_DISTANCE).float().mean(1) >= CLEAR_SHARE
         found.append(clear & ((distance > SOME_DISTANCE).float().mean(1) >= NEARLY_ALL))
     return torch.stack(found)
@@ -193,8 +211,8 @@ def _placement(scene: ThingScene) -> Tensor:
 def _paint_things(layers: Tensor, colour: Tensor) -> Tensor:
     """Returns the things in their colours, premultiplied: (B, 3, H, W)."""
     rgb, alpha, tone, paint = layers[:, :3], layers[:, 3:4], layers[:, 4:5], layers[:, 5:6]
-    palette = F.pad(_palette(rgb.device), (0, 0, 0, 1), value=0.5)  # gray for NATURAL: not used
-    wanted = palette[colour][:, :, None, None]
+    colours = F.pad(palette(rgb.device), (0, 0, 0, 1), value=0.5)  # gray for NATURAL: not used
+    wanted = colours[colour][:, :, None, None]
     tone = (tone / alpha.clamp(min=1e-3)).clamp(0, 1)
     dark = wanted * (0.40 + 1.2 * tone)
     light = wanted + (LIGHTEST - wanted) * (2 * tone - 1).clamp(min=0) ** 1.4 * 0.85
@@ -208,8 +226,8 @@ def _ground(scene: ThingScene, alpha: Tensor) -> Tensor:
     """Returns the grounds, lighter above, with the things' soft shadows: (B, 3, H, W)."""
     side = alpha.shape[-1]
     fall = torch.linspace(1.03, 0.93, side, device=alpha.device)[:, None]
-    ground = _palette(alpha.device)[scene.ground][:, :, None, None] * fall
-    small = F.avg_pool2d(alpha, side // 16)
+    ground = palette(alpha.device)[scene.ground][:, :, None, None] * fall
+    small = F.avg_pool2d(alpha, max(side // 16, 1))
     small = F.avg_pool2d(small, 3, stride=1, padding=1)
     shadow = F.interpolate(small, size=(side, side), mode="bilinear")
     return ground * (1 - SHADOW * _move_down(shadow, side // 20))
@@ -217,11 +235,6 @@ def _ground(scene: ThingScene, alpha: Tensor) -> Tensor:
 
 def _move_down(field: Tensor, pixels: int) -> Tensor:
     return F.pad(field, (0, 0, pixels, 0))[..., : field.shape[-2], :]
-
-
-@functools.cache
-def _palette(device: torch.device) -> Tensor:
-    return torch.tensor(list(COLOURS.values()), device=device)
 
 
 @functools.cache

@@ -39,8 +39,8 @@ def contact_sheet(hint: Tensor, pictures: Mapping[str, tuple[Result, Tensor]]) -
 
 
 def _figures(result: Result) -> str:
-    shape = "" if result.adherence is None else f"follows {result.adherence:.2f}   "
-    return f"{shape}clipped {100 * result.saturation:.1f} %"
+    follows = "not measured" if result.adherence is None else f"follows {result.adherence:.2f}"
+    return f"{follows}   clipped {100 * result.saturation:.1f} %"
 
 
 def _draw_cell(sheet: Image.Image, x: int, y: int, picture: Tensor, title: str, note: str) -> None:

@@ -1,13 +1,13 @@
 """Hints as people make them: edges of pictures, outlines drawn by hand, thick or thin, whole or with gaps."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..control.edges import find_ridges
+from ..control.edges import blur, keep_ridges
 
+#: Canny's thresholds where none are drawn at random.
+THRESHOLDS = (0.1, 0.2)
 #: How many steps a strong edge may grow along a weak one; enough for pictures of 192 pixels.
 GROWTH = 24
 #: Pixels by which a shaky hand misses, at most.
@@ -43,18 +43,23 @@ def training_hints(pictures: Tensor, cover: Tensor, generator: torch.Generator) 
     return lines.expand(-1, 3, -1, -1)
 
 
-def canny(
-    pictures: Tensor, low: Tensor | float, high: Tensor | float, sigma: float = 1.0
-) -> Tensor:
+def draw_edges(pictures: Tensor) -> Tensor:
+    """Returns the edges of pictures (B, 3, H, W), 0..1, as hints of the same size: thin white lines on black.
+
+    It makes hints of drawn scenes; `find_edges` makes those of users' pictures. Drawn scenes have little
+    texture, so an edge of 0.2 of the peak starts a line here, and one of 0.25 there. `canny` says more.
+    """
+    return canny(pictures, *THRESHOLDS).expand(-1, 3, -1, -1).contiguous()
+
+
+def canny(pictures: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
     """Returns Canny's edges (Gaussian, Sobel, non-maximum suppression, hysteresis): (B, 1, H, W), 0 or 1.
 
-    Thresholds are shares of the picture's strongest gradient; of several channels the steepest decides. Weak
-    edges continue a strong one for GROWTH pixels, so that the number of steps is fixed.
+    Thresholds are shares of the picture's strongest gradient; a tensor (B, 1, 1, 1) has one per picture. Weak
+    edges continue a strong one for GROWTH pixels. The number of steps is fixed, so training never waits for a
+    GPU; `find_edges` waits after each step, since it grows lines until nothing changes.
     """
-    dx, dy = _gradient(_blur(pictures, sigma))
-    strength, channel = (dx * dx + dy * dy).sqrt().max(dim=1, keepdim=True)
-    thin = strength * find_ridges(strength, dx.gather(1, channel), dy.gather(1, channel))
-    peak = strength.amax((1, 2, 3), keepdim=True)
+    thin, peak = keep_ridges(*_gradient_per_pixel(blur(pictures)))
     weak = (thin > (low * peak).clamp(min=FLOOR / 2)).float()
     found = (thin > (high * peak).clamp(min=FLOOR)).float()
     for _ in range(GROWTH):
@@ -62,18 +67,12 @@ def canny(
     return found
 
 
-def _blur(pictures: Tensor, sigma: float) -> Tensor:
-    radius = max(1, math.ceil(2.5 * sigma))
-    at = torch.arange(-radius, radius + 1, dtype=torch.float32, device=pictures.device)
-    kernel = torch.exp(-(at**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(pictures.shape[1], 1, 1, -1)
-    padded = F.pad(pictures, (radius,) * 4, mode="replicate")
-    across = F.conv2d(padded, kernel, groups=pictures.shape[1])
-    return F.conv2d(across, kernel.transpose(2, 3), groups=pictures.shape[1])
+def _gradient_per_pixel(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns Sobel's differences to the right and downward, divided by 8.
 
-
-def _gradient(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns Sobel's differences to the right and downward, per pixel."""
+    `find_edges` sums them in another order. Rounding decides between two equal ridges, so with that order hints
+    would move by a pixel in places, away from those that the embedded weights know.
+    """
     padded = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
     across = (padded[..., 2:] - padded[..., :-2]) / 8
     down = (padded[..., 2:, :] - padded[..., :-2, :]) / 8

@@ -1,4 +1,4 @@
-"""Prompts of the tiny Stable Diffusion: a small vocabulary, learned word and position embeddings."""
+"""The text of the embedded model: a small vocabulary, learned word and position embeddings."""
 
 import re
 from collections.abc import Sequence
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .data import COLOURS, SHAPES
+from .colours import COLOURS
+from .things import KINDS
 
 #: Every word a prompt may hold. Token 0 is padding; a prompt of padding alone is the null text.
-VOCABULARY: tuple[str, ...] = ("a", "an", "the", "on", "background", "shape", *SHAPES, *COLOURS)
+VOCABULARY: tuple[str, ...] = ("a", "an", "the", "on", "background", "shape", *KINDS, *COLOURS)
 MAX_TOKENS = 8
 CONTEXT_DIM = 64
 
@@ -25,7 +26,7 @@ def tokenize(prompt: str) -> list[int]:
     if unknown:
         raise ValueError(
             f"The embedded model does not know {', '.join(map(repr, unknown))}; its words are: "
-            f"{', '.join(VOCABULARY)}. Write for example 'a coral circle on a navy background', or '' for no prompt."
+            f"{', '.join(VOCABULARY)}. Write for example 'a red fox on a sky background', or '' for no prompt."
         )
     if len(words) > MAX_TOKENS:
         raise ValueError(
@@ -45,4 +46,8 @@ class TextEmbedding(nn.Module):
 
     def forward(self, prompts: Sequence[str]) -> Tensor:
         tokens = torch.tensor([tokenize(p) for p in prompts], device=self.positions.device)
+        return self.embed(tokens)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Returns the embeddings of tokens (B, MAX_TOKENS)."""
         return self.words(tokens) + self.positions

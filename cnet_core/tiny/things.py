@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from .data import SHAPES
+from .shapes import SHAPES
 
 #: Word -> Unicode code point of its picture, in the order of the sheet.
 THINGS: dict[str, int] = {

@@ -1,4 +1,4 @@
-"""The embedded model as something to train ControlNets on: its base, its endless procedural samples, the adherence."""
+"""The embedded model as something to train ControlNets on: its base, its endless samples, the adherence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,10 @@ from ..training.order import Visit, generator_of
 from ..training.preview import Preview, sheet
 from ..training.source import TrainingSource
 from .autoencoder import Autoencoder
-from .data import distance_field, outline, picture, random_scene, training_hints, training_prompts
-from .measure import iou, shape_mask
+from .measure import iou, thing_mask
+from .prompts import read_tokens, training_tokens
+from .scenes import draw, held_out_pairs, random_scene
+from .sketches import draw_edges, training_hints
 from .text import TextEmbedding
 
 #: How many different samples there are; more than a run of any sensible length sees.
@@ -60,7 +62,7 @@ class TinyBase:
 
 @dataclass(frozen=True)
 class TinySamples:
-    """Coloured shapes, their outlines and prompts; sample k is always the same one."""
+    """Glossy things on coloured grounds, their edges and prompts; sample k is always the same one."""
 
     autoencoder: Autoencoder
     side: int  # pixels
@@ -85,10 +87,10 @@ class TinySamples:
     def sample(self, index: int) -> tuple[Tensor, Tensor, str]:
         """Returns picture and hint (1, 3, side, side), 0..1, and prompt of one sample."""
         generator = generator_of("tiny", self.series, index)
-        scene = random_scene(1, generator)
-        field = distance_field(scene, self.side)
-        (prompt,) = training_prompts(scene, 0.0, generator)
-        return picture(scene, field), training_hints(field, generator), prompt
+        scene = random_scene(1, generator, ~held_out_pairs())
+        pictures, cover = draw(scene, self.side)
+        (prompt,) = read_tokens(training_tokens(scene, 0.0, generator))
+        return pictures, training_hints(pictures, cover, generator), prompt
 
 
 class Adherence:
@@ -96,17 +98,17 @@ class Adherence:
 
     def __init__(self, base: TinyBase, side: int, count: int = 16, steps: int = 10) -> None:
         scene = random_scene(count, torch.Generator().manual_seed(HELD_OUT_SEED))
-        field = distance_field(scene, side)
-        self._wanted = field < 0
-        self.preview = Preview(base, outline(field), tuple(scene.prompts()), steps)
+        pictures, cover = draw(scene, side)
+        self._wanted = cover > 0.5
+        self.preview = Preview(base, draw_edges(pictures), tuple(scene.prompts()), steps)
 
     def __call__(self, net: ControlNet, *, empty: bool = False) -> float:
-        """Returns the mean IoU of drawn and wanted shapes at guidance scale 1; `empty`: without prompts."""
+        """Returns the mean IoU of drawn and wanted things at guidance scale 1; `empty`: without prompts."""
         return self.of(self.preview.draw(net, empty=empty))
 
     def of(self, pictures: Tensor) -> float:
-        """Returns the mean IoU of the shapes in these pictures, one per scene, with the wanted ones."""
-        return float(iou(shape_mask(pictures), self._wanted).mean())
+        """Returns the mean IoU of the things in these pictures, one per scene, with the wanted ones."""
+        return float(iou(thing_mask(pictures), self._wanted).mean())
 
 
 def tiny_source(side: int = 64) -> TrainingSource:

@@ -31,11 +31,14 @@ WEIGHTS = [
     f"cnet_core/tiny/weights/{name}.safetensors"
     for name in ("unet", "control_net", "text", "autoencoder")
 ]
+#: The pictures of the embedded model's world, and their licence.
+THINGS = ("cnet_core/tiny/things.webp", "cnet_core/tiny/LICENSE-fluent-emoji")
 #: What must be inside, as a pattern for a whole path; the top folders that may be there.
 NEEDED = {
-    "wheel": (*WEIGHTS, "cnet_core/__init__.py", r"[^/]+\.dist-info/entry_points.txt"),
+    "wheel": (*WEIGHTS, *THINGS, "cnet_core/__init__.py", r"[^/]+\.dist-info/entry_points.txt"),
     "node": (
         *WEIGHTS,
+        *THINGS,
         "__init__.py",
         "pyproject.toml",
         "nodes/__init__.py",

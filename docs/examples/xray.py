@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 import cnet_core as cn
-from cnet_core.tiny.demo import DEFAULT_PROMPT, draw_star_hint
+from cnet_core.tiny.demo import DEFAULT_KIND, DEFAULT_PROMPT
+from cnet_core.tiny.drawn_hint import draw_hint
 from cnet_core.tiny.model import TinyStableDiffusion
 
 STEPS, CFG = 20, 7.5
@@ -20,10 +21,12 @@ def main(path: str = "xray.png") -> None:
     """Samples with two units, and asks what each block did to the guided prediction of the last step."""
     model = TinyStableDiffusion.load()
     units = [
-        cn.ControlUnit(model.control_net, draw_star_hint(), strength=0.5, end_percent=0.6),
+        cn.ControlUnit(
+            model.control_net, draw_hint(DEFAULT_KIND)[0], strength=0.5, end_percent=0.6
+        ),
         cn.ControlUnit(
             model.control_net,
-            draw_star_hint(),
+            draw_hint(DEFAULT_KIND)[0],
             strength=0.7,
             routing=cn.HintRouting.cond_only(),
             scales=cn.BlockScales.soft(),

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import torch
 
 import cnet_core as cn
-from cnet_core.tiny.demo import DEFAULT_PROMPT, draw_star_hint
+from cnet_core.tiny.demo import DEFAULT_KIND, DEFAULT_PROMPT
+from cnet_core.tiny.drawn_hint import draw_hint
 from cnet_core.tiny.model import TinyStableDiffusion, starting_noise
 
 TURNS = 40
@@ -23,7 +24,9 @@ def main() -> None:
     model = TinyStableDiffusion.load()
     x = starting_noise(2, 128, 0)
     inputs = (x, torch.full((2,), 500), model.text(["", DEFAULT_PROMPT]))
-    with cn.patch_unet(model.unet, cn.ControlUnit(model.control_net, draw_star_hint())) as control:
+    with cn.patch_unet(
+        model.unet, cn.ControlUnit(model.control_net, draw_hint(DEFAULT_KIND)[0])
+    ) as control:
 
         def without() -> None:
             with control.leave_out(()):

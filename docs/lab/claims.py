@@ -8,13 +8,13 @@ import argparse
 import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
 from itertools import pairwise
 from statistics import correlation, fmean, linear_regression
 
 import torch
 import torch.nn.functional as F
-from evaluate import draw
+from assessment import name_other_kinds
+from held_out import draw_held_out, sample_row
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -26,8 +26,8 @@ from cnet_core.diffusion.noise_schedule import TIMESTEPS, add_noise
 from cnet_core.nets.blocks import Downsample, ResBlock, SpatialTransformer, Upsample
 from cnet_core.nets.controlnet import HINT_CONVS
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.data import SHAPES, distance_field, outline, picture, random_scene
-from cnet_core.tiny.measure import iou, shape_mask
+from cnet_core.tiny.measure import iou, thing_mask
+from cnet_core.tiny.things import article
 
 #: SD1.5's blocks at 512 pixels, and their sides.
 SIDES = cn.SD15.block_sizes(64, 64)
@@ -152,47 +152,39 @@ def training_cost() -> str:
 
 def noise() -> str:
     """Held-out loss of the embedded model, for zero convolutions fresh, drawn from a Gaussian, and trained."""
-    model = TinyStableDiffusion.load()
+    model, true = TinyStableDiffusion.load(), draw_held_out(24)
     generator = torch.Generator().manual_seed(4242)
-    scene = random_scene(24, generator)
-    field = distance_field(scene, 128)
-    clean = model.autoencoder.encode(picture(scene, field))
+    clean = model.autoencoder.encode(true.pictures)
     timesteps = torch.randint(TIMESTEPS, (24,), generator=generator)
     added = torch.randn(clean.shape, generator=generator)
-    noisy, context = add_noise(clean, added, timesteps), model.text(scene.prompts())
+    noisy, context = add_noise(clean, added, timesteps), model.text(true.scene.prompts())
     fresh = cn.ControlNet.from_unet(model.unet)
     gaussian = deepcopy(fresh)
     for conv in [*gaussian.zero_convs, gaussian.middle_block_out]:
         nn.init.normal_(conv[0].weight, std=conv[0].in_channels ** -0.5, generator=generator)
-    hints = outline(field, 1.5)
     found: dict[str, float] = {}
     with torch.no_grad():
         found["locked"] = float(F.mse_loss(model.unet(noisy, timesteps, context), added))
         for name, net in (("fresh", fresh), ("Gaussian", gaussian), ("trained", model.control_net)):
-            with cn.patch_unet(model.unet, cn.ControlUnit(net, hints), rows=("cond",)):
+            with cn.patch_unet(model.unet, cn.ControlUnit(net, true.edges), rows=("cond",)):
                 found[name] = float(F.mse_loss(model.unet(noisy, timesteps, context), added))
     return ", ".join(f"{name} {loss:.3f}" for name, loss in found.items())
 
 
 def prompts() -> str:
     """Adherence for figure 8's kinds of prompt, hint on both branches: 12 held-out scenes, CFG 7.5, 20 steps."""
-    model = TinyStableDiffusion.load()
-    scene = random_scene(12, torch.Generator().manual_seed(4242))
-    field = distance_field(scene, 128)
-    others = dict(pairwise([*SHAPES, *SHAPES]))  # each shape's word -> the next one's
+    model, true = TinyStableDiffusion.load(), draw_held_out(12)
+    scene = true.scene
     ways = {
         "none": [""] * 12,
-        "insufficient": [
-            f"{colour} on {back}"
-            for colour, back in zip(scene.colours, scene.backgrounds, strict=True)
-        ],
-        "conflicting": replace(scene, kinds=[others[kind] for kind in scene.kinds]).prompts(),
+        "insufficient": [f"{article(ground)} {ground} background" for ground in scene.backgrounds],
+        "conflicting": name_other_kinds(scene).prompts(),
         "perfect": scene.prompts(),
     }
     found: dict[str, float] = {}
     for name, texts in ways.items():
-        drawn = draw(model, texts, outline(field, 1.5), "both")
-        found[name] = float(iou(shape_mask(drawn), field < 0).mean())
+        drawn = sample_row(model, texts, "both", true.edges)
+        found[name] = float(iou(thing_mask(drawn), true.inside).mean())
     return ", ".join(f"{name} {value:.3f}" for name, value in found.items())
 
 

@@ -27,7 +27,8 @@ from cnet_core.bench.settings import BenchSettings
 from cnet_core.bench.training_step import FINE_TUNE, WAYS, WIDTHS, cost
 from cnet_core.cli import main as cnet
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.demo import draw_star_hint
+from cnet_core.tiny.demo import DEFAULT_KIND
+from cnet_core.tiny.drawn_hint import draw_hint
 
 mpl.use("Agg")
 DOCS = Path(__file__).parents[1]
@@ -136,7 +137,7 @@ def measure_gains(
     """
     model = TinyStableDiffusion.load()
     x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0)).expand(2, -1, -1, -1)
-    context, hint = model.text(["", ""]), draw_star_hint()
+    context, hint = model.text(["", ""]), draw_hint(DEFAULT_KIND)[0]
 
     def rows(routing: cn.HintRouting, strength: float, cfg_scale: float) -> tuple[Tensor, Tensor]:
         unit = cn.ControlUnit(model.control_net, hint, strength, routing)
@@ -157,7 +158,7 @@ def measure_gains(
 
 
 def contact_sheet(path: Path, quick: bool) -> None:
-    """`cnet demo`: one outline, seven ways to apply it, with a prompt (above) and without (below)."""
+    """`cnet demo`: one hint: no control and six ways to apply it, with a prompt (above) and without (below)."""
     with tempfile.TemporaryDirectory() as folder:
         if cnet(["demo", "--out", folder, "--steps", "1" if quick else "20"]) != 0:
             sys.exit("figures.py: `cnet demo` failed.")

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from evaluate import SEED
+from held_out import SEED, draw_held_out
 from torch import Tensor
 
 from cnet_core.control.routing import HintRouting
@@ -21,8 +21,7 @@ from cnet_core.engine.reuse import NetInputs, distance, relative_change
 from cnet_core.engine.stack import ControlUnit, Counts
 from cnet_core.nets.controlnet import ControlNet
 from cnet_core.nets.residuals import Residuals
-from cnet_core.tiny.data import distance_field, outline, random_scene
-from cnet_core.tiny.measure import iou, shape_mask
+from cnet_core.tiny.measure import iou, thing_mask
 from cnet_core.tiny.model import TinyStableDiffusion
 
 TOLERANCES = (0.0, 0.05, 0.1, 0.2, 0.3)
@@ -98,14 +97,14 @@ def _draw(
     tolerance: float,
 ) -> tuple[Tensor, Tensor, Counts]:
     """Returns the final latents, each picture's adherence, and what was computed."""
-    scene = random_scene(count, torch.Generator().manual_seed(SEED))
-    field, prompts, counts = distance_field(scene, 128), scene.prompts(), Counts()
+    true, counts = draw_held_out(count), Counts()
+    prompts = true.scene.prompts()
     latents: list[Tensor] = []
     for begin in range(0, count, BATCH):
         part = slice(begin, begin + BATCH)
         unit = ControlUnit(
             model.control_net,
-            outline(field[part], 1.5),
+            true.edges[part],
             routing=ROUTINGS[routing],
             reuse_tolerance=tolerance,
         )
@@ -114,7 +113,7 @@ def _draw(
         )
         latents.append(last(run))
     found = torch.cat(latents)
-    return found, iou(shape_mask(model.decode(found)), field < 0), counts
+    return found, iou(thing_mask(model.decode(found)), true.inside), counts
 
 
 def error_by_distance(model: TinyStableDiffusion, count: int = 6) -> dict[str, dict[str, float]]:
@@ -140,10 +139,10 @@ def _trajectory(
     model: TinyStableDiffusion, count: int, sampler: str, steps: int
 ) -> list[tuple[NetInputs, Residuals]]:
     """Returns the ControlNet's inputs and residuals at every step of a run."""
-    scene = random_scene(count, torch.Generator().manual_seed(SEED + 2))
+    true = draw_held_out(count, SEED + 2)
     spy = _Spy(model.control_net)
-    unit = ControlUnit(spy, outline(distance_field(scene, 128), 1.5), routing=ROUTINGS["cond_only"])
-    last(model.sample(scene.prompts(), steps=steps, sampler=sampler, units=[unit]))
+    unit = ControlUnit(spy, true.edges, routing=ROUTINGS["cond_only"])
+    last(model.sample(true.scene.prompts(), steps=steps, sampler=sampler, units=[unit]))
     return spy.seen
 
 

@@ -9,22 +9,23 @@ the control's effect on them.
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from held_out import draw_held_out
 from torch import Tensor
 
 import cnet_core as cn
 from cnet_core.diffusion.noise_schedule import TIMESTEPS
 from cnet_core.diffusion.samplers import last
 from cnet_core.tiny import TinyStableDiffusion
-from cnet_core.tiny.data import distance_field, outline, random_scene
-from cnet_core.tiny.measure import iou, shape_mask
+from cnet_core.tiny.measure import iou, thing_mask
 from cnet_core.xray.influence import PredictWithout
 
-SEED, STEPS, CFG, SIDE, BLOCKS = 34, 10, 7.5, 128, 13
+SEED, STEPS, CFG, BLOCKS = 34, 10, 7.5, 13
 #: The steps whose predictions are looked at, of STEPS.
 LOOKED_AT = (1, 5, 9)
 
@@ -47,10 +48,9 @@ class Batch:
 
     def __init__(self, count: int) -> None:
         self.model = TinyStableDiffusion.load()
-        scene = random_scene(count, torch.Generator().manual_seed(SEED))
-        field = distance_field(scene, SIDE)
-        self.prompts, self.shapes = scene.prompts(), field < 0
-        self.unit = cn.ControlUnit(self.model.control_net, outline(field, 1.5))
+        true = draw_held_out(count, SEED)
+        self.prompts, self.inside = true.scene.prompts(), true.inside
+        self.unit = cn.ControlUnit(self.model.control_net, true.edges)
         self.context = self.model.text([""] * count + list(self.prompts))
         self.kept: dict[tuple[int, frozenset[int]], Tensor] = {}
 
@@ -99,16 +99,16 @@ class Batch:
         self, scene: int, found: cn.xray.Suggestion, whole: Tensor, some: Tensor, none: Tensor
     ) -> dict[str, Any]:
         """Returns the figures of one scene."""
-        change = (whole - some)[scene].norm() / (whole - none)[scene].norm()
+        change, effect = (float((whole - x)[scene].square().sum()) for x in (some, none))
         pictures = self.model.decode(torch.stack([x[scene] for x in (whole, some, none)]))
-        shapes = self.shapes[scene].expand(len(pictures), -1, -1)
+        inside = self.inside[scene].expand(len(pictures), -1, -1)
         return {
             "prompt": self.prompts[scene],
             "dropped": found.dropped,
             "computed": found.computed,
             "predicted": round(found.predicted, 4),
-            "measured": round(float(change), 4),
-            "follows": [round(value, 3) for value in iou(shape_mask(pictures), shapes).tolist()],
+            "measured": round(math.sqrt(change / effect), 4),
+            "follows": [round(float(value), 3) for value in iou(thing_mask(pictures), inside)],
         }
 
 

@@ -10,8 +10,9 @@ from cnet_core.control.routing import HintRouting
 from cnet_core.diffusion.noise_schedule import add_noise
 from cnet_core.engine.stack import ControlUnit
 from cnet_core.patching import patch_unet
-from cnet_core.tiny.data import distance_field, outline, picture, random_scene
 from cnet_core.tiny.model import SIDE, TinyStableDiffusion
+from cnet_core.tiny.scenes import draw, random_scene
+from cnet_core.tiny.sketches import draw_edges
 
 #: Held-out scenes come from this seed.
 SEED = 4242
@@ -71,11 +72,12 @@ class _Probe:
     def of(cls, model: TinyStableDiffusion, scenes: int, same_text: bool) -> "_Probe":
         generator = torch.Generator().manual_seed(SEED)
         scene = random_scene(scenes, generator)
-        field = distance_field(scene, SIDE)
-        latents = model.autoencoder.encode(picture(scene, field))
+        pictures, _ = draw(scene, SIDE)
+        latents = model.autoencoder.encode(pictures)
         noise = torch.randn(latents.shape, generator=generator)
         texts = scene.prompts() if same_text else [""] * scenes
-        return cls(model, latents, noise, model.text([*texts, *scene.prompts()]), outline(field))
+        context = model.text([*texts, *scene.prompts()])
+        return cls(model, latents, noise, context, draw_edges(pictures))
 
     def noise(
         self,

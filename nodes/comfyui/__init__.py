@@ -7,7 +7,7 @@ from .registry import control_category, warn_of_taken_ids
 from .route import route_control_net
 from .routes import add_routes
 from .saving import register_output, save_control_net
-from .tiny import draw_hint, draw_tiny_samples, load_tiny
+from .tiny import draw_tiny_hint, draw_tiny_samples, load_tiny
 from .training import train_control_net
 from .xray import draw_xray
 
@@ -16,7 +16,7 @@ __all__ = [
     "apply_control_net",
     "control_category",
     "describe_file",
-    "draw_hint",
+    "draw_tiny_hint",
     "draw_tiny_samples",
     "draw_xray",
     "file_state",

@@ -4,6 +4,7 @@ Its UNet loads unchanged into ComfyUI's own UNetModel. Text encoder and autoenco
 ComfyUI's own CLIP and VAE classes, so that every core node accepts them.
 """
 
+import math
 from typing import Any
 
 import comfy.latent_formats
@@ -23,7 +24,7 @@ from .control_net import CondControl
 from .files import load_path
 from .patcher import patcher_of
 
-#: Bytes that the autoencoder needs per pixel of a picture (its widest features: 32 channels at a quarter of the side).
+#: Bytes that the autoencoder needs per pixel of a picture (its widest features: 16 channels at the full size).
 BYTES_PER_PIXEL = 256
 #: How far the mask of a drawn hint extends beyond the outline, as a fraction of the side.
 MASK_MARGIN = 1 / 16
@@ -48,31 +49,43 @@ def draw_tiny_samples(count: int, side: int, seed: int) -> tuple[Tensor, Tensor,
     return images, lines, "\n".join(prompts)
 
 
-def draw_hint(
-    shape: str,
+def draw_tiny_hint(
+    kind: str,
     radius: float,
     centre: tuple[float, float],
     angle: float,
     side: int,
     draw_on: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Returns a shape's outline, (1, side, side, 3), and a mask of the shape with a margin, (1, side, side).
+    """Returns a thing's outline, (1, side, side, 3), and a mask of the thing with a margin, (1, side, side).
 
     Raises:
         ValueError: `draw_on` has another size.
     """
-    from ...cnet_core.tiny.data import distance_field, outline
-    from ...cnet_core.tiny.demo import HINT_WIDTH, one_shape
+    from ...cnet_core.tiny.drawn_hint import draw_hint
 
     if draw_on is not None and draw_on.shape[1:] != (side, side, 3):
         raise ValueError(
             f"`draw_on` is {draw_on.shape[2]} x {draw_on.shape[1]} pixels, but `side` is {side}. "
             "Give both drawn hints the same side."
         )
-    field = distance_field(one_shape(shape, radius, centre, angle), side)
-    hint = outline(field, HINT_WIDTH).movedim(1, -1).contiguous()
-    drawn = hint if draw_on is None else torch.maximum(hint, draw_on)
-    return drawn, (field <= MASK_MARGIN * side).float()
+    drawn, inside = draw_hint(kind, radius, centre, angle, side)
+    hint = drawn.movedim(1, -1).contiguous()
+    return hint if draw_on is None else torch.maximum(hint, draw_on), _grow(inside, side)
+
+
+def _grow(inside: Tensor, side: int) -> Tensor:
+    """Returns a mask (1, side, side) of all that is within MASK_MARGIN of the inside, line by line of a disc."""
+    reach = round(MASK_MARGIN * side)
+    padded = torch.nn.functional.pad(inside.float(), (reach + 1, reach, reach, reach))
+    counts = padded.cumsum(-1)
+    grown = torch.zeros(1, side, side, dtype=torch.bool)
+    for down in range(-reach, reach + 1):
+        half = math.isqrt(reach**2 - down**2)
+        rows = counts[:, reach + down : reach + down + side]
+        right, left = reach + 1 + half, reach - half
+        grown |= rows[..., right : right + side] > rows[..., left : left + side]
+    return grown.float()
 
 
 def _model(unet: UNet, disable_dynamic: bool = False) -> Any:

@@ -40,7 +40,7 @@ def main(comfyui: str, python: str, chromium: str) -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         frames = list(take_frames(Front(browser, host, vue=False)))
         host.stop()
-    small = [frame.quantize(96, kmeans=1) for frame in frames]
+    small = [frame.quantize(256, kmeans=1) for frame in frames]
     pause = [round(1000 * SECONDS)] * len(small)
     small[0].save(
         IMAGES / "bars.gif", save_all=True, append_images=small[1:], duration=pause, loop=0

@@ -59,7 +59,7 @@ CALLS = {
 
 #: Command -> its arguments in order, then its options.
 COMMANDS = {
-    "demo": "--hint --hint-is-edges --prompt --out --steps --cfg --seed",
+    "demo": "--hint --draw --hint-is-edges --prompt --out --steps --cfg --seed",
     "identify": "files --json --deep",
     "convert": "input output --layout --base --pooled --dtype",
     "transfer": "input output --base --new-base",

@@ -16,6 +16,7 @@ import cnet_core
 ROOT = Path(__file__).parents[2]
 WHEEL = [
     *contents.WEIGHTS,
+    *contents.THINGS,
     "cnet_core/__init__.py",
     "cnet_nodes-1.0.0.dist-info/entry_points.txt",
     "cnet_nodes-1.0.0.dist-info/licenses/LICENSE",

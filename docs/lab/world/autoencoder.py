@@ -4,37 +4,31 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from lab import Plan, Run, fit
+from fitting import Plan, Run, fit
 from torch import Tensor, nn
 
 from cnet_core.tiny.autoencoder import Autoencoder, psnr
 from cnet_core.tiny.scenes import ThingScene, draw, random_scene
 
-WIDTHS = {"fine": 48, "coarse": 128, "decoder_blocks": 4}
 SIDE, WINDOW = 128, 80
-NOISE = (
-    0.12  # of unit-variance latents, at most: the decoder must bear what a sampler leaves behind
-)
-SMOOTH = (
-    0.25  # weight of the loss on shrunk and mirrored latents, which keeps the latent space even
-)
-STATISTICS_DECAY = 0.02
+#: Of unit-variance latents, at most: the decoder must bear what a sampler leaves behind.
+NOISE = 0.12
+#: Weight of the loss on shrunk and mirrored latents, which keeps the latent space even.
+SMOOTH = 0.25
 
 
 class Reconstruction(nn.Module):
     """The autoencoder with latents normalised by their batch, so that noise has a fixed size next to them."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run) -> None:
         super().__init__()
-        self.net = Autoencoder(**WIDTHS)
+        self.net = Autoencoder()
+        self.run = run
 
     def forward(self, pictures: Tensor, noise: Tensor) -> Tensor:
         """Returns the loss on pictures, given noise of their latents' size."""
-        raw = self.net.encoder(pictures * 2 - 1).float()
+        raw = self.net.encoder(self.run.cast(pictures * 2 - 1)).float()
         mean, std = raw.mean((0, 2, 3), keepdim=True), raw.std((0, 2, 3), keepdim=True)
-        with torch.no_grad():
-            self.net.mean.lerp_(mean, STATISTICS_DECAY)
-            self.net.std.lerp_(std, STATISTICS_DECAY)
         latents = (raw - mean) / std
         loss = difference(self._decode(latents + noise, mean, std), pictures)
         few = len(pictures) // 4
@@ -43,7 +37,7 @@ class Reconstruction(nn.Module):
         return loss + SMOOTH * difference(self._decode(small, mean, std), wanted)
 
     def _decode(self, latents: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        return self.net.decoder(latents * std + mean) / 2 + 0.5
+        return self.net.decoder(self.run.cast(latents * std + mean)).float() / 2 + 0.5
 
 
 def difference(got: Tensor, want: Tensor) -> Tensor:
@@ -56,7 +50,7 @@ def difference(got: Tensor, want: Tensor) -> Tensor:
 def train(run: Run, plan: Plan, start: dict[str, Tensor] | None = None) -> Autoencoder:
     """Returns the trained, averaged and calibrated autoencoder."""
     torch.manual_seed(0)
-    module = Reconstruction().to(run.device)
+    module = Reconstruction(run).to(run.device)
     if start is not None:
         module.net.load_state_dict(start)
     generator = run.generator(11)
@@ -79,9 +73,6 @@ def train(run: Run, plan: Plan, start: dict[str, Tensor] | None = None) -> Autoe
 
     average = fit(
         "autoencoder", module, loss_of, plan, run, generator, lambda m: report(m.net, run)
-    )
-    average.net.load_state_dict(
-        {**average.net.state_dict(), "mean": module.net.mean, "std": module.net.std}
     )
     with torch.no_grad():
         average.net.calibrate(

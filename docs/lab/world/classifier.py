@@ -1,39 +1,25 @@
-"""Stage 2: a small classifier that says which thing a picture shows; it measures, and does not ship."""
+"""Stage 2: trains the classifier that says which thing a picture shows."""
 
 import torch
 import torch.nn.functional as F
-from lab import Plan, Run, fit
+from fitting import Plan, Run, fit
+from kind_classifier import KindClassifier
 from torch import Tensor, nn
 
 from cnet_core.tiny.autoencoder import Autoencoder
 from cnet_core.tiny.scenes import draw, random_scene
-from cnet_core.tiny.things import KINDS
 
 SIDE, BATCH = 128, 128
 
 
-class Classifier(nn.Sequential):
-    """Pictures (B, 3, H, W), 0..1 -> logits (B, kinds)."""
-
-    def __init__(self) -> None:
-        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
-        width = 12
-        for out, stride in ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1), (192, 2), (192, 1)):
-            layers += [
-                nn.Conv2d(width, out, 3, stride, 1, bias=False),
-                nn.GroupNorm(8, out),
-                nn.ReLU(),
-            ]
-            width = out
-        super().__init__(
-            *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, len(KINDS))
-        )
-
-
-def train(run: Run, plan: Plan, encoder: Autoencoder) -> Classifier:
+def train(
+    run: Run, plan: Plan, encoder: Autoencoder, start: nn.Module | None = None
+) -> KindClassifier:
     """Returns the classifier, trained on true pictures and on what the autoencoder makes of them."""
     torch.manual_seed(6)
-    module = Classifier().to(run.device)
+    module = KindClassifier().to(run.device)
+    if start is not None:
+        module.load_state_dict(start.state_dict())
     generator = run.generator(61)
 
     def loss_of(step: int) -> Tensor:
@@ -49,7 +35,7 @@ def train(run: Run, plan: Plan, encoder: Autoencoder) -> Classifier:
             )
             seen = (seen * gain).clamp(0, 1)
         with run.autocast():
-            logits = module(seen)
+            logits = module(run.cast(seen))
         return F.cross_entropy(logits.float(), scene.kind, label_smoothing=0.05)
 
     return fit("classifier", module, loss_of, plan, run, generator)

@@ -2,8 +2,8 @@
 
 import torch
 from base import Batch, Sizes, Stream, TextToNoise
-from lab import Plan, Run, fit
-from quick import Quick
+from compiling import CompiledWhenReady
+from fitting import Plan, Run, fit
 from torch import Tensor, nn
 
 from cnet_core.nets.controlnet import ControlNet
@@ -25,7 +25,7 @@ class ControlLoss(nn.Module):
         unet, x, t = self.base.unet, batch.noisy, batch.timesteps
         assert batch.hints is not None
         with torch.no_grad():
-            context = self.base.text(batch.tokens)
+            context = self.base.text.embed(batch.tokens)
             emb = unet.embed(t, None, x.dtype)
             skips, middle = unet.encode(x, emb, context)
         found = self.net(x, batch.hints, t, context)
@@ -49,13 +49,13 @@ def train(
         net.load_state_dict(start.state_dict())
     module = ControlLoss(base, net).to(run.device)
     generator = run.generator(41 + sizes.side)
-    stream = Stream(encoder, run, generator)
-    quick = Quick(module, name, run, plan.seconds)
+    stream = Stream(encoder, run, generator, pool=sizes.pool(run), hints=True)
+    call = CompiledWhenReady(module, name, run, plan.seconds_left(name, run))
 
     def loss_of(step: int) -> Tensor:
         side, count = sizes.of(step)
-        batch = stream.draw(side, count, EMPTY_PROMPTS, hints=True, other_kinds=OTHER_KINDS)
+        batch = stream.draw(side, count, EMPTY_PROMPTS, OTHER_KINDS)
         with run.autocast():
-            return quick(batch) if side == sizes.side else module(batch)
+            return call(batch) if side == sizes.side else module(batch)
 
     return fit(name, module, loss_of, plan, run, generator).net

@@ -44,7 +44,7 @@ def _picture(files: tarfile.TarFile, point: int) -> Image.Image:
     data = files.extractfile(member)
     assert data is not None
     image = Image.open(io.BytesIO(data.read())).convert("RGBA")
-    image = image.crop(image.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
+    image = image.crop(image.getchannel("A").point([255 * (a > 8) for a in range(256)]).getbbox())
     room = CELL - 2 * MARGIN
     share = room / max(image.size)
     image = image.resize(

@@ -7,38 +7,49 @@ as soon as a stage is over; `--start` holds results to begin from.
 import argparse
 import json
 import shutil
+import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import autoencoder
 import base
 import classifier
+import compiling
 import control
-import quick
 import torch
-from assess import Assessment
+from arguments import parse
+from assess import assess
 from base import Sizes, TextToNoise
-from lab import Plan, Run
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from fast_bfloat16 import replace_slow_functions
+from fitting import M, Plan, Run, write_text
+from kind_classifier import KindClassifier
+from part_files import export_parts, read_part, write_part
+from torch import nn
 
 from cnet_core.nets.controlnet import ControlNet
 from cnet_core.tiny.autoencoder import Autoencoder
 
-STAGES = ("autoencoder", "classifier", "base", "control", "assess")
-#: Stage -> minutes.
-MINUTES = {
-    "cuda": {"autoencoder": 1.2, "classifier": 0.4, "base": 4.1, "control": 1.5},
-    "cpu": {"autoencoder": 60.0, "classifier": 10.0, "base": 300.0, "control": 120.0},
+RATES = {"autoencoder": 6e-4, "classifier": 2e-3, "base": 1.2e-3, "control": 1e-3}
+#: The share of a stage's time for which its rate stays, before it falls along a cosine.
+HOLD = {"autoencoder": 0.0, "classifier": 0.0, "base": 0.0, "control": 0.35}
+#: The part that a stage makes, where it has another name.
+PARTS = {"control": "control_net"}
+#: The sheets of pictures that come back.
+SHEETS = ("words", "hints", "empty")
+#: What AdamW trains in each stage: first and last layers, text, zero convolutions, hint encoders.
+PLAIN = {
+    "autoencoder": ("net.encoder.1.", "net.encoder.7.", "net.decoder.0.", "net.decoder.12."),
+    "classifier": ("",),
+    "base": ("text.", "unet.input_blocks.0.", "unet.out."),
+    "control": (
+        "net.input_blocks.0.",
+        "net.input_hint_block.",
+        "net.zero_convs.",
+        "net.middle_block_out.",
+    ),
 }
-#: Stage -> what its batches are like.
-SIZES = {
-    "cuda": {"base": Sizes(128, 256, 192, 10), "control": Sizes(128, 192, 192, 10)},
-    "cpu": {"base": Sizes(64, 32), "control": Sizes(64, 24)},
-}
-RATES = {"autoencoder": 1.6e-3, "classifier": 2e-3, "base": 2e-3, "control": 1e-3}
 
 
 @dataclass
@@ -49,42 +60,57 @@ class Lab:
     out: Path
     minutes: dict[str, float]
     sizes: dict[str, Sizes]
-    scenes: tuple[int, int]
+    scenes: int
     start: Path | None
     save_every: float  # seconds
+    failed: list[str] = field(default_factory=list[str])  # stages
 
-    def plan(self, name: str, **more: float) -> Plan:
-        seconds = 60 * self.minutes[name]
-        return Plan(seconds, RATES[name], warmup=200, save_every=self.save_every, **more)
+    def run_stages(self, stages: Sequence[str]) -> None:
+        """Runs stages; one that fails is logged and the next tries, without the part of the failed one."""
+        for name in stages:
+            stage: Callable[[], None] = getattr(self, name)
+            try:
+                stage()
+            except Exception:
+                self.failed.append(name)
+                self.run.log(stage=name, failed=traceback.format_exc()[-3000:])
+            self.export()
+
+    def plan(self, name: str, decay: float) -> Plan:
+        """Returns a stage's plan."""
+        return Plan(
+            seconds=60 * self.minutes[name],
+            rate=RATES[name],
+            decay=decay,
+            save_every=self.save_every,
+            hold=HOLD[name],
+            plain=PLAIN[name],
+        )
 
     def autoencoder(self) -> None:
-        start = self.begin("autoencoder", Autoencoder(**autoencoder.WIDTHS))
+        start = self.begin("autoencoder", Autoencoder())
         net = autoencoder.train(
             self.run, self.plan("autoencoder", decay=0.999), start and start.state_dict()
         )
         self.keep("autoencoder", net)
 
     def classifier(self) -> None:
-        encoder = self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS))
-        self.keep(
-            "classifier", classifier.train(self.run, self.plan("classifier", decay=0.99), encoder)
-        )
+        encoder = self.part("autoencoder", Autoencoder())
+        start = self.begin("classifier", KindClassifier())
+        plan = self.plan("classifier", decay=0.99)
+        self.keep("classifier", classifier.train(self.run, plan, encoder, start))
 
     def base(self) -> None:
-        encoder = self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS))
+        encoder = self.part("autoencoder", Autoencoder())
         start = self.begin("base", TextToNoise())
-        self.keep(
-            "base",
-            base.train(
-                self.run, self.plan("base", decay=0.999), self.sizes["base"], encoder, "base", start
-            ),
-        )
+        plan, sizes = self.plan("base", decay=0.998), self.sizes["base"]
+        self.keep("base", base.train(self.run, plan, sizes, encoder, "base", start))
 
     def control(self) -> None:
-        encoder = self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS))
+        encoder = self.part("autoencoder", Autoencoder())
         model = self.part("base", TextToNoise())
         start = self.begin("control_net", ControlNet(model.unet.config))
-        plan, sizes = self.plan("control", decay=0.999), self.sizes["control"]
+        plan, sizes = self.plan("control", decay=0.998), self.sizes["control"]
         self.keep(
             "control_net", control.train(self.run, plan, sizes, encoder, model, "control", start)
         )
@@ -93,141 +119,101 @@ class Lab:
         """Measures what there is."""
         model = self.load_if_there("base", TextToNoise())
         net = self.load_if_there("control_net", ControlNet(model.unet.config)) if model else None
-        report = Assessment(
+        report, failed = assess(
             self.run,
-            self.part("autoencoder", Autoencoder(**autoencoder.WIDTHS)),
-            self.load_if_there("classifier", classifier.Classifier()),
+            self.part("autoencoder", Autoencoder()),
+            self.load_if_there("classifier", KindClassifier()),
             model,
             net,
-            *self.scenes,
-        ).whole()
-        (self.run.folder / "figures.json").write_text(json.dumps(report, indent=1))
+            self.scenes,
+        )
+        write_text(self.run.folder / "figures.json", json.dumps(report, indent=1))
+        if failed:
+            raise RuntimeError(f"These parts of the assessment failed: {', '.join(failed)}.")
 
-    def begin(self, name: str, empty: nn.Module) -> nn.Module | None:
+    def begin(self, name: str, empty: M) -> M | None:
         """Returns the part to begin from, None for a new one."""
-        if self.start is None or not (self.start / f"{name}.safetensors").exists():
+        if self.start is None:
             return None
-        empty.load_state_dict(load_file(self.start / f"{name}.safetensors"))
+        tensors = read_part(self.start, name)
+        if tensors is None:
+            self.run.log(part=name, start="new", because=f"{self.start} does not have it")
+            return None
+        empty.load_state_dict(tensors)
         return empty.to(self.run.device)
 
     def keep(self, name: str, net: nn.Module) -> None:
-        """Writes a finished part as float16, split where a file would be too large to come back."""
-        weights = {k: v.detach().half().contiguous().cpu() for k, v in net.state_dict().items()}
-        save_file(weights, self.run.folder / f"{name}.safetensors")
+        """Writes a finished part."""
+        write_part(self.run.folder, name, net.state_dict())
         self.export()
 
-    def part(self, name: str, empty: nn.Module) -> nn.Module:
+    def part(self, name: str, empty: M) -> M:
         """Returns a finished part as it will be used: from float16, fixed."""
         found = self.load_if_there(name, empty)
         if found is None:
-            raise FileNotFoundError(f"{name} is missing: its stage did not finish.")
+            raise FileNotFoundError(f"{name} is missing: its stage failed or did not finish.")
         return found
 
-    def load_if_there(self, name: str, empty: nn.Module) -> nn.Module | None:
-        path = self.run.folder / f"{name}.safetensors"
-        if not path.exists():
+    def load_if_there(self, name: str, empty: M) -> M | None:
+        """Returns a finished part; None if there is none, or only an older one since its stage failed."""
+        failed = name in {PARTS.get(stage, stage) for stage in self.failed}
+        tensors = None if failed else read_part(self.run.folder, name)
+        if tensors is None:
             return None
-        empty.load_state_dict(load_file(path))
+        empty.load_state_dict(tensors)
         return empty.float().to(self.run.device).train(False).requires_grad_(False)
 
     def export(self) -> None:
-        """Copies what is there to `--out`: at most 8 files of at most 16 MiB."""
+        """Copies what is there to `--out`: parts, at most three sheets, the report."""
         self.out.mkdir(parents=True, exist_ok=True)
-        small: dict[str, Tensor] = {}
-        for name in ("autoencoder", "classifier", "base", "control_net"):
-            path = self.run.folder / f"{name}.safetensors"
-            if not path.exists():
-                continue
-            tensors = load_file(path)
-            if name == "control_net":
-                save_file(tensors, self.out / "control_net.safetensors")
-            elif name == "base":
-                small |= {k: v for k, v in tensors.items() if k.startswith("text.")}
-                unet = {
-                    k.removeprefix("unet."): v for k, v in tensors.items() if k.startswith("unet.")
-                }
-                decoder = {
-                    k: v for k, v in unet.items() if k.startswith(("output_blocks.", "out."))
-                }
-                save_file(
-                    {k: v for k, v in unet.items() if k not in decoder},
-                    self.out / "unet_1.safetensors",
-                )
-                save_file(decoder, self.out / "unet_2.safetensors")
-            else:
-                small |= {f"{name}.{k}": v for k, v in tensors.items()}
-        if small:
-            save_file(small, self.out / "small.safetensors")
-        for path in self.run.folder.glob("sheet_*.png"):
-            shutil.copy(path, self.out)
-        report = {"figures": {}, "log": (self.run.folder / "log.jsonl").read_text().splitlines()}
+        export_parts(self.run.folder, self.out)
+        for name in SHEETS:
+            if (sheet := self.run.folder / f"sheet_{name}.webp").exists():
+                shutil.copy(sheet, self.out)
+        report: dict[str, object] = {"figures": {}}
+        report["log"] = (self.run.folder / "log.jsonl").read_text().splitlines()
         if (self.run.folder / "figures.json").exists():
             report["figures"] = json.loads((self.run.folder / "figures.json").read_text())
-        for name in ("quick.log",):
-            if (self.run.folder / name).exists():
-                report[name] = (self.run.folder / name).read_text()[-20000:]
-        (self.out / "report.json").write_text(json.dumps(report, indent=1))
+        if (self.run.folder / "compiling.log").exists():
+            report["compiling"] = (self.run.folder / "compiling.log").read_text()[-20000:]
+        write_text(self.out / "report.json", json.dumps(report, indent=1))
 
 
 def main() -> None:
-    """Runs the stages; one that fails is logged, and the next tries."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--start", type=Path)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
-    parser.add_argument("--minutes", nargs="*", default=[], help="STAGE=MINUTES")
-    parser.add_argument("--sizes", choices=SIZES, help="batches as for this device")
-    parser.add_argument(
-        "--shrink", type=float, default=1.0, help="divides every stage's minutes: to rehearse"
-    )
-    parser.add_argument(
-        "--scenes", type=int, nargs=2, default=(384, 96), help="to measure on: many, some"
-    )
-    parser.add_argument(
-        "--wait", type=float, default=0, help="seconds to wait for the compiler at the end"
-    )
-    parser.add_argument("--save-every", type=float, default=60, help="seconds between states")
-    parser.add_argument("--batch", type=int, help="replaces every batch size: to rehearse")
-    args = parser.parse_args()
+    """Runs the stages; exits with the names of those that failed."""
+    args = parse(__doc__)
+    lab = begin_lab(args)
+    lab.run.log(device=str(args.device), torch=torch.__version__, minutes=args.minutes)
+    compiled = {n: (s.batch, s.side) for n, s in args.sizes.items() if n in args.stages}
+    process = compiling.prepare(compiled, lab.run)
+    try:
+        lab.run_stages(args.stages)
+    finally:
+        if process is not None:
+            lab.run.log(compiler=compiling.finish(process, args.wait))
+    lab.run.log(finished=True, failed=lab.failed)
+    lab.export()
+    if lab.failed:
+        sys.exit(f"failed: {', '.join(lab.failed)}")
+
+
+def begin_lab(args: argparse.Namespace) -> Lab:
+    """Makes the run's folder, sets what is faster in torch, and returns a lab without parts."""
     args.folder.mkdir(parents=True, exist_ok=True)
-    run = Run(args.folder, torch.device(args.device))
+    if args.bfloat16:
+        replace_slow_functions()
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True
-    minutes = {
-        **MINUTES[run.device.type],
-        **{k: float(v) for k, v in (m.split("=") for m in args.minutes)},
-    }
-    minutes = {k: v / args.shrink for k, v in minutes.items()}
-    sizes = dict(SIZES[args.sizes or run.device.type])
-    if args.batch:
-        sizes = {
-            k: Sizes(s.side, args.batch, s.large_side, s.large_every) for k, s in sizes.items()
-        }
-    lab = Lab(
-        run,
-        args.out or args.folder / "out",
-        minutes,
-        sizes,
-        tuple(args.scenes),
-        args.start,
-        args.save_every,
+    return Lab(
+        run=Run(args.folder, args.device, torch.bfloat16 if args.bfloat16 else torch.float32),
+        out=args.out or args.folder / "out",
+        minutes=args.minutes,
+        sizes=args.sizes,
+        scenes=args.scenes,
+        start=args.start,
+        save_every=args.save_every,
     )
-    run.log(device=str(run.device), torch=torch.__version__, minutes=minutes)
-    waiting = quick.prepare({n: (sizes[n].batch, sizes[n].side) for n in ("base", "control")}, run)
-    for name in args.stages:
-        stage: Callable[[], None] = getattr(lab, name)
-        try:
-            stage()
-        except Exception:
-            run.log(stage=name, failed=traceback.format_exc()[-3000:])
-        lab.export()
-    if waiting is not None:
-        run.log(compiler=quick.finish(waiting, args.wait))
-    run.log(finished=True)
-    lab.export()
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ SHOWN: dict[str, dict[str, Any]] = {
         "time_curve": "0:1, 0.4:1, 0.8:0.3",
     },
     "LoadTinyStableDiffusion": {},
-    "DrawTinyHint": {},
+    "DrawTinyHint": {"shape": "fox"},
     "IdentifyControlNet": {"control_net_name": "control_v11p_sd15_canny_fp16.safetensors"},
     "ControlXRay": {},
-    "TrainControlNet": {"captions": "a coral star on a navy background"},
+    "TrainControlNet": {"captions": "a red fox on a sky background"},
     "SaveControlNet": {},
     "TinyTrainingSamples": {},
 }

@@ -7,9 +7,18 @@ from flows import ROUTING, SCALES
 from graphs import Link, output
 from sheet import BLUE, GRAY, GREEN, ORANGE, VIOLET, Column, Sheet
 
-from subgraphs import DRAWING, DRAWING_64, DRAWING_512, DRAWING_1024, PAIR, SEED, Subgraph
+from subgraphs import (
+    DRAWING,
+    DRAWING_64,
+    DRAWING_192,
+    DRAWING_512,
+    DRAWING_1024,
+    PAIR,
+    SEED,
+    Subgraph,
+)
 
-PROMPT = "a coral star on a navy background"
+PROMPT = "a fox on a sky background"
 NUMBERS = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
 TRAINING = {
     "steps": 150,
@@ -84,8 +93,8 @@ class Drawing:
         )
 
     def hint(self, place: int, title: str = "The hint", **changes: Any) -> Link:
-        """Adds a drawn hint."""
-        shape = {"shape": "star", "radius": 0.37, "x": 0.5, "y": 0.53, "angle": 0.0, "side": 128}
+        """Adds a drawn hint: the edges of a fox, unless something else is wanted."""
+        shape = {"shape": "fox", "radius": 0.4, "x": 0.5, "y": 0.5, "angle": 0.0, "side": 128}
         return self.sheet.add(
             place, "DrawTinyHint", title=title, height=DRAWN, **{**shape, **changes}
         )
@@ -136,10 +145,10 @@ class Drawing:
 
 
 def first_steps() -> Sheet:
-    """A star is drawn where the hint has one."""
+    """A fox is drawn where the hint has one."""
     drawing = Drawing(
-        "The picture follows the outline of the hint. Press *Run*; nothing has to be downloaded. "
-        "Then change the shape, the colours in the prompt, or **strength**.",
+        "The picture follows the lines of the hint. Press *Run*; nothing has to be downloaded. "
+        "Then draw another thing, change the words of the prompt, or change **strength**.",
         Column("1. Model and hint", 250, GREEN),
         Column("2. Control and prompt", 280, BLUE),
         Column("3. Draw", 240, VIOLET),
@@ -158,7 +167,8 @@ def both_or_cond_only() -> Sheet:
     """Control in both branches, and in cond alone, with the prompt and without."""
     drawing = Drawing(
         "*both* and *cond only* differ in one node. With a prompt (left half) both follow the hint. "
-        "Without one (right half) *both* stays pale, and *cond only* multiplies the control by CFG and burns.",
+        "Without one (right half) *both* stays dull, and *cond only* multiplies the control by CFG, so its colours "
+        "become garish.",
         Column("1. Model and hint", 225, GREEN),
         Column("2. both, a routing", 230, ORANGE),
         Column("3. cond only, prompt", 240, BLUE),
@@ -166,10 +176,10 @@ def both_or_cond_only() -> Sheet:
         Column("5. Prompt | no prompt", 330, GRAY),
     )
     drawing.load_tiny()
-    hint = drawing.hint(0)
+    hint = drawing.hint(0, shape="rocket")
     both = drawing.apply(1, hint, "both")
     cond = drawing.apply(2, hint, "cond only", routing=drawing.cond_only(1))
-    drawing.prompts(2)
+    drawing.prompts(2, "a rocket on a navy background")
     for model, title in ((both, "both"), (cond, "cond only")):
         pair = drawing.draw(3, model, PAIR, title)
         drawing.show(4, pair, title, title.replace(" ", "_"), 250)
@@ -180,7 +190,7 @@ def both_or_cond_only() -> Sheet:
 def soft_weights() -> Sheet:
     """Cond only, tamed by the soft schedule, with the prompt and without."""
     drawing = Drawing(
-        "The bars say how much control each block gets: soft weights tame *cond only* and keep the shape. "
+        "The bars say how much control each block gets: soft weights tame *cond only* and keep the outline. "
         "Drag them, choose another **profile**, and run again. The left half has a prompt, the right half none.",
         Column("1. Model and hint", 225, GREEN),
         Column("2. Soft weights", 300, ORANGE),
@@ -189,11 +199,11 @@ def soft_weights() -> Sheet:
         Column("5. Prompt | no prompt", 274, GRAY),
     )
     drawing.load_tiny()
-    hint = drawing.hint(0)
+    hint = drawing.hint(0, shape="cupcake")
     scales = drawing.soft(1, 0.9)
     drawing.explain(1)
     model = drawing.apply(3, hint, routing=drawing.cond_only(2), scales=scales)
-    drawing.prompts(2)
+    drawing.prompts(2, "a cupcake on a teal background")
     drawing.show(4, drawing.draw(4, model, PAIR), "cond only, soft weights", "soft_weights", 250)
     return drawing.sheet
 
@@ -201,8 +211,8 @@ def soft_weights() -> Sheet:
 def two_hints() -> Sheet:
     """Two ControlNets in a row, each where its mask is white."""
     drawing = Drawing(
-        "Two Apply nodes in a row add up. Each mask keeps its control near its own shape; "
-        "without them, the black of one hint would work against the other shape. Try it: unplug both masks.",
+        "Two Apply nodes in a row add up; each mask keeps its control near its own shape. Try it: unplug both masks. "
+        "This model draws one thing at 128 pixels, so two need 192, and strength 2.5.",
         Column("1. First hint", 225, GREEN),
         Column("2. Second hint", 225, ORANGE),
         Column("3. Control, prompt", 232, BLUE),
@@ -210,13 +220,15 @@ def two_hints() -> Sheet:
         Column("5. Draw and result", 348, GRAY),
     )
     drawing.load_tiny()
-    hint = drawing.hint(0, "First hint", shape="circle", radius=0.2, x=0.27, y=0.27)
+    size, strong = {"side": 192}, {"strength": 2.5}
+    hint = drawing.hint(0, "First hint", shape="circle", radius=0.22, x=0.27, y=0.27, **size)
     drawing.explain(1)
-    other = drawing.hint(1, "Second hint", radius=0.25, x=0.68, y=0.68)
-    first = drawing.apply(2, hint, "First control", mask=output(hint, 1))
+    other = drawing.hint(1, "Second hint", shape="star", radius=0.26, x=0.7, y=0.7, **size)
+    first = drawing.apply(2, hint, "First control", mask=output(hint, 1), **strong)
     drawing.prompts(2, "a coral shape on a navy background")
-    second = drawing.apply(3, other, "Second control", model=first, mask=output(other, 1))
-    drawing.show(4, drawing.draw(4, second), "Result", "two_hints", 330)
+    given = {"model": first, "mask": output(other, 1), **strong}
+    second = drawing.apply(3, other, "Second control", **given)
+    drawing.show(4, drawing.draw(4, second, DRAWING_192), "Result", "two_hints", 330)
     return drawing.sheet
 
 
@@ -231,9 +243,9 @@ def control_xray() -> Sheet:
         Column("4. What it did", 510, ORANGE),
     )
     drawing.load_tiny()
-    hint = drawing.hint(0)
+    hint = drawing.hint(0, shape="heart")
     model = drawing.apply(1, hint, end_percent=0.6)
-    drawing.prompts(1)
+    drawing.prompts(1, "a strawberry on a white background")
     image = drawing.draw(2, model)
     drawing.show(2, image, "Result", "control_xray", 250)
     drawing.explain(2)
@@ -272,7 +284,7 @@ def train_and_use() -> Sheet:
         **TRAINING,
     )
     drawing.sheet.properties[drawing.net[0]] = GROWN
-    hint = drawing.hint(2, shape="circle", y=0.5, side=64)
+    hint = drawing.hint(2, shape="circle", side=64)
     saved = {"filename_prefix": "controlnet/trained", "layout": "ldm"}
     drawing.sheet.add(2, "SaveControlNet", control_net=drawing.net, **saved)
     drawing.prompts(3, "a coral circle on a navy background")

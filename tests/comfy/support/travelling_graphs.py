@@ -4,14 +4,14 @@ from example_graphs import NUMBERS, TEXT, Drawing
 from graphs import Link, output
 from sheet import BLUE, GRAY, GREEN, ORANGE, VIOLET, Column, Sheet
 
-from subgraphs import DRAWING_GENTLY, REGION
+from subgraphs import DRAWING_192, REGION
 
 
 def one_region() -> Sheet:
     """Two prompts, and a ControlNet that only the one for the region follows."""
     drawing = Drawing(
-        "The star has a prompt and a ControlNet of its own, in its region; the rest of the picture follows the other "
-        "prompt freely. *Route ControlNet* keeps the control off the negative. Change a prompt, or move the star.",
+        "The heart has a prompt and a ControlNet of its own, in its region; the rest of the picture follows the other "
+        "prompt freely. *Route ControlNet* keeps the control off the negative. Change a prompt, or move the heart.",
         Column("1. Model and hint", 225, GREEN),
         Column("2. Prompts, routing", 230, BLUE),
         Column("3. Route, prompt", 225, ORANGE),
@@ -19,16 +19,16 @@ def one_region() -> Sheet:
         Column("5. Draw and result", 320, GRAY),
     )
     drawing.load_tiny()
-    hint = drawing.hint(0, radius=0.25, x=0.68, y=0.68)
-    drawing.prompts(1, "a yellow star on a navy background")
+    hint = drawing.hint(0, shape="heart", radius=0.25, x=0.7, y=0.7, side=192)
+    drawing.prompts(1, "a pink heart on a navy background")
     drawing.sheet.titles[drawing.positive[0]] = "In the region"
     region, drawing.negative = _apply(drawing, hint)
-    text = {"clip": drawing.clip, "text": "a coral circle on a navy background"}
+    text = {"clip": drawing.clip, "text": "a yellow moon on a navy background"}
     rest = drawing.sheet.add(2, "CLIPTextEncode", title="Everywhere else", height=TEXT, **text)
     drawing.explain(3)
     given = {"region": region, "rest": rest, "mask": output(hint, 1)}
     drawing.positive = drawing.sheet.add(4, REGION.id, title=REGION.name, **given)
-    drawing.show(4, drawing.draw(4, drawing.model, DRAWING_GENTLY), "Result", "one_region", 300)
+    drawing.show(4, drawing.draw(4, drawing.model, DRAWING_192), "Result", "one_region", 300)
     return drawing.sheet
 
 
@@ -44,8 +44,8 @@ def tiled_upscale() -> Sheet:
         Column("5. Result", 300, GRAY),
     )
     drawing.load_tiny()
-    hint = drawing.hint(0, side=384)
-    drawing.prompts(1)
+    hint = drawing.hint(0, shape="star", radius=0.37, y=0.53, side=384)
+    drawing.prompts(1, "a coral star on a navy background")
     image = drawing.draw(2, drawing.model)
     drawing.positive, drawing.negative = _apply(drawing, hint, 2)
     conds = {"positive": drawing.positive, "negative": drawing.negative}

@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from cnet_core.cli import main
-from cnet_core.tiny.demo import ROWS
+from cnet_core.tiny.demo import NOT_MEASURED, ROWS
+from cnet_core.tiny.drawn_hint import draw_hint
 
 QUICK = ["--steps", "2"]
 QUICKEST = ["--steps", "1"]
@@ -36,6 +38,7 @@ def test_demo_writes_every_picture_and_nothing_else(folder: Path) -> None:
 def test_report_tells_what_was_run(folder: Path) -> None:
     report = {p["name"]: p for p in json.loads((folder / "report.json").read_text())["pictures"]}
     assert len(report) == 14
+    assert report["both__prompt"]["prompt"] == "a fox on a sky background"
     rows = {
         name: (p["control_net_evaluations"], p["control_net_rows"]) for name, p in report.items()
     }
@@ -53,6 +56,16 @@ def test_same_seed_same_pixels(folder: Path, tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
+def test_the_outline_of_a_word_is_the_hint(tmp_path: Path) -> None:
+    assert main(["demo", "--draw", "teapot", "--out", str(tmp_path), *QUICKEST]) == 0
+    with Image.open(tmp_path / "hint.png") as hint:
+        lines = np.asarray(hint.convert("L")) > 127
+    expected = draw_hint("teapot")[0][0, 0] > 0.5
+    assert np.array_equal(lines, expected.numpy())
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["settings"]["prompt"] == "a coral shape on a navy background"
+
+
 def test_a_blank_hint_has_no_adherence(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "blank.png")
     assert (
@@ -62,7 +75,8 @@ def test_a_blank_hint_has_no_adherence(tmp_path: Path) -> None:
         == 0
     )
     report = json.loads((tmp_path / "o" / "report.json").read_text())
-    assert report["pictures"][0]["adherence"] is None
+    found = {(p["adherence"], p["adherence_note"]) for p in report["pictures"]}
+    assert found == {(None, NOT_MEASURED)}
 
 
 def test_an_empty_prompt_of_the_users_own_fills_both_lines(tmp_path: Path) -> None:
@@ -73,9 +87,10 @@ def test_an_empty_prompt_of_the_users_own_fills_both_lines(tmp_path: Path) -> No
 
 
 FAILURES = {
+    "two hints": (["--draw", "fox", "--hint", "f.png"], "`--hint` is f.png and `--draw` is 'fox'"),
     "edges of nothing": (["--hint-is-edges"], "give it with `--hint`"),
     "no such file": (["--hint", "none.png"], "No such file or directory: none.png"),
-    "unknown words": (["--prompt", "a cat"], "does not know 'cat'"),
+    "unknown words": (["--prompt", "a dog"], "does not know 'dog'"),
     "too many words": (["--prompt", "a " * 9], "reads at most 8"),
     "a folder as hint": (["--hint", "."], "Is a directory: ."),
     "a file as folder": (["--out", "file"], "which is a file; give a folder"),
@@ -104,6 +119,7 @@ def test_failures_are_one_sentence(name: str, tmp_path: Path, monkeypatch, capsy
         (["--cfg", "1e9"], "--cfg: 1e9 is not within 0..100"),
         (["--cfg", "high"], "--cfg: 'high' is not a number"),
         (["--seed", "-1"], "--seed: -1 is not within"),
+        (["--draw", "dog"], "--draw: invalid choice: 'dog' (choose from"),
         (["--color", "1"], "unrecognized arguments"),
     ],
 )

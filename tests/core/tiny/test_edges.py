@@ -1,22 +1,25 @@
 """Edges and hint files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from cnet_core.control.edges import find_edges
-from cnet_core.tiny.data import distance_field, outline, picture, random_scene
 from cnet_core.tiny.hint_file import read_hint
-from cnet_core.tiny.measure import fill_outline, iou
+from cnet_core.tiny.measure import iou
+from cnet_core.tiny.outlines import fill_outline
+from cnet_core.tiny.shapes import distance_field, outline, place_shapes
+from cnet_core.tiny.sketches import GROWTH, draw_edges
 
 
 def test_edges_of_a_drawing_are_its_outline() -> None:
-    scene = random_scene(8, torch.Generator().manual_seed(5))
-    field = distance_field(scene, 128)
-    edges = find_edges(picture(scene, field))
+    field = distance_field(place_shapes(8, torch.Generator().manual_seed(5)), 128)
+    edges = find_edges((0.5 - field).clamp(0, 1)[:, None].expand(-1, 3, -1, -1))
     assert (
         float(field.abs()[edges[:, 0] > 0.5].max()) < 3
     )  # no line is further than 3 pixels from the border
@@ -26,6 +29,35 @@ def test_edges_of_a_drawing_are_its_outline() -> None:
 def test_flat_and_faintly_noisy_pictures_have_no_edges() -> None:
     noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.01
     assert not find_edges(0.5 + noise).any()
+
+
+@pytest.mark.parametrize("find", [find_edges, draw_edges])
+def test_edges_do_not_depend_on_the_default_device(find: Callable[[Tensor], Tensor]) -> None:
+    picture = noise()
+    expected = find(picture)
+    with torch.device("meta"):
+        found = find(picture)
+    assert expected.any()
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("find", [find_edges, draw_edges])
+def test_edges_of_doubles_are_those_of_floats(find: Callable[[Tensor], Tensor]) -> None:
+    assert torch.equal(find(noise().double()).bool(), find(noise()).bool())
+
+
+def noise() -> Tensor:
+    return torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+
+
+def test_a_weak_edge_is_followed_to_its_end_or_for_a_fixed_number_of_pixels() -> None:
+    fading = torch.cat([torch.linspace(1, 0.15, 60), torch.full((100,), 0.15)])
+    picture = torch.zeros(1, 3, 32, 160)
+    picture[..., 16:, :] = fading  # below 0.2, so weak, from pixel 56 on
+    whole, part = (find(picture)[0, 0].amax(0) for find in (find_edges, draw_edges))
+    assert whole.all()
+    assert part[: 56 + GROWTH - 2].all()
+    assert not part[56 + GROWTH + 2 :].any()
 
 
 def save(path: Path, image: Image.Image, **options: object) -> Path:
@@ -53,8 +85,8 @@ def test_photos_become_lines_of_the_asked_size(tmp_path: Path, size: tuple[int, 
 
 @pytest.mark.parametrize("size", [100, 128, 512, 2000])
 def test_thin_lines_stay_closed_at_any_size(tmp_path: Path, size: int) -> None:
-    scene = random_scene(1, torch.Generator().manual_seed(3))
-    line = outline(distance_field(scene, size), 1.5)[0, 0].numpy()
+    placed = place_shapes(1, torch.Generator().manual_seed(3))
+    line = outline(distance_field(placed, size), 1.5)[0, 0].numpy()
     path = save(tmp_path / "lines.png", Image.fromarray((line * 255).astype(np.uint8)))
     assert fill_outline(read_hint(path, 128, is_edges=True)).any()
 

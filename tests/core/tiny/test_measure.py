@@ -3,8 +3,15 @@
 import pytest
 import torch
 
-from cnet_core.tiny.data import SHAPES, distance_field, outline, picture, random_scene
-from cnet_core.tiny.measure import fill_outline, iou, nearest_colour, saturation, shape_mask
+from cnet_core.tiny.colours import COLOURS, NAMES
+from cnet_core.tiny.measure import (
+    ground_colours,
+    iou,
+    saturation,
+    thing_colours,
+    thing_mask,
+)
+from cnet_core.tiny.outlines import fill_outline
 
 
 def test_iou_of_known_masks() -> None:
@@ -15,22 +22,26 @@ def test_iou_of_known_masks() -> None:
     assert float(iou(a & ~a, b & ~b)) == 0
 
 
-def test_true_pictures_show_their_shape_and_colours() -> None:
-    scene = random_scene(40, torch.Generator().manual_seed(1))
-    field = distance_field(scene, 128)
-    pictures = picture(scene, field)
-    mask = shape_mask(pictures)
-    assert float(iou(mask, field < 0).min()) > 0.95
-    assert nearest_colour(pictures, mask) == scene.colours
-    assert nearest_colour(pictures, ~mask) == scene.backgrounds
+def square_on_ground() -> tuple[torch.Tensor, torch.Tensor]:
+    """A red square on navy, and where it is."""
+    inside = torch.zeros(1, 64, 64, dtype=torch.bool)
+    inside[0, 20:44, 10:30] = True
+    red, navy = (torch.tensor(COLOURS[n])[None, :, None, None] for n in ("red", "navy"))
+    return torch.where(inside[:, None], red, navy), inside
 
 
-@pytest.mark.parametrize("width", [1.5, 2.0, 3.0])
-def test_filled_outlines_are_the_shapes(width: float) -> None:
-    scene = random_scene(30, torch.Generator().manual_seed(2))
-    assert set(scene.kinds) == set(SHAPES)
-    field = distance_field(scene, 128)
-    assert float(iou(fill_outline(outline(field, width)), field < 0).min()) > 0.93
+def test_the_mask_is_the_thing_and_its_colours_have_names() -> None:
+    picture, inside = square_on_ground()
+    assert torch.equal(thing_mask(picture), inside)
+    assert NAMES[int(thing_colours(picture, inside))] == "red"
+    assert NAMES[int(ground_colours(picture))] == "navy"
+
+
+def test_a_hole_in_a_thing_shows_the_ground() -> None:
+    picture, inside = square_on_ground()
+    picture[:, :, 28:36, 16:24] = torch.tensor(COLOURS["navy"])[:, None, None]
+    inside[:, 28:36, 16:24] = False
+    assert torch.equal(thing_mask(picture), inside)
 
 
 def test_open_lines_and_blank_hints_enclose_nothing() -> None:
@@ -47,6 +58,5 @@ def test_saturation_counts_values_outside() -> None:
 
 
 def test_an_empty_mask_has_no_colour() -> None:
-    assert nearest_colour(torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4, dtype=torch.bool)) == [
-        "nothing"
-    ]
+    picture, inside = square_on_ground()
+    assert int(thing_colours(picture, inside & False)) == -1

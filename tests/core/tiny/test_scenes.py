@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from outlines import find_area
 
-from cnet_core.tiny.data import COLOURS
-from cnet_core.tiny.measure import iou
-from cnet_core.tiny.prompts import VOCABULARY, scene_tokens, training_tokens
-from cnet_core.tiny.ruler import ground_colours, thing_colours, thing_mask
+from cnet_core.tiny.colours import COLOURS
+from cnet_core.tiny.measure import ground_colours, iou, thing_colours, thing_mask
+from cnet_core.tiny.outlines import find_area
+from cnet_core.tiny.prompts import read_tokens, training_tokens
 from cnet_core.tiny.scenes import NATURAL, ThingScene, draw, held_out_pairs, random_scene
 from cnet_core.tiny.sketches import canny, training_hints
+from cnet_core.tiny.text import tokenize
 from cnet_core.tiny.things import KINDS, article
 
 
@@ -44,11 +44,26 @@ def test_things_stay_inside_the_frame(side: int) -> None:
     assert pictures.max() <= 0.97
 
 
-def test_tokens_are_those_of_the_prompts() -> None:
-    scene, _, _ = drawn()
-    words = ("", *VOCABULARY)
-    said = [" ".join(words[t] for t in row if t) for row in scene_tokens(scene).tolist()]
-    assert said == scene.prompts()
+@pytest.mark.parametrize("side", [8, 16, 40])
+def test_small_pictures_are_drawn_too(side: int) -> None:
+    scene, pictures, cover = drawn(4, side)
+    assert pictures.shape == (4, 3, side, side)
+    assert (ground_colours(pictures) == scene.ground).float().mean() >= 0.5
+    assert cover.flatten(1).amax(1).min() > 0.9
+
+
+def test_training_tokens_are_those_of_whole_or_partial_prompts() -> None:
+    scene = random_scene(500, torch.Generator().manual_seed(8))
+    tokens = training_tokens(scene, 0.1, torch.Generator().manual_seed(9))
+    prompts = read_tokens(tokens)
+    assert tokens.tolist() == [tokenize(prompt) for prompt in prompts]
+    named = [
+        (prompt, full)
+        for prompt, full in zip(prompts, scene.prompts(), strict=True)
+        if "shape" not in prompt
+    ]
+    assert all(prompt in {"", full, *full.split(" on ")} for prompt, full in named)
+    assert sum(prompt == full for prompt, full in named) > 250  # 0.9 * 0.85 * 0.8 of 500 are 306
 
 
 def test_articles() -> None:
@@ -87,6 +102,7 @@ def test_hints_are_lines_and_most_enclose_the_thing() -> None:
     assert hints.max() <= 1
     assert 0.01 < (hints > 0.5).float().mean() < 0.2
     area, known = find_area(hints)
+    assert known.float().mean() >= 0.75
     assert iou(area, cover > 0.5)[known].mean() >= 0.85
 
 
@@ -98,6 +114,16 @@ def test_canny_finds_a_thin_closed_square() -> None:
     area, known = find_area(lines)
     assert known.all()
     assert int(area.sum()) == pytest.approx(32 * 32, rel=0.08)
+
+
+def test_a_gap_is_closed() -> None:
+    hint = torch.zeros(1, 3, 64, 64)
+    hint[..., 10:50, [10, 49]] = 1
+    hint[..., [10, 49], 10:50] = 1
+    hint[..., 10, 25:33] = 0  # a gap of 8 pixels
+    area, known = find_area(hint)
+    assert known.all()
+    assert int(area.sum()) == pytest.approx(39 * 39, rel=0.1)
 
 
 def test_a_bow_encloses_nothing() -> None:

@@ -27,9 +27,9 @@ def test_the_empty_prompt_is_the_null_text(prompt: str) -> None:
 
 def test_unknown_words_are_named_and_the_known_listed() -> None:
     with pytest.raises(
-        ValueError, match=r"does not know 'cat', 'hat'; its words are: a, an, .*coral"
+        ValueError, match=r"does not know 'dog', 'sofa'; its words are: a, an, .*coral"
     ):
-        tokenize("a cat on a hat")
+        tokenize("a dog on a sofa")
 
 
 def test_long_prompts_are_refused() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cnet_core.control.edges import find_edges
-from cnet_core.tiny.data import distance_field, outline, random_scene
+from cnet_core.tiny.shapes import distance_field, outline, place_shapes
 from cnet_core.tiny.sheet import to_image
 from cnet_core.training.data import find_usable
 from cnet_core.training.edge_match import are_edges, edge_match
@@ -43,7 +43,7 @@ def soft_edges() -> Tensor:
     ("hints", "expected"),
     [
         (find_edges(disc(0.5, 0.5)), True),
-        (outline(distance_field(random_scene(2, torch.Generator().manual_seed(0)), SIDE)), True),
+        (outline(distance_field(place_shapes(2, torch.Generator().manual_seed(0)), SIDE)), True),
         ((disc(0.5, 0.5) > 0.5).float(), False),
         (disc(0.5, 0.5), False),
         (stick_figure(), False),

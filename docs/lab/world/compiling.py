@@ -1,6 +1,7 @@
 """Compiled forward passes, prepared by a process of its own while other stages train; without it, eager ones.
 
-`python quick.py STAGE FOLDER BATCH SIDE` is that process. It fills the compiler's cache and writes what it measured.
+`python compiling.py FOLDER NAME:BATCH:SIDE …` is that process. It fills the compiler's cache, and writes what it
+measured.
 """
 
 import json
@@ -12,19 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from lab import Run
+from fitting import Run
 from torch import Tensor, nn
+from trained_weights import Weights
 
 #: Calls that are timed.
 ROUNDS = 20
 
 
 def prepare(stages: dict[str, tuple[int, int]], run: Run) -> subprocess.Popen[bytes] | None:
-    """Starts the process for stages name -> (batch, side), one after the other; None without a GPU."""
-    if run.device.type != "cuda":
+    """Starts the process for stages name -> (batch, side), one after the other; None without a GPU or stages."""
+    if run.device.type != "cuda" or not stages:
         return None
     words = [f"{name}:{batch}:{side}" for name, (batch, side) in stages.items()]
-    with (run.folder / "quick.log").open("w") as log:
+    with (run.folder / "compiling.log").open("w") as log:
         return subprocess.Popen(
             [sys.executable, __file__, str(run.folder), *words],
             env=_environment(run.folder),
@@ -39,15 +41,16 @@ def finish(process: subprocess.Popen[bytes], seconds: float) -> int | None:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.terminate()
+        process.wait()
         return None
 
 
-class Quick:
-    """Calls a module, compiled as soon as that is prepared and pays."""
+class CompiledWhenReady:
+    """Calls a module, compiled as soon as that is prepared and pays for the rest of the stage's time."""
 
-    def __init__(self, module: nn.Module, name: str, run: Run, seconds: float) -> None:
+    def __init__(self, module: nn.Module, name: str, run: Run, seconds_left: float) -> None:
         self.run, self.name, self.module = run, name, module
-        self.end = time.time() + seconds
+        self.end = time.time() + seconds_left
         self.call: Callable[..., Tensor] = module
         self.undecided = run.device.type == "cuda"
         self.calls = 0
@@ -68,7 +71,7 @@ class Quick:
             return self.call(batch)
 
     def _decide(self) -> None:
-        path = self.run.folder / f"quick_{self.name}.json"
+        path = self.run.folder / f"compiled_{self.name}.json"
         if not path.exists():
             return
         self.undecided = False
@@ -86,13 +89,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _main() -> None:
     folder = Path(sys.argv[1])
-    device = sys.argv[2] if sys.argv[2] in ("cpu", "cuda") else "cuda"
-    run = Run(folder, torch.device(device))
+    run = Run(folder, torch.device("cuda"))
     torch.set_float32_matmul_precision("high")
-    for word in [w for w in sys.argv[2:] if ":" in w]:
+    for word in sys.argv[2:]:
         name, batch, side = word.split(":")
         found = _measure(name, int(batch), int(side), run)
-        path = folder / f"quick_{name}.json"
+        path = folder / f"compiled_{name}.json"
         path.with_suffix(".new").write_text(json.dumps(found))
         os.replace(path.with_suffix(".new"), path)
         print(name, found, flush=True)
@@ -108,9 +110,10 @@ def _measure(name: str, count: int, side: int, run: Run) -> dict[str, float]:
     base = TextToNoise().to(run.device)
     module = ControlLoss(base, ControlNet.from_unet(base.unet)) if name == "control" else base
     module = module.to(run.device)
-    batch = Stream(Autoencoder().to(run.device), run, run.generator(1)).draw(
-        side, count, 0.5, hints=name == "control"
-    )
+    Weights.of(module, run.dtype)  # the memory format that training has
+    encoder, generator = Autoencoder().to(run.device), run.generator(1)
+    stream = Stream(encoder, run, generator, hints=name == "control", pool=0)
+    batch = stream.draw(side, count, 0.5)
 
     def seconds(call: Callable[..., Tensor], rounds: int) -> float:
         torch.cuda.synchronize()
@@ -124,7 +127,7 @@ def _measure(name: str, count: int, side: int, run: Run) -> dict[str, float]:
         return time.time() - begin
 
     first = seconds(torch.compile(module, dynamic=False), 1)
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(module, dynamic=False)
     again = seconds(compiled, 1)
     seconds(module, 3)
