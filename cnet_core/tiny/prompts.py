@@ -24,7 +24,7 @@ def training_tokens(
         scene: the pictures' scenes.
         empty: the fraction of empty prompts.
         generator: on the scene's device.
-        other_kinds: the fraction of prompts that name another picture's thing.
+        other_kinds: of the prompts that name a thing, the fraction that names another picture's.
     """
     count, device = len(scene.kind), scene.kind.device
     drop, part, vague, swap = torch.rand(4, count, generator=generator, device=device)

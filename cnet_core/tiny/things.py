@@ -1,6 +1,6 @@
 """The things of the embedded world: their words, their pictures, and six glossy shapes of this project.
 
-The pictures are Microsoft's Fluent Emoji (see `LICENSE-fluent-emoji`), one sheet in `things.webp`.
+The pictures are one sheet, `things.webp`; `LICENSE-fluent-emoji` says whose they are.
 """
 
 import functools

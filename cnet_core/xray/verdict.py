@@ -44,9 +44,7 @@ def _where(values: Numbers, is_effect: bool, record: Record) -> str:
     source = f"from {place}" if is_effect else f"at {place}"
     if shares[best] >= MOST:
         return f"Most of {what} {come} {source}."
-    return (
-        f"{what.capitalize()} {come} at all depths, most of it {source}: {_percent(shares[best])}."
-    )
+    return f"{what.capitalize()} {come} at all depths, the largest part {source}: {_percent(shares[best])}."
 
 
 def _depths(blocks: int) -> list[tuple[int, int]]:

@@ -123,7 +123,7 @@ def gain(path: Path, quick: bool) -> None:
     panels[0].plot([], [], "o", color="k", ms=6, label="measured")
     panels[0].set_ylabel("how often the control counts\n$\\kappa$ = g·c + (1-g)·m")
     panels[0].legend(frameon=False, fontsize=9)
-    panels[1].text(10, -1.4, "gains between 0 and 1 saturate", ha="right", fontsize=9)
+    panels[1].text(10, -1.4, "gains other than 0 and 1 saturate", ha="right", fontsize=9)
     _save(figure, path)
 
 

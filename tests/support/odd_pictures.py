@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import ExifTags, Image
 
 #: Ends of lines that lists of JSON objects or rows may hold in a text; a JSON text needs escapes for the first two.
@@ -16,6 +17,8 @@ LINE_ENDS = ("\n", "\r", "\r\n")
 #: What Python's str.splitlines takes for line ends too.
 SEPARATORS = ("\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16")
+#: Layouts that need pyarrow.
+TABLES = ("parquet", "arrow")
 SIZES = ((32, 32), (64, 48), (33, 97), (80, 24), (31, 47))
 
 
@@ -174,3 +177,23 @@ LAYOUTS = {
     "parquet": (_parquet, (*LINE_ENDS, *SEPARATORS)),
     "arrow": (_arrow, (*LINE_ENDS, *SEPARATORS)),
 }
+
+
+def write_samples(layout: str, folder: Path, count: int = 20) -> list[Sample]:
+    """Writes samples in a layout, with every separator that its captions may hold."""
+    if layout in TABLES:
+        pytest.importorskip("pyarrow")
+    writer, separators = LAYOUTS[layout]
+    found = samples(separators, count)
+    writer(folder, found)
+    return found
+
+
+def filter_tar(file: Path, wanted: Callable[[str], bool]) -> None:
+    """Removes all members from a tar but those whose names are wanted."""
+    kept = file.with_suffix(".kept")
+    with tarfile.open(file) as old, tarfile.open(kept, "w") as new:
+        for member in old:
+            if wanted(member.name):
+                new.addfile(member, old.extractfile(member))
+    kept.replace(file)

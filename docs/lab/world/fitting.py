@@ -29,7 +29,7 @@ class Run:
 
     folder: Path
     device: torch.device
-    #: What modules compute in; bfloat16 suits CPUs with matrix units (AMX), where it more than doubles the speed.
+    #: What modules compute in; bfloat16 suits CPUs with matrix units (AMX): see fast_bfloat16.py.
     dtype: torch.dtype = torch.float32
 
     def log(self, **row: object) -> None:

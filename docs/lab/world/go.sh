@@ -10,6 +10,7 @@ fi
 here=$(cd "$(dirname "$0")" && pwd); out=$2; folder=${FOLDER:-/tmp/world}/$1
 [ -d "$here/../cnet_core" ] && root=$here/.. || root=$here/../../..
 export PYTHONPATH=$root:$here:$here/.. PYTHONUNBUFFERED=1 TORCHINDUCTOR_CACHE_DIR=$folder/inductor
+[ "$1" = rehearse ] && rm -rf "$folder"  # an earlier rehearsal would be continued, and its stages are over
 mkdir -p "$folder" "$out" || exit
 cat "$here"/cache/cache.tgz.* 2>/dev/null | tar xz -C "$folder" 2>/dev/null
 device=${DEVICE:-cuda}

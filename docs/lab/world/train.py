@@ -145,7 +145,6 @@ class Lab:
     def keep(self, name: str, net: nn.Module) -> None:
         """Writes a finished part."""
         write_part(self.run.folder, name, net.state_dict())
-        self.export()
 
     def part(self, name: str, empty: M) -> M:
         """Returns a finished part as it will be used: from float16, fixed."""

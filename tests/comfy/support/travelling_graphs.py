@@ -1,6 +1,6 @@
 """Example graphs with the control on prompts, where Route ControlNet takes its settings along."""
 
-from example_graphs import NUMBERS, TEXT, Drawing
+from drawing import NUMBERS, TEXT, Drawing
 from graphs import Link, output
 from sheet import BLUE, GRAY, GREEN, ORANGE, VIOLET, Column, Sheet
 

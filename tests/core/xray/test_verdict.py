@@ -56,7 +56,7 @@ def test_each_net_that_does_not_act_everywhere_is_named(units: list, words: str)
     where, *_ = verdict(run(*units)).partition(":")
     assert (
         where
-        == "The control is added at all depths, most of it at blocks 9-11 and the middle (layout)"
+        == "The control is added at all depths, the largest part at blocks 9-11 and the middle (layout)"
     )
     assert verdict(run(*units)) == f"{where}: 31 %.{words}"
 
