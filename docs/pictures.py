@@ -29,7 +29,7 @@ PAPER, INK, FAINT = (250, 250, 248), (25, 25, 28), (110, 110, 116)
 SIDE = 128
 WATERMELON = "a watermelon on a sky background"
 #: `tiles` draws a picture of 2 x 2 tiles, each of the model's own size.
-DENOISE = 0.45
+DENOISE = 0.3
 TILES = [(y, x) for y in (0, SIDE) for x in (0, SIDE)]
 
 
@@ -117,8 +117,8 @@ def routing_over_time(painter: Painter) -> list[Cell]:
 
 def tiles(painter: Painter) -> list[Cell]:
     """A picture that is enlarged twice, tile by tile: with the whole hint in each tile, and with its part."""
-    prompt, (small_hint, _) = "a red mushroom on a sky background", draw_hint("mushroom")
-    hint, _ = draw_hint("mushroom", side=2 * SIDE)
+    prompt, (small_hint, _) = "a panda on a green background", draw_hint("panda")
+    hint, _ = draw_hint("panda", side=2 * SIDE)
     small = painter.paint(prompt, [painter.unit(small_hint)])
     large = F.interpolate(small.clamp(0, 1), scale_factor=2, mode="bicubic").clamp(0, 1)
     whole = [small_hint for _ in TILES]
