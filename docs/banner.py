@@ -31,7 +31,7 @@ FINE = 256  # pixels of the hint that is shown; the model's own has 128
 
 
 def paint_tile(model: TinyStableDiffusion) -> Image.Image:
-    """Returns what the model paints along the edges of the demonstration's thing, with the demonstration's settings."""
+    """Returns what the model paints along the edges of DEFAULT_KIND, with the demonstration's settings."""
     settings = DemoSettings()
     unit = cn.ControlUnit(model.control_net, draw_hint(DEFAULT_KIND)[0])
     *_, latents = model.sample(

@@ -122,7 +122,7 @@ def draw(scene: ThingScene, side: int) -> tuple[Tensor, Tensor]:
 def held_out_pairs() -> Tensor:
     """Returns the colour pairs (thing, ground) held out of training, about one in ten: (NATURAL + 1, 16) bool.
 
-    The training of a UNet or a ControlNet never draws them; those of the autoencoder and the classifier may.
+    The training of a UNet or a ControlNet never draws them; that of the autoencoder or the classifier may.
     """
     thing, ground = torch.meshgrid(torch.arange(NATURAL + 1), torch.arange(NATURAL), indexing="ij")
     return ((7 * thing + 3 * ground) % 10 == 4) & (thing < NATURAL)

@@ -41,7 +41,7 @@ class Bar:
         return {f for f in (self.figure, self.of, self.above) if f} <= figures
 
 
-#: The last digit of a report: a figure of 0 is divided by it.
+#: A report's last digit. No figure is divided by less.
 LEAST = 1e-4
 REBUILT = "autoencoder, same scenes: adherence"
 PLAIN = "empty prompt, no_control: clipped"

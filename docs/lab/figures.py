@@ -158,7 +158,7 @@ def measure_gains(
 
 
 def contact_sheet(path: Path, quick: bool) -> None:
-    """`cnet demo`: one hint: no control and six ways to apply it, with a prompt (above) and without (below)."""
+    """`cnet demo`: no control and six ways to apply one hint, with a prompt (above) and without (below)."""
     with tempfile.TemporaryDirectory() as folder:
         if cnet(["demo", "--out", folder, "--steps", "1" if quick else "20"]) != 0:
             sys.exit("figures.py: `cnet demo` failed.")

@@ -24,7 +24,7 @@ BUILD = ROOT / "build" / "refresh"
 class Step:
     """One command, and who cites what it makes.
 
-    `{out}` is `build_folder`, and so are `{docs}` and `{images}` when quick.
+    `{out}` is `choose_folder`, and so are `{docs}` and `{images}` when quick.
     """
 
     command: str
@@ -171,7 +171,7 @@ def main() -> None:
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 
-def build_folder(*, quick: bool) -> Path:
+def choose_folder(*, quick: bool) -> Path:
     """Returns where numbers go: quick ones never in the place of others."""
     return BUILD / "quick" if quick else BUILD
 
@@ -179,7 +179,7 @@ def build_folder(*, quick: bool) -> Path:
 def words_of(step: Step, given: Mapping[str, str | None], *, quick: bool) -> list[str]:
     """Returns the words of a step's command."""
     tree = {"docs": ROOT / "docs", "images": ROOT / "docs" / "images"}
-    build = build_folder(quick=quick)
+    build = choose_folder(quick=quick)
     folders = {"out": build, **(dict.fromkeys(tree, build) if quick else tree)}
     text = f"{step.command} {step.less if quick else ''}"
     words = (word.format(**folders, **given) for word in shlex.split(text))
@@ -188,7 +188,7 @@ def words_of(step: Step, given: Mapping[str, str | None], *, quick: bool) -> lis
 
 def run(name: str, words: list[str], *, quick: bool) -> str | None:
     """Runs a command, with its output in NAME.txt, and returns how long it took; None if it failed."""
-    build = build_folder(quick=quick)
+    build = choose_folder(quick=quick)
     build.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     if STEPS[name].clears:

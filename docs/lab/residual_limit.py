@@ -88,7 +88,7 @@ class Scenes:
         return uncond + CFG_SCALE * (cond - uncond)
 
     def _predict_limited(self, x: Tensor, timesteps: Tensor, hints: Tensor, limit: float) -> Tensor:
-        """Guidance with limited residuals on the cond rows. The gain of cond only is the CFG_SCALE scale."""
+        """Guidance with limited residuals on the cond rows. The gain of cond only is CFG_SCALE."""
         unet, context = self.model.unet, self.model.text([""] * len(x))
         emb = unet.embed(timesteps, None, x.dtype)
         skips, middle = unet.encode(x, emb, context)

@@ -14,7 +14,7 @@ import train
 from arguments import parse
 from assessment import Assessment, Figures
 from evaluate import write_sheet
-from fitting import Run
+from fitting import WorldRun
 from part_files import write_part
 from torch import nn
 from train import Lab
@@ -25,7 +25,7 @@ WORLD = Path(train.__file__).parent
 
 
 def lab_in(folder: Path) -> Lab:
-    run = Run(folder, torch.device("cpu"))
+    run = WorldRun(folder, torch.device("cpu"))
     run.log(begun=True)
     return Lab(run, folder / "out", {}, {}, scenes=1, start=None, save_every=60.0)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import compiling
 import pytest
 import torch
-from fitting import Plan, Run, fit
+from fitting import Plan, WorldRun, fit
 from part_files import export_parts, read_part, write_part
 from samples import Pool, Samples
 from torch import nn
@@ -53,7 +53,7 @@ def train(folder: Path, steps: int, stop_at: int | None = None, seed: int = 2) -
 
     plan = Plan(seconds=1e9, rate=1e-3, warmup=2, save_every=-1.0, plain=("0.",))
     with pytest.raises((KeyboardInterrupt, EOFError)):
-        fit("net", net, loss_of, plan, Run(folder, CPU), generator)
+        fit("net", net, loss_of, plan, WorldRun(folder, CPU), generator)
     return net
 
 
@@ -66,7 +66,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
-class WatchedRun(Run):
+class WatchedRun(WorldRun):
     """Fails when a state is saved that holds a weight or an average that is not finite."""
 
     def save(self, name: str, state: object) -> None:
@@ -105,14 +105,14 @@ def test_a_loss_that_stays_nan_ends_the_stage(tmp_path: Path) -> None:
 
 
 def test_a_resumed_stage_has_the_rest_of_its_time(tmp_path: Path) -> None:
-    plan, run = Plan(seconds=100.0, rate=1e-3), Run(tmp_path, CPU)
+    plan, run = Plan(seconds=100.0, rate=1e-3), WorldRun(tmp_path, CPU)
     assert plan.seconds_left("net", run) == 100.0
     run.save("net.pt", {"numbers": [5, 30.0, 1.0]})
     assert plan.seconds_left("net", run) == 70.0
 
 
 def test_the_compiler_process_starts_only_for_stages_and_ends_when_it_must(tmp_path: Path) -> None:
-    assert compiling.prepare({}, Run(tmp_path, torch.device("cuda"))) is None
+    assert compiling.prepare({}, WorldRun(tmp_path, torch.device("cuda"))) is None
     process = subprocess.Popen(["sleep", "60"])
     assert compiling.finish(process, 0) is None
     assert process.returncode is not None  # it left no zombie

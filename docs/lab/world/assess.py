@@ -5,7 +5,7 @@ from functools import partial
 from assessment import PARTS, WITHOUT_CONTROL, WITHOUT_UNET, Assessment, Figures
 from base import TextToNoise
 from evaluate import write_sheet
-from fitting import Run
+from fitting import WorldRun
 from kind_classifier import KindClassifier
 
 from cnet_core.nets.controlnet import ControlNet
@@ -14,7 +14,7 @@ from cnet_core.tiny.model import TinyStableDiffusion
 
 
 def assess(
-    run: Run,
+    run: WorldRun,
     autoencoder: Autoencoder,
     classifier: KindClassifier | None,
     base: TextToNoise | None,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from fitting import Plan, Run, fit
+from fitting import Plan, WorldRun, fit
 from torch import Tensor, nn
 
 from cnet_core.tiny.autoencoder import Autoencoder, psnr
@@ -20,7 +20,7 @@ SMOOTH = 0.25
 class Reconstruction(nn.Module):
     """The autoencoder with latents normalised by their batch, so that noise has a fixed size next to them."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: WorldRun) -> None:
         super().__init__()
         self.net = Autoencoder()
         self.run = run
@@ -47,7 +47,7 @@ def difference(got: Tensor, want: Tensor) -> Tensor:
     return error.abs().mean() + 0.7 * slopes + 3 * error.square().mean()
 
 
-def train(run: Run, plan: Plan, start: dict[str, Tensor] | None = None) -> Autoencoder:
+def train(run: WorldRun, plan: Plan, start: dict[str, Tensor] | None = None) -> Autoencoder:
     """Returns the trained, averaged and calibrated autoencoder."""
     torch.manual_seed(0)
     module = Reconstruction(run).to(run.device)
@@ -91,7 +91,7 @@ def window(scene: ThingScene, generator: torch.Generator) -> ThingScene:
 
 
 @torch.no_grad()
-def report(net: Autoencoder, run: Run) -> dict[str, object]:
+def report(net: Autoencoder, run: WorldRun) -> dict[str, object]:
     """Returns the quality on held-out pictures."""
     wanted, _ = draw(random_scene(48, run.generator(99)), SIDE)
     net.calibrate(wanted)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from compiling import CompiledWhenReady
-from fitting import Plan, Run, fit
+from fitting import Plan, WorldRun, fit
 from samples import Pool, Samples
 from torch import Tensor, nn
 
@@ -33,7 +33,7 @@ class Sizes:
     large_side: int = 0
     large_every: int = 10
 
-    def pool(self, run: Run) -> int:
+    def pool(self, run: WorldRun) -> int:
         """Returns the size of the pool: samples of one size, on a CPU, are used several times."""
         return POOL if run.device.type == "cpu" and not self.large_side else 0
 
@@ -82,7 +82,7 @@ class Stream:
     def __init__(
         self,
         encoder: Autoencoder,
-        run: Run,
+        run: WorldRun,
         generator: torch.Generator,
         *,
         pool: int,
@@ -141,7 +141,12 @@ class Stream:
 
 
 def train(
-    run: Run, plan: Plan, sizes: Sizes, encoder: Autoencoder, name: str, start: nn.Module | None
+    run: WorldRun,
+    plan: Plan,
+    sizes: Sizes,
+    encoder: Autoencoder,
+    name: str,
+    start: nn.Module | None,
 ) -> TextToNoise:
     """Returns the averaged UNet and text."""
     torch.manual_seed(2)

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from fitting import Plan, Run, fit
+from fitting import Plan, WorldRun, fit
 from kind_classifier import KindClassifier
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ SIDE, BATCH = 128, 128
 
 
 def train(
-    run: Run, plan: Plan, encoder: Autoencoder, start: nn.Module | None = None
+    run: WorldRun, plan: Plan, encoder: Autoencoder, start: nn.Module | None = None
 ) -> KindClassifier:
     """Returns the classifier, trained on true pictures and on what the autoencoder makes of them."""
     torch.manual_seed(6)

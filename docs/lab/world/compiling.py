@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from fitting import Run
+from fitting import WorldRun
 from torch import Tensor, nn
 from trained_weights import Weights
 
@@ -21,7 +21,7 @@ from trained_weights import Weights
 ROUNDS = 20
 
 
-def prepare(stages: dict[str, tuple[int, int]], run: Run) -> subprocess.Popen[bytes] | None:
+def prepare(stages: dict[str, tuple[int, int]], run: WorldRun) -> subprocess.Popen[bytes] | None:
     """Starts the process for stages name -> (batch, side), one after the other; None without a GPU or stages."""
     if run.device.type != "cuda" or not stages:
         return None
@@ -48,7 +48,7 @@ def finish(process: subprocess.Popen[bytes], seconds: float) -> int | None:
 class CompiledWhenReady:
     """Calls a module, compiled as soon as that is prepared and pays for the rest of the stage's time."""
 
-    def __init__(self, module: nn.Module, name: str, run: Run, seconds_left: float) -> None:
+    def __init__(self, module: nn.Module, name: str, run: WorldRun, seconds_left: float) -> None:
         self.run, self.name, self.module = run, name, module
         self.end = time.time() + seconds_left
         self.call: Callable[..., Tensor] = module
@@ -89,7 +89,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _main() -> None:
     folder = Path(sys.argv[1])
-    run = Run(folder, torch.device("cuda"))
+    run = WorldRun(folder, torch.device("cuda"))
     torch.set_float32_matmul_precision("high")
     for word in sys.argv[2:]:
         name, batch, side = word.split(":")
@@ -100,7 +100,7 @@ def _main() -> None:
         print(name, found, flush=True)
 
 
-def _measure(name: str, count: int, side: int, run: Run) -> dict[str, float]:
+def _measure(name: str, count: int, side: int, run: WorldRun) -> dict[str, float]:
     from base import Stream, TextToNoise
     from control import ControlLoss
 

@@ -3,7 +3,7 @@
 import torch
 from base import Batch, Sizes, Stream, TextToNoise
 from compiling import CompiledWhenReady
-from fitting import Plan, Run, fit
+from fitting import Plan, WorldRun, fit
 from torch import Tensor, nn
 
 from cnet_core.nets.controlnet import ControlNet
@@ -34,7 +34,7 @@ class ControlLoss(nn.Module):
 
 
 def train(
-    run: Run,
+    run: WorldRun,
     plan: Plan,
     sizes: Sizes,
     encoder: Autoencoder,

@@ -24,7 +24,7 @@ MOST_HALVINGS = 8
 
 
 @dataclass(frozen=True)
-class Run:
+class WorldRun:
     """Where a run keeps its state and results, and what it computes on."""
 
     folder: Path
@@ -96,7 +96,7 @@ class Plan:
         share = 0.5 * (1 + math.cos(math.pi * falling)) * 0.99 + 0.01
         return self.rate * min(1, (step + 1) / self.warmup) * share
 
-    def seconds_left(self, name: str, run: Run) -> float:
+    def seconds_left(self, name: str, run: WorldRun) -> float:
         """Returns what a stage has left of its time, according to its saved state."""
         state = run.load(f"{name}.pt")
         return self.seconds - (state["numbers"][1] if state else 0.0)
@@ -107,7 +107,7 @@ def fit(
     module: M,
     loss_of: Callable[[int], Tensor],
     plan: Plan,
-    run: Run,
+    run: WorldRun,
     generator: torch.Generator,
     report: Callable[[M], dict[str, object]] = lambda average: {},
 ) -> M:
@@ -150,7 +150,7 @@ class _Loop:
 
     @classmethod
     def begin(
-        cls, name: str, module: nn.Module, plan: Plan, run: Run, generator: torch.Generator
+        cls, name: str, module: nn.Module, plan: Plan, run: WorldRun, generator: torch.Generator
     ) -> "_Loop":
         """Returns a loop where its saved state ended; `module` has its weights in the run's dtype from now on."""
         weights = Weights.of(module, run.dtype)
@@ -183,7 +183,7 @@ class _Loop:
         self.elapsed += min(now - last, LONGEST_STEP)
         return now
 
-    def save(self, name: str, run: Run, average: nn.Module) -> dict[str, object]:
+    def save(self, name: str, run: WorldRun, average: nn.Module) -> dict[str, object]:
         """Saves the state with finite weights, fills the module `average`, and returns what `check` returned."""
         figures = self.check()
         run.save(f"{name}.pt", self.state())

@@ -23,7 +23,7 @@ from arguments import parse
 from assess import assess
 from base import Sizes, TextToNoise
 from fast_bfloat16 import replace_slow_functions
-from fitting import M, Plan, Run, write_text
+from fitting import M, Plan, WorldRun, write_text
 from kind_classifier import KindClassifier
 from part_files import export_parts, read_part, write_part
 from torch import nn
@@ -56,7 +56,7 @@ PLAIN = {
 class Lab:
     """The parts that are there so far."""
 
-    run: Run
+    run: WorldRun
     out: Path
     minutes: dict[str, float]
     sizes: dict[str, Sizes]
@@ -67,16 +67,22 @@ class Lab:
 
     def run_stages(self, stages: Sequence[str]) -> None:
         """Runs stages; one that fails is logged and the next tries, without the part of the failed one."""
+        run_stage: dict[str, Callable[[], None]] = {
+            "autoencoder": self.train_autoencoder,
+            "classifier": self.train_classifier,
+            "base": self.train_base,
+            "control": self.train_control,
+            "assess": self.assess,
+        }
         for name in stages:
-            stage: Callable[[], None] = getattr(self, name)
             try:
-                stage()
+                run_stage[name]()
             except Exception:
                 self.failed.append(name)
                 self.run.log(stage=name, failed=traceback.format_exc()[-3000:])
             self.export()
 
-    def plan(self, name: str, decay: float) -> Plan:
+    def make_plan(self, name: str, decay: float) -> Plan:
         """Returns a stage's plan."""
         return Plan(
             seconds=60 * self.minutes[name],
@@ -87,30 +93,30 @@ class Lab:
             plain=PLAIN[name],
         )
 
-    def autoencoder(self) -> None:
+    def train_autoencoder(self) -> None:
         start = self.begin("autoencoder", Autoencoder())
         net = autoencoder.train(
-            self.run, self.plan("autoencoder", decay=0.999), start and start.state_dict()
+            self.run, self.make_plan("autoencoder", decay=0.999), start and start.state_dict()
         )
         self.keep("autoencoder", net)
 
-    def classifier(self) -> None:
-        encoder = self.part("autoencoder", Autoencoder())
+    def train_classifier(self) -> None:
+        encoder = self.load_part("autoencoder", Autoencoder())
         start = self.begin("classifier", KindClassifier())
-        plan = self.plan("classifier", decay=0.99)
+        plan = self.make_plan("classifier", decay=0.99)
         self.keep("classifier", classifier.train(self.run, plan, encoder, start))
 
-    def base(self) -> None:
-        encoder = self.part("autoencoder", Autoencoder())
+    def train_base(self) -> None:
+        encoder = self.load_part("autoencoder", Autoencoder())
         start = self.begin("base", TextToNoise())
-        plan, sizes = self.plan("base", decay=0.998), self.sizes["base"]
+        plan, sizes = self.make_plan("base", decay=0.998), self.sizes["base"]
         self.keep("base", base.train(self.run, plan, sizes, encoder, "base", start))
 
-    def control(self) -> None:
-        encoder = self.part("autoencoder", Autoencoder())
-        model = self.part("base", TextToNoise())
+    def train_control(self) -> None:
+        encoder = self.load_part("autoencoder", Autoencoder())
+        model = self.load_part("base", TextToNoise())
         start = self.begin("control_net", ControlNet(model.unet.config))
-        plan, sizes = self.plan("control", decay=0.998), self.sizes["control"]
+        plan, sizes = self.make_plan("control", decay=0.998), self.sizes["control"]
         self.keep(
             "control_net", control.train(self.run, plan, sizes, encoder, model, "control", start)
         )
@@ -121,7 +127,7 @@ class Lab:
         net = self.load_if_there("control_net", ControlNet(model.unet.config)) if model else None
         report, failed = assess(
             self.run,
-            self.part("autoencoder", Autoencoder()),
+            self.load_part("autoencoder", Autoencoder()),
             self.load_if_there("classifier", KindClassifier()),
             model,
             net,
@@ -146,7 +152,7 @@ class Lab:
         """Writes a finished part."""
         write_part(self.run.folder, name, net.state_dict())
 
-    def part(self, name: str, empty: M) -> M:
+    def load_part(self, name: str, empty: M) -> M:
         """Returns a finished part as it will be used: from float16, fixed."""
         found = self.load_if_there(name, empty)
         if found is None:
@@ -205,7 +211,7 @@ def begin_lab(args: argparse.Namespace) -> Lab:
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True
     return Lab(
-        run=Run(args.folder, args.device, torch.bfloat16 if args.bfloat16 else torch.float32),
+        run=WorldRun(args.folder, args.device, torch.bfloat16 if args.bfloat16 else torch.float32),
         out=args.out or args.folder / "out",
         minutes=args.minutes,
         sizes=args.sizes,
